@@ -1,0 +1,119 @@
+// Package clickid keeps ad clicks and conversions together.
+//
+// A visitor lands on a shop with a click ID in the URL (?clkid=…). A [Tracker]
+// wraps the shop's router, keeps the click in a [Store] and hands it to every
+// later request of that visitor. When the order completes, [Convert] looks the
+// click up and sends the conversion to the ad platform through a [Sender]: a
+// [Client], which sends now, or an outbox, which commits with the order and
+// sends in the background.
+//
+// All types of this package are safe for concurrent use unless their comment
+// says otherwise.
+package clickid
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+)
+
+// MaxIDLength is the largest click ID that is accepted, in bytes.
+const MaxIDLength = 128
+
+// futureTolerance is how far a time that we did not set ourselves may lie in
+// the future: clocks of different machines differ by minutes, not by more.
+const futureTolerance = 5 * time.Minute
+
+// Errors that callers tell apart with [errors.Is].
+var (
+	// ErrNotFound says that there is no click: the visitor has none, or it
+	// expired or was deleted. It is a proven absence; any other error of a
+	// look-up leaves the question open.
+	ErrNotFound = errors.New("clickid: no click found")
+	// ErrInvalid says that a token is forged, malformed or signed with an
+	// unknown key, or that a click ID or a key is not acceptable.
+	ErrInvalid = errors.New("clickid: invalid click or token")
+)
+
+// Click is one ad click that reached the site. The zero Click is no click.
+type Click struct {
+	// ID is the click ID exactly as it stood in the URL, 1 to 128 characters
+	// of [A-Za-z0-9._~-].
+	ID string
+	// Param is the URL parameter the ID came in, such as "clkid".
+	Param string
+	// At is when the click was captured, with a precision of seconds, in UTC.
+	At time.Time
+	// Expires is when the click stops counting, with a precision of seconds,
+	// in UTC. It is fixed at the capture and does not slide.
+	Expires time.Time
+}
+
+// IsZero reports whether c is no click.
+func (c Click) IsZero() bool { return c.ID == "" }
+
+// Issued returns the time at which the ad platform issued the click ID, which
+// a ULID carries in its first ten characters. It reports false when the ID is
+// no ULID, or when that time lies more than five minutes after the capture,
+// and so cannot be true.
+func (c Click) Issued() (time.Time, bool) {
+	at, ok := ulidTime(c.ID)
+	if !ok || at.After(c.At.Add(futureTolerance)) {
+		return time.Time{}, false
+	}
+	return at, true
+}
+
+// Validate reports everything that keeps c from being stored. The error
+// matches [ErrInvalid].
+func (c Click) Validate() error {
+	var problems []error
+	if !ValidID(c.ID) {
+		problems = append(problems, fmt.Errorf("%w: ID must be 1 to %d characters of [A-Za-z0-9._~-]", ErrInvalid, MaxIDLength))
+	}
+	if !validParam(c.Param) {
+		problems = append(problems, fmt.Errorf("%w: Param must be 1 to %d characters of [A-Za-z0-9._~-]", ErrInvalid, maxParamLength))
+	}
+	if c.At.IsZero() || c.Expires.IsZero() {
+		problems = append(problems, fmt.Errorf("%w: At and Expires are required", ErrInvalid))
+	} else if !c.Expires.After(c.At) {
+		problems = append(problems, fmt.Errorf("%w: Expires must be after At", ErrInvalid))
+	}
+	return errors.Join(problems...)
+}
+
+// LogValue keeps the click ID out of logs: it belongs to a person.
+func (c Click) LogValue() slog.Value {
+	if c.IsZero() {
+		return slog.StringValue("none")
+	}
+	return slog.GroupValue(slog.String("param", c.Param), slog.Time("at", c.At), slog.Time("expires", c.Expires))
+}
+
+// ValidID reports whether id can be a click ID: 1 to 128 characters of
+// [A-Za-z0-9._~-], the unreserved characters of RFC 3986. The platform
+// promises nothing narrower; see [IsULID] for the form it uses today.
+func ValidID(id string) bool { return unreserved(id, MaxIDLength) }
+
+// maxParamLength bounds a parameter's name: it is stored with every click.
+const maxParamLength = 64
+
+func validParam(name string) bool { return unreserved(name, maxParamLength) }
+
+// unreserved reports whether s is 1 to limit unreserved characters of RFC 3986,
+// section 2.3.
+func unreserved(s string, limit int) bool {
+	if s == "" || len(s) > limit {
+		return false
+	}
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9',
+			c == '.', c == '_', c == '~', c == '-':
+		default:
+			return false
+		}
+	}
+	return true
+}

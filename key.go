@@ -1,0 +1,102 @@
+package clickid
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+)
+
+// Key is the application's own name for what a click belongs to: a session, a
+// customer or an order. Keys of different kinds never meet: customer 42 is not
+// order 42.
+//
+// A Key holds no readable value, only digests of it, so that a dump of a store
+// holds no live session. It is comparable, and its zero value is no key, which
+// every function refuses.
+type Key struct {
+	hash [sha256.Size]byte // where a linker finds the link
+	seal [sha256.Size]byte // what encrypts the token in it
+}
+
+// SessionKey names a login or shop session. An empty id gives the zero Key.
+func SessionKey(id string) Key { return newKey("session", id) }
+
+// CustomerKey names a customer account. An empty id gives the zero Key.
+func CustomerKey(id string) Key { return newKey("customer", id) }
+
+// OrderKey names an order, a cart or a payment. An empty id gives the zero Key.
+func OrderKey(id string) Key { return newKey("order", id) }
+
+func newKey(kind, value string) Key {
+	if value == "" {
+		return Key{}
+	}
+	// The kinds contain no NUL, so two different pairs never read the same.
+	return Key{
+		hash: sha256.Sum256([]byte("clickid link\x00" + kind + "\x00" + value)),
+		seal: sha256.Sum256([]byte("clickid seal\x00" + kind + "\x00" + value)),
+	}
+}
+
+// IsZero reports whether k is no key.
+func (k Key) IsZero() bool { return k == Key{} }
+
+// Hash returns the SHA-256 under which a [Linker] files the link.
+func (k Key) Hash() [32]byte { return k.hash }
+
+// String returns the first characters of the hash, for logs.
+func (k Key) String() string {
+	if k.IsZero() {
+		return "none"
+	}
+	return hex.EncodeToString(k.hash[:6])
+}
+
+// Seal encrypts a token so that only the key's own value opens it again
+// (AES-256-GCM, 28 bytes longer than the token). A [Linker] stores the sealed
+// token, so that a dump of its records holds no live token.
+func (k Key) Seal(token string) ([]byte, error) {
+	aead, err := k.aead()
+	if err != nil {
+		return nil, err
+	}
+	nonce := make([]byte, aead.NonceSize(), aead.NonceSize()+len(token)+aead.Overhead())
+	if _, err := rand.Read(nonce); err != nil {
+		return nil, fmt.Errorf("clickid: sealing a token: %w", err)
+	}
+	return aead.Seal(nonce, nonce, []byte(token), nil), nil
+}
+
+// Open decrypts what Seal returned. The error matches [ErrInvalid].
+func (k Key) Open(sealed []byte) (token string, err error) {
+	aead, err := k.aead()
+	if err != nil {
+		return "", err
+	}
+	if len(sealed) < aead.NonceSize() {
+		return "", fmt.Errorf("%w: sealed token is cut short", ErrInvalid)
+	}
+	plain, err := aead.Open(nil, sealed[:aead.NonceSize()], sealed[aead.NonceSize():], nil)
+	if err != nil {
+		return "", fmt.Errorf("%w: sealed token does not open with this key", ErrInvalid)
+	}
+	return string(plain), nil
+}
+
+func (k Key) aead() (cipher.AEAD, error) {
+	if k.IsZero() {
+		return nil, errEmptyKey
+	}
+	block, err := aes.NewCipher(k.seal[:])
+	if err != nil {
+		return nil, fmt.Errorf("clickid: sealing a token: %w", err)
+	}
+	return cipher.NewGCM(block)
+}
+
+// errEmptyKey is what every function answers to the zero Key: an empty session
+// or order number would otherwise join all visitors who lack one.
+var errEmptyKey = fmt.Errorf("%w: the session, customer or order key is empty", ErrInvalid)

@@ -1,0 +1,70 @@
+package clickid
+
+import (
+	"context"
+	"time"
+)
+
+// MaxTokenLength is the largest token a [Store] may return, in bytes. It fits
+// the metadata field of payment providers, which commonly holds 500.
+const MaxTokenLength = 500
+
+// Store keeps clicks. It knows nothing of HTTP.
+//
+// Implementations are safe for concurrent use, honour the context's end, and
+// start no goroutine of their own. The suite in the storetest package checks
+// every sentence written here.
+type Store interface {
+	// Save keeps c until c.Expires and returns the token that finds it again:
+	// 1 to [MaxTokenLength] characters of [A-Za-z0-9._~-]. The token contains
+	// the click (signed) or refers to it (unguessable). A click that
+	// [Click.Validate] refuses, or that has expired already, is an error that
+	// matches ErrInvalid.
+	Save(ctx context.Context, c Click) (token string, err error)
+	// Load returns the click of a token: equal to the saved one, with times in
+	// whole seconds and in UTC. It returns an error that matches ErrNotFound
+	// when the click is unknown, deleted or expired, one that matches
+	// ErrInvalid when the token cannot be one of this store's (malformed or
+	// forged), and any other error when the store cannot tell.
+	Load(ctx context.Context, token string) (Click, error)
+	// Delete forgets the click of a token, and every link to it where the same
+	// store keeps the links. An unknown, expired or malformed token is no
+	// error. A stateless store has nothing to delete and returns nil.
+	Delete(ctx context.Context, token string) error
+}
+
+// Linker finds a click's token by the application's own key. It may be backed
+// by a different system than the clicks: clicks in the visitor's signed cookie
+// with links in SQL or Redis is the recommended small setup.
+//
+// Implementations are safe for concurrent use and honour the context's end.
+// They file links under [Key.Hash] and keep the token sealed ([Key.Seal]), so
+// that a dump of their records holds neither live sessions nor live tokens. A
+// zero Key, and a token that is empty or longer than [MaxTokenLength], is an
+// error that matches ErrInvalid.
+type Linker interface {
+	// Link files token under k until expires. The latest link of a key wins;
+	// several keys may hold the same token. A link that has expired already is
+	// an error that matches ErrInvalid.
+	Link(ctx context.Context, k Key, token string, expires time.Time) error
+	// Linked returns the token filed under k, or an error that matches
+	// ErrNotFound when there is none or it has expired.
+	Linked(ctx context.Context, k Key) (token string, err error)
+	// Unlink removes the link of k. An unknown key is no error.
+	Unlink(ctx context.Context, k Key) error
+	// UnlinkToken removes every link to token, for a visitor who withdraws
+	// consent. An unknown token is no error.
+	UnlinkToken(ctx context.Context, token string) error
+}
+
+// TokenChecker is an optional part of a [Store]: a check of a token's form,
+// and of its signature where it has one, without input or output. It returns
+// an error that matches [ErrInvalid], or ErrNotFound for a token that says of
+// itself that it has expired. [Token] uses it; a store without it has its
+// tokens checked for their characters and length only.
+type TokenChecker interface {
+	CheckToken(token string) error
+}
+
+// validToken reports whether token has the form that every store's tokens have.
+func validToken(token string) bool { return unreserved(token, MaxTokenLength) }
