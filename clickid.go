@@ -40,14 +40,14 @@ var (
 type Click struct {
 	// ID is the click ID exactly as it stood in the URL, 1 to 128 characters
 	// of [A-Za-z0-9._~-].
-	ID string
+	ID string `json:"id,omitempty"`
 	// Param is the URL parameter the ID came in, such as "clkid".
-	Param string
+	Param string `json:"param,omitempty"`
 	// At is when the click was captured, with a precision of seconds, in UTC.
-	At time.Time
+	At time.Time `json:"at"`
 	// Expires is when the click stops counting, with a precision of seconds,
 	// in UTC. It is fixed at the capture and does not slide.
-	Expires time.Time
+	Expires time.Time `json:"expires"`
 }
 
 // IsZero reports whether c is no click.

@@ -55,6 +55,29 @@ func (k Key) String() string {
 	return hex.EncodeToString(k.hash[:6])
 }
 
+// MarshalText writes the hash in hexadecimal, so that an event can be queued
+// with its keys. The zero Key is written as "".
+func (k Key) MarshalText() ([]byte, error) {
+	if k.IsZero() {
+		return []byte{}, nil
+	}
+	return []byte(hex.EncodeToString(k.hash[:])), nil
+}
+
+// UnmarshalText reads what MarshalText wrote. The Key finds what the original
+// finds, but cannot Seal or Open, since the value is gone.
+func (k *Key) UnmarshalText(text []byte) error {
+	*k = Key{}
+	if len(text) == 0 {
+		return nil
+	}
+	if n, err := hex.Decode(k.hash[:], text[:min(len(text), 2*len(k.hash))]); err != nil || n != len(k.hash) || len(text) != 2*n {
+		*k = Key{}
+		return fmt.Errorf("%w: key is not a SHA-256 in hexadecimal", ErrInvalid)
+	}
+	return nil
+}
+
 // Seal encrypts a token so that only the key's own value opens it again
 // (AES-256-GCM, 28 bytes longer than the token). A [Linker] stores the sealed
 // token, so that a dump of its records holds no live token.
@@ -89,6 +112,9 @@ func (k Key) Open(sealed []byte) (token string, err error) {
 func (k Key) aead() (cipher.AEAD, error) {
 	if k.IsZero() {
 		return nil, errEmptyKey
+	}
+	if k.seal == ([sha256.Size]byte{}) {
+		return nil, fmt.Errorf("%w: the key was read back from its hash and cannot seal or open tokens", ErrInvalid)
 	}
 	block, err := aes.NewCipher(k.seal[:])
 	if err != nil {

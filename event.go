@@ -1,0 +1,212 @@
+package clickid
+
+import "time"
+
+// Event is a conversion (a purchase, a lead …) in the library's own neutral
+// form. Every [Dialect] sends the same Event, and every outbox queues it.
+//
+// Type, ID and Time are required, and so is something to attribute the event
+// by: a click or a user identity. An event without one is organic: it is not
+// sent, and that is no error.
+//
+// Its JSON form is stable; amounts and times survive it exactly.
+type Event struct {
+	// Type is what happened.
+	Type EventType `json:"type"`
+	// ID is the caller's own ID of the event, usually the order number, 1 to
+	// 256 characters. It must be the same whenever the same event is sent
+	// again (redelivered webhooks, restarts): the platform counts it once.
+	// Events of different types need different IDs on ECAPI, which
+	// deduplicates without the type; there a refund is sent with "refund:"
+	// before its ID, and other types are left as they are.
+	ID string `json:"id"`
+	// Time is when it happened, not when it is sent. Required; more than five
+	// minutes in the future or before the year 2000 is an error.
+	Time time.Time `json:"time"`
+	// Value is what the event is worth. Absent is not 0.00.
+	Value Amount `json:"value"`
+	// Source is where it happened. Left out when empty.
+	Source Source `json:"source,omitempty"`
+
+	// Click is the ad click behind the event. [Convert] fills it in from the
+	// visitor's request; a webhook fills it from [Tracker.Linked] or
+	// [Tracker.Resolve].
+	Click Click `json:"click"`
+	// ClickToken stands for Click where that is not known yet: the token that
+	// [Token] returned earlier. It is resolved by the client's Resolver, which
+	// with an outbox means at delivery. Click wins when both are set.
+	ClickToken string `json:"click_token,omitempty"`
+
+	// User identifies the person where there is no click, or beside it.
+	User User `json:"user"`
+	// OrderID is the order's number when ID is something else; at most 256
+	// characters.
+	OrderID string `json:"order_id,omitempty"`
+	// Items are the goods.
+	Items []Item `json:"items,omitempty"`
+	// PageURL is the page it happened on. Query and fragment are dropped
+	// before it is sent, since they may hold personal data, unless the client
+	// is configured to keep them.
+	PageURL string `json:"page_url,omitempty"`
+	// CustomName names an event of type [Custom]; at most 256 characters.
+	CustomName string `json:"custom_name,omitempty"`
+	// Properties are further facts, in JSON's types, sent under their own
+	// names. Names that the library fills in itself, and values that look like
+	// an e-mail address or a phone number, are errors.
+	Properties map[string]any `json:"properties,omitempty"`
+	// Consent is the person's, where the application knows it. Denied is
+	// never sent. Unknown (the default) leaves the decision to the visitor's
+	// tracker in Convert, and sends otherwise.
+	Consent Consent `json:"consent,omitempty"`
+	// Keys are the application's keys of the person or order, under which an
+	// outbox finds the event again to erase it. The keys of OrderID and
+	// User.ExternalID are always among them. Only their hashes are stored.
+	Keys []Key `json:"keys,omitempty"`
+
+	// lookupErr is why Convert could not turn ClickToken into Click.
+	lookupErr error
+}
+
+// User is what identifies a person to the platform, besides the click: opaque
+// or hashed, never in clear.
+type User struct {
+	// ExternalID is the advertiser's own opaque ID of the customer; at most
+	// 512 characters. An e-mail address or phone number is refused.
+	ExternalID string `json:"external_id,omitempty"`
+	// IDs are tokens of identity providers, such as [RampID] and [ID5].
+	IDs []UserID `json:"ids,omitempty"`
+	// HashedEmail is what [HashEmail] returns: 64 lowercase hex characters.
+	// Sent by LogEvent, and by ECAPI with IAB fields switched on.
+	HashedEmail string `json:"hashed_email,omitempty"`
+	// HashedPhone is what [HashPhone] returns: 64 lowercase hex characters.
+	// Sent like HashedEmail.
+	HashedPhone string `json:"hashed_phone,omitempty"`
+	// IP and UserAgent are the visitor's; the platform matches by them only
+	// together, so both or none must be set. Sent like HashedEmail.
+	IP        string `json:"ip,omitempty"`
+	UserAgent string `json:"user_agent,omitempty"`
+	// GPP is the IAB Global Privacy Platform string, and GPPSections its
+	// section IDs. Sent by ECAPI with IAB fields switched on.
+	GPP         string `json:"gpp,omitempty"`
+	GPPSections []int  `json:"gpp_sections,omitempty"`
+}
+
+// UserID is a token of an identity provider.
+type UserID struct {
+	Type  UserIDType `json:"type"`
+	Value string     `json:"value"`
+}
+
+// RampID returns LiveRamp's person-based token as a user ID.
+func RampID(token string) UserID { return UserID{Type: UserIDRampID, Value: token} }
+
+// ID5 returns ID5's device-based token as a user ID.
+func ID5(token string) UserID { return UserID{Type: UserIDID5, Value: token} }
+
+// Item is one line of the order.
+type Item struct {
+	// ID is the shop's number of the article; at most 256 characters.
+	ID string `json:"id"`
+	// Name is sent by ECAPI with IAB fields switched on, as Category is.
+	Name     string `json:"name,omitempty"`
+	Brand    string `json:"brand,omitempty"` // at most 256 characters
+	Category string `json:"category,omitempty"`
+	// Quantity is at least 1; 0 leaves it out.
+	Quantity int `json:"quantity,omitempty"`
+	// Price is that of one piece, in the currency of the event's Value.
+	Price Amount `json:"price"`
+}
+
+// EventType is what happened. The constants are the documented types of both
+// dialects; the platform may know more, and any name of 1 to 64 characters of
+// [a-z0-9_] can be sent.
+//
+// Where the dialects name the same thing differently, either constant is sent
+// under the name that the dialect documents.
+type EventType string
+
+// Event types of commerce.
+const (
+	Purchase         EventType = "purchase"
+	Refund           EventType = "refund"
+	AddToCart        EventType = "add_to_cart"
+	RemoveFromCart   EventType = "remove_from_cart"
+	ViewedCart       EventType = "viewed_cart"
+	AddToWishlist    EventType = "add_to_wishlist"
+	BeginCheckout    EventType = "begin_checkout"    // LogEvent: initiate_checkout
+	InitiateCheckout EventType = "initiate_checkout" // ECAPI: begin_checkout
+	AddPaymentInfo   EventType = "add_payment_info"
+	Donate           EventType = "donate"
+)
+
+// Event types of leads and subscriptions.
+const (
+	Lead                 EventType = "lead"
+	GenerateLead         EventType = "generate_lead" // LogEvent: lead
+	QualifyLead          EventType = "qualify_lead"
+	CloseConvertLead     EventType = "close_convert_lead"
+	DisqualifyLead       EventType = "disqualify_lead"
+	SignUp               EventType = "sign_up" // LogEvent: complete_registration
+	CompleteRegistration EventType = "complete_registration"
+	Subscribe            EventType = "subscribe"
+	StartTrial           EventType = "start_trial"
+	Contact              EventType = "contact"
+	Schedule             EventType = "schedule"
+	SubmitApplication    EventType = "submit_application"
+)
+
+// Event types of engagement.
+const (
+	PageView       EventType = "page_view"
+	ViewContent    EventType = "view_content"
+	ContentView    EventType = "content_view"
+	ViewedItem     EventType = "viewed_item" // LogEvent: view_content
+	SelectContent  EventType = "select_content"
+	SelectItem     EventType = "select_item"
+	Search         EventType = "search"
+	Share          EventType = "share"
+	Follow         EventType = "follow"
+	WatchMilestone EventType = "watch_milestone" // needs the property progress_percent or progress_seconds
+	Install        EventType = "install"         // LogEvent: app_install
+	AppInstall     EventType = "app_install"     // ECAPI: install
+	AppLaunch      EventType = "app_launch"
+	Custom         EventType = "custom" // needs Event.CustomName
+)
+
+// Source is where an event happened. The constants are the documented values
+// of both dialects; the platform may know more.
+type Source string
+
+// Sources of events.
+const (
+	Website           Source = "website"
+	App               Source = "app"
+	InStore           Source = "in_store" // ECAPI: pos
+	PhoneCall         Source = "phone_call"
+	Email             Source = "email"
+	Chat              Source = "chat"
+	BusinessMessaging Source = "business_messaging" // LogEvent: chat
+	Offline           Source = "offline"            // ECAPI: other
+	SystemGenerated   Source = "system_generated"
+	OtherSource       Source = "other"
+)
+
+// UserIDType names an identity provider. The constants are the documented
+// ones; the platform may know more.
+type UserIDType string
+
+// Identity providers. ECAPI sends the first two as its own documentation
+// names them, and the others only with IAB fields switched on.
+const (
+	UserIDRampID           UserIDType = "rampid"
+	UserIDID5              UserIDType = "id5"
+	UserIDRampIDDerived    UserIDType = "rampid_derived"
+	UserIDUID2             UserIDType = "uid2"
+	UserIDEUID             UserIDType = "euid"
+	UserIDPairID           UserIDType = "pairid"
+	UserIDMAID             UserIDType = "maid"
+	UserIDHashedEmail      UserIDType = "hashed_email"
+	UserIDFirstParty       UserIDType = "publisher_first_party"
+	UserIDWorldIDNullifier UserIDType = "world_id_nullifier"
+	UserIDOther            UserIDType = "other"
+)
