@@ -1,6 +1,11 @@
 package clickid
 
-import "fmt"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+)
 
 // Consent is what a visitor said about the storage and use of the ad click.
 // The zero value is unknown.
@@ -51,4 +56,143 @@ func (c *Consent) UnmarshalText(text []byte) error {
 		return fmt.Errorf("clickid: consent is none of unknown, granted and denied")
 	}
 	return nil
+}
+
+// errNoConsent is why nothing is stored for a visitor who has not agreed.
+var errNoConsent = errors.New("clickid: nothing is stored before the visitor consents")
+
+// Consent returns what the visitor of r said, by [Config].Consent and Sec-GPC.
+// [Convert] knows it only of visitors with a click; an event that is sent by
+// the person's identity instead states it in [Event].Consent.
+func (t *Tracker) Consent(r *http.Request) Consent {
+	if !t.ignoreGPC && r.Header.Get("Sec-GPC") == "1" {
+		return ConsentDenied
+	}
+	if t.consentOf == nil {
+		return ConsentGranted
+	}
+	return t.consentOf(r)
+}
+
+// Remember stores a click for a visitor who has just consented, whatever
+// [Config].Consent says of this request, and returns the request with the
+// click in its context. The attribution rule applies as on a landing.
+//
+// An empty id takes the click of this request's own landing or of its
+// same-origin Referer, which is the landing page when the consent banner posts
+// from there; when neither carries one, the error matches [ErrNotFound]. An id
+// that is not acceptable, or a request from another site (Sec-Fetch-Site), is
+// an error that matches [ErrInvalid]. A failing store is any other error.
+//
+// Call it before the response's header is written.
+func (t *Tracker) Remember(w http.ResponseWriter, r *http.Request, id string) (*http.Request, error) {
+	if r.Header.Get("Sec-Fetch-Site") == "cross-site" {
+		return r, fmt.Errorf("%w: another site cannot consent for the visitor", ErrInvalid)
+	}
+	param := t.params[0]
+	if id == "" {
+		id, param = t.rememberable(r)
+	}
+	if id == "" {
+		return r, ErrNotFound
+	}
+	if !t.accept(id) {
+		return r, fmt.Errorf("%w: the click ID to remember is not acceptable", ErrInvalid)
+	}
+	v := &visit{tracker: t, consent: ConsentGranted, cookies: t.jar.values(r.Header)}
+	r = r.WithContext(context.WithValue(r.Context(), visitKey{}, v))
+	return r, t.keep(w, r, v, id, Observation{Param: param, Recovered: true})
+}
+
+// rememberable returns the click that came with the request but was not
+// stored.
+func (t *Tracker) rememberable(r *http.Request) (id, param string) {
+	if id, param, _ = findClickID(r.URL.RawQuery, t.params, t.accept); id != "" {
+		return id, param
+	}
+	return refererClickID(r, t.params, t.accept)
+}
+
+// Forget removes everything that is kept of the visitor's click, for consent
+// that is withdrawn: the cookie, the record, and every link to it. The
+// request's context has no click afterwards, and counts as denied. The cookie is removed even when
+// the store fails, which the error says.
+//
+// A token that the cookie store signed cannot be revoked: copies that the
+// application kept with its orders remain valid until they expire.
+//
+// Call it before the response's header is written.
+func (t *Tracker) Forget(w http.ResponseWriter, r *http.Request) error {
+	v := visitFrom(r.Context())
+	if v == nil || v.tracker != t {
+		v = &visit{tracker: t, cookies: t.jar.values(r.Header)}
+	}
+	err := t.forget(w, r, v)
+	t.observe(r.Context(), Observation{Kind: Forgotten})
+	return err
+}
+
+// deny serves a visitor who has denied consent.
+func (t *Tracker) deny(w http.ResponseWriter, r *http.Request, v *visit, hasCookie, carried bool) {
+	if hasCookie {
+		// The page is served whatever came of it; forget has reported a failure.
+		_ = t.forget(w, r, v)
+	} else {
+		v.forget()
+	}
+	if hasCookie || carried {
+		t.observe(r.Context(), Observation{Kind: Denied})
+	}
+}
+
+func (t *Tracker) forget(w http.ResponseWriter, r *http.Request, v *visit) error {
+	t.jar.expire(w.Header())
+	forbidCaching(w.Header())
+	ctx, cancel := t.storeContext(r.Context())
+	defer cancel()
+	var failures []error
+	for _, token := range v.tokens() {
+		if t.checkToken(token) == nil {
+			failures = append(failures, t.eraseToken(ctx, token))
+		}
+	}
+	v.forget()
+	return t.reportErasure(r.Context(), failures)
+}
+
+// ForgetKey removes the click that the application linked to k, and every link
+// to it, for an erasure without a visitor's request. A key without a link is
+// no error.
+func (t *Tracker) ForgetKey(ctx context.Context, k Key) error {
+	if err := t.checkLinkable(k); err != nil {
+		return err
+	}
+	storeCtx, cancel := t.storeContext(ctx)
+	defer cancel()
+	token, err := t.linker.Linked(storeCtx, k)
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return t.reportErasure(ctx, []error{err})
+	}
+	return t.reportErasure(ctx, []error{t.eraseToken(storeCtx, token), t.linker.Unlink(storeCtx, k)})
+}
+
+// eraseToken removes a click and the links to it.
+func (t *Tracker) eraseToken(ctx context.Context, token string) error {
+	err := t.store.Delete(ctx, token)
+	if t.linker == nil {
+		return err
+	}
+	return errors.Join(err, t.linker.UnlinkToken(ctx, token))
+}
+
+func (t *Tracker) reportErasure(ctx context.Context, failures []error) error {
+	err := errors.Join(failures...)
+	if err == nil {
+		return nil
+	}
+	t.observe(ctx, Observation{Kind: StoreError, Err: err})
+	return fmt.Errorf("clickid: the store could not erase the click: %w", err)
 }

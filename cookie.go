@@ -1,0 +1,191 @@
+package clickid
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/net/publicsuffix"
+)
+
+// Cookie configures the cookie that carries the token. Its flags are not
+// configurable: Secure, HttpOnly, SameSite=Lax, Path=/, and a Max-Age that is
+// the click's lifetime.
+type Cookie struct {
+	// Name is the cookie's name without prefix. Defaults to "clkid". The
+	// prefix is added: "__Host-" without Domain, "__Secure-" with it, none
+	// when Insecure (RFC 6265bis, section 4.1.3).
+	Name string
+	// Domain shares the cookie between the subdomains of a registrable domain,
+	// such as "example.com" for www.example.com and pay.example.com; see
+	// [SharedDomain]. A public suffix is refused. Defaults to none: the cookie
+	// belongs to the exact host.
+	Domain string
+	// Insecure drops the Secure flag and the prefix, for development on plain
+	// HTTP. Browsers take secure cookies from http://localhost too, except
+	// Safari.
+	Insecure bool
+}
+
+const (
+	defaultCookieName = "clkid"
+	// maxCookieSize bounds name and value together (RFC 6265bis, section 5.6).
+	maxCookieSize = 4096
+	// maxCookies bounds how many cookies of our name are tried: browsers send
+	// a handful at most, attackers as many as fit.
+	maxCookies = 4
+)
+
+// SharedDomain returns the registrable domain of a host ("www.example.co.uk"
+// or "www.example.co.uk:8443" gives "example.co.uk"), for [Cookie].Domain. IP
+// addresses, public suffixes and single labels such as "localhost" are errors.
+func SharedDomain(host string) (string, error) {
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	if isIP(host) {
+		return "", errors.New("clickid: an IP address has no domain to share a cookie on")
+	}
+	domain, err := publicsuffix.EffectiveTLDPlusOne(host)
+	if err != nil {
+		return "", fmt.Errorf("clickid: host has no registrable domain: %w", err)
+	}
+	return domain, nil
+}
+
+func isIP(host string) bool {
+	_, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return err == nil
+}
+
+// cookieJar reads and writes the one cookie of a tracker.
+type cookieJar struct {
+	name       string // with prefix
+	attributes string // everything after the Max-Age
+}
+
+func newCookieJar(c Cookie) (cookieJar, error) {
+	var problems []error
+	problem := func(text string) { problems = append(problems, errors.New("clickid: "+text)) }
+
+	name := c.Name
+	if name == "" {
+		name = defaultCookieName
+	}
+	switch {
+	case !isCookieName(name):
+		problem("Cookie.Name must consist of the characters of an HTTP token (RFC 9110, section 5.6.2)")
+	case strings.HasPrefix(name, "__"):
+		problem("Cookie.Name must be given without the prefix __Host- or __Secure-, which is added")
+	case len(name)+len("__Secure-")+MaxTokenLength > maxCookieSize:
+		problem(fmt.Sprintf("Cookie.Name is too long: browsers drop cookies of more than %d bytes", maxCookieSize))
+	}
+	if c.Domain != "" {
+		if text := domainProblem(c.Domain); text != "" {
+			problem("Cookie.Domain " + text)
+		}
+	}
+
+	jar := cookieJar{name: name, attributes: "; HttpOnly; SameSite=Lax"}
+	if !c.Insecure {
+		jar.attributes = "; HttpOnly; Secure; SameSite=Lax"
+		if c.Domain == "" {
+			jar.name = "__Host-" + name
+		} else {
+			jar.name = "__Secure-" + name
+		}
+	}
+	if c.Domain != "" {
+		jar.attributes = "; Domain=" + c.Domain + jar.attributes
+	}
+	return jar, errors.Join(problems...)
+}
+
+// domainProblem says what keeps domain from being a cookie's Domain.
+func domainProblem(domain string) string {
+	switch {
+	case isIP(domain):
+		return "must not be an IP address"
+	case strings.Contains(domain, ":"):
+		return "must not have a port: cookies do not know ports"
+	case domain != strings.ToLower(domain) || !unreserved(domain, 253) || strings.ContainsAny(domain, "_~"):
+		return "must be a host name in lower case, internationalised names in their xn-- form"
+	case strings.HasPrefix(domain, ".") || strings.HasSuffix(domain, ".") || strings.Contains(domain, ".."):
+		return "must be written without leading, trailing or doubled dots"
+	}
+	if _, err := publicsuffix.EffectiveTLDPlusOne(domain); err != nil {
+		return "is a public suffix: browsers refuse a cookie for all its sites"
+	}
+	return ""
+}
+
+func isCookieName(name string) bool {
+	for i := 0; i < len(name); i++ {
+		c := name[i]
+		if c <= ' ' || c >= 0x7f || strings.IndexByte(`"(),/:;<=>?@[\]{}`, c) >= 0 {
+			return false
+		}
+	}
+	return name != ""
+}
+
+// set puts the cookie into the response, in place of any that this response
+// would set already.
+func (j cookieJar) set(h http.Header, value string, lifetime time.Duration) {
+	j.replace(h, j.name+"="+value+"; Path=/; Max-Age="+strconv.FormatInt(int64(lifetime/time.Second), 10)+j.attributes)
+}
+
+// expire makes the browser drop the cookie.
+func (j cookieJar) expire(h http.Header) {
+	j.replace(h, j.name+"=; Path=/; Max-Age=0"+j.attributes)
+}
+
+func (j cookieJar) replace(h http.Header, line string) {
+	kept := make([]string, 0, len(h["Set-Cookie"])+1)
+	for _, other := range h["Set-Cookie"] {
+		if name, _, _ := strings.Cut(other, "="); name != j.name {
+			kept = append(kept, other)
+		}
+	}
+	h["Set-Cookie"] = append(kept, line)
+}
+
+// present reports whether the request carries the cookie. It allocates nothing.
+func (j cookieJar) present(h http.Header) bool {
+	found := false
+	j.each(h, func(string) bool { found = true; return false })
+	return found
+}
+
+// values returns the values of all cookies of our name, as far as they have
+// the form of a token. A browser sends several when one was set for a parent
+// domain, or planted by a subdomain.
+func (j cookieJar) values(h http.Header) []string {
+	var values []string
+	j.each(h, func(value string) bool {
+		if validToken(value) {
+			values = append(values, value)
+		}
+		return len(values) < maxCookies
+	})
+	return values
+}
+
+func (j cookieJar) each(h http.Header, yield func(value string) bool) {
+	for _, line := range h["Cookie"] {
+		for rest := line; rest != ""; {
+			var pair string
+			pair, rest, _ = strings.Cut(rest, ";")
+			name, value, ok := strings.Cut(strings.TrimLeft(pair, " \t"), "=")
+			if ok && name == j.name && !yield(strings.TrimRight(value, " \t")) {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,113 @@
+package clickid
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// errNoLinker is what link functions answer when the configuration has none.
+var errNoLinker = errors.New("clickid: no Linker is configured; the cookie store keeps no links, so set Config.Linker to a Redis or SQL store")
+
+// Resolve returns the click of a token that was kept with an order, a payment
+// or a queued event. No request is needed. The error matches [ErrNotFound]
+// when the click has expired or was deleted, [ErrInvalid] when the token is
+// malformed or forged, and neither when the store could not tell.
+func (t *Tracker) Resolve(ctx context.Context, token string) (Click, error) {
+	if err := t.checkToken(token); err != nil {
+		return Click{}, err
+	}
+	ctx, cancel := t.storeContext(ctx)
+	defer cancel()
+	c, err := t.store.Load(ctx, token)
+	if err != nil {
+		return Click{}, t.lookupError(ctx, err)
+	}
+	return c, nil
+}
+
+// Link files the visitor's click under the application's key, so that
+// [Tracker.Linked] finds it where there is no visitor: in a payment webhook, or
+// on the customer's other device. The latest link of a key wins, and a session
+// that is renewed at login is linked again by the same call.
+//
+// The error matches [ErrNotFound] when the visitor has no click, which most
+// have not. Before consent nothing is linked, and that is an error too.
+func (t *Tracker) Link(ctx context.Context, k Key) error {
+	if err := t.checkLinkable(k); err != nil {
+		return err
+	}
+	v := visitFrom(ctx)
+	if v == nil {
+		return ErrNotFound
+	}
+	click, err := v.lookup(ctx)
+	if errors.Is(err, ErrNotFound) {
+		return err
+	}
+	if v.currentConsent() != ConsentGranted {
+		return errNoConsent
+	}
+	expires := click.Expires
+	if err != nil {
+		// The click may be there although the store could not load it now. A
+		// link that outlives it finds nothing.
+		expires = t.now().Add(t.ttl)
+	}
+
+	storeCtx, cancel := t.storeContext(ctx)
+	defer cancel()
+	token, ok := Token(ctx)
+	if !ok {
+		if err != nil {
+			return err
+		}
+		// A click that no store has: WithClick, or a store that failed when the
+		// visitor landed.
+		if token, err = t.store.Save(storeCtx, click); err != nil {
+			t.observe(ctx, Observation{Kind: StoreError, Err: err})
+			return fmt.Errorf("clickid: the store could not save the click to link: %w", err)
+		}
+	}
+	if err := t.linker.Link(storeCtx, k, token, expires); err != nil {
+		t.observe(ctx, Observation{Kind: StoreError, Err: err})
+		return fmt.Errorf("clickid: the linker could not link the click: %w", err)
+	}
+	return nil
+}
+
+// Linked returns the click that was linked to the application's key. The error
+// matches [ErrNotFound] when there is none, and does not when the linker or
+// the store could not tell: let the webhook fail then, so that it is sent
+// again.
+func (t *Tracker) Linked(ctx context.Context, k Key) (Click, error) {
+	if err := t.checkLinkable(k); err != nil {
+		return Click{}, err
+	}
+	storeCtx, cancel := t.storeContext(ctx)
+	defer cancel()
+	token, err := t.linker.Linked(storeCtx, k)
+	if err != nil {
+		return Click{}, t.lookupError(ctx, err)
+	}
+	return t.Resolve(ctx, token)
+}
+
+func (t *Tracker) checkLinkable(k Key) error {
+	if t.linker == nil {
+		return errNoLinker
+	}
+	if k.IsZero() {
+		return errEmptyKey
+	}
+	return nil
+}
+
+// lookupError passes a proven absence on and reports everything else.
+func (t *Tracker) lookupError(ctx context.Context, err error) error {
+	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrInvalid) {
+		return err
+	}
+	t.observe(ctx, Observation{Kind: StoreError, Err: err})
+	return fmt.Errorf("clickid: the store could not look the click up: %w", err)
+}

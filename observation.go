@@ -1,0 +1,104 @@
+package clickid
+
+import (
+	"context"
+	"log/slog"
+	"time"
+)
+
+// Observation is one thing that a [Tracker] noticed. It holds no personal
+// value: no click ID, no token, no URL.
+type Observation struct {
+	// Kind is what happened.
+	Kind Kind
+	// Reason says why, for Refused and Unchanged.
+	Reason Reason
+	// Param is the URL parameter that carried the click ID, if any.
+	Param string
+	// Speculative marks a click that was stored for a prefetched or
+	// prerendered page, which nobody may ever look at. Do not count it.
+	Speculative bool
+	// Recovered marks a click that was taken from a same-origin Referer.
+	Recovered bool
+	// Age is how long before the capture the platform issued the click ID, or
+	// 0 when the ID does not say. Days are the mark of a shared link.
+	Age time.Duration
+	// Err is the cause of a StoreError.
+	Err error
+}
+
+// Kind names what a [Tracker] noticed.
+type Kind string
+
+const (
+	// Captured: a click was stored.
+	Captured Kind = "captured"
+	// Unchanged: a valid click arrived and the stored one was kept.
+	Unchanged Kind = "unchanged"
+	// Refused: a click parameter arrived and was not taken.
+	Refused Kind = "refused"
+	// Deferred: a click arrived while consent is unknown, and was not stored.
+	Deferred Kind = "deferred"
+	// Denied: a click arrived, or was forgotten, since consent is denied.
+	Denied Kind = "denied"
+	// Forgotten: a stored click was removed at the visitor's wish.
+	Forgotten Kind = "forgotten"
+	// InvalidCookie: a cookie was forged, damaged or signed with a retired key.
+	InvalidCookie Kind = "invalid cookie"
+	// StoreError: the store or linker failed; the page was served.
+	StoreError Kind = "store error"
+	// LostClick: a landing from the platform without its click ID
+	// (utm_source=scope3), usually lost in a redirect.
+	LostClick Kind = "lost click"
+)
+
+// Reason says why a click was refused or left unchanged.
+type Reason string
+
+const (
+	ReasonMethod      Reason = "the request is not a GET"
+	ReasonDestination Reason = "the request is not a navigation to a page"
+	ReasonPrefetch    Reason = "the request is a link prefetch"
+	ReasonValue       Reason = "the value is not an acceptable click ID"
+	ReasonSameClick   Reason = "the visitor already has this click"
+	ReasonTouch       Reason = "the attribution rule keeps the stored click"
+)
+
+// observe reports o to the hook and the log.
+func (t *Tracker) observe(ctx context.Context, o Observation) {
+	if t.hook != nil {
+		t.hook(ctx, o)
+	}
+	level := slog.LevelDebug
+	switch o.Kind {
+	case StoreError:
+		level = slog.LevelError
+	case LostClick:
+		level = slog.LevelWarn
+	case InvalidCookie:
+		level = slog.LevelInfo
+	}
+	if !t.logger.Enabled(ctx, level) {
+		return
+	}
+	attrs := make([]slog.Attr, 0, 6)
+	if o.Reason != "" {
+		attrs = append(attrs, slog.String("reason", string(o.Reason)))
+	}
+	if o.Param != "" {
+		attrs = append(attrs, slog.String("param", o.Param))
+	}
+	if o.Speculative {
+		attrs = append(attrs, slog.Bool("speculative", true))
+	}
+	if o.Recovered {
+		attrs = append(attrs, slog.Bool("recovered", true))
+	}
+	if o.Age != 0 {
+		attrs = append(attrs, slog.Duration("age", o.Age))
+	}
+	if o.Err != nil {
+		attrs = append(attrs, slog.Any("error", o.Err))
+	}
+	t.logger.LogAttrs(ctx, level, "clickid: "+string(o.Kind), attrs...)
+}

@@ -1,0 +1,196 @@
+package clickid
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+)
+
+// visit is what a request's context knows of the visitor's click. The click is
+// decoded or loaded on the first look-up and kept for the rest of the request.
+type visit struct {
+	tracker *Tracker // nil when the click was put there by WithClick
+
+	mu       sync.Mutex
+	consent  Consent
+	cookies  []string // the tokens the visitor sent, unverified
+	resolved bool     // click, token and err are final
+	click    Click
+	token    string // "" when the click is not stored
+	err      error
+	landed   bool // the click of this request's URL is stored
+}
+
+// visitKey is where a context keeps its visit.
+type visitKey struct{}
+
+func visitFrom(ctx context.Context) *visit {
+	v, _ := ctx.Value(visitKey{}).(*visit)
+	return v
+}
+
+// Lookup returns the visitor's click. It is decoded or loaded on the first
+// call and remembered for the rest of the request.
+//
+// [ErrNotFound] is a proven absence: the visitor has no valid click, or ctx
+// belongs to no request that a [Tracker] has seen. Any other error means that
+// the store could not tell.
+func Lookup(ctx context.Context) (Click, error) {
+	v := visitFrom(ctx)
+	if v == nil {
+		return Click{}, ErrNotFound
+	}
+	return v.lookup(ctx)
+}
+
+// FromContext returns the visitor's click, for callers who do not care why
+// there is none.
+func FromContext(ctx context.Context) (Click, bool) {
+	c, err := Lookup(ctx)
+	return c, err == nil
+}
+
+// WithClick returns a context that carries c, for webhooks, workers and tests.
+// The zero Click stands for a proven absence.
+func WithClick(ctx context.Context, c Click) context.Context {
+	v := &visit{consent: ConsentGranted, resolved: true, click: c}
+	if c.IsZero() {
+		v.err = ErrNotFound
+	}
+	return context.WithValue(ctx, visitKey{}, v)
+}
+
+// Token returns the token of the visitor's click: what to keep with an order
+// or in a payment's metadata, so that [Tracker.Resolve] finds the click where
+// there is no visitor. Its form, and its signature where it has one, are
+// checked; the store is not asked. It is at most [MaxTokenLength] bytes of
+// [A-Za-z0-9._~-]. It reports false when there is no token, which includes a
+// click that could not be stored.
+func Token(ctx context.Context) (string, bool) {
+	v := visitFrom(ctx)
+	if v == nil {
+		return "", false
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.currentToken()
+}
+
+// currentToken is Token with the lock held.
+func (v *visit) currentToken() (string, bool) {
+	if v.resolved && (v.err == nil || errors.Is(v.err, ErrNotFound)) {
+		return v.token, v.token != ""
+	}
+	for _, token := range v.cookies {
+		if v.tracker.checkToken(token) == nil {
+			return token, true
+		}
+	}
+	return "", false
+}
+
+func (v *visit) lookup(ctx context.Context) (Click, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if !v.resolved {
+		v.click, v.token, v.err = v.tracker.loadFirst(ctx, v.cookies)
+		v.resolved = true
+	}
+	return v.click, v.err
+}
+
+// settle makes the outcome of this request's own capture the visitor's click.
+func (v *visit) settle(c Click, token string, landed bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.click, v.token, v.err, v.resolved, v.landed = c, token, nil, true, landed
+}
+
+// forget makes the absence of a click certain.
+func (v *visit) forget() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.consent = ConsentDenied
+	v.cookies = nil
+	v.click, v.token, v.err, v.resolved, v.landed = Click{}, "", ErrNotFound, true, false
+}
+
+func (v *visit) currentConsent() Consent {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.consent
+}
+
+// checkToken checks a token's form without asking the store.
+func (t *Tracker) checkToken(token string) error {
+	if !validToken(token) {
+		return fmt.Errorf("%w: malformed token", ErrInvalid)
+	}
+	if checker, ok := t.store.(TokenChecker); ok {
+		return checker.CheckToken(token)
+	}
+	return nil
+}
+
+// loadFirst returns the first valid click among the visitor's tokens. A failed
+// look-up of one outweighs the proven absence of the others.
+func (t *Tracker) loadFirst(ctx context.Context, tokens []string) (Click, string, error) {
+	ctx, cancel := t.storeContext(ctx)
+	defer cancel()
+	var failure error
+	for _, token := range tokens {
+		c, err := t.store.Load(ctx, token)
+		switch {
+		case err == nil:
+			return c, token, nil
+		case errors.Is(err, ErrInvalid):
+			t.observe(ctx, Observation{Kind: InvalidCookie})
+		case !errors.Is(err, ErrNotFound):
+			t.observe(ctx, Observation{Kind: StoreError, Err: err})
+			failure = fmt.Errorf("clickid: the store could not load the visitor's click: %w", err)
+		}
+	}
+	if failure != nil {
+		return Click{}, "", failure
+	}
+	return Click{}, "", ErrNotFound
+}
+
+// storeContext bounds a store call, and lets it survive the visitor leaving.
+func (t *Tracker) storeContext(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), t.timeout)
+}
+
+// newClick builds the click that was captured now.
+func (t *Tracker) newClick(id, param string) Click {
+	at := wholeSeconds(t.now())
+	return Click{ID: id, Param: param, At: at, Expires: at.Add(t.ttl.Truncate(time.Second))}
+}
+
+// hasLanded reports whether the click in this request's URL is stored.
+func (v *visit) hasLanded() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.landed
+}
+
+func (v *visit) markLanded(landed bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.landed = landed
+}
+
+// tokens returns every token that the visitor has: those of the cookies, and
+// that of a click stored in this request.
+func (v *visit) tokens() []string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	tokens := v.cookies
+	if v.token != "" && !slices.Contains(tokens, v.token) {
+		tokens = append(slices.Clip(tokens), v.token)
+	}
+	return tokens
+}
