@@ -3,9 +3,15 @@ package clickid
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
 	"time"
+	"unicode"
 )
 
 // Environment is where the platform is reached when no BaseURL is given.
@@ -20,9 +26,10 @@ const (
 
 // ClientConfig configures a [Client].
 type ClientConfig struct {
-	// APIKey authorises the requests; the platform's own begin with
-	// "scope3_". Required. It appears in no error and no log.
-	APIKey string
+	// APIKey authorises the requests. The platform's own begin with "scope3_",
+	// which is checked unless BaseURL names another platform. Required. It
+	// appears in no error and no log.
+	APIKey string `json:"-"`
 	// Dialect is the endpoint to speak to: [ECAPI] or [LogEvent]. Required.
 	Dialect Dialect
 	// Environment chooses the platform's host. Defaults to [Production].
@@ -44,7 +51,8 @@ type ClientConfig struct {
 	TotalTimeout time.Duration
 	// Retry says how often and how fast a failed request is repeated.
 	Retry Retry
-	// RateLimit bounds the requests of this client.
+	// RateLimit bounds the requests of this client. Defaults to the published
+	// limit of the dialect's endpoint.
 	RateLimit RateLimit
 	// Concurrency bounds the requests that are under way at once, over all
 	// Sends of this client. Defaults to 8.
@@ -73,6 +81,18 @@ type ClientConfig struct {
 	Hook func(context.Context, Attempt)
 }
 
+// Format prints the configuration without the API key.
+func (cfg ClientConfig) Format(s fmt.State, _ rune) {
+	destination := ""
+	if cfg.Dialect != nil {
+		destination = cfg.Dialect.destination()
+	}
+	_, _ = fmt.Fprintf(s, "clickid.ClientConfig{%T to %s}", cfg.Dialect, destination)
+}
+
+// LogValue keeps the API key out of logs.
+func (cfg ClientConfig) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(cfg)) }
+
 // Attempt is one request of a [Client] and its outcome. It holds no personal
 // value.
 type Attempt struct {
@@ -91,38 +111,236 @@ type Attempt struct {
 	Err error
 }
 
+// Defaults of a [ClientConfig].
+const (
+	defaultTimeout      = 10 * time.Second
+	defaultTotalTimeout = 30 * time.Second
+	defaultConcurrency  = 8
+	defaultBatchBytes   = 1 << 20
+	minBatchBytes       = 16 << 10
+)
+
+const apiKeyPrefix = "scope3_"
+
 // Client sends events to the platform now. It is safe for concurrent use.
 type Client struct {
-	cfg ClientConfig
+	cfg      ClientConfig // checked, with its defaults filled in
+	endpoint string
+	host     string
+	http     *http.Client
+	limiter  *limiter
+	slots    chan struct{} // one for each request under way
 }
 
 // NewClient checks the whole configuration and returns a client, or every
-// problem at once. It makes no connection.
+// problem at once. It makes no connection. Later changes of cfg have no effect.
 func NewClient(cfg ClientConfig) (*Client, error) {
-	return &Client{cfg: cfg}, nil
+	var problems []error
+	report := func(format string, args ...any) {
+		problems = append(problems, fmt.Errorf("clickid: "+format, args...))
+	}
+	cfg.Dialect = dialectValue(cfg.Dialect)
+	if cfg.Dialect == nil {
+		report("Dialect is required: ECAPI or LogEvent")
+	} else {
+		problems = append(problems, cfg.Dialect.problems()...)
+	}
+	if cfg.Environment != Production && cfg.Environment != Staging {
+		report("Environment is neither Production nor Staging")
+	}
+	base, err := baseURL(&cfg)
+	if err != nil {
+		problems = append(problems, err)
+	}
+	if err := checkAPIKey(cfg.APIKey, cfg.BaseURL == "" || err != nil || isLoopback(base.Hostname())); err != nil {
+		problems = append(problems, err)
+	}
+	if cfg.Timeout < 0 || cfg.TotalTimeout < 0 {
+		report("Timeout and TotalTimeout must not be negative")
+	}
+	problems = append(problems, cfg.Retry.problems()...)
+	if cfg.RateLimit.Per < 0 {
+		report("RateLimit.Per must not be negative")
+	}
+	if cfg.Concurrency < 0 || cfg.Concurrency > maxConcurrency {
+		report("Concurrency must be from 1 to %d", maxConcurrency)
+	}
+	if cfg.MaxBatchEvents < 0 || cfg.MaxBatchEvents > maxLogEventEvents {
+		report("MaxBatchEvents must be from 1 to %d", maxLogEventEvents)
+	}
+	if cfg.MaxBatchBytes < 0 || cfg.MaxBatchBytes > 0 && cfg.MaxBatchBytes < minBatchBytes {
+		report("MaxBatchBytes must be at least %d", minBatchBytes)
+	}
+	if err := errors.Join(problems...); err != nil {
+		return nil, err
+	}
+	cfg.fillIn()
+	return &Client{
+		cfg:      cfg,
+		endpoint: strings.TrimSuffix(base.String(), "/") + cfg.Dialect.path(),
+		host:     base.Hostname(),
+		http:     newHTTPClient(cfg.HTTPClient, cfg.Concurrency),
+		limiter:  newLimiter(cfg.RateLimit),
+		slots:    make(chan struct{}, cfg.Concurrency),
+	}, nil
 }
 
-// Send sends the events and reports what became of each.
+// maxConcurrency is far beyond what any platform welcomes.
+const maxConcurrency = 1024
+
+// fillIn replaces zero values by their defaults.
+func (cfg *ClientConfig) fillIn() {
+	if cfg.Timeout == 0 {
+		cfg.Timeout = defaultTimeout
+	}
+	if cfg.TotalTimeout == 0 {
+		cfg.TotalTimeout = defaultTotalTimeout
+	}
+	cfg.Retry = cfg.Retry.withDefaults()
+	if cfg.RateLimit.Requests == 0 {
+		cfg.RateLimit = cfg.Dialect.published()
+	}
+	if cfg.RateLimit.Per == 0 {
+		cfg.RateLimit.Per = time.Minute
+	}
+	if cfg.Concurrency == 0 {
+		cfg.Concurrency = defaultConcurrency
+	}
+	if most := cfg.Dialect.maxEvents(); cfg.MaxBatchEvents == 0 || cfg.MaxBatchEvents > most {
+		cfg.MaxBatchEvents = most
+	}
+	if cfg.MaxBatchBytes == 0 {
+		cfg.MaxBatchBytes = defaultBatchBytes
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(discard{})
+	}
+}
+
+// dialectValue accepts a pointer to a dialect as well, and nil for a nil one.
+func dialectValue(d Dialect) Dialect {
+	switch d := d.(type) {
+	case *ECAPI:
+		if d == nil {
+			return nil
+		}
+		return *d
+	case *LogEvent:
+		if d == nil {
+			return nil
+		}
+		return *d
+	}
+	return d
+}
+
+// checkAPIKey reports a key that cannot be one. ours says that the platform's
+// own keys are expected.
+func checkAPIKey(key string, ours bool) error {
+	switch {
+	case key == "":
+		return errors.New("clickid: APIKey is required")
+	case strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > unicode.MaxASCII || unicode.IsControl(r) }):
+		return errors.New("clickid: APIKey must consist of visible ASCII characters: is there a line break or a \"Bearer \" in it?")
+	case ours && (!strings.HasPrefix(key, apiKeyPrefix) || key == apiKeyPrefix):
+		return fmt.Errorf("clickid: APIKey must begin with %q", apiKeyPrefix)
+	}
+	return nil
+}
+
+// baseURL returns the checked BaseURL, or that of dialect and environment. Its
+// errors do not repeat the URL, which may hold a password.
+func baseURL(cfg *ClientConfig) (*url.URL, error) {
+	if cfg.BaseURL == "" {
+		if cfg.Dialect == nil {
+			return nil, nil
+		}
+		origin := cfg.Dialect.origin(cfg.Environment)
+		if origin == "" {
+			return nil, errors.New("clickid: no staging host is documented for LogEvent with AdvertiserID; use Production with TestEventCode, or BaseURL")
+		}
+		return url.Parse(origin)
+	}
+	u, err := url.Parse(cfg.BaseURL)
+	switch {
+	case err != nil || u.Hostname() == "":
+		return nil, errors.New(`clickid: BaseURL must be a URL such as "https://events.example.com"`)
+	case u.Scheme != "https" && !(u.Scheme == "http" && isLoopback(u.Hostname())):
+		return nil, errors.New("clickid: BaseURL must use https; plain http is for loopback only")
+	case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
+		return nil, errors.New("clickid: BaseURL must have no credentials, query or fragment")
+	}
+	return u, nil
+}
+
+func isLoopback(host string) bool {
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.IsLoopback()
+}
+
+// Send checks the events and sends them, in as few requests as the dialect
+// allows, and reports what became of each.
+//
+// It ends with ctx's deadline, or after TotalTimeout when ctx has none. What
+// has not been sent by then failed with an error that matches [ErrNotSent].
+// Events of the same type and ID are sent once and share a result. Once the
+// platform has refused the request as such (see
+// [ResponseError.Configuration]), or asks to wait longer than ctx allows, the
+// other events are not sent.
 func (c *Client) Send(ctx context.Context, events ...Event) (Report, error) {
-	return Report{}, errors.ErrUnsupported
+	ctx, cancel := c.bounded(ctx)
+	defer cancel()
+	results, ready, warnings := c.prepare(ctx, events)
+	c.deliver(ctx, ready)
+	report := newReport(results, ready, warnings)
+	return report, report.Err()
+}
+
+// bounded gives ctx the total timeout when it has no deadline.
+func (c *Client) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, ok := ctx.Deadline(); ok {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, c.cfg.TotalTimeout)
 }
 
 // Check validates e exactly as Send does and returns what Send would do with
 // it, without any input or output: Ready, SkippedOrganic, SkippedConsent,
-// Rejected, or Failed for an event whose ClickToken this client cannot resolve.
+// Rejected, or Failed for an event whose click is not known and cannot be
+// resolved by this client.
+//
+// An event with a ClickToken is Ready, although its click may turn out to be
+// gone and the event to be organic.
 func (c *Client) Check(e Event) Result {
-	return Result{Type: e.Type, ID: e.ID}
+	result, _, _ := c.examine(&e)
+	return result
 }
 
 // WithRetry returns a client that differs in its retries alone and shares
 // connections and limits with c. An outbox, which has retries of its own, uses
-// Retry{Attempts: 1}. Zero fields mean the defaults.
+// Retry{Attempts: 1}. Zero and negative fields mean the defaults.
 func (c *Client) WithRetry(r Retry) *Client {
 	copied := *c
-	copied.cfg.Retry = r
+	copied.cfg.Retry = r.withDefaults()
 	return &copied
 }
 
 // Destination returns the data set or event source that the client sends to:
 // the first part of an event's identity.
 func (c *Client) Destination() string { return c.cfg.Dialect.destination() }
+
+// Format prints host and destination: the API key stays out of %+v and %#v.
+func (c *Client) Format(s fmt.State, _ rune) {
+	_, _ = io.WriteString(s, "clickid.Client("+c.host+", "+c.Destination()+")")
+}
+
+// discard is a logger's handler that takes nothing.
+type discard struct{}
+
+func (discard) Enabled(context.Context, slog.Level) bool  { return false }
+func (discard) Handle(context.Context, slog.Record) error { return nil }
+func (d discard) WithAttrs([]slog.Attr) slog.Handler      { return d }
+func (d discard) WithGroup(string) slog.Handler           { return d }

@@ -1,6 +1,9 @@
 package clickid
 
-import "time"
+import (
+	"log/slog"
+	"time"
+)
 
 // Event is a conversion (a purchase, a lead …) in the library's own neutral
 // form. Every [Dialect] sends the same Event, and every outbox queues it.
@@ -81,14 +84,34 @@ type User struct {
 	// HashedPhone is what [HashPhone] returns: 64 lowercase hex characters.
 	// Sent like HashedEmail.
 	HashedPhone string `json:"hashed_phone,omitempty"`
-	// IP and UserAgent are the visitor's; the platform matches by them only
-	// together, so both or none must be set. Sent like HashedEmail.
+	// IP and UserAgent are the visitor's. The platform matches by them only
+	// together: one without the other is left out. A user agent is cut after
+	// 512 characters. Sent like HashedEmail.
 	IP        string `json:"ip,omitempty"`
 	UserAgent string `json:"user_agent,omitempty"`
 	// GPP is the IAB Global Privacy Platform string, and GPPSections its
 	// section IDs. Sent by ECAPI with IAB fields switched on.
 	GPP         string `json:"gpp,omitempty"`
 	GPPSections []int  `json:"gpp_sections,omitempty"`
+}
+
+// identified reports whether u identifies anybody.
+func (u *User) identified() bool {
+	ip, _ := u.device()
+	return u.ExternalID != "" || len(u.IDs) > 0 || u.HashedEmail != "" || u.HashedPhone != "" || ip != ""
+}
+
+// device returns IP and user agent as they may be sent: both or none.
+func (u *User) device() (ip, userAgent string) {
+	if u.IP == "" || u.UserAgent == "" {
+		return "", ""
+	}
+	return u.IP, truncate(u.UserAgent, maxUserAgentLength)
+}
+
+// LogValue keeps everything that belongs to a person out of logs.
+func (e Event) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("type", string(e.Type)), slog.Time("time", e.Time), slog.String("value", e.Value.String()))
 }
 
 // UserID is a token of an identity provider.

@@ -1,5 +1,15 @@
 package clickid
 
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+)
+
 // LogEvent is the dialect of AdCP's log_event over HTTP, the platform's stable
 // API: up to 10,000 events per request, each identified by the event source,
 // its type and its ID.
@@ -8,7 +18,8 @@ type LogEvent struct {
 	// Required. Events of a source that is not registered are refused.
 	EventSourceID string
 	// AdvertiserID selects the Interchange endpoint of this advertiser, with
-	// its own host, instead of the tracking endpoint. Defaults to none.
+	// its own host, instead of the tracking endpoint: 1 to 128 characters of
+	// [A-Za-z0-9._~-]. It has no documented staging host. Defaults to none.
 	AdvertiserID string
 	// Path is the endpoint's path. Defaults to "/agentic/v1/capi", or, with
 	// AdvertiserID, to
@@ -22,5 +33,309 @@ type LogEvent struct {
 	ClickIDType string
 }
 
-func (d LogEvent) problems() []error   { return nil }
-func (d LogEvent) destination() string { return d.EventSourceID }
+const (
+	logEventPath        = "/agentic/v1/capi"
+	interchangeOrigin   = "https://api.interchange.io"
+	interchangeRequests = 100 // a minute and address
+	maxLogEventEvents   = 10_000
+	maxEventSourceID    = 256
+	maxAdvertiserID     = 128
+	maxTestEventCode    = 256
+	maxClickIDType      = 64
+	defaultClickIDType  = "clkid"
+)
+
+func (d LogEvent) problems() []error {
+	problems := []error{
+		checkSetting("LogEvent.EventSourceID", d.EventSourceID, true, maxEventSourceID),
+		checkSetting("LogEvent.TestEventCode", d.TestEventCode, false, maxTestEventCode),
+		checkSetting("LogEvent.ClickIDType", d.ClickIDType, false, maxClickIDType),
+		checkPath("LogEvent.Path", d.Path),
+	}
+	if d.AdvertiserID != "" && (!unreserved(d.AdvertiserID, maxAdvertiserID) || d.AdvertiserID == "." || d.AdvertiserID == "..") {
+		problems = append(problems, fmt.Errorf("clickid: LogEvent.AdvertiserID must be 1 to %d characters of [A-Za-z0-9._~-]", maxAdvertiserID))
+	}
+	return problems
+}
+
+func (d LogEvent) destination() string   { return d.EventSourceID }
+func (d LogEvent) maxEvents() int        { return maxLogEventEvents }
+func (d LogEvent) answersPerEvent() bool { return true }
+
+func (d LogEvent) origin(env Environment) string {
+	switch {
+	case d.AdvertiserID == "":
+		return pingOrigin(env)
+	case env == Staging:
+		return ""
+	}
+	return interchangeOrigin
+}
+
+func (d LogEvent) path() string {
+	switch {
+	case d.Path != "":
+		return d.Path
+	case d.AdvertiserID != "":
+		return "/api/v2/buyer/advertisers/" + d.AdvertiserID + "/log-event"
+	}
+	return logEventPath
+}
+
+func (d LogEvent) published() RateLimit {
+	if d.AdvertiserID != "" {
+		return RateLimit{Requests: interchangeRequests, Per: time.Minute}
+	}
+	return RateLimit{Requests: unlimited}
+}
+
+func (d LogEvent) identified(e *Event) bool {
+	return !e.Click.IsZero() || e.User.identified()
+}
+
+type logEvent struct {
+	ID           string         `json:"event_id"`
+	Type         string         `json:"event_type"`
+	Time         string         `json:"event_time"`
+	CustomName   string         `json:"custom_event_name,omitempty"`
+	ActionSource string         `json:"action_source,omitempty"`
+	SourceURL    string         `json:"event_source_url,omitempty"`
+	UserMatch    *userMatch     `json:"user_match,omitempty"`
+	CustomData   map[string]any `json:"custom_data,omitempty"`
+}
+
+type userMatch struct {
+	ClickID     string   `json:"click_id,omitempty"`
+	ClickIDType string   `json:"click_id_type,omitempty"`
+	UIDs        []UserID `json:"uids,omitempty"`
+	HashedEmail string   `json:"hashed_email,omitempty"`
+	HashedPhone string   `json:"hashed_phone,omitempty"`
+	ClientIP    string   `json:"client_ip,omitempty"`
+	UserAgent   string   `json:"client_user_agent,omitempty"`
+}
+
+type logEventContent struct {
+	ID       string       `json:"id"`
+	Quantity int          `json:"quantity,omitempty"`
+	Price    *json.Number `json:"price,omitempty"`
+	Brand    string       `json:"brand,omitempty"`
+}
+
+func (d LogEvent) encode(e *Event, p properties, pageURL string) (wireEvent, error) {
+	event := logEvent{
+		ID:           e.ID,
+		Type:         logEventType(e.Type),
+		Time:         e.Time.UTC().Format(time.RFC3339),
+		CustomName:   e.CustomName,
+		ActionSource: d.actionSource(e.Source),
+		SourceURL:    pageURL,
+		CustomData:   d.customData(e, p),
+	}
+	if d.identified(e) {
+		event.UserMatch = d.userMatch(e)
+	}
+	data, err := encodeJSON(event)
+	return wireEvent{kind: event.Type, id: event.ID, data: data}, err
+}
+
+func logEventType(t EventType) string {
+	switch t {
+	case BeginCheckout:
+		return string(InitiateCheckout)
+	case SignUp:
+		return string(CompleteRegistration)
+	case GenerateLead:
+		return string(Lead)
+	case ViewedItem:
+		return string(ViewContent)
+	case Install:
+		return string(AppInstall)
+	}
+	return string(t)
+}
+
+func (d LogEvent) actionSource(s Source) string {
+	if s == BusinessMessaging {
+		s = Chat
+	}
+	if d.AdvertiserID == "" {
+		return string(s)
+	}
+	// The schema of the Interchange endpoint is closed.
+	switch s {
+	case "", Website, App, InStore, PhoneCall, SystemGenerated:
+		return string(s)
+	}
+	return string(OtherSource)
+}
+
+func (d LogEvent) userMatch(e *Event) *userMatch {
+	m := &userMatch{
+		ClickID:     e.Click.ID,
+		UIDs:        e.User.IDs,
+		HashedEmail: e.User.HashedEmail,
+		HashedPhone: e.User.HashedPhone,
+	}
+	if m.ClickID != "" {
+		m.ClickIDType = d.clickIDType(e.Click)
+	}
+	if e.User.ExternalID != "" {
+		// A copy, since the slice is the caller's.
+		m.UIDs = append(m.UIDs[:len(m.UIDs):len(m.UIDs)], UserID{Type: UserIDFirstParty, Value: e.User.ExternalID})
+	}
+	m.ClientIP, m.UserAgent = e.User.device()
+	return m
+}
+
+func (d LogEvent) clickIDType(c Click) string {
+	switch {
+	case d.ClickIDType != "":
+		return d.ClickIDType
+	case c.Param != "":
+		return c.Param
+	}
+	return defaultClickIDType
+}
+
+func (d LogEvent) customData(e *Event, p properties) map[string]any {
+	data := make(map[string]any, len(p.encoded)+4)
+	for name, value := range p.encoded {
+		data[name] = value
+	}
+	if number := amountNumber(e.Value); number != nil {
+		data["value"] = number
+	}
+	if currency := e.currency(); currency != "" {
+		data["currency"] = currency
+	}
+	if e.OrderID != "" {
+		data["order_id"] = e.OrderID
+	}
+	if len(e.Items) > 0 {
+		contents := make([]logEventContent, len(e.Items))
+		for i, item := range e.Items {
+			contents[i] = logEventContent{ID: item.ID, Quantity: item.Quantity, Price: amountNumber(item.Price), Brand: item.Brand}
+		}
+		data["contents"] = contents
+	}
+	return data
+}
+
+// request wraps events that are encoded already. The idempotency key is
+// derived from everything else in the body, so that a retry repeats it and any
+// other request has another.
+func (d LogEvent) request(events [][]byte) []byte {
+	size := 512
+	for _, event := range events {
+		size += len(event) + 1
+	}
+	tail := make([]byte, 0, size)
+	tail = append(tail, `"event_source_id":`...)
+	tail = appendJSONString(tail, d.EventSourceID)
+	if d.TestEventCode != "" {
+		tail = append(tail, `,"test_event_code":`...)
+		tail = appendJSONString(tail, d.TestEventCode)
+	}
+	tail = append(tail, `,"events":[`...)
+	for i, event := range events {
+		if i > 0 {
+			tail = append(tail, ',')
+		}
+		tail = append(tail, event...)
+	}
+	tail = append(tail, `]}`...)
+	key := sha256.Sum256(tail)
+
+	body := make([]byte, 0, len(tail)+128)
+	body = append(body, `{"idempotency_key":"`...)
+	body = hex.AppendEncode(body, key[:])
+	body = append(body, `",`...)
+	return append(body, tail...)
+}
+
+// appendJSONString appends s as a JSON string. Encoding a string cannot fail.
+func appendJSONString(dst []byte, s string) []byte {
+	encoded, _ := encodeJSON(s)
+	return append(dst, encoded...)
+}
+
+// check holds the documented members of custom_data, which come from the
+// properties, to their schema.
+func (d LogEvent) check(e *Event, p properties, add func(field, problem string)) {
+	member := func(name string, check func(any) error) bool {
+		value, ok := p.values[name]
+		if !ok {
+			return false
+		}
+		if err := check(value); err != nil {
+			add("properties."+name, err.Error())
+		}
+		return true
+	}
+	member("content_ids", isTextList)
+	member("content_type", isText(128))
+	member("content_name", isText(0))
+	member("content_category", isText(0))
+	member("search_string", isText(0))
+	member("num_items", isNumber(math.Inf(1), true))
+	percent := member("progress_percent", isNumber(100, false))
+	seconds := member("progress_seconds", isNumber(math.Inf(1), false))
+	member("ext", func(v any) error {
+		if _, ok := v.(map[string]any); !ok {
+			return errors.New("must be an object")
+		}
+		return nil
+	})
+	if e.Type == WatchMilestone && !percent && !seconds {
+		add("properties", "must have progress_percent or progress_seconds with the type watch_milestone")
+	}
+}
+
+// isText checks for a string of at most limit characters; 0 means any length.
+func isText(limit int) func(any) error {
+	return func(v any) error {
+		s, ok := v.(string)
+		switch {
+		case !ok:
+			return errors.New("must be a string")
+		case limit > 0 && truncate(s, limit) != s:
+			return fmt.Errorf("must not be longer than %d characters", limit)
+		}
+		return nil
+	}
+}
+
+func isTextList(v any) error {
+	list, ok := v.([]any)
+	if !ok {
+		return errors.New("must be an array of strings")
+	}
+	for _, element := range list {
+		if isText(maxItemFieldLength)(element) != nil {
+			return fmt.Errorf("must be an array of strings of at most %d characters", maxItemFieldLength)
+		}
+	}
+	return nil
+}
+
+// isNumber checks for a number from 0 to limit, both included.
+func isNumber(limit float64, whole bool) func(any) error {
+	problem := "must be a number of at least 0"
+	if whole {
+		problem = "must be a whole number of at least 0"
+	}
+	if !math.IsInf(limit, 1) {
+		problem = fmt.Sprintf("must be a number from 0 to %v", limit)
+	}
+	return func(v any) error {
+		n, ok := v.(json.Number)
+		if !ok {
+			return errors.New(problem)
+		}
+		f, err := n.Float64()
+		if err != nil || f < 0 || f > limit || whole && f != math.Trunc(f) {
+			return errors.New(problem)
+		}
+		return nil
+	}
+}

@@ -30,13 +30,17 @@ type Report struct {
 	MatchQuality *float64
 }
 
-// Err joins the errors of the results; it is nil when no event failed.
+// Err joins the errors of the results, each once; it is nil when no event
+// failed.
 func (r Report) Err() error {
 	var failed []error
+	seen := make(map[string]bool)
 	for _, result := range r.Results {
-		if result.Err != nil {
-			failed = append(failed, result.Err)
+		if result.Err == nil || seen[result.Err.Error()] {
+			continue
 		}
+		seen[result.Err.Error()] = true
+		failed = append(failed, result.Err)
 	}
 	if len(failed) == 1 {
 		return failed[0]
