@@ -1,6 +1,9 @@
 package clickid
 
 import (
+	"bytes"
+	"encoding/json"
+	"errors"
 	"log/slog"
 	"time"
 )
@@ -68,6 +71,21 @@ type Event struct {
 
 	// lookupErr is why Convert could not turn ClickToken into Click.
 	lookupErr error
+}
+
+// UnmarshalJSON reads an event. Numbers in Properties become [json.Number], so
+// that they are sent with the digits they were queued with.
+func (e *Event) UnmarshalJSON(data []byte) error {
+	type plain Event
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.UseNumber()
+	var p plain
+	if err := dec.Decode(&p); err != nil {
+		// The decoder's own words may quote a value.
+		return errors.New("clickid: the JSON is no event")
+	}
+	*e = Event(p)
+	return nil
 }
 
 // User is what identifies a person to the platform, besides the click: opaque
