@@ -1,0 +1,2 @@
+// Package echoclickid captures clicks in Echo v4 applications.
+package echoclickid

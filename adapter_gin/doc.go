@@ -1,0 +1,2 @@
+// Package ginclickid captures clicks in Gin applications.
+package ginclickid

@@ -1,0 +1,2 @@
+// Package bench compares the library with its peers and measures its stores and outboxes.
+package bench

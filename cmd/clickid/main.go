@@ -1,0 +1,4 @@
+// Command clickid keeps ad clicks and conversions together.
+package main
+
+func main() {}

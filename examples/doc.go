@@ -1,0 +1,2 @@
+// Package examples holds complete small shops, one per router.
+package examples

@@ -1,0 +1,105 @@
+// Package outbox is the engine-neutral part of durable delivery: what is
+// queued, what one delivery means for an event, and an outbox table for any
+// SQL database with the relay that feeds an engine from it.
+//
+// The engines are packages of their own: riveroutbox (River on PostgreSQL),
+// sqliteoutbox (River on SQLite) and asynqoutbox (asynq on Redis). They own
+// retries, schedules, leases and dead letters; this package tells them what to
+// do with each event.
+package outbox
+
+import (
+	"context"
+	"time"
+
+	"github.com/clickid/clickid"
+)
+
+// Outbox is what every durable sender offers, whatever its engine. Where the
+// engine shares a database with the order, it has an In method for the
+// transaction as well, whose type depends on the engine.
+//
+// Send returns once the events are stored durably ([clickid.Queued]); it
+// validates them first, skips what would not be sent, and takes an event whose
+// identity it knows already (destination, type and ID) as queued. The window
+// of that is [DefaultWindow] unless the engine is configured otherwise.
+//
+// Implementations are safe for concurrent use. The suite in the outboxtest
+// package checks every sentence written here.
+type Outbox interface {
+	clickid.Sender
+	// Start begins to deliver in the background, and returns an error when the
+	// engine cannot. Cancelling ctx stops the delivery as Stop without a
+	// deadline would. Starting twice is an error.
+	Start(ctx context.Context) error
+	// Stop ends the delivery. It waits for what is under way until ctx ends,
+	// and then interrupts it; nothing is lost either way. It returns how many
+	// events remain queued, and an error when ctx ended first or the number
+	// cannot be read. Stopping what was not started is no error.
+	Stop(ctx context.Context) (remaining int, err error)
+	// Failed lists the dead letters, the latest first.
+	Failed(ctx context.Context, page Page) ([]DeadLetter, error)
+	// Replay queues dead letters again, with fresh attempts and a fresh
+	// acceptance horizon, and returns how many it found. Without IDs it takes
+	// all of them.
+	Replay(ctx context.Context, ids ...string) (int, error)
+	// Discard removes dead letters for good and returns how many it found.
+	// Without IDs it removes nothing.
+	Discard(ctx context.Context, ids ...string) (int, error)
+	// Erase removes the events of a person or order from queue and dead
+	// letters, and returns how many they were. An event that is being sent at
+	// this moment may still go out.
+	Erase(ctx context.Context, k clickid.Key) (int, error)
+	// Stats measures the queue.
+	Stats(ctx context.Context) (Stats, error)
+}
+
+// Page bounds a listing.
+type Page struct {
+	// Limit is the largest number of entries. Defaults to 100.
+	Limit int
+	// Offset skips so many entries.
+	Offset int
+}
+
+// DeadLetter is an event that will not be sent unless somebody replays it.
+type DeadLetter struct {
+	// ID names it for Replay and Discard.
+	ID string
+	// Type and EventID are the event's own.
+	Type    clickid.EventType
+	EventID string
+	// Reason says why in words for a person, without personal data.
+	Reason string
+	// Status is the platform's last HTTP status, or 0 when there was none.
+	Status int
+	// Attempts counts the deliveries that failed through no outage.
+	Attempts int
+	// QueuedAt and FailedAt are in UTC.
+	QueuedAt, FailedAt time.Time
+	// Event is what was queued. It holds personal data.
+	Event clickid.Event
+}
+
+// Stats measures a queue.
+type Stats struct {
+	// Queued counts the events that wait or are being sent.
+	Queued int
+	// Oldest is how long the oldest of them has been waiting, or 0.
+	Oldest time.Duration
+	// Delivered counts the events that were accepted within the window that
+	// the engine remembers.
+	Delivered int
+	// Dead counts the dead letters.
+	Dead int
+}
+
+// Defaults that all engines share.
+const (
+	// DefaultWindow is how long an outbox remembers an event it has delivered,
+	// so that the same one is not sent again.
+	DefaultWindow = 14 * 24 * time.Hour
+	// DefaultHorizon is how old an event may grow in the queue before it
+	// becomes a dead letter: longer ago, no platform attributes it.
+	DefaultHorizon = 7 * 24 * time.Hour
+)

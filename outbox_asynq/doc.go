@@ -1,0 +1,2 @@
+// Package asynqoutbox delivers conversions durably with asynq on Redis.
+package asynqoutbox

@@ -1,0 +1,2 @@
+// Package redisstore keeps clicks and links in Redis.
+package redisstore

@@ -1,0 +1,2 @@
+// Package sqlstore keeps clicks and links in PostgreSQL, MySQL, MariaDB or SQLite.
+package sqlstore
