@@ -99,8 +99,12 @@ func (t *Tracker) Remember(w http.ResponseWriter, r *http.Request, id string) (*
 	if !t.accept(id) {
 		return r, fmt.Errorf("%w: the click ID to remember is not acceptable", ErrInvalid)
 	}
-	v := &visit{tracker: t, consent: ConsentGranted, cookies: t.jar.values(r.Header)}
-	r = r.WithContext(context.WithValue(r.Context(), visitKey{}, v))
+	v := visitFrom(r.Context())
+	if v == nil || v.tracker != t {
+		v = &visit{tracker: t}
+		r = r.WithContext(withVisit(r.Context(), v))
+	}
+	v.restart(t.jar.values(r.Header))
 	return r, t.keep(w, r, v, id, Observation{Param: param, Recovered: true})
 }
 

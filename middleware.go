@@ -217,7 +217,7 @@ func (t *Tracker) Capture(w http.ResponseWriter, r *http.Request) *http.Request 
 	}
 
 	v := &visit{tracker: t, consent: t.Consent(r), cookies: t.jar.values(r.Header)}
-	r = r.WithContext(context.WithValue(r.Context(), visitKey{}, v))
+	r = r.WithContext(withVisit(r.Context(), v))
 	if carried {
 		forbidCaching(w.Header())
 	}

@@ -24,11 +24,20 @@ type visit struct {
 	landed   bool // the click of this request's URL is stored
 }
 
-// visitKey is where a context keeps its visit.
-type visitKey struct{}
+// ContextKey is where a context keeps the visitor's click. It is for adapters
+// of frameworks whose own context is handed around as a [context.Context] and
+// finds nothing but what was put into it by string: such an adapter copies
+// r.Context().Value(ContextKey) there, so that [Lookup] and [Convert] find the
+// click in it too. Everybody else calls those.
+const ContextKey = "github.com/clickid/clickid"
+
+func withVisit(ctx context.Context, v *visit) context.Context {
+	//lint:ignore SA1029 a key of another type cannot be found in the contexts that ContextKey speaks of
+	return context.WithValue(ctx, ContextKey, v)
+}
 
 func visitFrom(ctx context.Context) *visit {
-	v, _ := ctx.Value(visitKey{}).(*visit)
+	v, _ := ctx.Value(ContextKey).(*visit)
 	return v
 }
 
@@ -60,7 +69,7 @@ func WithClick(ctx context.Context, c Click) context.Context {
 	if c.IsZero() {
 		v.err = ErrNotFound
 	}
-	return context.WithValue(ctx, visitKey{}, v)
+	return withVisit(ctx, v)
 }
 
 // Token returns the token of the visitor's click: what to keep with an order
@@ -107,6 +116,16 @@ func (v *visit) settle(c Click, token string, landed bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.click, v.token, v.err, v.resolved, v.landed = c, token, nil, true, landed
+}
+
+// restart begins again with the cookies alone, for a visitor who has just
+// consented. Contexts that already carry the visit see what follows.
+func (v *visit) restart(cookies []string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.consent = ConsentGranted
+	v.cookies = cookies
+	v.click, v.token, v.err, v.resolved, v.landed = Click{}, "", nil, false, false
 }
 
 // forget makes the absence of a click certain.
