@@ -1,0 +1,335 @@
+package testserver
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sort"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// startTimeout is how long a private server may take to start or to stop. It
+// is that long for busy machines.
+const startTimeout = time.Minute
+
+// Server is a private server of one test: its own process on a free port of
+// 127.0.0.1 with its own data. It is killed and its data removed when the test
+// ends. Its methods are not safe for concurrent use.
+type Server struct {
+	tb      testing.TB
+	name    string
+	dir     string   // data, owned by the user the server runs as
+	user    string   // whom root runs it as; "" is root itself
+	command []string // program and arguments
+	addr    string
+	dsn     string
+	stop    os.Signal // asks the server to stop without waiting for its clients
+	ready   func(net.Conn) error
+
+	cmd    *exec.Cmd     // the running process, or nil
+	exited chan struct{} // closed when cmd has ended
+	paused bool
+}
+
+// StartRedis starts a Redis or Valkey server. Everything that it confirmed
+// survives Kill and Restart. Extra arguments, such as "--maxmemory", "1mb",
+// come last and win.
+func StartRedis(tb testing.TB, extraArgs ...string) *Server {
+	tb.Helper()
+	program := find(tb, "Redis (redis-server or valkey-server)", "install Debian's package redis-server", "redis-server", "valkey-server")
+	return start(tb, "redis", "", func(s *Server, port string) {
+		s.command = append([]string{
+			program, "--bind", "127.0.0.1", "--port", port, "--dir", s.dir,
+			"--appendonly", "yes", "--appendfsync", "always", "--save", "",
+		}, extraArgs...)
+		s.dsn, s.ready, s.stop = "redis://"+s.addr+"/0", redisReady, terminate
+	})
+}
+
+// StartPostgres starts a PostgreSQL server with the user and the database
+// postgres and no password.
+func StartPostgres(tb testing.TB) *Server {
+	tb.Helper()
+	const what, remedy = "PostgreSQL (initdb and postgres)", "install Debian's package postgresql"
+	initdb, postgres := find(tb, what, remedy, "initdb"), find(tb, what, remedy, "postgres")
+	return start(tb, "postgres", "postgres", func(s *Server, port string) {
+		data := filepath.Join(s.dir, "data")
+		s.run(initdb, "--pgdata", data, "--username", "postgres", "--auth", "trust",
+			"--encoding", "UTF8", "--locale", "C", "--no-sync")
+		s.command = []string{
+			postgres, "-D", data, "-p", port, "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=",
+			"-c", "fsync=off", "-c", "full_page_writes=off", "-c", "shared_buffers=32MB",
+		}
+		s.dsn, s.ready, s.stop = "postgres://postgres@"+s.addr+"/postgres?sslmode=disable", postgresReady, os.Interrupt
+	})
+}
+
+// StartMariaDB starts a MariaDB server with the user root, no password, and
+// the empty database test.
+func StartMariaDB(tb testing.TB) *Server {
+	tb.Helper()
+	const what, remedy = "MariaDB (mariadb-install-db and mariadbd)", "install Debian's package mariadb-server"
+	install, mariadbd := find(tb, what, remedy, "mariadb-install-db"), find(tb, what, remedy, "mariadbd")
+	return start(tb, "mariadb", "mysql", func(s *Server, port string) {
+		data := filepath.Join(s.dir, "data")
+		fast := []string{"--no-defaults", "--datadir=" + data, "--innodb-flush-log-at-trx-commit=0", "--innodb-log-file-size=8M", "--innodb-buffer-pool-size=64M"}
+		s.run(install, append(fast, "--auth-root-authentication-method=normal")...)
+		s.command = append([]string{mariadbd}, append(fast, "--bind-address=127.0.0.1", "--port="+port, "--socket="+filepath.Join(s.dir, "socket"),
+			"--pid-file="+filepath.Join(s.dir, "pid"), "--skip-name-resolve")...)
+		s.dsn, s.ready, s.stop = "root@tcp("+s.addr+")/test", mariadbReady, terminate
+	})
+}
+
+// Addr returns host and port.
+func (s *Server) Addr() string { return s.addr }
+
+// DSN returns what the server's usual driver opens: a redis:// or postgres://
+// URL, or a DSN of go-sql-driver/mysql.
+func (s *Server) DSN() string { return s.dsn }
+
+// Stop asks the server to stop and waits until it has. Its clients are cut
+// off. Stopping a stopped server does nothing.
+func (s *Server) Stop() {
+	s.tb.Helper()
+	if s.cmd == nil {
+		return
+	}
+	s.Resume()
+	s.signal(s.cmd.Process.Pid, s.stop)
+	select {
+	case <-s.exited:
+		s.cmd = nil
+	case <-time.After(startTimeout):
+		s.Kill()
+		s.tb.Fatalf("%s did not stop:\n%s", s.name, s.log())
+	}
+}
+
+// Kill ends the server as a crash would. Killing a stopped server does nothing.
+func (s *Server) Kill() {
+	s.tb.Helper()
+	if s.cmd == nil {
+		return
+	}
+	for _, pid := range s.processes() {
+		s.signal(pid, os.Kill)
+	}
+	<-s.exited
+	s.cmd, s.paused = nil, false
+}
+
+// Pause freezes the server: its connections stay open and nothing answers, and
+// new ones are accepted by the operating system and stay silent.
+func (s *Server) Pause() {
+	s.tb.Helper()
+	s.mustRun("pause")
+	s.paused = true
+	// The first process first, so that it starts no more while we go through them.
+	s.signal(s.cmd.Process.Pid, freeze)
+	for _, pid := range s.processes() {
+		s.signal(pid, freeze)
+	}
+}
+
+// Resume thaws what Pause froze.
+func (s *Server) Resume() {
+	s.tb.Helper()
+	s.mustRun("resume")
+	if !s.paused {
+		return
+	}
+	for _, pid := range s.processes() {
+		s.signal(pid, thaw)
+	}
+	s.paused = false
+}
+
+// Restart starts the server again, on the same port with the same data, and
+// waits until it takes commands. A running server is stopped first.
+func (s *Server) Restart() {
+	s.tb.Helper()
+	s.Stop()
+	if err := s.launch(); err != nil {
+		s.tb.Fatalf("restarting %s: %v\n%s", s.name, err, s.log())
+	}
+}
+
+// FreePort returns a port of 127.0.0.1 that nobody listens on.
+func FreePort(tb testing.TB) int {
+	tb.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatalf("looking for a free port: %v", err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// start prepares a server's data, starts it and waits until it takes commands.
+func start(tb testing.TB, name, user string, configure func(s *Server, port string)) *Server {
+	tb.Helper()
+	s := &Server{tb: tb, name: name}
+	if os.Geteuid() == 0 {
+		s.user = user // database servers refuse to run as root
+	}
+	dir, err := os.MkdirTemp("", "clickid-"+name+"-")
+	if err != nil {
+		tb.Fatalf("making the data directory of %s: %v", name, err)
+	}
+	s.dir = dir
+	tb.Cleanup(func() {
+		s.Kill()
+		if err := os.RemoveAll(dir); err != nil {
+			tb.Logf("the data directory of %s remains: %v", name, err)
+		}
+	})
+	if err := own(dir, s.user); err != nil {
+		tb.Fatalf("giving %s its data directory: %v", name, err)
+	}
+	port := strconv.Itoa(FreePort(tb))
+	s.addr = net.JoinHostPort("127.0.0.1", port)
+	configure(s, port)
+	if err := s.launch(); err != nil {
+		tb.Fatalf("starting %s: %v\n%s", name, err, s.log())
+	}
+	return s
+}
+
+// launch starts the process and waits until it takes commands.
+func (s *Server) launch() error {
+	log, err := os.OpenFile(s.logPath(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = log.Close() }()
+	cmd := s.prepare(s.command...)
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	exited := make(chan struct{})
+	go func() {
+		defer close(exited)
+		_ = cmd.Wait() // how it ended is in its log
+	}()
+	s.cmd, s.exited = cmd, exited
+	deadline := time.Now().Add(startTimeout)
+	for {
+		err := probe(s.addr, s.ready)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-exited:
+			s.cmd = nil
+			return errors.New("it ended at once")
+		case <-time.After(20 * time.Millisecond):
+		}
+		if time.Now().After(deadline) {
+			s.Kill()
+			return fmt.Errorf("it does not answer: %w", err)
+		}
+	}
+}
+
+// run runs a program that prepares the server's data.
+func (s *Server) run(program string, args ...string) {
+	s.tb.Helper()
+	if output, err := s.prepare(append([]string{program}, args...)...).CombinedOutput(); err != nil {
+		s.tb.Fatalf("preparing the data of %s: %v\n%s", s.name, err, output)
+	}
+}
+
+func (s *Server) prepare(command ...string) *exec.Cmd {
+	cmd := exec.Command(command[0], command[1:]...)
+	cmd.Dir = s.dir // the test's own directory may be closed to the server's user
+	cmd.Env = append(os.Environ(), "LC_ALL=C")
+	if err := runAs(cmd, s.user); err != nil {
+		s.tb.Fatalf("running %s: %v", s.name, err)
+	}
+	return cmd
+}
+
+func (s *Server) mustRun(action string) {
+	s.tb.Helper()
+	if s.cmd == nil {
+		s.tb.Fatalf("%s does not run: cannot %s it", s.name, action)
+	}
+}
+
+func (s *Server) signal(pid int, sig os.Signal) {
+	s.tb.Helper()
+	p, err := os.FindProcess(pid)
+	if err == nil {
+		err = p.Signal(sig)
+	}
+	if err != nil && !errors.Is(err, os.ErrProcessDone) {
+		s.tb.Errorf("sending %v to %s: %v", sig, s.name, err)
+	}
+}
+
+// processes returns the server's process and its children: PostgreSQL serves
+// every connection in a process of its own, outside of its process group.
+func (s *Server) processes() []int {
+	s.tb.Helper()
+	server := s.cmd.Process.Pid
+	list, err := exec.Command("ps", "-A", "-o", "pid=,ppid=").Output()
+	if err != nil {
+		s.tb.Fatalf("listing the processes of %s: %v", s.name, err)
+	}
+	pids := []int{server}
+	for _, line := range strings.Split(string(list), "\n") {
+		var pid, parent int
+		if n, _ := fmt.Sscan(line, &pid, &parent); n == 2 && parent == server {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+func (s *Server) logPath() string { return filepath.Join(s.dir, "server.log") }
+
+// log returns the end of the server's log, for a failure's message.
+func (s *Server) log() string {
+	log, err := os.ReadFile(s.logPath())
+	if err != nil {
+		return ""
+	}
+	return string(log[max(0, len(log)-4096):])
+}
+
+// find returns the first of the programs that is installed, also where Debian
+// keeps the newest PostgreSQL's and what only root has in its path.
+func find(tb testing.TB, what, remedy string, programs ...string) string {
+	tb.Helper()
+	if !canStart {
+		Missing(tb, "a private "+what, "private servers are started on Unix only")
+	}
+	for _, program := range programs {
+		if path, err := exec.LookPath(program); err == nil {
+			return path
+		}
+		places, _ := filepath.Glob("/usr/lib/postgresql/*/bin/" + program) // the pattern is well-formed
+		sort.Slice(places, func(i, j int) bool { return postgresVersion(places[i]) < postgresVersion(places[j]) })
+		places = append([]string{"/usr/sbin/" + program, "/usr/local/sbin/" + program}, places...)
+		for i := len(places) - 1; i >= 0; i-- {
+			if path, err := exec.LookPath(places[i]); err == nil {
+				return path
+			}
+		}
+	}
+	Missing(tb, what, remedy)
+	return ""
+}
+
+// postgresVersion reads the version in /usr/lib/postgresql/VERSION/bin/program.
+func postgresVersion(path string) float64 {
+	version, _ := strconv.ParseFloat(filepath.Base(filepath.Dir(filepath.Dir(path))), 64)
+	return version
+}

@@ -1,0 +1,61 @@
+package testserver
+
+import (
+	"errors"
+	"io"
+	"net"
+	"time"
+)
+
+// probe asks a server whether it takes commands.
+func probe(addr string, ready func(net.Conn) error) error {
+	conn, err := net.DialTimeout("tcp", addr, 2*time.Second)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
+	if err := conn.SetDeadline(time.Now().Add(2 * time.Second)); err != nil {
+		return err
+	}
+	return ready(conn)
+}
+
+var errNotReady = errors.New("the server answers, but takes no commands yet")
+
+// redisReady sends PING. Redis answers an error while it loads its data.
+func redisReady(conn net.Conn) error {
+	return expect(conn, "PING\r\n", "+PONG")
+}
+
+// postgresReady sends a startup message (protocol 3.0, user postgres) and waits
+// for the request to authenticate; a server that starts up answers an error.
+func postgresReady(conn net.Conn) error {
+	return expect(conn, "\x00\x00\x00\x17\x00\x03\x00\x00user\x00postgres\x00\x00", "R")
+}
+
+// mariadbReady waits for the greeting: four bytes of header, then the protocol
+// version 10.
+func mariadbReady(conn net.Conn) error {
+	greeting := make([]byte, 5)
+	if _, err := io.ReadFull(conn, greeting); err != nil {
+		return err
+	}
+	if greeting[4] != 10 {
+		return errNotReady
+	}
+	return nil
+}
+
+func expect(conn net.Conn, request, answer string) error {
+	if _, err := io.WriteString(conn, request); err != nil {
+		return err
+	}
+	got := make([]byte, len(answer))
+	if _, err := io.ReadFull(conn, got); err != nil {
+		return err
+	}
+	if string(got) != answer {
+		return errNotReady
+	}
+	return nil
+}
