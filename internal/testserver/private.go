@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -117,11 +118,18 @@ func (s *Server) Kill() {
 	if s.cmd == nil {
 		return
 	}
-	for _, pid := range s.processes() {
+	pids := s.processes()
+	for _, pid := range pids {
 		s.signal(pid, os.Kill)
 	}
 	<-s.exited
 	s.cmd, s.paused = nil, false
+	// PostgreSQL does not start again while a process of before holds its memory.
+	for deadline := time.Now().Add(startTimeout); s.anyAlive(pids); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			s.tb.Fatalf("%s was killed and its processes go on", s.name)
+		}
+	}
 }
 
 // Pause freezes the server: its connections stay open and nothing answers, and
@@ -278,19 +286,43 @@ func (s *Server) signal(pid int, sig os.Signal) {
 // every connection in a process of its own, outside of its process group.
 func (s *Server) processes() []int {
 	s.tb.Helper()
-	server := s.cmd.Process.Pid
-	list, err := exec.Command("ps", "-A", "-o", "pid=,ppid=").Output()
-	if err != nil {
-		s.tb.Fatalf("listing the processes of %s: %v", s.name, err)
-	}
-	pids := []int{server}
-	for _, line := range strings.Split(string(list), "\n") {
-		var pid, parent int
-		if n, _ := fmt.Sscan(line, &pid, &parent); n == 2 && parent == server {
-			pids = append(pids, pid)
+	pids := []int{s.cmd.Process.Pid}
+	for _, p := range s.listProcesses() {
+		if p.parent == pids[0] {
+			pids = append(pids, p.pid)
 		}
 	}
 	return pids
+}
+
+// anyAlive reports whether one of the processes still runs. A zombie, which
+// nobody has waited for yet, does not.
+func (s *Server) anyAlive(pids []int) bool {
+	s.tb.Helper()
+	return slices.ContainsFunc(s.listProcesses(), func(p process) bool {
+		return slices.Contains(pids, p.pid) && !strings.HasPrefix(p.state, "Z")
+	})
+}
+
+type process struct {
+	pid, parent int
+	state       string
+}
+
+func (s *Server) listProcesses() []process {
+	s.tb.Helper()
+	output, err := exec.Command("ps", "-A", "-o", "pid=,ppid=,stat=").Output()
+	if err != nil {
+		s.tb.Fatalf("listing the processes of %s: %v", s.name, err)
+	}
+	var list []process
+	for _, line := range strings.Split(string(output), "\n") {
+		var p process
+		if n, _ := fmt.Sscan(line, &p.pid, &p.parent, &p.state); n == 3 {
+			list = append(list, p)
+		}
+	}
+	return list
 }
 
 func (s *Server) logPath() string { return filepath.Join(s.dir, "server.log") }
