@@ -73,7 +73,7 @@ func (s *cookieStore) Save(ctx context.Context, c Click) (string, error) {
 	if err := ctx.Err(); err != nil {
 		return "", fmt.Errorf("clickid: signing the click: %w", err)
 	}
-	if err := checkSavable(c, s.now()); err != nil {
+	if err := CheckSave(c, s.now()); err != nil {
 		return "", err
 	}
 	encoded, err := s.codecs[0].Encode(tokenPurpose, encodePayload(c))
@@ -144,17 +144,6 @@ func (s *cookieStore) check(payload []byte) (Click, error) {
 		return Click{}, fmt.Errorf("%w: it has expired", ErrNotFound)
 	}
 	return c, nil
-}
-
-// checkSavable is what every store checks before it saves a click.
-func checkSavable(c Click, now time.Time) error {
-	if err := c.Validate(); err != nil {
-		return err
-	}
-	if !c.Expires.After(now) {
-		return fmt.Errorf("%w: Expires has passed", ErrInvalid)
-	}
-	return nil
 }
 
 // payloadVersion begins every payload: a byte that no later layout repeats.

@@ -44,6 +44,16 @@ func newKey(kind, value string) Key {
 // IsZero reports whether k is no key.
 func (k Key) IsZero() bool { return k == Key{} }
 
+// Validate refuses the zero Key, as every function that takes a Key does: an
+// empty session or order number would otherwise join all visitors who lack
+// one. The error matches [ErrInvalid].
+func (k Key) Validate() error {
+	if k.IsZero() {
+		return fmt.Errorf("%w: the session, customer or order key is empty", ErrInvalid)
+	}
+	return nil
+}
+
 // Hash returns the SHA-256 under which a [Linker] files the link.
 func (k Key) Hash() [32]byte { return k.hash }
 
@@ -110,8 +120,8 @@ func (k Key) Open(sealed []byte) (token string, err error) {
 }
 
 func (k Key) aead() (cipher.AEAD, error) {
-	if k.IsZero() {
-		return nil, errEmptyKey
+	if err := k.Validate(); err != nil {
+		return nil, err
 	}
 	if k.seal == ([sha256.Size]byte{}) {
 		return nil, fmt.Errorf("%w: the key was read back from its hash and cannot seal or open tokens", ErrInvalid)
@@ -122,7 +132,3 @@ func (k Key) aead() (cipher.AEAD, error) {
 	}
 	return cipher.NewGCM(block)
 }
-
-// errEmptyKey is what every function answers to the zero Key: an empty session
-// or order number would otherwise join all visitors who lack one.
-var errEmptyKey = fmt.Errorf("%w: the session, customer or order key is empty", ErrInvalid)

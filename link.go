@@ -97,10 +97,7 @@ func (t *Tracker) checkLinkable(k Key) error {
 	if t.linker == nil {
 		return errNoLinker
 	}
-	if k.IsZero() {
-		return errEmptyKey
-	}
-	return nil
+	return k.Validate()
 }
 
 // lookupError passes a proven absence on and reports everything else.

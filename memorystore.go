@@ -3,12 +3,12 @@ package clickid
 import (
 	"container/list"
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
-	"encoding/base64"
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/clickid/clickid/internal/reference"
 )
 
 // memoryCapacity bounds the clicks and the links of a memory store.
@@ -46,18 +46,17 @@ func (s *MemoryStore) Save(ctx context.Context, c Click) (string, error) {
 	if err := ctx.Err(); err != nil {
 		return "", fmt.Errorf("clickid: saving the click in memory: %w", err)
 	}
-	if err := checkSavable(c, s.now()); err != nil {
+	if err := CheckSave(c, s.now()); err != nil {
 		return "", err
 	}
 	c.At, c.Expires = wholeSeconds(c.At), wholeSeconds(c.Expires)
-	var id [16]byte
-	if _, err := rand.Read(id[:]); err != nil {
-		return "", fmt.Errorf("clickid: making a token: %w", err)
+	token, err := reference.New()
+	if err != nil {
+		return "", err
 	}
-	token := base64.RawURLEncoding.EncodeToString(id[:])
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.clicks.put(sha256.Sum256([]byte(token)), c)
+	s.clicks.put(reference.Hash(token), c)
 	return token, nil
 }
 
@@ -71,7 +70,7 @@ func (s *MemoryStore) Load(ctx context.Context, token string) (Click, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	hash := sha256.Sum256([]byte(token))
+	hash := reference.Hash(token)
 	c, ok := s.clicks.get(hash)
 	if !ok {
 		return Click{}, ErrNotFound
@@ -90,7 +89,7 @@ func (s *MemoryStore) Delete(ctx context.Context, token string) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	hash := sha256.Sum256([]byte(token))
+	hash := reference.Hash(token)
 	s.clicks.remove(hash)
 	s.removeLinksOf(hash)
 	return nil
@@ -98,7 +97,7 @@ func (s *MemoryStore) Delete(ctx context.Context, token string) error {
 
 // CheckToken implements [TokenChecker].
 func (s *MemoryStore) CheckToken(token string) error {
-	if id, err := base64.RawURLEncoding.Strict().DecodeString(token); err != nil || len(id) != 16 {
+	if !reference.Valid(token) {
 		return fmt.Errorf("%w: malformed token", ErrInvalid)
 	}
 	return nil
@@ -109,20 +108,14 @@ func (s *MemoryStore) Link(ctx context.Context, k Key, token string, expires tim
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("clickid: linking in memory: %w", err)
 	}
-	if k.IsZero() {
-		return errEmptyKey
-	}
-	if !validToken(token) {
-		return fmt.Errorf("%w: malformed token", ErrInvalid)
-	}
-	if !expires.After(s.now()) {
-		return fmt.Errorf("%w: the link has expired already", ErrInvalid)
+	if err := CheckLink(k, token, expires, s.now()); err != nil {
+		return err
 	}
 	sealed, err := k.Seal(token)
 	if err != nil {
 		return err
 	}
-	hash := sha256.Sum256([]byte(token))
+	hash := reference.Hash(token)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.links.put(k.Hash(), memoryLink{sealed: sealed, token: hash, expires: expires})
@@ -138,8 +131,8 @@ func (s *MemoryStore) Linked(ctx context.Context, k Key) (string, error) {
 	if err := ctx.Err(); err != nil {
 		return "", fmt.Errorf("clickid: finding a link in memory: %w", err)
 	}
-	if k.IsZero() {
-		return "", errEmptyKey
+	if err := k.Validate(); err != nil {
+		return "", err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -156,8 +149,8 @@ func (s *MemoryStore) Unlink(ctx context.Context, k Key) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("clickid: removing a link from memory: %w", err)
 	}
-	if k.IsZero() {
-		return errEmptyKey
+	if err := k.Validate(); err != nil {
+		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -172,7 +165,7 @@ func (s *MemoryStore) UnlinkToken(ctx context.Context, token string) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.removeLinksOf(sha256.Sum256([]byte(token)))
+	s.removeLinksOf(reference.Hash(token))
 	return nil
 }
 

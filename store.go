@@ -2,6 +2,7 @@ package clickid
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
@@ -64,6 +65,33 @@ type Linker interface {
 // tokens checked for their characters and length only.
 type TokenChecker interface {
 	CheckToken(token string) error
+}
+
+// CheckSave is what every [Store] checks before it saves c: [Click.Validate],
+// and that c has not expired by now. The error matches [ErrInvalid].
+func CheckSave(c Click, now time.Time) error {
+	if err := c.Validate(); err != nil {
+		return err
+	}
+	if !c.Expires.After(now) {
+		return fmt.Errorf("%w: Expires has passed", ErrInvalid)
+	}
+	return nil
+}
+
+// CheckLink is what every [Linker] checks before it links: key and token, and
+// that the link has not expired by now. The error matches [ErrInvalid].
+func CheckLink(k Key, token string, expires, now time.Time) error {
+	if err := k.Validate(); err != nil {
+		return err
+	}
+	if !validToken(token) {
+		return fmt.Errorf("%w: malformed token", ErrInvalid)
+	}
+	if !expires.After(now) {
+		return fmt.Errorf("%w: the link has expired already", ErrInvalid)
+	}
+	return nil
 }
 
 // validToken reports whether token has the form that every store's tokens have.
