@@ -83,6 +83,10 @@ func (c Click) Validate() error {
 	return errors.Join(problems...)
 }
 
+// Format prints the click without its ID, whatever the verb, so that %+v keeps
+// it out of logs and errors too.
+func (c Click) Format(s fmt.State, _ rune) { _, _ = fmt.Fprintf(s, "clickid.Click %v", c.LogValue()) }
+
 // LogValue keeps the click ID out of logs: it belongs to a person.
 func (c Click) LogValue() slog.Value {
 	if c.IsZero() {

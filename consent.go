@@ -58,20 +58,29 @@ func (c *Consent) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// errNoConsent is why nothing is stored for a visitor who has not agreed.
-var errNoConsent = errors.New("clickid: nothing is stored before the visitor consents")
+// ErrNoConsent says that nothing is stored or linked, since the visitor has not
+// agreed to it.
+var ErrNoConsent = errors.New("clickid: nothing is stored before the visitor consents")
 
 // Consent returns what the visitor of r said, by [Config].Consent and Sec-GPC.
 // [Convert] knows it only of visitors with a click; an event that is sent by
 // the person's identity instead states it in [Event].Consent.
 func (t *Tracker) Consent(r *http.Request) Consent {
-	if !t.ignoreGPC && r.Header.Get("Sec-GPC") == "1" {
+	if t.deniedByGPC(r) {
 		return ConsentDenied
 	}
 	if t.consentOf == nil {
 		return ConsentGranted
 	}
-	return t.consentOf(r)
+	switch consent := t.consentOf(r); consent {
+	case ConsentGranted, ConsentDenied:
+		return consent
+	}
+	return ConsentUnknown
+}
+
+func (t *Tracker) deniedByGPC(r *http.Request) bool {
+	return !t.ignoreGPC && r.Header.Get("Sec-GPC") == "1"
 }
 
 // Remember stores a click for a visitor who has just consented, whatever
@@ -82,12 +91,18 @@ func (t *Tracker) Consent(r *http.Request) Consent {
 // same-origin Referer, which is the landing page when the consent banner posts
 // from there; when neither carries one, the error matches [ErrNotFound]. An id
 // that is not acceptable, or a request from another site (Sec-Fetch-Site), is
-// an error that matches [ErrInvalid]. A failing store is any other error.
+// an error that matches [ErrInvalid]. A browser that sends Sec-GPC: 1 would
+// have the click forgotten again on the next page, so that the error matches
+// [ErrNoConsent] unless [Config].IgnoreGPC is set. A failing store is any other
+// error.
 //
 // Call it before the response's header is written.
 func (t *Tracker) Remember(w http.ResponseWriter, r *http.Request, id string) (*http.Request, error) {
 	if r.Header.Get("Sec-Fetch-Site") == "cross-site" {
 		return r, fmt.Errorf("%w: another site cannot consent for the visitor", ErrInvalid)
+	}
+	if t.deniedByGPC(r) {
+		return r, fmt.Errorf("%w: the browser sends Sec-GPC: 1", ErrNoConsent)
 	}
 	param := t.params[0]
 	if id == "" {
@@ -99,12 +114,11 @@ func (t *Tracker) Remember(w http.ResponseWriter, r *http.Request, id string) (*
 	if !t.accept(id) {
 		return r, fmt.Errorf("%w: the click ID to remember is not acceptable", ErrInvalid)
 	}
-	v := visitFrom(r.Context())
-	if v == nil || v.tracker != t {
-		v = &visit{tracker: t}
-		r = r.WithContext(withVisit(r.Context(), v))
+	v := t.visitOf(r.Context())
+	if v == nil {
+		r, v = t.newVisit(r, ConsentGranted)
 	}
-	v.restart(t.jar.values(r.Header))
+	v.grant()
 	return r, t.keep(w, r, v, id, Observation{Param: param, Recovered: true})
 }
 
@@ -119,17 +133,17 @@ func (t *Tracker) rememberable(r *http.Request) (id, param string) {
 
 // Forget removes everything that is kept of the visitor's click, for consent
 // that is withdrawn: the cookie, the record, and every link to it. The
-// request's context has no click afterwards, and counts as denied. The cookie is removed even when
-// the store fails, which the error says.
+// request's context has no click afterwards, and counts as denied. The cookie
+// is removed even when the store fails, which the error says.
 //
 // A token that the cookie store signed cannot be revoked: copies that the
 // application kept with its orders remain valid until they expire.
 //
 // Call it before the response's header is written.
 func (t *Tracker) Forget(w http.ResponseWriter, r *http.Request) error {
-	v := visitFrom(r.Context())
-	if v == nil || v.tracker != t {
-		v = &visit{tracker: t, cookies: t.jar.values(r.Header)}
+	v := t.visitOf(r.Context())
+	if v == nil {
+		_, v = t.newVisit(r, ConsentDenied)
 	}
 	err := t.forget(w, r, v)
 	t.observe(r.Context(), Observation{Kind: Forgotten})
@@ -177,10 +191,11 @@ func (t *Tracker) ForgetKey(ctx context.Context, k Key) error {
 	if errors.Is(err, ErrNotFound) {
 		return nil
 	}
-	if err != nil {
-		return t.reportErasure(ctx, []error{err})
+	failures := []error{err}
+	if err == nil {
+		failures[0] = t.eraseToken(storeCtx, token)
 	}
-	return t.reportErasure(ctx, []error{t.eraseToken(storeCtx, token), t.linker.Unlink(storeCtx, k)})
+	return t.reportErasure(ctx, append(failures, t.linker.Unlink(storeCtx, k)))
 }
 
 // eraseToken removes a click and the links to it.

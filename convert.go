@@ -17,9 +17,14 @@ type convertOptions struct {
 }
 
 // ConvertTimeout bounds the whole call, look-up and sending with all retries.
-// Defaults to 10 seconds; a checkout that waits for it may want less.
+// Defaults to 10 seconds, as does a d that is not positive; a checkout that
+// waits for it may want less.
 func ConvertTimeout(d time.Duration) ConvertOption {
-	return func(o *convertOptions) { o.timeout = d }
+	return func(o *convertOptions) {
+		if d > 0 {
+			o.timeout = d
+		}
+	}
 }
 
 // Convert is what a shop calls when an order completes: it finds the visitor's
@@ -45,11 +50,7 @@ func Convert(ctx context.Context, s Sender, e Event, options ...ConvertOption) (
 	for _, option := range options {
 		option(&o)
 	}
-	deadline := time.Now().Add(o.timeout)
-	if earlier, ok := ctx.Deadline(); ok && earlier.Before(deadline) {
-		deadline = earlier
-	}
-	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), deadline)
+	ctx, cancel := detached(ctx, o.timeout)
 	defer cancel()
 
 	if v := visitFrom(ctx); v != nil && e.Consent == ConsentUnknown {

@@ -70,7 +70,8 @@ type cookieJar struct {
 	attributes string // everything after the Max-Age
 }
 
-func newCookieJar(c Cookie) (cookieJar, error) {
+// newCookieJar returns the jar and everything that is wrong with c.
+func newCookieJar(c Cookie) (cookieJar, []error) {
 	var problems []error
 	problem := func(text string) { problems = append(problems, errors.New("clickid: "+text)) }
 
@@ -104,7 +105,7 @@ func newCookieJar(c Cookie) (cookieJar, error) {
 	if c.Domain != "" {
 		jar.attributes = "; Domain=" + c.Domain + jar.attributes
 	}
-	return jar, errors.Join(problems...)
+	return jar, problems
 }
 
 // domainProblem says what keeps domain from being a cookie's Domain.
@@ -156,29 +157,28 @@ func (j cookieJar) replace(h http.Header, line string) {
 	h["Set-Cookie"] = append(kept, line)
 }
 
-// present reports whether the request carries the cookie. It allocates nothing.
-func (j cookieJar) present(h http.Header) bool {
+// present reports whether the Cookie headers carry the cookie. It allocates
+// nothing.
+func (j cookieJar) present(lines []string) bool {
 	found := false
-	j.each(h, func(string) bool { found = true; return false })
+	j.each(lines, func(string) bool { found = true; return false })
 	return found
 }
 
-// values returns the values of all cookies of our name, as far as they have
-// the form of a token. A browser sends several when one was set for a parent
-// domain, or planted by a subdomain.
-func (j cookieJar) values(h http.Header) []string {
+// values returns the values of the first cookies of our name, unverified. A
+// browser sends several when one was set for a parent domain, or planted by a
+// subdomain.
+func (j cookieJar) values(lines []string) []string {
 	var values []string
-	j.each(h, func(value string) bool {
-		if validToken(value) {
-			values = append(values, value)
-		}
+	j.each(lines, func(value string) bool {
+		values = append(values, value)
 		return len(values) < maxCookies
 	})
 	return values
 }
 
-func (j cookieJar) each(h http.Header, yield func(value string) bool) {
-	for _, line := range h["Cookie"] {
+func (j cookieJar) each(lines []string, yield func(value string) bool) {
+	for _, line := range lines {
 		for rest := line; rest != ""; {
 			var pair string
 			pair, rest, _ = strings.Cut(rest, ";")

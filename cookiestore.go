@@ -112,12 +112,12 @@ func (s *cookieStore) CheckToken(token string) error {
 
 func (s *cookieStore) decode(token string) (Click, error) {
 	if !validToken(token) {
-		return Click{}, fmt.Errorf("%w: malformed token", ErrInvalid)
+		return Click{}, errMalformedToken
 	}
 	padded := token + strings.Repeat("=", (4-len(token)%4)%4)
 	// Only the canonical spelling counts, so that one click has one token.
 	if _, err := base64.URLEncoding.Strict().DecodeString(padded); err != nil {
-		return Click{}, fmt.Errorf("%w: malformed token", ErrInvalid)
+		return Click{}, errMalformedToken
 	}
 	for _, codec := range s.codecs {
 		var payload []byte

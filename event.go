@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 )
@@ -126,6 +127,10 @@ func (u *User) device() (ip, userAgent string) {
 	}
 	return u.IP, truncate(u.UserAgent, maxUserAgentLength)
 }
+
+// Format prints what LogValue returns, whatever the verb: %+v must not spill
+// what LogValue keeps back.
+func (e Event) Format(s fmt.State, _ rune) { _, _ = fmt.Fprintf(s, "clickid.Event %v", e.LogValue()) }
 
 // LogValue keeps everything that belongs to a person out of logs.
 func (e Event) LogValue() slog.Value {

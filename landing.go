@@ -25,7 +25,7 @@ func findClickID(rawQuery string, params []string, accept func(string) bool) (id
 				continue
 			}
 			present = true
-			if strings.ContainsAny(value, "%+") {
+			if strings.Contains(value, "%") && len(value) <= 3*MaxIDLength {
 				// Some redirectors encode characters that need no encoding.
 				decoded, err := url.QueryUnescape(value)
 				if err != nil {
@@ -42,18 +42,36 @@ func findClickID(rawQuery string, params []string, accept func(string) bool) (id
 }
 
 // isEncodingOf reports whether the raw query name s stands for name, which
-// consists of unreserved characters.
+// consists of unreserved characters. It allocates nothing.
 func isEncodingOf(s, name string) bool {
-	if strings.IndexByte(s, '%') < 0 {
-		return s == name
+	for i := 0; i < len(name); i++ {
+		if s == "" {
+			return false
+		}
+		c, length := s[0], 1
+		if c == '%' {
+			if len(s) < 3 || !isHex(s[1]) || !isHex(s[2]) {
+				return false
+			}
+			c, length = fromHex(s[1])<<4|fromHex(s[2]), 3
+		}
+		if c != name[i] {
+			return false
+		}
+		s = s[length:]
 	}
-	// Three raw characters give one: any other length cannot match, so names
-	// such as filter%5Bsize%5D cost no decoding.
-	if len(s) > 3*len(name) {
-		return false
+	return s == ""
+}
+
+func isHex(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
+}
+
+func fromHex(c byte) byte {
+	if c <= '9' {
+		return c - '0'
 	}
-	decoded, err := url.QueryUnescape(s)
-	return err == nil && decoded == name
+	return c&0xf + 9
 }
 
 // stripParams returns rawQuery without the given parameters, everything else
@@ -84,17 +102,23 @@ func strippedTarget(r *http.Request, params []string) (string, bool) {
 	if !strings.HasPrefix(path, "/") {
 		return "", false
 	}
-	if len(path) > 1 {
-		// Browsers read "//host" and "/\host" as another site, and drop tabs
-		// and newlines before they look.
-		if c := path[1]; c == '/' || c == '\\' || c <= ' ' {
+	// Browsers read "//host" and "/\host" as another site, and drop tabs and
+	// newlines before they look.
+	if len(path) > 1 && (path[1] == '/' || path[1] == '\\') {
+		return "", false
+	}
+	for i := 0; i < len(target); i++ {
+		if target[i] <= ' ' || target[i] == 0x7f {
 			return "", false
 		}
 	}
+	stripped := path
 	if rest := stripParams(rawQuery, params); rest != "" {
-		return path + "?" + rest, true
+		stripped += "?" + rest
 	}
-	return path, true
+	// A parameter that only the server's own rewriting put there cannot be
+	// stripped: the redirect would never end.
+	return stripped, stripped != target
 }
 
 // refererClickID returns the click ID that the request's Referer carries, if
@@ -117,15 +141,16 @@ func refererClickID(r *http.Request, params []string, accept func(string) bool) 
 	return id, param
 }
 
-// sameOrigin reports whether the URL belongs to the host that r was sent to.
-// The scheme is not compared: behind a proxy that ends TLS we do not know our
-// own. Where the browser says that the request came from another origin
-// (Sec-Fetch-Site), that counts.
-func sameOrigin(rawURL string, r *http.Request) bool {
-	if site := r.Header.Get("Sec-Fetch-Site"); site != "" && site != "same-origin" {
-		return false
+// sameOrigin reports whether the page that r comes from, whose URL is its
+// Referer, is of the same origin. What the browser says of that counts
+// (Sec-Fetch-Site); it knows the origin also where a proxy changes the host.
+// Otherwise the hosts are compared. The schemes are not: behind a proxy that
+// ends TLS we do not know our own.
+func sameOrigin(referer string, r *http.Request) bool {
+	if site := r.Header.Get("Sec-Fetch-Site"); site != "" {
+		return site == "same-origin"
 	}
-	u, err := url.Parse(rawURL)
+	u, err := url.Parse(referer)
 	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && strings.EqualFold(u.Host, r.Host)
 }
 

@@ -14,12 +14,12 @@ var errNoLinker = errors.New("clickid: no Linker is configured; the cookie store
 // when the click has expired or was deleted, [ErrInvalid] when the token is
 // malformed or forged, and neither when the store could not tell.
 func (t *Tracker) Resolve(ctx context.Context, token string) (Click, error) {
-	if err := t.checkToken(token); err != nil {
-		return Click{}, err
+	if !validToken(token) {
+		return Click{}, errMalformedToken
 	}
-	ctx, cancel := t.storeContext(ctx)
+	storeCtx, cancel := t.storeContext(ctx)
 	defer cancel()
-	c, err := t.store.Load(ctx, token)
+	c, err := t.store.Load(storeCtx, token)
 	if err != nil {
 		return Click{}, t.lookupError(ctx, err)
 	}
@@ -32,7 +32,8 @@ func (t *Tracker) Resolve(ctx context.Context, token string) (Click, error) {
 // that is renewed at login is linked again by the same call.
 //
 // The error matches [ErrNotFound] when the visitor has no click, which most
-// have not. Before consent nothing is linked, and that is an error too.
+// have not, and [ErrNoConsent] before the visitor has agreed. A click that the
+// store could not keep on the landing is stored now.
 func (t *Tracker) Link(ctx context.Context, k Key) error {
 	if err := t.checkLinkable(k); err != nil {
 		return err
@@ -46,7 +47,7 @@ func (t *Tracker) Link(ctx context.Context, k Key) error {
 		return err
 	}
 	if v.currentConsent() != ConsentGranted {
-		return errNoConsent
+		return ErrNoConsent
 	}
 	expires := click.Expires
 	if err != nil {
@@ -55,20 +56,26 @@ func (t *Tracker) Link(ctx context.Context, k Key) error {
 		expires = t.now().Add(t.ttl)
 	}
 
-	storeCtx, cancel := t.storeContext(ctx)
-	defer cancel()
-	token, ok := Token(ctx)
-	if !ok {
+	var token string
+	own := v.tracker == t
+	if own {
+		token, _ = Token(ctx)
+	}
+	if token == "" {
 		if err != nil {
 			return err
 		}
-		// A click that no store has: WithClick, or a store that failed when the
-		// visitor landed.
-		if token, err = t.store.Save(storeCtx, click); err != nil {
-			t.observe(ctx, Observation{Kind: StoreError, Err: err})
-			return fmt.Errorf("clickid: the store could not save the click to link: %w", err)
+		// A click that this store does not have: that of WithClick or of another
+		// tracker, or one that the store could not keep on the landing.
+		if token, err = t.save(ctx, click); err != nil {
+			return err
+		}
+		if own {
+			v.stored(token)
 		}
 	}
+	storeCtx, cancel := t.storeContext(ctx)
+	defer cancel()
 	if err := t.linker.Link(storeCtx, k, token, expires); err != nil {
 		t.observe(ctx, Observation{Kind: StoreError, Err: err})
 		return fmt.Errorf("clickid: the linker could not link the click: %w", err)
@@ -77,9 +84,10 @@ func (t *Tracker) Link(ctx context.Context, k Key) error {
 }
 
 // Linked returns the click that was linked to the application's key. The error
-// matches [ErrNotFound] when there is none, and does not when the linker or
-// the store could not tell: let the webhook fail then, so that it is sent
-// again.
+// matches [ErrNotFound] when there is none, [ErrInvalid] when k is empty or the
+// linked token was signed with a key that this tracker's store does not have,
+// and neither when the linker or the store could not tell. Let the webhook fail
+// in all cases but the first, so that it is sent again.
 func (t *Tracker) Linked(ctx context.Context, k Key) (Click, error) {
 	if err := t.checkLinkable(k); err != nil {
 		return Click{}, err

@@ -98,7 +98,7 @@ func (s *MemoryStore) Delete(ctx context.Context, token string) error {
 // CheckToken implements [TokenChecker].
 func (s *MemoryStore) CheckToken(token string) error {
 	if !reference.Valid(token) {
-		return fmt.Errorf("%w: malformed token", ErrInvalid)
+		return errMalformedToken
 	}
 	return nil
 }

@@ -41,8 +41,9 @@ type Config struct {
 	// LastTouch.
 	Touch Touch
 	// Consent reports what the visitor said, usually from the consent
-	// banner's cookie. It is called for requests that carry a click or our
-	// cookie, must be fast and safe for concurrent use. Defaults to granted.
+	// banner's cookie. It is called for requests that carry a click (in the
+	// URL or a same-origin Referer) or our cookie, and must be fast and safe
+	// for concurrent use. Defaults to granted.
 	Consent func(*http.Request) Consent
 	// IgnoreGPC lets Consent alone decide. By default the header Sec-GPC: 1
 	// (Global Privacy Control) means denied, whatever Consent says.
@@ -53,9 +54,10 @@ type Config struct {
 	// Accept narrows which click IDs are taken, beyond [ValidID]; [IsULID] is
 	// one. Defaults to all valid ones.
 	Accept func(id string) bool
-	// Timeout bounds each call of the store. A landing waits for two at most,
-	// to load the earlier click and to save the new one; other pages wait only
-	// when they ask for the click. Defaults to 250 ms.
+	// Timeout bounds what one step asks of the store. A landing waits for two
+	// steps at most, to load the earlier click and to save the new one; other
+	// pages wait only when they ask for the click, or when it is forgotten
+	// since consent is denied. Defaults to 250 ms.
 	Timeout time.Duration
 	// StripParam answers a landing, once its click is stored, with a redirect
 	// (302) to the same URL without the parameter, so that copied links carry
@@ -80,8 +82,9 @@ type Config struct {
 // It never breaks a page: when the store fails, the page is served without its
 // click being kept, and the failure goes to the hook and the log.
 type Tracker struct {
-	store       Store
-	linker      Linker
+	store       guardedStore
+	linker      Linker       // guarded, or nil
+	checker     TokenChecker // guarded, or nil
 	params      []string
 	ttl         time.Duration
 	jar         cookieJar
@@ -100,8 +103,7 @@ type Tracker struct {
 // New returns a tracker, or an error that names every problem of cfg.
 func New(cfg Config) (*Tracker, error) {
 	t := &Tracker{
-		store:       cfg.Store,
-		linker:      cfg.Linker,
+		store:       guardedStore{cfg.Store},
 		params:      append([]string(nil), cfg.Params...),
 		ttl:         cfg.TTL,
 		touch:       cfg.Touch,
@@ -120,11 +122,18 @@ func New(cfg Config) (*Tracker, error) {
 		problems = append(problems, fmt.Errorf("clickid: "+format, args...))
 	}
 
-	if t.store == nil {
+	if cfg.Store == nil {
 		problem("Store is required; NewCookieStore needs no server")
 	}
-	if t.linker == nil {
-		t.linker, _ = t.store.(Linker)
+	if checker, ok := cfg.Store.(TokenChecker); ok {
+		t.checker = guardedChecker{checker}
+	}
+	linker := cfg.Linker
+	if linker == nil {
+		linker, _ = cfg.Store.(Linker)
+	}
+	if linker != nil {
+		t.linker = guardedLinker{linker}
 	}
 	if len(t.params) == 0 {
 		t.params = []string{"clkid", "sc3clid"}
@@ -163,12 +172,9 @@ func New(cfg Config) (*Tracker, error) {
 	if t.logger == nil {
 		t.logger = slog.Default()
 	}
-	jar, err := newCookieJar(cfg.Cookie)
-	if err != nil {
-		problems = append(problems, err)
-	}
+	jar, wrong := newCookieJar(cfg.Cookie)
 	t.jar = jar
-	if len(problems) > 0 {
+	if problems = append(problems, wrong...); len(problems) > 0 {
 		return nil, errors.Join(problems...)
 	}
 	return t, nil
@@ -198,7 +204,7 @@ func (t *Tracker) Handler(next http.Handler) http.Handler {
 // click to another. A handler that sets these headers itself overrides that.
 func (t *Tracker) Capture(w http.ResponseWriter, r *http.Request) *http.Request {
 	id, param, carried := findClickID(r.URL.RawQuery, t.params, t.accept)
-	hasCookie := t.jar.present(r.Header)
+	hasCookie := t.jar.present(r.Header["Cookie"])
 	recovered := false
 	if !carried {
 		if r.URL.RawQuery != "" && carriesLostClick(r.URL.RawQuery) && captureRefusal(r) == "" {
@@ -212,12 +218,11 @@ func (t *Tracker) Capture(w http.ResponseWriter, r *http.Request) *http.Request 
 			recovered = true
 		}
 	}
-	if v := visitFrom(r.Context()); v != nil && v.tracker == t {
+	if t.visitOf(r.Context()) != nil {
 		return r // wrapped twice
 	}
 
-	v := &visit{tracker: t, consent: t.Consent(r), cookies: t.jar.values(r.Header)}
-	r = r.WithContext(withVisit(r.Context(), v))
+	r, v := t.newVisit(r, t.Consent(r))
 	if carried {
 		forbidCaching(w.Header())
 	}
@@ -263,8 +268,7 @@ func (t *Tracker) Strip(w http.ResponseWriter, r *http.Request) bool {
 	if !t.stripParam {
 		return false
 	}
-	v := visitFrom(r.Context())
-	if v == nil || v.tracker != t || !v.hasLanded() {
+	if v := t.visitOf(r.Context()); v == nil || !v.hasLanded() {
 		return false
 	}
 	target, ok := strippedTarget(r, t.params)
@@ -299,17 +303,11 @@ func (t *Tracker) keep(w http.ResponseWriter, r *http.Request, v *visit, id stri
 		}
 	}
 
-	storeCtx, cancel := t.storeContext(ctx)
-	defer cancel()
-	token, err := t.store.Save(storeCtx, landed)
-	if err == nil && !validToken(token) {
-		err = errors.New("clickid: the store returned a token that is empty, too long or has characters outside [A-Za-z0-9._~-]")
-	}
+	token, err := t.save(ctx, landed)
 	if err != nil {
 		// This request still knows its click; only later ones will not.
 		v.settle(landed, "", false)
-		t.observe(ctx, Observation{Kind: StoreError, Param: o.Param, Err: err})
-		return fmt.Errorf("clickid: the store could not save the click: %w", err)
+		return err
 	}
 	v.settle(landed, token, !o.Recovered)
 	t.jar.set(w.Header(), token, t.ttl)
@@ -317,6 +315,17 @@ func (t *Tracker) keep(w http.ResponseWriter, r *http.Request, v *visit, id stri
 	o.Kind = Captured
 	t.observe(ctx, o)
 	return nil
+}
+
+// save stores the click, and reports when the store fails.
+func (t *Tracker) save(ctx context.Context, c Click) (token string, err error) {
+	storeCtx, cancel := t.storeContext(ctx)
+	defer cancel()
+	if token, err = t.store.Save(storeCtx, c); err != nil {
+		t.observe(ctx, Observation{Kind: StoreError, Param: c.Param, Err: err})
+		return "", fmt.Errorf("clickid: the store could not save the click: %w", err)
+	}
+	return token, nil
 }
 
 // forbidCaching keeps shared caches from storing the response. It is not

@@ -1,7 +1,6 @@
 package clickid_test
 
 import (
-	"context"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -42,5 +41,4 @@ func TestLandingStoresTheClick(t *testing.T) {
 	h.ServeHTTP(w2, r)
 	require.Equal(t, documentedID, seen.ID)
 	require.Empty(t, w2.Header())
-	_ = context.Background()
 }

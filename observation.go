@@ -41,7 +41,8 @@ const (
 	Deferred Kind = "deferred"
 	// Denied: a click arrived, or was forgotten, since consent is denied.
 	Denied Kind = "denied"
-	// Forgotten: a stored click was removed at the visitor's wish.
+	// Forgotten: the visitor's click was removed at their wish. A StoreError
+	// before it says that the cookie was, but not the record.
 	Forgotten Kind = "forgotten"
 	// InvalidCookie: a cookie was forged, damaged or signed with a retired key.
 	InvalidCookie Kind = "invalid cookie"

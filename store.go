@@ -13,8 +13,9 @@ const MaxTokenLength = 500
 // Store keeps clicks. It knows nothing of HTTP.
 //
 // Implementations are safe for concurrent use, honour the context's end, and
-// start no goroutine of their own. The suite in the storetest package checks
-// every sentence written here.
+// start no goroutine of their own. Their errors hold no token and no click ID,
+// since errors are logged. The suite in the storetest package checks every
+// sentence written here.
 type Store interface {
 	// Save keeps c until c.Expires and returns the token that finds it again:
 	// 1 to [MaxTokenLength] characters of [A-Za-z0-9._~-]. The token contains
@@ -86,13 +87,16 @@ func CheckLink(k Key, token string, expires, now time.Time) error {
 		return err
 	}
 	if !validToken(token) {
-		return fmt.Errorf("%w: malformed token", ErrInvalid)
+		return errMalformedToken
 	}
 	if !expires.After(now) {
 		return fmt.Errorf("%w: the link has expired already", ErrInvalid)
 	}
 	return nil
 }
+
+// errMalformedToken is what a token without that form is answered with.
+var errMalformedToken = fmt.Errorf("%w: malformed token", ErrInvalid)
 
 // validToken reports whether token has the form that every store's tokens have.
 func validToken(token string) bool { return unreserved(token, MaxTokenLength) }

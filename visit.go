@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -16,10 +17,10 @@ type visit struct {
 
 	mu       sync.Mutex
 	consent  Consent
-	cookies  []string // the tokens the visitor sent, unverified
+	lines    []string // the Cookie headers, read when the click is asked for
 	resolved bool     // click, token and err are final
 	click    Click
-	token    string // "" when the click is not stored
+	token    string // of the click, or of one that the store could not load; "" when it is not stored
 	err      error
 	landed   bool // the click of this request's URL is stored
 }
@@ -39,6 +40,28 @@ func withVisit(ctx context.Context, v *visit) context.Context {
 func visitFrom(ctx context.Context) *visit {
 	v, _ := ctx.Value(ContextKey).(*visit)
 	return v
+}
+
+// visitOf returns what ctx knows of t's own click, or nil.
+func (t *Tracker) visitOf(ctx context.Context) *visit {
+	if v := visitFrom(ctx); v != nil && v.tracker == t {
+		return v
+	}
+	return nil
+}
+
+// newVisit returns r with a visit of its own.
+func (t *Tracker) newVisit(r *http.Request, consent Consent) (*http.Request, *visit) {
+	v := &visit{tracker: t, consent: consent, lines: r.Header["Cookie"]}
+	return r.WithContext(withVisit(r.Context(), v)), v
+}
+
+// cookies returns the tokens that the visitor sent, unverified.
+func (v *visit) cookies() []string {
+	if len(v.lines) == 0 {
+		return nil
+	}
+	return v.tracker.jar.values(v.lines)
 }
 
 // Lookup returns the visitor's click. It is decoded or loaded on the first
@@ -90,10 +113,10 @@ func Token(ctx context.Context) (string, bool) {
 
 // currentToken is Token with the lock held.
 func (v *visit) currentToken() (string, bool) {
-	if v.resolved && (v.err == nil || errors.Is(v.err, ErrNotFound)) {
+	if v.resolved {
 		return v.token, v.token != ""
 	}
-	for _, token := range v.cookies {
+	for _, token := range v.cookies() {
 		if v.tracker.checkToken(token) == nil {
 			return token, true
 		}
@@ -102,13 +125,22 @@ func (v *visit) currentToken() (string, bool) {
 }
 
 func (v *visit) lookup(ctx context.Context) (Click, error) {
+	c, noticed, err := v.resolve(ctx)
+	// Not under the lock: a hook or a log handler may ask for the click.
+	for _, o := range noticed {
+		v.tracker.observe(ctx, o)
+	}
+	return c, err
+}
+
+func (v *visit) resolve(ctx context.Context) (c Click, noticed []Observation, err error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if !v.resolved {
-		v.click, v.token, v.err = v.tracker.loadFirst(ctx, v.cookies)
+		v.click, v.token, noticed, v.err = v.tracker.loadFirst(ctx, v.cookies())
 		v.resolved = true
 	}
-	return v.click, v.err
+	return v.click, noticed, v.err
 }
 
 // settle makes the outcome of this request's own capture the visitor's click.
@@ -118,14 +150,23 @@ func (v *visit) settle(c Click, token string, landed bool) {
 	v.click, v.token, v.err, v.resolved, v.landed = c, token, nil, true, landed
 }
 
-// restart begins again with the cookies alone, for a visitor who has just
-// consented. Contexts that already carry the visit see what follows.
-func (v *visit) restart(cookies []string) {
+// grant records the visitor's consent, and that a click which is not stored
+// has to be looked for again. Contexts that already carry the visit see what
+// follows.
+func (v *visit) grant() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.consent = ConsentGranted
-	v.cookies = cookies
-	v.click, v.token, v.err, v.resolved, v.landed = Click{}, "", nil, false, false
+	if v.token == "" || v.err != nil {
+		v.resolved = false
+	}
+}
+
+// stored records the token of a click that was stored after the capture.
+func (v *visit) stored(token string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.token = token
 }
 
 // forget makes the absence of a click certain.
@@ -133,7 +174,7 @@ func (v *visit) forget() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.consent = ConsentDenied
-	v.cookies = nil
+	v.lines = nil
 	v.click, v.token, v.err, v.resolved, v.landed = Click{}, "", ErrNotFound, true, false
 }
 
@@ -146,41 +187,62 @@ func (v *visit) currentConsent() Consent {
 // checkToken checks a token's form without asking the store.
 func (t *Tracker) checkToken(token string) error {
 	if !validToken(token) {
-		return fmt.Errorf("%w: malformed token", ErrInvalid)
+		return errMalformedToken
 	}
-	if checker, ok := t.store.(TokenChecker); ok {
-		return checker.CheckToken(token)
+	if t.checker == nil {
+		return nil
 	}
-	return nil
+	return t.checker.CheckToken(token)
 }
 
-// loadFirst returns the first valid click among the visitor's tokens. A failed
-// look-up of one outweighs the proven absence of the others.
-func (t *Tracker) loadFirst(ctx context.Context, tokens []string) (Click, string, error) {
+// loadFirst returns the first valid click among the visitor's tokens, and what
+// it noticed of the others. A failed look-up of one outweighs the proven
+// absence of the others, and leaves its token to ask again with.
+func (t *Tracker) loadFirst(ctx context.Context, tokens []string) (c Click, token string, noticed []Observation, err error) {
 	ctx, cancel := t.storeContext(ctx)
 	defer cancel()
-	var failure error
+	failed, failure := "", error(nil)
 	for _, token := range tokens {
+		if !validToken(token) {
+			noticed = append(noticed, Observation{Kind: InvalidCookie})
+			continue
+		}
 		c, err := t.store.Load(ctx, token)
 		switch {
 		case err == nil:
-			return c, token, nil
+			return c, token, noticed, nil
 		case errors.Is(err, ErrInvalid):
-			t.observe(ctx, Observation{Kind: InvalidCookie})
+			noticed = append(noticed, Observation{Kind: InvalidCookie})
 		case !errors.Is(err, ErrNotFound):
-			t.observe(ctx, Observation{Kind: StoreError, Err: err})
+			noticed = append(noticed, Observation{Kind: StoreError, Err: err})
+			if failure == nil && t.checkToken(token) == nil {
+				failed = token
+			}
 			failure = fmt.Errorf("clickid: the store could not load the visitor's click: %w", err)
 		}
 	}
 	if failure != nil {
-		return Click{}, "", failure
+		return Click{}, failed, noticed, failure
 	}
-	return Click{}, "", ErrNotFound
+	return Click{}, "", noticed, ErrNotFound
 }
 
-// storeContext bounds a store call, and lets it survive the visitor leaving.
+// storeContext bounds the calls of a store that one step makes, and lets them
+// survive the visitor leaving.
 func (t *Tracker) storeContext(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(ctx), t.timeout)
+	// The store's own log handler must not ask for the click that is being
+	// looked up: it would wait for itself.
+	return detached(withVisit(ctx, nil), t.timeout)
+}
+
+// detached returns a context that ends after timeout or with ctx's deadline,
+// but not when ctx is cancelled.
+func detached(ctx context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
+	deadline := time.Now().Add(timeout)
+	if earlier, ok := ctx.Deadline(); ok && earlier.Before(deadline) {
+		deadline = earlier
+	}
+	return context.WithDeadline(context.WithoutCancel(ctx), deadline)
 }
 
 // newClick builds the click that was captured now.
@@ -207,9 +269,9 @@ func (v *visit) markLanded(landed bool) {
 func (v *visit) tokens() []string {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	tokens := v.cookies
+	tokens := v.cookies()
 	if v.token != "" && !slices.Contains(tokens, v.token) {
-		tokens = append(slices.Clip(tokens), v.token)
+		tokens = append(tokens, v.token)
 	}
 	return tokens
 }
