@@ -130,6 +130,7 @@ type Client struct {
 	http     *http.Client
 	limiter  *limiter
 	slots    chan struct{} // one for each request under way
+	allow    Guard         // or nil
 }
 
 // NewClient checks the whole configuration and returns a client, or every
@@ -325,6 +326,21 @@ func (c *Client) Check(e Event) Result {
 func (c *Client) WithRetry(r Retry) *Client {
 	copied := *c
 	copied.cfg.Retry = r.withDefaults()
+	return &copied
+}
+
+// Guard stands before every request of a client, as a circuit breaker does. It
+// is called right before the request would go out. An error keeps it back: its
+// events failed, with an error that matches [ErrNotSent] and this one.
+// Otherwise done is called once with how the request ended: nil, a
+// *ResponseError or a *TransportError.
+type Guard func() (done func(err error), err error)
+
+// WithGuard returns a client that asks g before each request, and shares
+// connections and limits with c.
+func (c *Client) WithGuard(g Guard) *Client {
+	copied := *c
+	copied.allow = g
 	return &copied
 }
 

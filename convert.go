@@ -66,12 +66,11 @@ func Convert(ctx context.Context, s Sender, e Event, options ...ConvertOption) (
 	}
 	if e.Click.IsZero() && e.ClickToken == "" && e.Consent != ConsentDenied {
 		click, err := Lookup(ctx)
-		switch {
-		case err == nil:
-			e.Click = click
-		case !errors.Is(err, ErrNotFound):
+		if !errors.Is(err, ErrNotFound) {
+			// Beside a known click, the token tells an outbox whether the
+			// click was deleted meanwhile.
 			e.ClickToken, _ = Token(ctx)
-			e.lookupErr = err
+			e.Click, e.lookupErr = click, err
 		}
 	}
 	return s.Send(ctx, e)

@@ -263,7 +263,7 @@ func (d *delivery) exchange(body []byte, events int) (*answer, error) {
 	var last error
 	failed := 0
 	for number := 1; ; number++ {
-		release, err := d.admit()
+		done, err := d.admit()
 		if err != nil {
 			if last != nil {
 				return nil, fmt.Errorf("%w; no further attempt: %w", last, err)
@@ -271,7 +271,7 @@ func (d *delivery) exchange(body []byte, events int) (*answer, error) {
 			return nil, fmt.Errorf("%w: %w", ErrNotSent, err)
 		}
 		answer, err := d.attempt(d.ctx, body, events, number)
-		release()
+		done(err)
 		if err == nil {
 			return answer, nil
 		}
@@ -336,8 +336,9 @@ func (d *delivery) state() (wait time.Duration, stopped error) {
 	return time.Until(d.until), d.stopped
 }
 
-// admit waits until the next request may go out.
-func (d *delivery) admit() (release func(), err error) {
+// admit waits until the next request may go out. The caller calls done with
+// how it ended.
+func (d *delivery) admit() (done func(error), err error) {
 	for {
 		wait, stopped := d.state()
 		if stopped != nil {
@@ -355,17 +356,23 @@ func (d *delivery) admit() (release func(), err error) {
 	case <-d.ctx.Done():
 		return nil, d.ctx.Err()
 	}
-	release = func() { <-d.slots }
+	outcome := func(error) {}
 	// The rate is taken last: what waits for a slot has not been sent yet.
 	err = d.limiter.wait(d.ctx)
 	if _, stopped := d.state(); stopped != nil {
 		err = stopped
 	}
+	if err == nil && d.allow != nil {
+		outcome, err = d.allow()
+	}
 	if err != nil {
-		release()
+		<-d.slots
 		return nil, err
 	}
-	return release, nil
+	return func(err error) {
+		outcome(err)
+		<-d.slots
+	}, nil
 }
 
 // attempt sends one request once and reports it to hook and log.
