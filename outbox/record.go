@@ -1,8 +1,16 @@
 package outbox
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
 	"time"
+
+	"github.com/clickid/clickid"
 )
 
 // Record is an event as it is queued: neutral of dialect and engine.
@@ -15,7 +23,8 @@ type Record struct {
 	// Keys are the hashes of the application's keys in hexadecimal, under
 	// which the event can be erased.
 	Keys []string `json:"keys,omitempty"`
-	// QueuedAt is when the application sent it, in UTC.
+	// QueuedAt is when the application sent it, in UTC, with a precision of
+	// milliseconds. A replay starts it anew.
 	QueuedAt time.Time `json:"queued_at"`
 }
 
@@ -24,4 +33,94 @@ type Queue interface {
 	// Enqueue stores the records durably, all or an error. A record whose
 	// identity the engine knows is not stored again and is no error.
 	Enqueue(ctx context.Context, records []Record) error
+}
+
+// ErrNewerVersion says that an event was queued by a newer version of this
+// package, which happens while a deploy replaces one instance after the other.
+// It stays queued for one that can read it.
+var ErrNewerVersion = errors.New("clickid: the event was queued by a newer version of the library")
+
+// payloadVersion is raised when an older version would misread what this one
+// writes, not when it would merely miss a new field.
+const payloadVersion = 1
+
+type payload struct {
+	Version int             `json:"v"`
+	Event   json.RawMessage `json:"event"`
+}
+
+var errNotJSON = errors.New("it cannot be stored as JSON")
+
+// newRecord returns the record of an event that has passed a client's Check.
+func newRecord(destination string, e clickid.Event, now time.Time) (Record, error) {
+	event, err := json.Marshal(e)
+	if err != nil {
+		// The encoder's own words may quote a value.
+		return Record{}, errNotJSON
+	}
+	data, err := json.Marshal(payload{Version: payloadVersion, Event: event})
+	if err != nil {
+		return Record{}, errNotJSON
+	}
+	return Record{
+		Identity: identity(destination, e),
+		Payload:  data,
+		Keys:     eraseKeys(e),
+		QueuedAt: now.UTC().Truncate(time.Millisecond),
+	}, nil
+}
+
+// identity returns what an event is known by. None of its parts holds a NUL,
+// so two different events never read the same.
+func identity(destination string, e clickid.Event) string {
+	sum := sha256.Sum256([]byte("clickid event\x00" + destination + "\x00" + string(e.Type) + "\x00" + e.ID))
+	return hex.EncodeToString(sum[:])
+}
+
+// eraseKeys returns the hashes of everything the event can be erased by.
+func eraseKeys(e clickid.Event) []string {
+	keys := append([]clickid.Key{clickid.OrderKey(e.OrderID), clickid.CustomerKey(e.User.ExternalID)}, e.Keys...)
+	var hashes []string
+	seen := make(map[string]bool)
+	for _, k := range keys {
+		if hash := keyHash(k); !k.IsZero() && !seen[hash] {
+			seen[hash] = true
+			hashes = append(hashes, hash)
+		}
+	}
+	return hashes
+}
+
+// keyHash returns a key as it stands in [Record].Keys.
+func keyHash(k clickid.Key) string {
+	hash := k.Hash()
+	return hex.EncodeToString(hash[:])
+}
+
+// KeyHash returns k as it stands in [Record].Keys, for an engine's Erase. The
+// zero Key, which would erase the events of everybody who lacks one, is an
+// error that matches [clickid.ErrInvalid].
+func KeyHash(k clickid.Key) (string, error) {
+	if k.IsZero() {
+		return "", fmt.Errorf("%w: the key to erase by is empty", clickid.ErrInvalid)
+	}
+	return keyHash(k), nil
+}
+
+// Event returns the queued event. The error matches [ErrNewerVersion] when
+// only a newer version of this package can read it; any other error says that
+// the record is damaged.
+func (r Record) Event() (clickid.Event, error) {
+	var p payload
+	if err := json.Unmarshal(r.Payload, &p); err != nil || p.Version < 1 {
+		return clickid.Event{}, errors.New("clickid: the queued event is damaged")
+	}
+	if p.Version > payloadVersion {
+		return clickid.Event{}, fmt.Errorf("%w: version %d", ErrNewerVersion, p.Version)
+	}
+	var e clickid.Event
+	if err := json.Unmarshal(p.Event, &e); err != nil || bytes.Equal(p.Event, []byte("null")) {
+		return clickid.Event{}, errors.New("clickid: the queued event is damaged")
+	}
+	return e, nil
 }

@@ -1,0 +1,223 @@
+package outbox
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"time"
+)
+
+// health is what the end of a request says about the other side.
+type health int
+
+const (
+	healthy  health = iota // it answered
+	unknown                // the request was interrupted
+	failing                // it may be away
+	pausing                // it asks not to be called
+	refusing               // it refuses the configuration
+)
+
+// ending is the end of a request.
+type ending struct {
+	health health
+	wait   time.Duration // that the other side asks for
+	err    error
+}
+
+const (
+	// breakerThreshold is how many requests in a row fail before the breaker
+	// opens: a platform that fails now and then is not away.
+	breakerThreshold = 5
+	// maxProbeInterval is the longest time between two probes of the platform.
+	// A backlog shall be gone within a minute of its return.
+	maxProbeInterval = 20 * time.Second
+	// alarmInterval is how often a refused configuration is reported while it
+	// lasts.
+	alarmInterval = 10 * time.Minute
+)
+
+// breaker keeps requests back while the other side is away. Opened, it lets
+// one request through at a time, after intervals that double up to max.
+type breaker struct {
+	min, max time.Duration
+	// changed reports the opening, each alarm and the closing, outside of the
+	// lock.
+	changed func(state breakerState, err error)
+
+	mu       sync.Mutex
+	open     bool
+	refusal  bool // it is open since the configuration is refused
+	failures int  // in a row, while it is closed
+	interval time.Duration
+	until    time.Time // no probe before
+	probing  bool      // a request is under way
+	reserved bool      // a caller of await is about to send one
+	alarmed  time.Time
+	wake     chan struct{} // closed when waiting callers shall look again
+}
+
+type breakerState int
+
+const (
+	breakerOpened  breakerState = iota // the other side is away
+	breakerRefused                     // the configuration is refused, or still is
+	breakerClosed                      // it is back
+)
+
+func newBreaker(shortest, longest time.Duration, changed func(breakerState, error)) *breaker {
+	return &breaker{min: shortest, max: max(shortest, longest), changed: changed, wake: make(chan struct{})}
+}
+
+// allow lets a request pass or not. The caller calls done when it has ended.
+func (b *breaker) allow() (done func(ending), ok bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.open {
+		return func(e ending) { b.end(e, false) }, true
+	}
+	if b.probing || time.Now().Before(b.until) {
+		return nil, false
+	}
+	b.probing = true
+	return func(e ending) { b.end(e, true) }, true
+}
+
+// remaining returns how long the breaker stays open at least, and whether it
+// is open.
+func (b *breaker) remaining() (time.Duration, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return max(0, time.Until(b.until)), b.open
+}
+
+// await waits until a request may be sent, so that a backlog stays in the
+// queue instead of being taken out and put back over and over, and leaves at
+// once when the other side returns. It returns ok, and the caller calls leave
+// when it has sent a request or decided not to. It returns wait when that
+// would take longer than limit, and neither when ctx or stop ended it.
+func (b *breaker) await(ctx context.Context, stop <-chan struct{}, limit time.Duration) (leave func(), wait time.Duration, ok bool) {
+	end := time.Now().Add(limit)
+	for {
+		b.mu.Lock()
+		remaining := time.Until(b.until)
+		if !b.open {
+			b.mu.Unlock()
+			return func() {}, 0, true
+		}
+		if remaining <= 0 && !b.probing && !b.reserved {
+			b.reserved = true
+			b.mu.Unlock()
+			return b.leave, 0, true
+		}
+		wake := b.wake
+		b.mu.Unlock()
+		left := time.Until(end)
+		if left <= 0 || remaining > left {
+			return nil, max(remaining, b.min), false
+		}
+		if remaining > 0 {
+			left = remaining
+		}
+		timer := time.NewTimer(left)
+		select {
+		case <-timer.C:
+		case <-wake:
+		case <-ctx.Done():
+		case <-stop:
+		}
+		timer.Stop()
+		if ctx.Err() != nil || isClosed(stop) {
+			return nil, 0, false
+		}
+	}
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+// leave ends a reservation.
+func (b *breaker) leave() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.reserved = false
+	b.rouse()
+}
+
+// rouse makes the waiting callers look again. The caller holds the lock.
+func (b *breaker) rouse() {
+	close(b.wake)
+	b.wake = make(chan struct{})
+}
+
+// end takes the end of a request into account.
+func (b *breaker) end(e ending, probe bool) {
+	b.mu.Lock()
+	state, report := b.settle(e, probe)
+	b.mu.Unlock()
+	if report {
+		b.changed(state, e.err)
+	}
+}
+
+func (b *breaker) settle(e ending, probe bool) (state breakerState, report bool) {
+	if probe {
+		b.probing = false
+		defer b.rouse()
+	}
+	switch e.health {
+	case unknown:
+		return 0, false
+	case healthy:
+		if b.open && !probe {
+			return 0, false // it was on its way before the other side went away
+		}
+		wasOpen := b.open
+		b.open, b.refusal, b.failures = false, false, 0
+		return breakerClosed, wasOpen
+	case failing:
+		if b.failures++; !b.open && b.failures < breakerThreshold {
+			return 0, false
+		}
+	}
+	return b.trip(e, probe)
+}
+
+// trip opens the breaker, or keeps it open.
+func (b *breaker) trip(e ending, probe bool) (state breakerState, report bool) {
+	now := time.Now()
+	switch {
+	case !b.open:
+		b.interval = b.min
+	case probe:
+		b.interval = min(2*b.interval, b.max)
+	}
+	if !b.open || probe {
+		// The random part keeps several instances from probing together.
+		b.until = now.Add(b.interval - rand.N(b.interval/2+1))
+	}
+	if asked := now.Add(e.wait); asked.After(b.until) {
+		b.until = asked
+	}
+	opened := !b.open
+	b.open = true
+	if e.health != refusing {
+		report = opened
+		if probe {
+			b.refusal = false
+		}
+		return breakerOpened, report
+	}
+	report = !b.refusal || now.Sub(b.alarmed) >= alarmInterval
+	if report {
+		b.alarmed = now
+	}
+	b.refusal = true
+	return breakerRefused, report
+}

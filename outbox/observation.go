@@ -1,0 +1,110 @@
+package outbox
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/clickid/clickid"
+)
+
+// Observation is one thing that happened to an outbox. It holds no personal
+// value: no event ID, no click, no identity.
+type Observation struct {
+	// Kind is what happened.
+	Kind Kind
+	// Type is the event's, where one event is concerned.
+	Type clickid.EventType
+	// Reason says why, in words for a person.
+	Reason string
+	// Status is the platform's last HTTP status, or 0.
+	Status int
+	// Latency is how long the event waited from when it was queued until it
+	// was delivered, skipped or dead-lettered.
+	Latency time.Duration
+	// Err is the cause of an outage or alarm.
+	Err error
+}
+
+// Kind names what happened to an outbox.
+type Kind string
+
+const (
+	// Delivered: the platform has the event.
+	Delivered Kind = "delivered"
+	// Skipped: the event turned out to be organic or without consent, and was
+	// not sent.
+	Skipped Kind = "skipped"
+	// DeadLettered: the event will not be sent unless somebody replays it.
+	DeadLettered Kind = "dead letter"
+	// PlatformAway: the platform fails or asks to wait; it is probed until it
+	// is back.
+	PlatformAway Kind = "platform away"
+	// ConfigurationRefused: the platform refuses every request as such: a
+	// wrong key, path, data set or event source. Nothing is lost, but somebody
+	// must act. It is observed when it begins, and every ten minutes while it
+	// lasts.
+	ConfigurationRefused Kind = "configuration refused"
+	// PlatformBack: requests are accepted again.
+	PlatformBack Kind = "platform back"
+	// LookupsFailing: the store of the clicks or the Consent function fails;
+	// the events that need it wait.
+	LookupsFailing Kind = "look-ups failing"
+	// LookupsBack: they work again.
+	LookupsBack Kind = "look-ups back"
+	// NewerVersion: an event was queued by a newer version of the library and
+	// waits for an instance that can read it. Observed every ten minutes while
+	// it lasts.
+	NewerVersion Kind = "newer version"
+	// RelayFailing: the relay cannot move events from the table to the queue;
+	// they stay in the table.
+	RelayFailing Kind = "relay failing"
+	// RelayBack: it works again.
+	RelayBack Kind = "relay back"
+)
+
+// level returns how loud the log is about it.
+func (k Kind) level() slog.Level {
+	switch k {
+	case ConfigurationRefused, DeadLettered:
+		return slog.LevelError
+	case PlatformAway, LookupsFailing, RelayFailing, NewerVersion:
+		return slog.LevelWarn
+	case PlatformBack, LookupsBack, RelayBack:
+		return slog.LevelInfo
+	}
+	return slog.LevelDebug
+}
+
+// observer reports to hook and log.
+type observer struct {
+	hook   func(context.Context, Observation)
+	logger *slog.Logger
+}
+
+func (r observer) observe(ctx context.Context, o Observation) {
+	if r.hook != nil {
+		r.hook(ctx, o)
+	}
+	level := o.Kind.level()
+	if !r.logger.Enabled(ctx, level) {
+		return
+	}
+	attrs := make([]slog.Attr, 0, 5)
+	if o.Type != "" {
+		attrs = append(attrs, slog.String("type", string(o.Type)))
+	}
+	if o.Reason != "" {
+		attrs = append(attrs, slog.String("reason", o.Reason))
+	}
+	if o.Status != 0 {
+		attrs = append(attrs, slog.Int("status", o.Status))
+	}
+	if o.Latency != 0 {
+		attrs = append(attrs, slog.Duration("latency", o.Latency))
+	}
+	if o.Err != nil {
+		attrs = append(attrs, slog.Any("error", o.Err))
+	}
+	r.logger.LogAttrs(ctx, level, "clickid: outbox: "+string(o.Kind), attrs...)
+}
