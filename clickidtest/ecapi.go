@@ -1,0 +1,194 @@
+package clickidtest
+
+import (
+	"net/http"
+	"time"
+)
+
+// Event types of Scope3's dialect.
+var ecapiTypes = oneOf(
+	"purchase", "add_to_cart", "begin_checkout", "add_payment_info",
+	"lead", "sign_up", "complete_registration", "subscribe",
+	"page_view", "view_content",
+)
+
+// iabType is the form of a type of the IAB standard, whose list is open.
+var iabType = pattern(`^[a-z][a-z0-9_]{0,63}$`)
+
+var iabSource = oneOf(
+	"email", "website", "app", "phone_call", "chat", "physical_store", "system_generated", "business_messaging", "other",
+	"pos", // Scope3's own
+)
+
+// agentTypes are the identity providers of Scope3's table and their atype.
+var agentTypes = map[string]int64{"liveramp.com": 3, "id5-sync.com": 1}
+
+// latestSecond is far enough for every time in seconds, and before every
+// recent one in milliseconds.
+const latestSecond = 1e11
+
+// ecapi takes a request of the first dialect.
+func (x *exchange) ecapi() answer {
+	parsed, err := parse(x.body)
+	if err != nil {
+		return x.malformed()
+	}
+	var p problems
+	o := p.newObject("", parsed)
+	if o == nil {
+		p.found[0].Message = "the body must be one event, as an object"
+		return x.invalid(p.found)
+	}
+	x.record.Events = 1
+	if id, ok := o.members["data_set_id"].(string); ok && id != "" && !permits(x.account.DataSets, id) {
+		return x.refuse(http.StatusForbidden, Error{Code: "ACCESS_DENIED", Message: "Access denied to dataset"})
+	}
+	e := x.ecapiEvent(o)
+	e.Raw, e.Request, e.Problems = x.body, x.record.Number, p.found
+	x.events = []*Event{e}
+	if len(p.found) == 0 {
+		if r := x.refusals().of(e.ID); r != nil && e.ID != "" {
+			e.Outcome = Refused
+			return x.refuse(r.Status, Error{Code: r.Code, Message: "Validation error", Recovery: r.Recovery})
+		}
+	}
+	if len(p.found) > 0 {
+		e.Outcome = Refused
+		return x.invalid(p.found)
+	}
+	x.mu.Lock()
+	x.ledger.book(e, x.cfg.Now())
+	x.mu.Unlock()
+	return x.reply(http.StatusOK, map[string]any{"status": "ok"})
+}
+
+// ecapiEvent checks an event and returns it as far as it can be read.
+func (x *exchange) ecapiEvent(o *object) *Event {
+	iab := x.cfg.IAB
+	e := &Event{Dialect: DialectECAPI}
+	o.require("data_set_id", "event_type", "timestamp")
+	e.Destination = o.text("data_set_id", 0)
+	if iab {
+		e.Type = o.text("event_type", 0, iabType)
+		x.ecapiBeyond(o, e)
+	} else {
+		e.Type = o.text("event_type", 0, ecapiTypes)
+	}
+	if seconds, ok := o.integer("timestamp", 0, latestSecond); ok {
+		e.Time = time.Unix(seconds, 0).UTC()
+		o.notAhead("timestamp", e.Time, x.cfg.Now())
+	}
+	e.ID = o.text("id", 0)
+	if iab {
+		e.Source = o.text("source", 0, iabSource)
+	} else {
+		e.Source = o.text("source", 0)
+	}
+	e.Value = o.number("value", -unbounded, unbounded)
+	e.Currency = o.text("currency", 0, isoCurrency)
+	code := o.text("currency_code", 0, isoCurrency)
+	switch {
+	case e.Currency == "" && code != "":
+		e.Currency = code
+		if !iab {
+			o.wrong("currency_code", "is the IAB standard's name; this dialect's is currency")
+		}
+	case code != "" && code != e.Currency:
+		o.wrong("currency_code", "must be the same as currency")
+	}
+	if user := o.object("user_data"); user != nil {
+		x.ecapiUser(user, e)
+	}
+	if properties := o.object("properties"); properties != nil {
+		if iab {
+			iabProperties(properties)
+		}
+		o.noPersonalData(properties.path, "properties", properties.members)
+	}
+	o.refuseOthers()
+	return e
+}
+
+// ecapiBeyond checks the members that the IAB standard has beside Scope3's.
+func (x *exchange) ecapiBeyond(o *object, e *Event) {
+	custom := o.text("custom_event", 0)
+	switch {
+	case e.Type == "custom" && !o.has("custom_event"):
+		o.wrong("custom_event", "is required with the type custom")
+	case e.Type != "" && e.Type != "custom" && custom != "":
+		o.wrong("custom_event", "is for the type custom alone")
+	}
+	o.boolean("mmt_only")
+	o.object("ext")
+}
+
+func (x *exchange) ecapiUser(o *object, e *Event) {
+	iab := x.cfg.IAB
+	e.ClickID = o.text("click_id", 0)
+	e.ExternalID = o.text("external_id", 0)
+	o.noPersonalData(o.field("click_id"), "click_id", e.ClickID)
+	o.noPersonalData(o.field("external_id"), "external_id", e.ExternalID)
+	for _, uid := range o.objects("uids") {
+		uid.require("id", "source", "atype")
+		u := UID{Provider: uid.text("source", 0), Value: uid.text("id", 0)}
+		o.noPersonalData(uid.field("id"), "id", u.Value)
+		atype, hasType := uid.integer("atype", 1, 3)
+		u.AType = int(atype)
+		want, documented := agentTypes[u.Provider]
+		switch {
+		case u.Provider != "" && !documented && !iab:
+			uid.wrong("source", "must be one of liveramp.com, id5-sync.com")
+		case documented && hasType && atype != want:
+			uid.wrong("atype", "must be %d for %s", want, u.Provider)
+		case hasType && atype == 2:
+			uid.wrong("atype", "must be 1 (device) or 3 (person)")
+		}
+		if iab {
+			uid.object("ext")
+		}
+		uid.refuseOthers()
+		e.UIDs = append(e.UIDs, u)
+	}
+	if iab {
+		iabUser(o)
+	}
+	o.refuseOthers()
+}
+
+// iabUser checks what the IAB standard has in user_data.
+func iabUser(o *object) {
+	o.texts("email_address", 0, sha256Hex)
+	o.texts("phone_numbers", 0, sha256Hex)
+	o.text("customer_identifier", 0, sha256Hex)
+	o.text("impression_id", 0)
+	o.text("event_ip_address", 0, ipAddress)
+	o.text("landing_ip_address", 0, ipAddress)
+	o.text("event_user_agent", 0)
+	o.text("landing_user_agent", 0)
+	o.text("gpp_string", 0)
+	o.integers("gpp_sid", 0, unbounded)
+	o.object("ext")
+}
+
+// iabProperties checks the documented members of properties; others are
+// allowed.
+func iabProperties(o *object) {
+	o.text("transaction_id", 0)
+	o.text("page_url", 0, webURL)
+	o.text("referrer", 0)
+	o.texts("coupon", 0)
+	o.texts("payment_type", 0)
+	o.number("shipping", 0, unbounded)
+	o.number("tax", 0, unbounded)
+	for _, item := range o.objects("items") {
+		item.text("id", 0)
+		item.text("name", 0)
+		item.text("brand", 0)
+		item.text("category", 0)
+		item.number("price", 0, unbounded)
+		item.number("discount", 0, unbounded)
+		item.integer("quantity", 1, unbounded)
+		item.object("ext")
+		item.refuseOthers()
+	}
+}

@@ -1,0 +1,347 @@
+package clickidtest
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"net/http"
+	"strconv"
+)
+
+const maxEvents = 10_000
+
+var (
+	logEventTypes = oneOf(
+		"page_view", "view_content", "select_content", "select_item", "search", "share",
+		"add_to_cart", "remove_from_cart", "viewed_cart", "add_to_wishlist", "initiate_checkout", "add_payment_info",
+		"purchase", "refund", "lead", "qualify_lead", "close_convert_lead", "disqualify_lead",
+		"complete_registration", "subscribe", "follow", "content_view", "watch_milestone", "start_trial",
+		"app_install", "app_launch", "contact", "schedule", "donate", "submit_application", "custom",
+	)
+	actionSources = oneOf(
+		"website", "app", "offline", "phone_call", "chat", "email", "in_store", "system_generated", "other",
+	)
+	interchangeSources = oneOf("website", "app", "in_store", "phone_call", "system_generated", "other")
+	uidTypes           = oneOf(
+		"rampid", "rampid_derived", "id5", "uid2", "euid", "pairid", "maid", "hashed_email",
+		"publisher_first_party", "world_id_nullifier", "other",
+	)
+	idempotencyKey = pattern(`^[A-Za-z0-9_.:-]{16,255}$`)
+	threeCapitals  = pattern(`^[A-Z]{3}$`)
+)
+
+// logEvent takes a request of the second dialect.
+func (x *exchange) logEvent() answer {
+	parsed, err := parse(x.body)
+	if err != nil {
+		return x.malformed()
+	}
+	var p problems
+	o := p.newObject("", parsed)
+	if o == nil {
+		p.found[0].Message = "the body must be an object"
+		return x.invalid(p.found)
+	}
+	batch := x.openRequest(o)
+	if len(p.found) == 0 {
+		x.mu.Lock()
+		a, ok := x.earlier()
+		x.mu.Unlock()
+		if ok {
+			return a
+		}
+	}
+	if source := batch.source; source != "" && !permits(x.account.EventSources, source) {
+		return x.refuse(http.StatusBadRequest, Error{
+			Code: "REFERENCE_NOT_FOUND", Message: "The event source is not registered", Field: "/event_source_id",
+			Suggestion: "Register the event source first", Recovery: "correctable",
+		})
+	}
+	raw := rawEvents(x.body, len(batch.list))
+	for i, v := range batch.list {
+		x.readEvent(&batch, i, v, raw[i])
+	}
+	if len(p.found) > 0 || len(batch.spoilt) > 0 && !x.cfg.PartialFailures {
+		x.leaveEvents()
+		return x.invalid(append(p.found, batch.spoilt...))
+	}
+	if a, refused := x.refuseWhole(); refused {
+		return a
+	}
+	return x.bookEvents(&batch)
+}
+
+// batch is the request around the events.
+type batch struct {
+	source, testCode string
+	list             []any
+	spoilt           []Problem // of all events
+	warnings         []string
+}
+
+// openRequest checks the members that all events share.
+func (x *exchange) openRequest(o *object) batch {
+	o.require("event_source_id", "events", "idempotency_key")
+	b := batch{
+		source:   o.text("event_source_id", 256),
+		testCode: o.text("test_event_code", 256),
+	}
+	x.record.IdempotencyKey = o.text("idempotency_key", 0, idempotencyKey)
+	var ok bool
+	if b.list, ok = o.list("events"); ok {
+		x.record.Events = len(b.list)
+		if len(b.list) < 1 || len(b.list) > maxEvents {
+			o.wrong("events", "must be 1 to %d events", maxEvents)
+			b.list = nil
+		}
+	}
+	o.refuseOthers()
+	return b
+}
+
+// rawEvents returns the n events of a valid body as they were written.
+func rawEvents(body []byte, n int) []json.RawMessage {
+	var members map[string]json.RawMessage
+	events := make([]json.RawMessage, 0, n)
+	// The body has been parsed before: this cannot fail.
+	_ = json.Unmarshal(body, &members)
+	_ = json.Unmarshal(members["events"], &events)
+	return events
+}
+
+// earlier returns the answer to a request whose idempotency key was used
+// before: what was answered then, or a conflict when the body is another. The
+// lock is held.
+func (x *exchange) earlier() (answer, bool) {
+	known, ok := x.ledger.answers[idempotency{x.account.APIKey, x.record.IdempotencyKey}]
+	if !ok {
+		return answer{}, false
+	}
+	if known.body != sha256.Sum256(x.body) {
+		x.leaveEvents()
+		return x.refuse(http.StatusConflict, Error{
+			Code: "CONFLICT", Message: "The idempotency key was used with another body", Field: "/idempotency_key", Recovery: "correctable",
+		}), true
+	}
+	x.record.Replayed = true
+	x.events = make([]*Event, len(known.events))
+	for i, e := range known.events {
+		repeated := *e
+		x.events[i] = &repeated
+		if e.Outcome == Accepted || e.Outcome == Duplicate {
+			x.ledger.book(&repeated, x.cfg.Now())
+		}
+	}
+	return known.answer, true
+}
+
+// readEvent checks one event of the request.
+func (x *exchange) readEvent(b *batch, index int, v any, raw json.RawMessage) {
+	var p problems
+	path := "/events/" + strconv.Itoa(index)
+	e := &Event{
+		Dialect: DialectLogEvent, Destination: b.source, TestCode: b.testCode,
+		Request: x.record.Number, Raw: raw,
+	}
+	if o := p.newObject(path, v); o != nil {
+		x.logEventMembers(o, e)
+		if e.Value != "" && e.Currency == "" {
+			b.warn(path + " has a value without a currency")
+		}
+		if e.Source == "website" && !o.has("event_source_url") {
+			b.warn(path + " has the action source website without an event_source_url")
+		}
+	}
+	e.Problems = p.found
+	if len(p.found) > 0 {
+		e.Outcome = Refused
+		b.spoilt = append(b.spoilt, p.found[:min(len(p.found), maxProblems-len(b.spoilt))]...)
+	}
+	x.events = append(x.events, e)
+}
+
+func (b *batch) warn(warning string) {
+	if len(b.warnings) < maxProblems {
+		b.warnings = append(b.warnings, warning)
+	}
+}
+
+func (x *exchange) logEventMembers(o *object, e *Event) {
+	o.require("event_id", "event_type", "event_time")
+	e.ID = o.text("event_id", 256)
+	e.Type = o.text("event_type", 0, logEventTypes)
+	e.Time = o.timestamp("event_time", x.cfg.Now())
+	if x.endpoint == interchange {
+		e.Source = o.text("action_source", 0, interchangeSources)
+	} else {
+		e.Source = o.text("action_source", 0, actionSources)
+	}
+	o.text("event_source_url", 0, webURL)
+	name := o.text("custom_event_name", 256)
+	switch {
+	case e.Type == "custom" && !o.has("custom_event_name"):
+		o.wrong("custom_event_name", "is required with the type custom")
+	case e.Type != "" && e.Type != "custom" && name != "":
+		o.wrong("custom_event_name", "is for the type custom alone")
+	}
+	if match := o.object("user_match"); match != nil {
+		userMatch(match, e)
+	}
+	data := o.object("custom_data")
+	if data != nil {
+		customData(data, e)
+	}
+	if e.Type == "watch_milestone" && (data == nil || !data.has("progress_percent") && !data.has("progress_seconds")) {
+		o.wrong("custom_data", "must have progress_percent or progress_seconds with the type watch_milestone")
+	}
+	o.object("ext")
+	o.refuseOthers()
+}
+
+func userMatch(o *object, e *Event) {
+	uids := o.objects("uids")
+	for _, uid := range uids {
+		uid.require("type", "value")
+		u := UID{Provider: uid.text("type", 64, uidTypes)}
+		if u.Provider == "hashed_email" {
+			u.Value = uid.text("value", 512, sha256Hex)
+		} else {
+			u.Value = uid.text("value", 512)
+			o.noPersonalData(uid.field("value"), "value", u.Value)
+		}
+		uid.refuseOthers()
+		if u.Provider == "publisher_first_party" {
+			e.ExternalID = u.Value
+		}
+		e.UIDs = append(e.UIDs, u)
+	}
+	o.text("hashed_email", 0, sha256Hex)
+	o.text("hashed_phone", 0, sha256Hex)
+	e.ClickID = o.text("click_id", 512)
+	e.ClickIDType = o.text("click_id_type", 64)
+	o.noPersonalData(o.field("click_id"), "click_id", e.ClickID)
+	if o.has("click_id") != o.has("click_id_type") {
+		o.wrong("click_id", "must come with click_id_type")
+	}
+	o.text("client_ip", 45, ipAddress)
+	o.text("client_user_agent", 512)
+	o.refuseOthers()
+	if len(uids) == 0 && !o.has("hashed_email") && !o.has("hashed_phone") && !o.has("click_id") &&
+		!(o.has("client_ip") && o.has("client_user_agent")) {
+		o.add(o.path, "must have at least one of uids, hashed_email, hashed_phone, click_id, and client_ip together with client_user_agent")
+	}
+}
+
+// customData checks the documented members; others are allowed.
+func customData(o *object, e *Event) {
+	e.Value = o.number("value", 0, unbounded)
+	e.Currency = o.text("currency", 0, threeCapitals)
+	o.text("order_id", 256)
+	o.texts("content_ids", 256)
+	o.text("content_type", 128)
+	o.text("content_name", 0)
+	o.text("content_category", 0)
+	o.integer("num_items", 0, unbounded)
+	o.text("search_string", 0)
+	o.number("progress_percent", 0, 100)
+	o.number("progress_seconds", 0, unbounded)
+	for _, item := range o.objects("contents") {
+		item.require("id")
+		item.text("id", 256)
+		item.integer("quantity", 1, unbounded)
+		item.number("price", 0, unbounded)
+		item.text("brand", 256)
+		item.refuseOthers()
+	}
+	o.object("ext")
+	o.noPersonalData(o.path, "custom_data", o.members)
+}
+
+// leaveEvents marks the events of a refused request that are not at fault.
+func (x *exchange) leaveEvents() {
+	for _, e := range x.events {
+		if e.Outcome == "" {
+			e.Outcome = NotProcessed
+		}
+	}
+}
+
+// refuseWhole applies the scripted refusals that concern the whole request.
+func (x *exchange) refuseWhole() (answer, bool) {
+	refusals := x.refusals()
+	for i, e := range x.events {
+		r := refusals.of(e.ID)
+		if r == nil || !r.WholeRequest {
+			continue
+		}
+		e.Outcome = Refused
+		x.leaveEvents()
+		refusal := Error{Code: r.Code, Message: "Validation error", Recovery: r.Recovery}
+		if !r.Unnamed {
+			refusal.Field = "/events/" + strconv.Itoa(i) + "/event_type"
+		}
+		return x.refuse(r.Status, refusal), true
+	}
+	return answer{}, false
+}
+
+type partialFailure struct {
+	EventID  string `json:"event_id"`
+	Code     string `json:"code"`
+	Message  string `json:"message"`
+	Recovery string `json:"recovery,omitempty"`
+}
+
+type logEventAnswer struct {
+	Received        int              `json:"events_received"`
+	Processed       int              `json:"events_processed"`
+	PartialFailures []partialFailure `json:"partial_failures"`
+	Warnings        []string         `json:"warnings"`
+	MatchQuality    float64          `json:"match_quality"`
+}
+
+// bookEvents counts the events that are not refused, and answers.
+func (x *exchange) bookEvents(b *batch) answer {
+	told := logEventAnswer{Received: len(x.events), PartialFailures: []partialFailure{}, Warnings: []string{}}
+	told.Warnings = append(told.Warnings, b.warnings...)
+	refusals := x.refusals()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if a, ok := x.earlier(); ok {
+		return a // the same key came in a second time meanwhile
+	}
+	matched := 0
+	for i, e := range x.events {
+		if r := refusals.of(e.ID); r != nil && e.Outcome == "" {
+			e.Outcome = Refused
+			told.PartialFailures = append(told.PartialFailures, partialFailure{e.ID, r.Code, "The event is refused", r.Recovery})
+		}
+		switch {
+		case len(e.Problems) > 0:
+			told.PartialFailures = append(told.PartialFailures, partialFailure{
+				e.ID, "VALIDATION_ERROR", e.Problems[0].Field + " " + e.Problems[0].Message, "",
+			})
+		case e.Outcome == Refused:
+		case i >= len(x.events)-x.trouble.Unprocessed:
+			e.Outcome = NotProcessed
+		default:
+			x.ledger.book(e, x.cfg.Now())
+			told.Processed++
+			if e.ClickID != "" || len(e.UIDs) > 0 {
+				matched++
+			}
+		}
+	}
+	if told.Processed > 0 {
+		told.MatchQuality = float64(matched) / float64(told.Processed)
+	}
+	var a answer
+	if x.endpoint == interchange {
+		a = x.reply(http.StatusOK, map[string]any{"data": told})
+	} else {
+		a = x.reply(http.StatusOK, told)
+	}
+	x.ledger.remember(idempotency{x.account.APIKey, x.record.IdempotencyKey}, answered{
+		body: sha256.Sum256(x.body), answer: a, events: x.events,
+	})
+	return a
+}
