@@ -1,0 +1,111 @@
+package demo
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"sync"
+
+	"github.com/clickid/clickid/clickidtest"
+	"github.com/oklog/ulid/v2"
+)
+
+// shownEvents is how many events the platform's page lists.
+const shownEvents = 100
+
+// platform is the ad platform: it redirects clicks to the shop with a new
+// click ID, and its receiver takes the conversions.
+type platform struct {
+	pages    *pages
+	receiver *clickidtest.Server
+	landing  string // the shop's landing page
+
+	mu     sync.Mutex
+	events []receivedEvent // the latest first
+	lift   func()          // ends the outage, or nil
+}
+
+// receivedEvent is an event as it arrived.
+type receivedEvent struct{ clickidtest.Event }
+
+// JSON is the event's own JSON, indented.
+func (e receivedEvent) JSON() string {
+	var indented bytes.Buffer
+	if json.Indent(&indented, e.Raw, "", "  ") != nil {
+		return string(e.Raw)
+	}
+	return indented.String()
+}
+
+func (p *platform) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /style.css", style)
+	mux.HandleFunc("GET /{$}", p.show)
+	mux.HandleFunc("GET /click", p.click)
+	mux.HandleFunc("POST /outage", p.switchOutage)
+	return mux
+}
+
+// click counts the click under a new ID and sends the visitor on.
+func (p *platform) click(w http.ResponseWriter, r *http.Request) {
+	query := url.Values{"clkid": {ulid.Make().String()}, "utm_source": {"scope3"}}
+	http.Redirect(w, r, p.landing+"?"+query.Encode(), http.StatusFound)
+}
+
+// remember notes an event that the receiver could read.
+func (p *platform) remember(e clickidtest.Event) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.events = append([]receivedEvent{{e}}, p.events...)
+	p.events = p.events[:min(len(p.events), shownEvents)]
+}
+
+// find returns the latest word on an event, or nil.
+func (p *platform) find(id string) *receivedEvent {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, e := range p.events {
+		if e.ID == id {
+			return &e
+		}
+	}
+	return nil
+}
+
+// platformPage is what the platform's page shows.
+type platformPage struct {
+	API      string
+	Accepted int
+	Down     bool
+	Events   []receivedEvent
+	Requests []clickidtest.Request // refused as such, the latest first
+}
+
+func (p *platform) show(w http.ResponseWriter, _ *http.Request) {
+	page := platformPage{API: p.receiver.URL, Accepted: p.receiver.Count()}
+	for _, request := range p.receiver.Requests() {
+		if request.Status != http.StatusOK {
+			page.Requests = append([]clickidtest.Request{request}, page.Requests...)
+		}
+	}
+	page.Requests = page.Requests[:min(len(page.Requests), 10)]
+	p.mu.Lock()
+	page.Events = append(page.Events, p.events...)
+	page.Down = p.lift != nil
+	p.mu.Unlock()
+	p.pages.show(w, http.StatusOK, "platform.html", "What arrived", page)
+}
+
+// switchOutage makes the receiver answer 503, or ends that.
+func (p *platform) switchOutage(w http.ResponseWriter, r *http.Request) {
+	p.mu.Lock()
+	if p.lift != nil {
+		p.lift()
+		p.lift = nil
+	} else {
+		p.lift = p.receiver.Always(clickidtest.Trouble{Status: http.StatusServiceUnavailable})
+	}
+	p.mu.Unlock()
+	http.Redirect(w, r, "/", http.StatusSeeOther)
+}

@@ -1,0 +1,2 @@
+// Package riveroutbox delivers conversions durably with River on PostgreSQL.
+package riveroutbox

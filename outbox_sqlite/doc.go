@@ -1,0 +1,2 @@
+// Package sqliteoutbox delivers conversions durably with River on SQLite.
+package sqliteoutbox
