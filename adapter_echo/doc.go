@@ -1,2 +1,0 @@
-// Package echoclickid captures clicks in Echo v4 applications.
-package echoclickid

@@ -1,2 +1,0 @@
-// Package ginclickid captures clicks in Gin applications.
-package ginclickid

@@ -1,0 +1,33 @@
+// Package ginadapter captures clicks in Gin applications.
+package ginadapter
+
+import (
+	"github.com/clickid/clickid"
+	"github.com/gin-gonic/gin"
+)
+
+// Middleware captures the click before the handler runs, as
+// [clickid.Tracker.Handler] does. Add it once, with Engine.Use, after the
+// recovery; unknown paths are covered too. On a group it covers the group.
+//
+// The click is in c.Request.Context(), and in c itself, whether or not
+// Engine.ContextWithFallback is set:
+//
+//	clickid.Convert(c, sender, event)
+//
+// [clickid.Tracker.Remember] and [clickid.Tracker.Forget] take c.Writer and
+// c.Request. Where Remember brought a click into a request that carried none,
+// c itself does not know it; the request that it returns does.
+func Middleware(t *clickid.Tracker) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		c.Request = t.Capture(c.Writer, c.Request)
+		if click := c.Request.Context().Value(clickid.ContextKey); click != nil {
+			// Without ContextWithFallback, c finds only what was Set by string.
+			c.Set(clickid.ContextKey, click)
+		}
+		if t.Strip(c.Writer, c.Request) {
+			c.Abort()
+			c.Writer.WriteHeaderNow() // lest something outside changes the status
+		}
+	}
+}
