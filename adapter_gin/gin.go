@@ -27,7 +27,7 @@ func Middleware(t *clickid.Tracker) gin.HandlerFunc {
 		}
 		if t.Strip(c.Writer, c.Request) {
 			c.Abort()
-			c.Writer.WriteHeaderNow() // lest something outside changes the status
+
 		}
 	}
 }
