@@ -14,8 +14,8 @@ const MaxTokenLength = 500
 //
 // Implementations are safe for concurrent use, honour the context's end, and
 // start no goroutine of their own. Their errors hold no token and no click ID,
-// since errors are logged. The suite in the storetest package checks every
-// sentence written here.
+// since errors are logged. The suite in the storetest package checks what is
+// written here.
 type Store interface {
 	// Save keeps c until c.Expires and returns the token that finds it again:
 	// 1 to [MaxTokenLength] characters of [A-Za-z0-9._~-]. The token contains
@@ -23,11 +23,11 @@ type Store interface {
 	// [Click.Validate] refuses, or that has expired already, is an error that
 	// matches ErrInvalid.
 	Save(ctx context.Context, c Click) (token string, err error)
-	// Load returns the click of a token: equal to the saved one, with times in
-	// whole seconds and in UTC. It returns an error that matches ErrNotFound
-	// when the click is unknown, deleted or expired, one that matches
-	// ErrInvalid when the token cannot be one of this store's (malformed or
-	// forged), and any other error when the store cannot tell.
+	// Load returns the click of a token: equal to the saved one, with times
+	// rounded down to whole seconds and in UTC. It returns an error that
+	// matches ErrNotFound when the click is unknown, deleted or expired, one
+	// that matches ErrInvalid when the token cannot be one of this store's
+	// (malformed or forged), and any other error when the store cannot tell.
 	Load(ctx context.Context, token string) (Click, error)
 	// Delete forgets the click of a token, and every link to it where the same
 	// store keeps the links. An unknown, expired or malformed token is no
@@ -42,12 +42,13 @@ type Store interface {
 // Implementations are safe for concurrent use and honour the context's end.
 // They file links under [Key.Hash] and keep the token sealed ([Key.Seal]), so
 // that a dump of their records holds neither live sessions nor live tokens. A
-// zero Key, and a token that is empty or longer than [MaxTokenLength], is an
-// error that matches ErrInvalid.
+// zero Key is an error that matches ErrInvalid. The suite in the storetest
+// package checks what is written here.
 type Linker interface {
 	// Link files token under k until expires. The latest link of a key wins;
-	// several keys may hold the same token. A link that has expired already is
-	// an error that matches ErrInvalid.
+	// several keys may hold the same token. A token that is empty or longer
+	// than [MaxTokenLength], and a link that has expired already, is an error
+	// that matches ErrInvalid.
 	Link(ctx context.Context, k Key, token string, expires time.Time) error
 	// Linked returns the token filed under k, or an error that matches
 	// ErrNotFound when there is none or it has expired.
@@ -55,7 +56,7 @@ type Linker interface {
 	// Unlink removes the link of k. An unknown key is no error.
 	Unlink(ctx context.Context, k Key) error
 	// UnlinkToken removes every link to token, for a visitor who withdraws
-	// consent. An unknown token is no error.
+	// consent. An unknown or malformed token is no error.
 	UnlinkToken(ctx context.Context, token string) error
 }
 

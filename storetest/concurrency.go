@@ -1,0 +1,121 @@
+package storetest
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+
+	"github.com/clickid/clickid"
+)
+
+// visitors is how many goroutines use a store at the same time.
+const visitors = 64
+
+// atOnce lets every visitor act at the same time and waits for all of them.
+func atOnce(act func(visitor int)) {
+	var start, done sync.WaitGroup
+	start.Add(1)
+	for n := range visitors {
+		done.Add(1)
+		go func() {
+			defer done.Done()
+			start.Wait()
+			act(n)
+		}()
+	}
+	start.Done()
+	done.Wait()
+}
+
+func manyVisitorsAtOnce(t *testing.T, f fixture) {
+	atOnce(func(n int) {
+		c := newClick(fmt.Sprintf("visitor-%d", n))
+		token, err := f.store.Save(f.ctx, c)
+		isNil(t, "Save", err)
+		if got, err := f.store.Load(f.ctx, token); err != nil || got != c {
+			t.Errorf("Load returned another click than was saved, and the error %v", err)
+		}
+		if n%2 == 1 && !f.Stateless {
+			isNil(t, "Delete", f.store.Delete(f.ctx, token))
+			_, err = f.store.Load(f.ctx, token)
+			is(t, "Load of a deleted click", err, clickid.ErrNotFound)
+		}
+	})
+}
+
+func manyVisitorsLinkAtOnce(t *testing.T, f fixture) {
+	l := f.linkerFixture()
+	atOnce(func(n int) {
+		token, err := f.store.Save(f.ctx, newClick(fmt.Sprintf("visitor-%d", n)))
+		isNil(t, "Save", err)
+		session, order := clickid.SessionKey(fmt.Sprint(n)), clickid.OrderKey(fmt.Sprint(n))
+		l.link(t, session, token)
+		l.link(t, order, token)
+		l.linked(t, "a visitor's own order", order, token)
+		if n%2 == 1 {
+			isNil(t, "Delete", f.store.Delete(f.ctx, token))
+			l.unlinked(t, "a deleted click's session", session)
+			l.unlinked(t, "a deleted click's order", order)
+		}
+	})
+	for n := 0; n < visitors; n += 2 {
+		token, err := l.linker.Linked(f.ctx, clickid.OrderKey(fmt.Sprint(n)))
+		isNil(t, "Linked after all is quiet", err)
+		_, err = f.store.Load(f.ctx, token)
+		isNil(t, "Load after all is quiet", err)
+	}
+}
+
+// manyLinksAtOnce links all visitors' sessions to one token, their orders to
+// one token each, and one customer to all of these.
+func manyLinksAtOnce(t *testing.T, f linkerFixture) {
+	shared := token(visitors)
+	customer := clickid.CustomerKey("42")
+	own := map[string]bool{}
+	for n := range visitors {
+		own[token(n)] = true
+	}
+	atOnce(func(n int) {
+		session, order := clickid.SessionKey(fmt.Sprint(n)), clickid.OrderKey(fmt.Sprint(n))
+		for range 3 {
+			f.link(t, session, shared)
+			f.link(t, order, token(n))
+			f.link(t, customer, token(n))
+			f.linked(t, "a visitor's session", session, shared)
+			f.linked(t, "a visitor's order", order, token(n))
+			if got, err := f.linker.Linked(f.ctx, customer); err != nil || !own[got] {
+				t.Errorf("Linked of a key that is being linked returned none of the linked tokens, and the error %v", err)
+			}
+		}
+	})
+	for n := range visitors {
+		f.linked(t, "a session after all is quiet", clickid.SessionKey(fmt.Sprint(n)), shared)
+		f.linked(t, "an order after all is quiet", clickid.OrderKey(fmt.Sprint(n)), token(n))
+	}
+	isNil(t, "UnlinkToken", f.linker.UnlinkToken(f.ctx, shared))
+	for n := range visitors {
+		f.unlinked(t, "a session whose token was unlinked", clickid.SessionKey(fmt.Sprint(n)))
+	}
+}
+
+// linksAndUnlinkingAtOnce lets half of the visitors link keys to a token while
+// the others unlink it. Whatever the outcome of each link, all are gone once
+// the token is unlinked a last time, and those of other tokens are all there.
+func linksAndUnlinkingAtOnce(t *testing.T, f linkerFixture) {
+	shared := token(visitors)
+	atOnce(func(n int) {
+		if n%2 == 1 {
+			isNil(t, "UnlinkToken", f.linker.UnlinkToken(f.ctx, shared))
+			return
+		}
+		session, order := clickid.SessionKey(fmt.Sprint(n)), clickid.OrderKey(fmt.Sprint(n))
+		f.link(t, session, shared)
+		f.link(t, order, shared)
+		f.link(t, order, token(n))
+	})
+	isNil(t, "UnlinkToken", f.linker.UnlinkToken(f.ctx, shared))
+	for n := 0; n < visitors; n += 2 {
+		f.unlinked(t, "a session whose token was unlinked", clickid.SessionKey(fmt.Sprint(n)))
+		f.linked(t, "an order that moved on", clickid.OrderKey(fmt.Sprint(n)), token(n))
+	}
+}
