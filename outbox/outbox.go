@@ -62,6 +62,17 @@ type Page struct {
 	Offset int
 }
 
+// WithDefaults returns p with its default limit, and without negative numbers.
+func (p Page) WithDefaults() Page {
+	if p.Limit <= 0 {
+		p.Limit = defaultPageLimit
+	}
+	p.Offset = max(0, p.Offset)
+	return p
+}
+
+const defaultPageLimit = 100
+
 // DeadLetter is an event that will not be sent unless somebody replays it.
 type DeadLetter struct {
 	// ID names it for Replay and Discard.
@@ -79,6 +90,16 @@ type DeadLetter struct {
 	QueuedAt, FailedAt time.Time
 	// Event is what was queued. It holds personal data.
 	Event clickid.Event
+}
+
+// NewDeadLetter returns what an engine's Failed tells of a dead record. A
+// record that cannot be read leaves the event's fields empty.
+func NewDeadLetter(id string, r Record, f Failure, attempts int, failedAt time.Time) DeadLetter {
+	event, _ := r.Event()
+	return DeadLetter{
+		ID: id, Type: event.Type, EventID: event.ID, Reason: f.Reason, Status: f.Status, Attempts: attempts,
+		QueuedAt: r.QueuedAt.UTC(), FailedAt: failedAt.UTC(), Event: event,
+	}
 }
 
 // Stats measures a queue.

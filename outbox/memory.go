@@ -1,0 +1,416 @@
+package outbox
+
+import (
+	"cmp"
+	"container/heap"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/clickid/clickid"
+)
+
+// Loss is what [NewMemory] wants to be told about.
+type Loss int
+
+// AcceptLoss accepts that events are lost when the process ends.
+const AcceptLoss Loss = 1
+
+// memoryWorkers is how many events a [Memory] delivers at once.
+const memoryWorkers = 500
+
+// Memory is an [Engine] in the memory of the process, for examples and tests:
+// what it holds is gone when the process ends. It behaves like the durable
+// engines in everything else.
+type Memory struct {
+	delivery *Delivery
+	storage  *memoryStorage
+
+	mu  sync.Mutex
+	run *memoryRun
+}
+
+var _ Engine = (*Memory)(nil)
+
+// memoryRun is one run, from Start to Stop.
+type memoryRun struct {
+	stop      chan struct{}
+	stopOnce  sync.Once
+	interrupt context.CancelFunc
+	done      chan struct{}
+}
+
+// memoryStorage is what a durable engine keeps in its database.
+type memoryStorage struct {
+	mu      sync.Mutex
+	entries map[string]*memoryEntry
+	due     dueHeap
+	done    []*memoryEntry // in the order of their delivery
+	wake    chan struct{}
+}
+
+type memoryEntry struct {
+	record   Record
+	state    memoryState
+	owner    *Memory // that delivers it
+	attempts int
+	due      time.Time
+	ended    time.Time // delivered or dead
+	failure  Failure
+}
+
+type memoryState int
+
+const (
+	memoryWaiting memoryState = iota
+	memoryRunning
+	memoryDone
+	memoryDead
+)
+
+// NewMemory returns an outbox in memory, or every problem at once. loss must be
+// [AcceptLoss].
+func NewMemory(loss Loss, cfg Config) (*Memory, error) {
+	var problems []error
+	if loss != AcceptLoss {
+		problems = append(problems, errors.New("clickid: an outbox in memory loses events when the process ends, which must be accepted with AcceptLoss"))
+	}
+	storage := &memoryStorage{entries: make(map[string]*memoryEntry), wake: make(chan struct{}, 1)}
+	m, err := openMemory(storage, cfg)
+	if err := errors.Join(append(problems, err)...); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+func openMemory(storage *memoryStorage, cfg Config) (*Memory, error) {
+	delivery, err := NewDelivery(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return &Memory{delivery: delivery, storage: storage}, nil
+}
+
+// Send implements [clickid.Sender].
+func (m *Memory) Send(ctx context.Context, events ...clickid.Event) (clickid.Report, error) {
+	return m.delivery.Send(ctx, m, events...)
+}
+
+// Enqueue implements [Queue].
+func (m *Memory) Enqueue(ctx context.Context, records []Record) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("clickid: queueing in memory: %w", err)
+	}
+	s := m.storage
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.prune()
+	for _, r := range records {
+		if s.entries[r.Identity] == nil {
+			entry := &memoryEntry{record: r}
+			s.entries[r.Identity] = entry
+			s.wait(entry, time.Now())
+		}
+	}
+	return nil
+}
+
+// prune forgets events that were delivered longer ago than the window. The
+// caller holds the lock, here and below.
+func (s *memoryStorage) prune() {
+	for len(s.done) > 0 && time.Since(s.done[0].ended) > DefaultWindow {
+		delete(s.entries, s.done[0].record.Identity)
+		s.done = s.done[1:]
+	}
+}
+
+// wait makes an entry due at a time.
+func (s *memoryStorage) wait(entry *memoryEntry, due time.Time) {
+	entry.state, entry.owner, entry.due = memoryWaiting, nil, due
+	heap.Push(&s.due, dueEntry{entry, due})
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// memoryJob is an entry that is to be delivered now.
+type memoryJob struct {
+	entry   *memoryEntry
+	record  Record
+	attempt int
+}
+
+// take returns the next entry that is due, now in the hands of owner, or how
+// long it will take until one is.
+func (s *memoryStorage) take(owner *Memory) (*memoryJob, time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for len(s.due) > 0 {
+		next := s.due[0]
+		if wait := time.Until(next.due); wait > 0 {
+			return nil, wait
+		}
+		heap.Pop(&s.due)
+		// What was erased, or made due at another time, is still in the heap.
+		if next.entry.state == memoryWaiting && next.entry.due.Equal(next.due) {
+			next.entry.state, next.entry.owner = memoryRunning, owner
+			return &memoryJob{next.entry, next.entry.record, next.entry.attempts + 1}, 0
+		}
+	}
+	return nil, time.Hour
+}
+
+// settle does what the outcome of a delivery says.
+func (s *memoryStorage) settle(owner *Memory, entry *memoryEntry, outcome Outcome) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if entry.owner != owner {
+		return // erased, or given up for lost, meanwhile
+	}
+	now := time.Now()
+	entry.failure = outcome.Failure
+	switch outcome.Verdict {
+	case Done:
+		entry.state, entry.ended = memoryDone, now
+		entry.record.Payload, entry.record.Keys = nil, nil
+		s.done = append(s.done, entry)
+	case Dead:
+		entry.attempts++
+		entry.state, entry.ended = memoryDead, now
+	case Retry:
+		entry.attempts++
+		s.wait(entry, now.Add(outcome.Wait))
+	default:
+		s.wait(entry, now.Add(outcome.Wait))
+	}
+}
+
+// Start implements [Outbox].
+func (m *Memory) Start(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("clickid: starting the outbox: %w", err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.run != nil {
+		return errors.New("clickid: the outbox has been started already")
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	run := &memoryRun{stop: make(chan struct{}), interrupt: cancel, done: make(chan struct{})}
+	m.run = run
+	go func() {
+		defer close(run.done)
+		defer cancel()
+		m.work(ctx, run.stop)
+	}()
+	return nil
+}
+
+// work delivers what is due until ctx ends or stop is closed, and returns when
+// nothing is under way any more.
+func (m *Memory) work(ctx context.Context, stop <-chan struct{}) {
+	slots := make(chan struct{}, memoryWorkers)
+	var group sync.WaitGroup
+	defer group.Wait()
+	for {
+		select {
+		case slots <- struct{}{}:
+		case <-stop:
+			return
+		case <-ctx.Done():
+			return
+		}
+		job, wait := m.storage.take(m)
+		if job == nil {
+			<-slots
+			timer := time.NewTimer(wait)
+			select {
+			case <-timer.C:
+			case <-m.storage.wake:
+			case <-stop:
+			case <-ctx.Done():
+			}
+			timer.Stop()
+			if ctx.Err() != nil || isClosed(stop) {
+				return
+			}
+			continue
+		}
+		group.Add(1)
+		go func() {
+			defer group.Done()
+			defer func() { <-slots }()
+			m.storage.settle(m, job.entry, m.delivery.Deliver(ctx, job.record, job.attempt))
+		}()
+	}
+}
+
+// Stop implements [Outbox].
+func (m *Memory) Stop(ctx context.Context) (remaining int, err error) {
+	m.mu.Lock()
+	run := m.run
+	m.mu.Unlock()
+	if run != nil {
+		run.stopOnce.Do(func() { close(run.stop) })
+		m.delivery.Interrupt()
+		select {
+		case <-run.done:
+		case <-ctx.Done():
+			err = fmt.Errorf("clickid: stopping the outbox: deliveries were interrupted: %w", ctx.Err())
+			run.interrupt()
+			<-run.done
+		}
+	}
+	_ = m.delivery.Close(ctx) // the deliveries have ended: there is nothing to wait for
+	m.storage.mu.Lock()
+	defer m.storage.mu.Unlock()
+	return m.storage.stats().Queued, err
+}
+
+// Failed implements [Outbox]. The ID of a dead letter is its identity.
+func (m *Memory) Failed(ctx context.Context, page Page) ([]DeadLetter, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("clickid: listing dead letters: %w", err)
+	}
+	page = page.WithDefaults()
+	m.storage.mu.Lock()
+	defer m.storage.mu.Unlock()
+	dead := m.storage.dead(nil)
+	slices.SortFunc(dead, func(a, b *memoryEntry) int {
+		return cmp.Or(b.ended.Compare(a.ended), cmp.Compare(a.record.Identity, b.record.Identity))
+	})
+	dead = dead[min(page.Offset, len(dead)):]
+	dead = dead[:min(page.Limit, len(dead))]
+	letters := make([]DeadLetter, len(dead))
+	for i, entry := range dead {
+		letters[i] = NewDeadLetter(entry.record.Identity, entry.record, entry.failure, entry.attempts, entry.ended)
+	}
+	return letters, nil
+}
+
+// dead returns the dead entries among the given identities, or all of them
+// when none is given.
+func (s *memoryStorage) dead(ids []string) []*memoryEntry {
+	var dead []*memoryEntry
+	if len(ids) > 0 {
+		for _, id := range ids {
+			if entry := s.entries[id]; entry != nil && entry.state == memoryDead && !slices.Contains(dead, entry) {
+				dead = append(dead, entry)
+			}
+		}
+		return dead
+	}
+	for _, entry := range s.entries {
+		if entry.state == memoryDead {
+			dead = append(dead, entry)
+		}
+	}
+	return dead
+}
+
+// Replay implements [Outbox].
+func (m *Memory) Replay(ctx context.Context, ids ...string) (int, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, fmt.Errorf("clickid: replaying dead letters: %w", err)
+	}
+	m.storage.mu.Lock()
+	defer m.storage.mu.Unlock()
+	now := time.Now()
+	dead := m.storage.dead(ids)
+	for _, entry := range dead {
+		entry.attempts, entry.failure = 0, Failure{}
+		entry.record.QueuedAt = now.UTC()
+		m.storage.wait(entry, now)
+	}
+	return len(dead), nil
+}
+
+// Discard implements [Outbox].
+func (m *Memory) Discard(ctx context.Context, ids ...string) (int, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, fmt.Errorf("clickid: discarding dead letters: %w", err)
+	}
+	m.storage.mu.Lock()
+	defer m.storage.mu.Unlock()
+	if len(ids) == 0 {
+		return 0, nil // nobody means all of them by naming none
+	}
+	dead := m.storage.dead(ids)
+	for _, entry := range dead {
+		delete(m.storage.entries, entry.record.Identity)
+	}
+	return len(dead), nil
+}
+
+// Erase implements [Outbox].
+func (m *Memory) Erase(ctx context.Context, k clickid.Key) (int, error) {
+	hash, err := KeyHash(k)
+	if err != nil {
+		return 0, err
+	}
+	if err := ctx.Err(); err != nil {
+		return 0, fmt.Errorf("clickid: erasing events: %w", err)
+	}
+	m.storage.mu.Lock()
+	defer m.storage.mu.Unlock()
+	erased := 0
+	for identity, entry := range m.storage.entries {
+		if slices.Contains(entry.record.Keys, hash) {
+			delete(m.storage.entries, identity)
+			entry.state, entry.owner = memoryDone, nil
+			erased++
+		}
+	}
+	return erased, nil
+}
+
+// Stats implements [Outbox].
+func (m *Memory) Stats(ctx context.Context) (Stats, error) {
+	if err := ctx.Err(); err != nil {
+		return Stats{}, fmt.Errorf("clickid: measuring the queue: %w", err)
+	}
+	m.storage.mu.Lock()
+	defer m.storage.mu.Unlock()
+	return m.storage.stats(), nil
+}
+
+func (s *memoryStorage) stats() Stats {
+	s.prune()
+	var stats Stats
+	for _, entry := range s.entries {
+		switch entry.state {
+		case memoryDone:
+			stats.Delivered++
+		case memoryDead:
+			stats.Dead++
+		default:
+			stats.Queued++
+			stats.Oldest = max(stats.Oldest, time.Since(entry.record.QueuedAt))
+		}
+	}
+	return stats
+}
+
+// dueEntry is an entry and when it was meant to be due.
+type dueEntry struct {
+	entry *memoryEntry
+	due   time.Time
+}
+
+// dueHeap has the entry that is due first at its top.
+type dueHeap []dueEntry
+
+func (h dueHeap) Len() int           { return len(h) }
+func (h dueHeap) Less(i, j int) bool { return h[i].due.Before(h[j].due) }
+func (h dueHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h *dueHeap) Push(x any)        { *h = append(*h, x.(dueEntry)) }
+func (h *dueHeap) Pop() any {
+	old := *h
+	last := old[len(old)-1]
+	*h = old[:len(old)-1]
+	return last
+}

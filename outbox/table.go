@@ -1,0 +1,237 @@
+package outbox
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/clickid/clickid"
+)
+
+// TableConfig configures a [Table]. Dialect and Client are required.
+type TableConfig struct {
+	// Dialect is the database's. Required.
+	Dialect Dialect
+	// Client is where the events will go: it validates them before they are
+	// stored, and its destination is part of their identity. Required.
+	Client *clickid.Client
+	// Prefix begins the table's name, which is Prefix and "outbox": 1 to 40 of
+	// [a-z0-9_], not beginning with a digit. Defaults to "clickid_".
+	Prefix string
+}
+
+const (
+	defaultPrefix = "clickid_"
+	maxPrefix     = 40
+)
+
+// Table is an outbox table: conversions are written into it in the order's own
+// transaction, and a [Relay] moves them to an engine. It is safe for
+// concurrent use.
+type Table struct {
+	dialect Dialect
+	client  *clickid.Client
+	name    string
+	wake    chan struct{} // tells the relays of this process to look
+
+	// moving is held while a relay of this process moves a batch, so that
+	// Erase does not pass an event that is neither in the table nor in the
+	// queue. On servers the rows' own locks do the same for all processes.
+	moving sync.RWMutex
+}
+
+// Execer is what a transaction needs to have: *sql.Tx does, and so do sqlx,
+// ent and GORM's connection pool. An *sql.DB does too, without a transaction.
+type Execer interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+}
+
+// NewTable checks the whole configuration and returns a table, or every
+// problem at once. It makes no connection; see [Table.Migrate].
+func NewTable(cfg TableConfig) (*Table, error) {
+	var problems []error
+	if cfg.Dialect.statements() == nil {
+		problems = append(problems, errors.New("clickid: TableConfig.Dialect is none of Postgres, MySQL and SQLite"))
+	}
+	if cfg.Client == nil {
+		problems = append(problems, errors.New("clickid: TableConfig.Client is required"))
+	}
+	if cfg.Prefix == "" {
+		cfg.Prefix = defaultPrefix
+	}
+	if len(cfg.Prefix) > maxPrefix || strings.Trim(cfg.Prefix, "abcdefghijklmnopqrstuvwxyz0123456789_") != "" || cfg.Prefix[0] >= '0' && cfg.Prefix[0] <= '9' {
+		problems = append(problems, fmt.Errorf("clickid: TableConfig.Prefix must be 1 to %d characters of [a-z0-9_] and not begin with a digit", maxPrefix))
+	}
+	if err := errors.Join(problems...); err != nil {
+		return nil, err
+	}
+	return &Table{dialect: cfg.Dialect, client: cfg.Client, name: cfg.Prefix + "outbox", wake: make(chan struct{}, 1)}, nil
+}
+
+// In returns a sender that writes the events into the table through tx, so
+// that they commit or roll back with the order. It does nothing else: the
+// checkout never waits for the platform or the engine.
+//
+// After the commit, [Table.Notify] spares the event the relay's interval. With
+// an *sql.DB in place of a transaction each Send commits by itself and notifies.
+func (t *Table) In(tx Execer) clickid.Sender { return tableSender{table: t, tx: tx} }
+
+type tableSender struct {
+	table *Table
+	tx    Execer
+}
+
+func (s tableSender) Send(ctx context.Context, events ...clickid.Event) (clickid.Report, error) {
+	report, err := send(ctx, s.table.client, QueueFunc(func(ctx context.Context, records []Record) error {
+		return s.table.insert(ctx, s.tx, records)
+	}), events)
+	if _, autocommit := s.tx.(*sql.DB); autocommit {
+		s.table.Notify()
+	}
+	return report, err
+}
+
+// Notify tells the relays of this process that something was committed. It
+// never blocks.
+func (t *Table) Notify() {
+	select {
+	case t.wake <- struct{}{}:
+	default: // they have been told already
+	}
+}
+
+// Bounds of one INSERT: its parameters and its bytes fit every database's
+// default limits.
+const (
+	insertRows  = 500
+	insertBytes = 1 << 20
+)
+
+func (t *Table) insert(ctx context.Context, tx Execer, records []Record) error {
+	for len(records) > 0 {
+		n, size := 0, 0
+		for n < len(records) && n < insertRows && (n == 0 || size+len(records[n].Payload) <= insertBytes) {
+			size += len(records[n].Payload)
+			n++
+		}
+		args := make([]any, 0, 4*n)
+		for _, r := range records[:n] {
+			args = append(args, r.Identity, r.Payload, strings.Join(r.Keys, " "), r.QueuedAt.UnixMilli())
+		}
+		if _, err := tx.ExecContext(ctx, t.dialect.insert(t.name, n), args...); err != nil {
+			return fmt.Errorf("clickid: writing to the outbox table: %w", err)
+		}
+		records = records[n:]
+	}
+	return nil
+}
+
+// Migrate creates the table unless it exists. It can be called by several
+// instances at once, at every start.
+func (t *Table) Migrate(ctx context.Context, db *sql.DB) error {
+	var found int
+	if err := db.QueryRowContext(ctx, "SELECT 1 FROM "+t.name+" WHERE 1 = 0").Scan(&found); errors.Is(err, sql.ErrNoRows) {
+		return nil // an account without the right to create tables gets this far
+	}
+	if err := t.create(ctx, db); err != nil {
+		return fmt.Errorf("clickid: creating the outbox table: %w", err)
+	}
+	return nil
+}
+
+func (t *Table) create(ctx context.Context, db *sql.DB) error {
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }() // without effect after the commit
+	for _, statement := range t.dialect.create(t.name) {
+		if _, err := tx.ExecContext(ctx, statement); err != nil {
+			return err
+		}
+	}
+	return tx.Commit()
+}
+
+// Erase removes the events that carry a key from the table and returns how
+// many they were. Call it before the engine's own Erase, which finds those
+// that have been moved. The zero Key is an error that matches
+// [clickid.ErrInvalid].
+func (t *Table) Erase(ctx context.Context, db *sql.DB, k clickid.Key) (int, error) {
+	hash, err := KeyHash(k)
+	if err != nil {
+		return 0, err
+	}
+	t.moving.Lock()
+	defer t.moving.Unlock()
+	result, err := db.ExecContext(ctx, "DELETE FROM "+t.name+" WHERE erase_keys LIKE "+t.dialect.placeholder(1), "%"+hash+"%")
+	if err != nil {
+		return 0, fmt.Errorf("clickid: erasing from the outbox table: %w", err)
+	}
+	n, err := result.RowsAffected()
+	return int(n), err
+}
+
+// Stats counts the events in the table, which wait for a relay, and tells how
+// long the oldest has been waiting.
+func (t *Table) Stats(ctx context.Context, db *sql.DB) (Stats, error) {
+	var stats Stats
+	var oldest sql.NullInt64
+	row := db.QueryRowContext(ctx, "SELECT COUNT(*), MIN(queued_at) FROM "+t.name)
+	if err := row.Scan(&stats.Queued, &oldest); err != nil {
+		return Stats{}, fmt.Errorf("clickid: measuring the outbox table: %w", err)
+	}
+	if oldest.Valid {
+		stats.Oldest = max(0, time.Since(time.UnixMilli(oldest.Int64)))
+	}
+	return stats, nil
+}
+
+// querier is what reads: a database or a transaction.
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+// batch reads up to limit records after an identity, in its order, so that
+// several relays always lock in the same order. With lock it locks them until
+// the transaction's end and passes over what others have locked.
+func (t *Table) batch(ctx context.Context, q querier, after string, limit int, lock bool) ([]Record, error) {
+	query := fmt.Sprintf("SELECT identity, payload, erase_keys, queued_at FROM %s WHERE identity > %s ORDER BY identity LIMIT %d",
+		t.name, t.dialect.placeholder(1), limit)
+	if lock {
+		query += " FOR UPDATE SKIP LOCKED"
+	}
+	rows, err := q.QueryContext(ctx, query, after)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	var records []Record
+	for rows.Next() {
+		var r Record
+		var keys string
+		var queuedAt int64
+		if err := rows.Scan(&r.Identity, &r.Payload, &keys, &queuedAt); err != nil {
+			return nil, err
+		}
+		r.Keys = strings.Fields(keys)
+		r.QueuedAt = time.UnixMilli(queuedAt).UTC()
+		records = append(records, r)
+	}
+	return records, rows.Err()
+}
+
+// remove deletes records that have been moved.
+func (t *Table) remove(ctx context.Context, tx Execer, records []Record) error {
+	marks := make([]string, len(records))
+	args := make([]any, len(records))
+	for i, r := range records {
+		marks[i], args[i] = t.dialect.placeholder(i+1), r.Identity
+	}
+	_, err := tx.ExecContext(ctx, "DELETE FROM "+t.name+" WHERE identity IN ("+strings.Join(marks, ", ")+")", args...)
+	return err
+}
