@@ -1,0 +1,176 @@
+// Package crash tests that a shop whose process is killed loses no conversion.
+//
+// A test binary that calls [Main] is the shop's process as well: the test
+// starts itself again as a child, in which a [Setup] opens an order database
+// with an outbox, takes orders and delivers their conversions, until the test
+// kills it. What was committed is read from the database afterwards, and what
+// arrived from the platform's stand-in.
+package crash
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/clickidtest"
+)
+
+// Setup is one way to keep orders and their conversions together.
+type Setup struct {
+	// Name names the setup; it is unique within a test binary.
+	Name string
+	// Open prepares the database, which may be new or have been left by a
+	// killed process, and begins to deliver to the client's platform. It is
+	// called in the shop's process, and once in the test's.
+	Open func(ctx context.Context, database string, client *clickid.Client) (Shop, error)
+	// Orders returns the IDs of the committed orders.
+	Orders func(ctx context.Context, database string) ([]string, error)
+}
+
+// Shop takes orders.
+type Shop interface {
+	// Order stores an order and its conversion in one transaction, which it
+	// commits or rolls back. It is called concurrently.
+	Order(ctx context.Context, conversion clickid.Event, commit bool) error
+}
+
+// Main runs the tests, or the shop when the process is a child of them. It
+// replaces the TestMain of its package.
+func Main(m *testing.M, setups ...Setup) {
+	name, isShop := os.LookupEnv(envSetup)
+	if !isShop {
+		os.Exit(m.Run())
+	}
+	for _, setup := range setups {
+		if setup.Name == name {
+			if err := serve(setup); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				os.Exit(1)
+			}
+			os.Exit(0)
+		}
+	}
+	fmt.Fprintf(os.Stderr, "there is no setup %q\n", name)
+	os.Exit(1)
+}
+
+// What the test tells the shop's process.
+const (
+	envSetup    = "CLICKID_CRASH_SETUP"
+	envDatabase = "CLICKID_CRASH_DATABASE"
+	envPlatform = "CLICKID_CRASH_PLATFORM"
+	envPrefix   = "CLICKID_CRASH_PREFIX"
+	envOrders   = "CLICKID_CRASH_ORDERS"
+)
+
+// What the shop's process tells the test.
+const (
+	saysOpen  = "open"
+	saysTaken = "taken" // all orders
+)
+
+const (
+	// tills is how many orders are taken at once.
+	tills = 4
+	// rollbackEvery makes each so manyth order fail after its conversion was
+	// stored.
+	rollbackEvery = 5
+)
+
+// serve is the shop's process. It ends when the test does, if it is not killed
+// before.
+func serve(setup Setup) error {
+	ctx := context.Background()
+	client, err := NewClient(os.Getenv(envPlatform))
+	if err != nil {
+		return err
+	}
+	shop, err := setup.Open(ctx, os.Getenv(envDatabase), client)
+	if err != nil {
+		return err
+	}
+	fmt.Println(saysOpen)
+	orders, err := strconv.Atoi(os.Getenv(envOrders))
+	if err != nil {
+		return err
+	}
+	if err := takeOrders(ctx, shop, os.Getenv(envPrefix), orders); err != nil {
+		return err
+	}
+	fmt.Println(saysTaken)
+	_, err = io.Copy(io.Discard, os.Stdin)
+	return err
+}
+
+// takeOrders takes so many orders that commit, and others that do not.
+func takeOrders(ctx context.Context, shop Shop, prefix string, orders int) error {
+	var group sync.WaitGroup
+	var next atomic.Int64
+	failures := make([]error, tills)
+	for till := range tills {
+		group.Add(1)
+		go func() {
+			defer group.Done()
+			for {
+				n := int(next.Add(1))
+				if n > orders {
+					return
+				}
+				if err := shop.Order(ctx, Conversion(fmt.Sprintf("%s-%d", prefix, n)), true); err != nil {
+					failures[till] = err
+					return
+				}
+				if n%rollbackEvery != 0 {
+					continue
+				}
+				if err := shop.Order(ctx, Conversion(fmt.Sprintf("%s-%d-withdrawn", prefix, n)), false); err != nil {
+					failures[till] = err
+					return
+				}
+			}
+		}()
+	}
+	group.Wait()
+	return errors.Join(failures...)
+}
+
+// NewClient returns a client of a platform's stand-in that speaks LogEvent,
+// without the platform's published limits.
+func NewClient(platform string) (*clickid.Client, error) {
+	return clickid.NewClient(clickid.ClientConfig{
+		APIKey:    clickidtest.APIKey,
+		BaseURL:   platform,
+		Dialect:   clickid.LogEvent{EventSourceID: clickidtest.EventSourceID},
+		RateLimit: clickid.RateLimit{Requests: -1},
+		Timeout:   2 * time.Second,
+	})
+}
+
+// Conversion returns the purchase of an order.
+func Conversion(order string) clickid.Event {
+	return clickid.Event{
+		Type: clickid.Purchase, ID: order, Time: time.Now(), Value: clickid.Minor(14999, "USD"),
+		Source: clickid.App, Click: clickid.Click{ID: "01ARZ3NDEKTSV4RRFFQ69G5FAV", Param: "clkid"},
+	}
+}
+
+// lines sends what r says, line by line.
+func lines(r io.Reader) <-chan string {
+	said := make(chan string)
+	go func() {
+		defer close(said)
+		for scanner := bufio.NewScanner(r); scanner.Scan(); {
+			said <- scanner.Text()
+		}
+	}()
+	return said
+}

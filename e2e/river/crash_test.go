@@ -1,0 +1,17 @@
+package river_test
+
+import (
+	"testing"
+
+	"github.com/clickid/clickid/internal/testserver"
+)
+
+func TestKilledAtAnyMoment(t *testing.T) {
+	t.Parallel()
+	inTransaction.AnyMoment(t, testserver.Postgres(t), 20)
+}
+
+func TestKilledDuringDelivery(t *testing.T) {
+	t.Parallel()
+	inTransaction.DuringDelivery(t, testserver.Postgres(t), 5000, 500, 2000, 4000)
+}

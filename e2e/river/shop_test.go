@@ -1,0 +1,86 @@
+// Package river tests the outbox on River against real PostgreSQL servers.
+package river_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/e2e/internal/crash"
+	"github.com/clickid/clickid/outbox"
+	"github.com/clickid/clickid/outbox_river"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	_ "github.com/jackc/pgx/v5/stdlib" // for testserver
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+)
+
+func TestMain(m *testing.M) { crash.Main(m, inTransaction) }
+
+// inTransaction keeps the conversion in the transaction of its order.
+var inTransaction = crash.Setup{
+	Name:   "river",
+	Open:   openShop,
+	Orders: committedOrders,
+}
+
+// shop keeps its orders beside the outbox in PostgreSQL.
+type shop struct {
+	pool   *pgxpool.Pool
+	outbox *riveroutbox.Outbox[pgx.Tx]
+}
+
+func openShop(ctx context.Context, database string, client *clickid.Client) (crash.Shop, error) {
+	pool, err := pgxpool.New(ctx, database)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := pool.Exec(ctx, "CREATE TABLE IF NOT EXISTS orders (id text PRIMARY KEY)"); err != nil {
+		return nil, err
+	}
+	ob, err := riveroutbox.New(riverpgxv5.New(pool), riveroutbox.Config{
+		Delivery:    outbox.Config{Client: client, MinSnooze: 50 * time.Millisecond},
+		JobTimeout:  3 * time.Second,
+		RescueAfter: 4 * time.Second,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := ob.Migrate(ctx); err != nil {
+		return nil, err
+	}
+	return &shop{pool, ob}, ob.Start(ctx)
+}
+
+func (s *shop) Order(ctx context.Context, conversion clickid.Event, commit bool) error {
+	tx, err := s.pool.Begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback(ctx) }()
+	if _, err := tx.Exec(ctx, "INSERT INTO orders (id) VALUES ($1)", conversion.ID); err != nil {
+		return err
+	}
+	if report, err := clickid.Convert(ctx, s.outbox.In(tx), conversion); err != nil || !report.Accepted() {
+		return fmt.Errorf("storing the conversion: %+v, %w", report, err)
+	}
+	if !commit {
+		return nil
+	}
+	return tx.Commit(ctx)
+}
+
+func committedOrders(ctx context.Context, database string) ([]string, error) {
+	conn, err := pgx.Connect(ctx, database)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = conn.Close(ctx) }()
+	rows, err := conn.Query(ctx, "SELECT id FROM orders")
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[string])
+}
