@@ -3,6 +3,7 @@ package clickid
 import (
 	"bytes"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -46,3 +47,31 @@ func (s *MemoryStore) Sizes() (clicks, links, tokens int) {
 	defer s.mu.Unlock()
 	return len(s.clicks.entries), len(s.links.entries), len(s.linksOf)
 }
+
+// SetNow lets a test choose the tracker's time.
+func (t *Tracker) SetNow(now func() time.Time) { t.now = now }
+
+// SetStoreNow lets a test choose the time of a cookie store or memory store.
+func SetStoreNow(s Store, now func() time.Time) {
+	switch s := s.(type) {
+	case *cookieStore:
+		s.now = now
+	case *MemoryStore:
+		s.now = now
+	}
+}
+
+// SignPayload returns a token with a content that Save would not write.
+func SignPayload(s Store, purpose string, payload []byte) string {
+	encoded, err := s.(*cookieStore).codecs[0].Encode(purpose, payload)
+	if err != nil {
+		panic(err)
+	}
+	return strings.TrimRight(encoded, "=")
+}
+
+// What SignPayload signs for a click.
+var (
+	TokenPurpose  = tokenPurpose
+	EncodePayload = encodePayload
+)
