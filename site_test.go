@@ -163,16 +163,22 @@ func (v *visitor) get(target string, headers ...string) *response {
 }
 
 func (v *visitor) do(method, target string, headers ...string) *response {
-	v.site.t.Helper()
+	r := newRequest(method, target, headers...)
+	for _, c := range v.cookies {
+		r.AddCookie(&http.Cookie{Name: c.Name, Value: c.Value})
+	}
+	return v.send(r)
+}
+
+// newRequest returns a request to example.com, with headers given as
+// "Name: value".
+func newRequest(method, target string, headers ...string) *http.Request {
 	r := httptest.NewRequest(method, target, nil)
 	for _, line := range headers {
 		name, value, _ := strings.Cut(line, ": ")
 		r.Header.Add(name, value)
 	}
-	for _, c := range v.cookies {
-		r.AddCookie(&http.Cookie{Name: c.Name, Value: c.Value})
-	}
-	return v.send(r)
+	return r
 }
 
 func (v *visitor) send(r *http.Request) *response {

@@ -1,0 +1,203 @@
+package clickid_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/clickid/clickid"
+	"github.com/stretchr/testify/require"
+)
+
+// forgetting serves pages on which the visitor withdraws consent.
+func forgetting(s *site, want error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) { require.ErrorIs(s.t, s.Forget(w, r), want) }
+}
+
+func TestForgetRemovesCookieRecordAndLinks(t *testing.T) {
+	t.Parallel()
+	memory := clickid.NewMemoryStore()
+	s := newSite(t, clickid.Config{Store: memory})
+	v := s.visitor()
+	landing := v.get("/?clkid=abc")
+	token, _ := clickid.Token(landing.ctx)
+	keys := []clickid.Key{clickid.SessionKey("s"), clickid.CustomerKey("42"), clickid.OrderKey("42")}
+	for _, k := range keys {
+		require.NoError(t, s.Link(landing.ctx, k))
+	}
+	other := s.visitor().get("/?clkid=def")
+	require.NoError(t, s.Link(other.ctx, clickid.CustomerKey("other")))
+	s.observations()
+
+	s.page = forgetting(s, nil)
+	resp := v.do(http.MethodPost, "/forget")
+	require.Equal(t, []clickid.Kind{clickid.Forgotten}, s.kinds())
+	require.Equal(t, []string{"__Host-clkid=; Path=/; Max-Age=0; HttpOnly; Secure; SameSite=Lax"}, resp.setCookies())
+	require.Empty(t, resp.id())
+	_, err := s.Resolve(context.Background(), token)
+	require.ErrorIs(t, err, clickid.ErrNotFound)
+	for _, k := range keys {
+		_, err := s.Linked(context.Background(), k)
+		require.ErrorIs(t, err, clickid.ErrNotFound)
+	}
+	_, err = s.Linked(context.Background(), clickid.CustomerKey("other"))
+	require.NoError(t, err, "other visitors keep theirs")
+}
+
+func TestForget(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		earlier, target string
+		deletes         int32
+	}{
+		"a click of an earlier page":          {"/?clkid=abc", "/forget", 1},
+		"a click of this very page":           {"", "/forget?clkid=abc", 1},
+		"both":                                {"/?clkid=abc", "/forget?clkid=def", 2},
+		"a visitor who has none":              {"", "/forget", 0},
+		"the same click again, which is kept": {"/?clkid=abc", "/forget?clkid=abc", 1},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, clickid.Config{Store: clickid.NewMemoryStore()})
+			v := s.visitor()
+			if tt.earlier != "" {
+				v.get(tt.earlier)
+			}
+			s.page = forgetting(s, nil)
+			resp := v.get(tt.target)
+			require.Len(t, resp.setCookies(), 1)
+			require.Empty(t, v.cookies)
+			require.Empty(t, resp.id())
+			require.Equal(t, tt.deletes, s.store.deletes.Load())
+			report, err := clickid.Convert(resp.ctx, newClient(t, answering(ok()), ecapi), purchase("1"))
+			require.NoError(t, err)
+			if tt.earlier != "" || tt.target != "/forget" {
+				require.Equal(t, []clickid.Verdict{clickid.SkippedConsent}, verdicts(report), "forgetting is a denial")
+			}
+		})
+	}
+}
+
+func TestForgetWithoutTheMiddleware(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, clickid.Config{Store: clickid.NewMemoryStore()})
+	v := s.visitor()
+	token, _ := clickid.Token(v.get("/?clkid=abc").ctx)
+	r := newRequest(http.MethodPost, "/forget", "Cookie: __Host-clkid="+token)
+	w := httptest.NewRecorder()
+	require.NoError(t, s.Forget(w, r))
+	require.Len(t, w.Header()["Set-Cookie"], 1)
+	_, err := s.Resolve(context.Background(), token)
+	require.ErrorIs(t, err, clickid.ErrNotFound)
+}
+
+func TestForgedCookiesAreForgottenWithoutTheStore(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, clickid.Config{})
+	s.page = forgetting(s, nil)
+	resp := cookieHeader(s, "__Host-clkid="+newTokenOf(t, newCookieStore(t, secondKey), "xyz"))
+	require.Len(t, resp.setCookies(), 1)
+	require.Zero(t, s.store.deletes.Load())
+}
+
+func TestForgetRemovesTheCookieAlsoWhenTheStoreFails(t *testing.T) {
+	t.Parallel()
+	down := errors.New("connection refused")
+	tests := map[string]func(*site, *visitor) *response{
+		"asked by the application": func(s *site, v *visitor) *response {
+			s.page = forgetting(s, down)
+			return v.get("/forget")
+		},
+		"since consent is denied": func(_ *site, v *visitor) *response { return v.get("/", no) },
+	}
+	for name, forget := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, clickid.Config{Store: clickid.NewMemoryStore(), Consent: byHeader})
+			v := s.visitor()
+			v.get("/?clkid=abc", yes)
+			s.observations()
+			s.store.failWith(down)
+			resp := forget(s, v)
+			require.True(t, resp.served)
+			require.Empty(t, v.cookies)
+			require.Empty(t, resp.id())
+			observations := s.observations()
+			require.Len(t, observations, 2)
+			require.Equal(t, clickid.StoreError, observations[0].Kind)
+			require.ErrorIs(t, observations[0].Err, down)
+		})
+	}
+}
+
+func TestForgetKey(t *testing.T) {
+	t.Parallel()
+	memory := clickid.NewMemoryStore()
+	s := newSite(t, clickid.Config{Store: memory})
+	ctx := context.Background()
+	landing := s.visitor().get("/?clkid=abc")
+	token, _ := clickid.Token(landing.ctx)
+	require.NoError(t, s.Link(landing.ctx, clickid.CustomerKey("42")))
+	require.NoError(t, s.Link(landing.ctx, clickid.OrderKey("1")))
+	other := s.visitor().get("/?clkid=def")
+	require.NoError(t, s.Link(other.ctx, clickid.OrderKey("42")))
+
+	require.NoError(t, s.ForgetKey(ctx, clickid.CustomerKey("42")))
+	for _, k := range []clickid.Key{clickid.CustomerKey("42"), clickid.OrderKey("1")} {
+		_, err := s.Linked(ctx, k)
+		require.ErrorIs(t, err, clickid.ErrNotFound)
+	}
+	_, err := s.Resolve(ctx, token)
+	require.ErrorIs(t, err, clickid.ErrNotFound)
+	_, err = s.Linked(ctx, clickid.OrderKey("42"))
+	require.NoError(t, err, "order 42 is not customer 42")
+
+	require.NoError(t, s.ForgetKey(ctx, clickid.CustomerKey("42")), "unknown is no error")
+	require.ErrorIs(t, s.ForgetKey(ctx, clickid.Key{}), clickid.ErrInvalid)
+	require.ErrorContains(t, newSite(t, clickid.Config{}).ForgetKey(ctx, clickid.OrderKey("1")), "no Linker")
+}
+
+func TestForgetKeyWhenTheStoreFails(t *testing.T) {
+	t.Parallel()
+	memory := clickid.NewMemoryStore()
+	s := newSite(t, clickid.Config{Store: memory})
+	landing := s.visitor().get("/?clkid=abc")
+	require.NoError(t, s.Link(landing.ctx, clickid.OrderKey("1")))
+	s.observations()
+	down := errors.New("connection refused")
+	s.store.failWith(down)
+	require.ErrorIs(t, s.ForgetKey(context.Background(), clickid.OrderKey("1")), down)
+	require.Equal(t, []clickid.Kind{clickid.StoreError}, s.kinds())
+}
+
+func TestForgetKeyThatWasReadBackRemovesItsLink(t *testing.T) {
+	t.Parallel()
+	memory := clickid.NewMemoryStore()
+	s := newSite(t, clickid.Config{Store: memory})
+	landing := s.visitor().get("/?clkid=abc")
+	k := clickid.OrderKey("1")
+	require.NoError(t, s.Link(landing.ctx, k))
+	text, err := k.MarshalText()
+	require.NoError(t, err)
+	var hash clickid.Key
+	require.NoError(t, hash.UnmarshalText(text))
+	require.ErrorIs(t, s.ForgetKey(context.Background(), hash), clickid.ErrInvalid, "the record cannot be found by the hash alone")
+	_, err = s.Linked(context.Background(), k)
+	require.ErrorIs(t, err, clickid.ErrNotFound)
+}
+
+func TestCookieStoreTokensSurviveForgetting(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, clickid.Config{})
+	v := s.visitor()
+	token, _ := clickid.Token(v.get("/?clkid=abc").ctx)
+	s.page = forgetting(s, nil)
+	v.get("/forget")
+	s.clock.advance(time.Hour)
+	_, err := s.Resolve(context.Background(), token)
+	require.NoError(t, err, "a copy kept with an order cannot be revoked, as the documentation says")
+}
