@@ -325,3 +325,33 @@ func tokenIsChecked(t *testing.T, f fixture) {
 		}
 	}
 }
+
+// errorsKeepSecrets makes every call fail for which a test can, and looks for
+// the token and the click ID in what it says.
+func errorsKeepSecrets(t *testing.T, f fixture) {
+	c := newClick("click-id-that-no-log-may-hold")
+	token := f.save(t, c)
+	expired := c
+	expired.Expires = expired.At.Add(-time.Second)
+	var errs []error
+	_, err := f.store.Save(f.ctx, expired)
+	errs = append(errs, err)
+	for _, ctx := range endedContexts(t) {
+		_, err = f.store.Save(ctx, c)
+		errs = append(errs, err)
+		_, err = f.store.Load(ctx, token)
+		errs = append(errs, err, f.store.Delete(ctx, token))
+	}
+	for _, forged := range []string{"A" + token, token + "!"} {
+		_, err = f.store.Load(f.ctx, forged)
+		errs = append(errs, err)
+	}
+	isNil(t, "Delete", f.store.Delete(f.ctx, token))
+	_, err = f.store.Load(f.ctx, token)
+	errs = append(errs, err)
+	for _, err := range errs {
+		if err != nil && (strings.Contains(err.Error(), token) || strings.Contains(err.Error(), c.ID)) {
+			t.Error("an error holds a token or a click ID, which logs must not")
+		}
+	}
+}

@@ -50,6 +50,7 @@ func Run(t *testing.T, newStore func(t *testing.T) clickid.Store, options Option
 		{"deleting what is not there is no error", deletingNothingIsNoError},
 		{"a click expires", clickExpires},
 		{"the end of the context ends a store call", contextEndsStoreCalls},
+		{"errors keep secrets", errorsKeepSecrets},
 		{"many visitors at once", manyVisitorsAtOnce},
 	}
 	if options.Dump != nil {

@@ -1,0 +1,108 @@
+package storetest_test
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/storetest"
+	"github.com/stretchr/testify/require"
+)
+
+// runSuite runs the suite on the model, whose clock the test moves or waits for.
+func runSuite(t *testing.T, f fault, ownClock bool) {
+	options := storetest.Options{
+		Dump: func(_ *testing.T, store any) []byte { return store.(*model).dump() },
+	}
+	if ownClock {
+		options.Advance = func(_ *testing.T, store any, d time.Duration) { store.(*model).advance(d) }
+	}
+	storetest.Run(t, func(*testing.T) clickid.Store { return newModel(f) }, options)
+}
+
+func TestACorrectStorePasses(t *testing.T) {
+	t.Run("its own clock", func(t *testing.T) { runSuite(t, correct, true) })
+	t.Run("real time", func(t *testing.T) { runSuite(t, correct, false) })
+}
+
+// faultVariable tells TestFaultyStore which fault its store has.
+const faultVariable = "CLICKID_STORETEST_FAULT"
+
+// TestFaultyStore is run by TestAFaultyStoreFails, in a process of its own.
+func TestFaultyStore(t *testing.T) {
+	if f := os.Getenv(faultVariable); f != "" {
+		runSuite(t, fault(f), true)
+	}
+}
+
+func TestAFaultyStoreFails(t *testing.T) {
+	for _, row := range []struct {
+		fault  fault
+		checks []string // that must fail
+	}{
+		{loadsOnce, []string{"a saved click is found again"}},
+		{mixesUpParam, []string{"a saved click is found again"}},
+		{keepsFractions, []string{"times are whole seconds in UTC"}},
+		{roundsUp, []string{"times are whole seconds in UTC"}},
+		{keepsZone, []string{"times are whole seconds in UTC"}},
+		{longTokens, []string{"tokens have their form"}},
+		{escapedTokens, []string{"tokens have their form"}},
+		{countedTokens, []string{"tokens cannot be guessed"}},
+		{sameTokens, []string{"tokens cannot be guessed"}},
+		{trimsTokens, []string{"tokens cannot be guessed"}},
+		{savesAnything, []string{"an unacceptable click is invalid"}},
+		{savesExpired, []string{"an unacceptable click is invalid"}},
+		{looksUpMalformed, []string{"a malformed token is invalid"}},
+		{sharesClicks, []string{"a token of another store finds nothing"}},
+		{keepsDeleted, []string{"delete forgets one click"}},
+		{deletesAll, []string{"delete forgets one click"}},
+		{deleteInsists, []string{"deleting what is not there is no error"}},
+		{clicksStay, []string{"a click expires"}},
+		{clicksLeaveEarly, []string{"a click expires"}},
+		{ignoresContext, []string{"the end of the context ends a store call", "the end of the context ends a link call"}},
+		{hidesContext, []string{"the end of the context ends a store call"}},
+		{tellsTokens, []string{"errors keep secrets"}},
+		{checksNothing, []string{"a token is checked without the store"}},
+		{plainTokens, []string{"a dump of the clicks holds no token"}},
+		{plainLinks, []string{"a dump of the links holds no secret"}},
+		{deleteKeepsLinks, []string{"deleting a click unlinks it"}},
+		{unlinksLater, []string{"deleting a click leaves the later links", "unlinking a token leaves the later links", "links and unlinking at once"}},
+		{refusesForeign, []string{"a linked token is found"}},
+		{unlinkInsists, []string{"an unknown key finds nothing"}},
+		{linksNothing, []string{"no key and no token are invalid"}},
+		{firstLinkWins, []string{"the latest link of a key wins"}},
+		{oneKeyPerToken, []string{"several keys hold one token"}},
+		{keysMeet, []string{"kinds of keys never meet", "strange keys never meet"}},
+		{keepsLinks, []string{"unlink removes one link"}},
+		{unlinkOpens, []string{"unlink takes a key that was read back"}},
+		{unlinksOne, []string{"unlinking a token removes all its links", "many links at once"}},
+		{linksStay, []string{"a link expires"}},
+		{linksOfTokenExpire, []string{"a link expires"}},
+		{linksExpired, []string{"an expired link is invalid"}},
+		{losesWrites, []string{"many visitors at once", "many visitors link at once", "many links at once"}},
+	} {
+		t.Run(string(row.fault), func(t *testing.T) {
+			require.Subset(t, failedChecks(t, row.fault), row.checks)
+		})
+	}
+}
+
+// failedChecks returns the checks that a store with the fault does not pass.
+func failedChecks(t *testing.T, f fault) []string {
+	t.Helper()
+	cmd := exec.Command(os.Args[0], "-test.run=^TestFaultyStore$")
+	cmd.Env = append(os.Environ(), faultVariable+"="+string(f))
+	var output bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &output, &output
+	require.Error(t, cmd.Run(), "the suite passed a store that %s", f)
+	var failed []string
+	for _, match := range regexp.MustCompile(`--- FAIL: TestFaultyStore/(\S+)`).FindAllStringSubmatch(output.String(), -1) {
+		failed = append(failed, strings.ReplaceAll(match[1], "_", " "))
+	}
+	return failed
+}
