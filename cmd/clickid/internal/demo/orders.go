@@ -13,15 +13,15 @@ import (
 
 // product is something the shop sells.
 type product struct {
-	ID, Name, Brand, Text, Icon string
-	Price                       string // in EUR
+	ID, Name, Brand, Text string
+	Price                 string // in EUR
 }
 
 // catalogue is what the shop sells.
 var catalogue = []product{
-	{ID: "trail-shoe", Name: "Trail shoe", Brand: "Nordfell", Text: "Light, grippy, and dry by the evening.", Icon: "👟", Price: "149.99"},
-	{ID: "rain-jacket", Name: "Rain jacket", Brand: "Nordfell", Text: "Keeps the water out and lets the steam go.", Icon: "🧥", Price: "89.00"},
-	{ID: "bottle", Name: "Water bottle", Brand: "Quelle", Text: "Steel, 0.75 litres, no leaks.", Icon: "🥤", Price: "19.50"},
+	{ID: "trail-shoe", Name: "Trail shoe", Brand: "Nordfell", Text: "Light, grippy, and dry by the evening.", Price: "149.99"},
+	{ID: "rain-jacket", Name: "Rain jacket", Brand: "Nordfell", Text: "Keeps the water out and lets the steam go.", Price: "89.00"},
+	{ID: "bottle", Name: "Water bottle", Brand: "Quelle", Text: "Steel, 0.75 litres, no leaks.", Price: "19.50"},
 }
 
 const currency = "EUR"

@@ -61,12 +61,13 @@ func (p *platform) remember(e clickidtest.Event) {
 	p.events = p.events[:min(len(p.events), shownEvents)]
 }
 
-// find returns the latest word on an event, or nil.
+// find returns the platform's verdict on an event, which a duplicate does not
+// change, or nil.
 func (p *platform) find(id string) *receivedEvent {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, e := range p.events {
-		if e.ID == id {
+		if e.ID == id && e.Outcome != clickidtest.Duplicate {
 			return &e
 		}
 	}
@@ -81,6 +82,8 @@ type platformPage struct {
 	Events   []receivedEvent
 	Requests []clickidtest.Request // refused as such, the latest first
 }
+
+func (platformPage) live() {}
 
 func (p *platform) show(w http.ResponseWriter, _ *http.Request) {
 	page := platformPage{API: p.receiver.URL, Accepted: p.receiver.Count()}

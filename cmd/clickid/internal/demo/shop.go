@@ -175,6 +175,8 @@ type orderPage struct {
 	Received *receivedEvent // what the platform has of it
 }
 
+func (orderPage) live() {}
+
 func (s *shop) showOrder(w http.ResponseWriter, r *http.Request) {
 	o, err := findOrder(r.Context(), s.db, r.PathValue("number"))
 	if errors.Is(err, errNoOrder) {

@@ -74,6 +74,7 @@ type frame struct {
 	Theme                         string // CSS class of its colour
 	NewsURL, ShopURL, PlatformURL string
 	Title                         string
+	Live                          bool // the page keeps itself up to date
 	Content                       any
 }
 
@@ -85,10 +86,14 @@ func newPages(log *slog.Logger, f frame) (*pages, error) {
 	return &pages{templates: templates, frame: f, log: log}, nil
 }
 
+// live is the content of a page that keeps itself up to date.
+type live interface{ live() }
+
 // show writes the named page.
 func (p *pages) show(w http.ResponseWriter, status int, name, title string, content any) {
 	page := p.frame
 	page.Title, page.Content = title, content
+	_, page.Live = content.(live)
 	var body bytes.Buffer
 	// Into a buffer first: a page that fails half-way is no page.
 	if err := p.templates.ExecuteTemplate(&body, name, page); err != nil {

@@ -1,0 +1,48 @@
+//go:build unix
+
+package main
+
+import (
+	"bufio"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestThePagesUntilTheInterrupt(t *testing.T) {
+	t.Parallel()
+	cmd, tmp := prepare(t, "demo")
+	stdout, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	urls := make(map[string]string)
+	lines := bufio.NewScanner(stdout)
+	for len(urls) < 3 && lines.Scan() {
+		if name, url, ok := strings.Cut(lines.Text(), ": "); ok {
+			urls[name] = strings.TrimSpace(url)
+		}
+	}
+	for name, shows := range map[string]string{"The ad": "Advertisement", "The shop": "Trail shoe", "The platform": "What arrived"} {
+		require.Contains(t, get(t, urls[name]), shows)
+	}
+	require.NoError(t, cmd.Process.Signal(os.Interrupt))
+	_, err = io.Copy(io.Discard, stdout)
+	require.NoError(t, err)
+	require.NoError(t, cmd.Wait(), "an interrupt is how the demo ends")
+	requireEmpty(t, tmp)
+}
+
+func get(t *testing.T, url string) string {
+	t.Helper()
+	resp, err := http.Get(url)
+	require.NoError(t, err)
+	body, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	require.Equal(t, http.StatusOK, resp.StatusCode, url)
+	return string(body)
+}

@@ -1,0 +1,191 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/clickid/clickid"
+	"github.com/stretchr/testify/require"
+)
+
+// binary is the built command, as its users have it: without cgo.
+var binary string
+
+func TestMain(m *testing.M) { os.Exit(buildAndTest(m)) }
+
+func buildAndTest(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "clickid-command-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	binary = filepath.Join(dir, "clickid")
+	build := exec.Command("go", "build", "-o", binary, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if output, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "building the command: %v\n%s", err, output)
+		return 1
+	}
+	return m.Run()
+}
+
+// prepare returns a call of the binary that ends with the test, with a
+// temporary folder of its own.
+func prepare(t *testing.T, args ...string) (cmd *exec.Cmd, tmp string) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	t.Cleanup(cancel)
+	tmp = t.TempDir()
+	cmd = exec.CommandContext(ctx, binary, args...)
+	cmd.Env = append(os.Environ(), "TMPDIR="+tmp)
+	return cmd, tmp
+}
+
+// result is what a call left behind.
+type result struct {
+	code           int
+	stdout, stderr string
+}
+
+func call(t *testing.T, args ...string) result {
+	t.Helper()
+	cmd, tmp := prepare(t, args...)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); !errors.As(err, new(*exec.ExitError)) {
+		require.NoError(t, err)
+	}
+	requireEmpty(t, tmp)
+	return result{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
+}
+
+// requireEmpty checks that nothing was left in the temporary folder.
+func requireEmpty(t *testing.T, dir string) {
+	t.Helper()
+	left, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Empty(t, left)
+}
+
+// outcome is the last line of standard output, as scripts read it.
+type outcome struct {
+	ClickID  string `json:"click_id"`
+	EventID  string `json:"event_id"`
+	Accepted *bool  `json:"accepted"`
+	Error    string `json:"error"`
+}
+
+func (r result) outcome(t *testing.T) outcome {
+	t.Helper()
+	lines := strings.Split(strings.TrimSuffix(r.stdout, "\n"), "\n")
+	var o outcome
+	require.NoError(t, json.Unmarshal([]byte(lines[len(lines)-1]), &o), r.stdout)
+	require.NotNil(t, o.Accepted)
+	return o
+}
+
+func TestTheJourneyEndsAccepted(t *testing.T) {
+	t.Parallel()
+	for _, dialect := range []string{"logevent", "ecapi"} {
+		t.Run(dialect, func(t *testing.T) {
+			t.Parallel()
+			r := call(t, "demo", "-once", "-dialect", dialect)
+			require.Equal(t, 0, r.code, r.stderr)
+			o := r.outcome(t)
+			require.True(t, *o.Accepted)
+			require.True(t, clickid.IsULID(o.ClickID))
+			require.NotEmpty(t, o.EventID)
+			require.Empty(t, o.Error)
+			require.NotContains(t, r.stderr, "✗")
+		})
+	}
+}
+
+func TestTheJourneyFails(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct {
+		args []string
+		says string
+	}{
+		"a wrong API key":     {[]string{"-refuse", "401"}, "checkout"},
+		"the platform's fall": {[]string{"-refuse", "503", "-timeout", "5s"}, "checkout"},
+		"no time":             {[]string{"-timeout", "1ns"}, "deadline"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := call(t, append([]string{"demo", "-once"}, row.args...)...)
+			require.Equal(t, exitFailed, r.code, r.stderr)
+			o := r.outcome(t)
+			require.False(t, *o.Accepted)
+			require.Contains(t, o.Error, row.says)
+			require.Contains(t, r.stderr, o.Error)
+		})
+	}
+}
+
+func TestThePortIsInUse(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = l.Close() })
+	r := call(t, "demo", "-once", "-addr", l.Addr().String())
+	require.Equal(t, exitFailed, r.code)
+	require.Empty(t, r.stdout)
+	require.Contains(t, r.stderr, "clickid: the demo cannot listen")
+	require.Contains(t, r.stderr, l.Addr().String())
+}
+
+func TestCallsThatAreWrong(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct{ args, says string }{
+		{"bogus", `there is no command "bogus"`},
+		{"-bogus", "bogus"},
+		{"demo -bogus", "bogus"},
+		{"demo once", `demo takes no argument, and got "once"`},
+		{"demo -dialect pixel", "must be logevent or ecapi"},
+		{"demo -refuse 200", "must be an HTTP status from 300 to 599"},
+		{"demo -timeout soon", "timeout"},
+		{"keygen -n 0", "must be from 1 to 100"},
+	} {
+		r := call(t, strings.Fields(row.args)...)
+		require.Equal(t, exitUsage, r.code, row.args)
+		require.Empty(t, r.stdout, row.args)
+		require.Contains(t, r.stderr, row.says)
+	}
+}
+
+func TestHelp(t *testing.T) {
+	t.Parallel()
+	for _, args := range []string{"", "help", "-h", "help demo", "demo -h"} {
+		r := call(t, strings.Fields(args)...)
+		require.Equal(t, 0, r.code, args)
+		require.Contains(t, r.stdout, "demo", args)
+		require.Empty(t, r.stderr)
+	}
+}
+
+func TestKeysFitTheCookieStore(t *testing.T) {
+	t.Parallel()
+	r := call(t, "keygen", "-n", "2")
+	require.Equal(t, 0, r.code, r.stderr)
+	var keys [][]byte
+	for _, line := range strings.Fields(r.stdout) {
+		key, err := base64.StdEncoding.DecodeString(line)
+		require.NoError(t, err)
+		keys = append(keys, key)
+	}
+	require.Len(t, keys, 2)
+	_, err := clickid.NewCookieStore(keys...)
+	require.NoError(t, err)
+}
