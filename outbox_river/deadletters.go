@@ -1,0 +1,244 @@
+package riveroutbox
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/outbox"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver"
+	"github.com/riverqueue/river/rivertype"
+)
+
+// pageSize is how many jobs are read or moved by one statement.
+const pageSize = 1000
+
+// Failed lists the dead letters, the latest first. See [outbox.Outbox].
+func (o *Outbox[TTx]) Failed(ctx context.Context, page outbox.Page) ([]outbox.DeadLetter, error) {
+	if page.Limit == 0 {
+		page.Limit = 100
+	}
+	if page.Limit < 0 || page.Offset < 0 {
+		return nil, errors.New("clickid: Limit and Offset must not be negative")
+	}
+	params := river.NewJobListParams().
+		States(dead()...).
+		OrderBy(river.JobListOrderByFinalizedAt, river.SortOrderDesc)
+	var letters []outbox.DeadLetter
+	skip := page.Offset
+	for missing := page.Offset + page.Limit; missing > 0; {
+		// River pages by cursor alone.
+		wanted := min(missing, pageSize)
+		list, err := o.client.JobList(ctx, params.First(wanted))
+		if err != nil {
+			return nil, fmt.Errorf("clickid: listing dead letters: %w", err)
+		}
+		for _, job := range list.Jobs {
+			if skip > 0 {
+				skip--
+				continue
+			}
+			letter, err := deadLetter(job)
+			if err != nil {
+				return nil, err
+			}
+			letters = append(letters, letter)
+		}
+		if len(list.Jobs) < wanted {
+			break
+		}
+		missing -= wanted
+		params = params.After(list.LastCursor)
+	}
+	return letters, nil
+}
+
+func deadLetter(job *rivertype.JobRow) (outbox.DeadLetter, error) {
+	letter := outbox.DeadLetter{
+		ID:       strconv.FormatInt(job.ID, 10),
+		Attempts: job.Attempt,
+		QueuedAt: job.CreatedAt.UTC(),
+		FailedAt: job.FinalizedAt.UTC(),
+	}
+	var failure outbox.Failure
+	switch output := job.Output(); {
+	case output != nil:
+		if err := json.Unmarshal(output, &failure); err != nil {
+			return letter, fmt.Errorf("clickid: dead letter %s: its reason cannot be read", letter.ID)
+		}
+	case len(job.Errors) > 0:
+		failure.Reason = job.Errors[len(job.Errors)-1].Error
+	default:
+		failure.Reason = "cancelled in River"
+	}
+	letter.Reason, letter.Status = failure.Reason, failure.Status
+	record, ok, err := recordOf(job)
+	if err != nil || !ok {
+		return letter, err
+	}
+	letter.QueuedAt = record.QueuedAt
+	letter.Event, err = record.Event()
+	if err != nil {
+		return letter, err
+	}
+	letter.Type, letter.EventID = letter.Event.Type, letter.Event.ID
+	return letter, nil
+}
+
+// Replay queues dead letters again. See [outbox.Outbox].
+func (o *Outbox[TTx]) Replay(ctx context.Context, ids ...string) (int, error) {
+	params := river.NewJobDeleteManyParams().States(dead()...).First(pageSize)
+	if len(ids) > 0 {
+		params = params.IDs(jobIDs(ids)...)
+	} else {
+		// What dies again meanwhile is not replayed for ever.
+		last, err := o.client.JobList(ctx, river.NewJobListParams().
+			States(dead()...).OrderBy(river.JobListOrderByID, river.SortOrderDesc).First(1))
+		if err != nil || len(last.Jobs) == 0 {
+			return 0, wrap("replaying dead letters", err)
+		}
+		params = params.Where("id <= @last", river.NamedArgs{"last": last.Jobs[0].ID})
+	}
+	total := 0
+	for {
+		replayed, err := o.replay(ctx, params)
+		total += replayed
+		if err != nil || replayed < pageSize {
+			return total, wrap("replaying dead letters", err)
+		}
+	}
+}
+
+// replay replaces dead jobs by new ones, which have no past.
+func (o *Outbox[TTx]) replay(ctx context.Context, params *river.JobDeleteManyParams) (replayed int, err error) {
+	err = o.inTransaction(ctx, func(tx TTx) error {
+		deleted, err := o.client.JobDeleteManyTx(ctx, tx, params)
+		if err != nil {
+			return err
+		}
+		records := make([]outbox.Record, 0, len(deleted.Jobs))
+		for _, job := range deleted.Jobs {
+			record, ok, err := recordOf(job)
+			if err != nil {
+				return err
+			}
+			if ok {
+				record.QueuedAt = time.Now().UTC()
+				records = append(records, record)
+			}
+		}
+		replayed = len(deleted.Jobs)
+		return o.insert(ctx, tx, records)
+	})
+	if err != nil {
+		return 0, err
+	}
+	return replayed, nil
+}
+
+// Discard removes dead letters for good. See [outbox.Outbox].
+func (o *Outbox[TTx]) Discard(ctx context.Context, ids ...string) (int, error) {
+	known := jobIDs(ids)
+	if len(known) == 0 {
+		return 0, nil
+	}
+	discarded, err := o.deleteAll(ctx, river.NewJobDeleteManyParams().States(dead()...).IDs(known...))
+	return discarded, wrap("discarding dead letters", err)
+}
+
+// Erase removes the events of a person or order. See [outbox.Outbox].
+//
+// An event that is being sent loses its record: should this attempt fail, there
+// is nothing left to send.
+func (o *Outbox[TTx]) Erase(ctx context.Context, k clickid.Key) (int, error) {
+	hash, err := outbox.KeyHash(k)
+	if err != nil {
+		return 0, err
+	}
+	where, args := o.holdsKey(hash)
+	total := 0
+	for {
+		// Between the two steps a waiting event may have begun to be sent, so
+		// they are repeated until nothing is found.
+		erased, err := o.eraseRunning(ctx, where, args)
+		total += erased
+		if err != nil {
+			return total, wrap("erasing events", err)
+		}
+		deleted, err := o.deleteAll(ctx, river.NewJobDeleteManyParams().States(append(waiting(), dead()...)...).Where(where, args))
+		total += deleted
+		if err != nil || erased+deleted == 0 {
+			return total, wrap("erasing events", err)
+		}
+	}
+}
+
+// holdsKey is the condition that a job's record has a key.
+func (o *Outbox[TTx]) holdsKey(hash string) (where string, args river.NamedArgs) {
+	if o.driver.DatabaseName() == riverdriver.DatabaseNameSQLite {
+		return `EXISTS (SELECT 1 FROM json_each(metadata, '$.` + recordKey + `.keys') AS key WHERE key.value = @key)`,
+			river.NamedArgs{"key": hash}
+	}
+	return `metadata @> @key::jsonb`,
+		river.NamedArgs{"key": `{"` + recordKey + `":{"keys":["` + hash + `"]}}`}
+}
+
+// eraseRunning takes the record away from jobs that are being worked, which
+// River does not delete.
+func (o *Outbox[TTx]) eraseRunning(ctx context.Context, where string, args river.NamedArgs) (int, error) {
+	running, err := o.client.JobList(ctx, river.NewJobListParams().
+		States(rivertype.JobStateRunning).Where("("+where+")", args).First(pageSize))
+	if err != nil {
+		return 0, err
+	}
+	for i, job := range running.Jobs {
+		_, err := o.driver.GetExecutor().JobUpdate(ctx, &riverdriver.JobUpdateParams{
+			ID:              job.ID,
+			MetadataDoMerge: true,
+			Metadata:        []byte(`{"` + recordKey + `":null}`),
+			Schema:          o.cfg.Schema,
+		})
+		if err != nil && !errors.Is(err, rivertype.ErrNotFound) {
+			return i, err
+		}
+	}
+	return len(running.Jobs), nil
+}
+
+// deleteAll deletes all jobs that params describe.
+func (o *Outbox[TTx]) deleteAll(ctx context.Context, params *river.JobDeleteManyParams) (int, error) {
+	total := 0
+	for {
+		deleted, err := o.client.JobDeleteMany(ctx, params.First(pageSize))
+		if err != nil {
+			return total, err
+		}
+		total += len(deleted.Jobs)
+		if len(deleted.Jobs) < pageSize {
+			return total, nil
+		}
+	}
+}
+
+// jobIDs leaves out what is no ID of ours: no dead letter has it.
+func jobIDs(ids []string) []int64 {
+	known := make([]int64, 0, len(ids))
+	for _, id := range ids {
+		if n, err := strconv.ParseInt(id, 10, 64); err == nil {
+			known = append(known, n)
+		}
+	}
+	return known
+}
+
+func wrap(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("clickid: %s: %w", what, err)
+}

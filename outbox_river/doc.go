@@ -1,2 +1,0 @@
-// Package riveroutbox delivers conversions durably with River on PostgreSQL.
-package riveroutbox

@@ -1,0 +1,115 @@
+package riveroutbox
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/clickid/clickid/outbox"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/rivertype"
+)
+
+// jobKind is the kind of our jobs in River.
+const jobKind = "clickid_event"
+
+// recordKey is where a job's metadata holds the record. It is not in the
+// arguments, because River can empty metadata in the same statement that
+// completes a job: what was delivered is remembered by its identity alone.
+const recordKey = "clickid"
+
+// jobArgs is what makes a job unique.
+type jobArgs struct {
+	Identity string `json:"identity"`
+
+	wait time.Duration // until the next attempt, when Work returns an error
+}
+
+func (jobArgs) Kind() string { return jobKind }
+
+func (jobArgs) InsertOpts() river.InsertOpts {
+	// All states: an event that waits, was delivered or is a dead letter is
+	// known.
+	return river.InsertOpts{UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: rivertype.JobStates()}}
+}
+
+// newJobs returns the jobs of the records, one for each identity, since River
+// refuses an insert that has the same one twice.
+func newJobs(records []outbox.Record) ([]river.InsertManyParams, error) {
+	jobs := make([]river.InsertManyParams, 0, len(records))
+	known := make(map[string]bool, len(records))
+	for _, record := range records {
+		if known[record.Identity] {
+			continue
+		}
+		known[record.Identity] = true
+		metadata, err := json.Marshal(map[string]outbox.Record{recordKey: record})
+		if err != nil {
+			return nil, fmt.Errorf("clickid: storing an event: %w", err)
+		}
+		jobs = append(jobs, river.InsertManyParams{
+			Args:       jobArgs{Identity: record.Identity},
+			InsertOpts: &river.InsertOpts{Metadata: metadata},
+		})
+	}
+	return jobs, nil
+}
+
+// recordOf returns the record of a job, or ok false when it was erased.
+func recordOf(job *rivertype.JobRow) (record outbox.Record, ok bool, err error) {
+	var metadata map[string]json.RawMessage
+	if err := json.Unmarshal(job.Metadata, &metadata); err != nil {
+		return record, false, errors.New("clickid: the metadata of a job in the outbox is not JSON")
+	}
+	raw, ok := metadata[recordKey]
+	if !ok || string(raw) == "null" {
+		return record, false, nil
+	}
+	if err := json.Unmarshal(raw, &record); err != nil {
+		return record, false, errors.New("clickid: a job in the outbox holds no record")
+	}
+	return record, true, nil
+}
+
+// worker delivers the event of a job.
+type worker struct {
+	river.WorkerDefaults[jobArgs]
+	delivery *outbox.Delivery
+}
+
+// Work delivers once and tells River what became of it.
+func (w *worker) Work(ctx context.Context, job *river.Job[jobArgs]) error {
+	record, ok, err := recordOf(job.JobRow)
+	if err != nil {
+		return river.JobCancel(err)
+	}
+	if !ok {
+		return nil // erased
+	}
+	outcome := w.delivery.Deliver(ctx, record, job.Attempt)
+	if ctx.Err() == context.Canceled && (outcome.Verdict == outbox.Snooze || outcome.Verdict == outbox.Retry) {
+		// Interrupted by Stop. River makes the job available again at once and
+		// gives the attempt back.
+		return ctx.Err()
+	}
+	switch outcome.Verdict {
+	case outbox.Done:
+		return river.MetadataSet(ctx, recordKey, nil)
+	case outbox.Snooze:
+		return river.JobSnooze(outcome.Wait)
+	case outbox.Dead:
+		if err := river.RecordOutput(ctx, outcome.Failure); err != nil {
+			return err
+		}
+		return river.JobCancel(errors.New(outcome.Failure.Reason))
+	}
+	job.Args.wait = outcome.Wait
+	return errors.New(outcome.Failure.Reason)
+}
+
+// NextRetry says when to try again after an error, and at once after a rescue.
+func (w *worker) NextRetry(job *river.Job[jobArgs]) time.Time {
+	return time.Now().Add(job.Args.wait)
+}

@@ -1,2 +1,0 @@
-// Package sqliteoutbox delivers conversions durably with River on SQLite.
-package sqliteoutbox

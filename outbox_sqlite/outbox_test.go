@@ -1,0 +1,73 @@
+package sqliteoutbox_test
+
+import (
+	"context"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/clickidtest"
+	"github.com/clickid/clickid/outbox"
+	"github.com/clickid/clickid/outbox_sqlite"
+)
+
+// newClient returns a client of the receiver that speaks LogEvent.
+func newClient(tb testing.TB, platform *clickidtest.Server) *clickid.Client {
+	tb.Helper()
+	client, err := clickid.NewClient(clickid.ClientConfig{
+		APIKey:    clickidtest.APIKey,
+		BaseURL:   platform.URL,
+		Dialect:   clickid.LogEvent{EventSourceID: clickidtest.EventSourceID},
+		RateLimit: clickid.RateLimit{Requests: -1},
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return client
+}
+
+func order(id string) clickid.Event {
+	return clickid.Event{
+		Type: clickid.Purchase, ID: id, Time: time.Now(), Value: clickid.Minor(14999, "USD"),
+		Click: clickid.Click{ID: "01ARZ3NDEKTSV4RRFFQ69G5FAV", Param: "clkid"}, Source: clickid.App,
+	}
+}
+
+// patience bounds the waits of these tests.
+func patience(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func TestOpenSendDeliver(t *testing.T) {
+	t.Parallel()
+	ctx := patience(t)
+	platform := clickidtest.NewServer(t)
+	ob, err := sqliteoutbox.Open(ctx, filepath.Join(t.TempDir(), "outbox.db"), sqliteoutbox.Config{
+		Delivery: outbox.Config{Client: newClient(t, platform)},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	report, err := ob.Send(ctx, order("A-1"), order("A-2"), order("A-1"))
+	if err != nil || !report.Accepted() {
+		t.Fatalf("Send: %+v, %v", report, err)
+	}
+	if _, err := platform.Wait(ctx, 2); err != nil {
+		t.Fatal(err)
+	}
+	remaining, err := ob.Stop(ctx)
+	if err != nil || remaining != 0 {
+		t.Fatalf("Stop: %d, %v", remaining, err)
+	}
+	stats, err := ob.Stats(ctx)
+	if err != nil || stats.Delivered != 2 || stats.Queued != 0 || stats.Dead != 0 {
+		t.Fatalf("Stats: %+v, %v", stats, err)
+	}
+	if err := ob.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
