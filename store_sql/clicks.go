@@ -1,0 +1,66 @@
+package sqlstore
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/internal/reference"
+)
+
+// Save implements [clickid.Store].
+func (s *Store) Save(ctx context.Context, c clickid.Click) (string, error) {
+	if err := clickid.CheckSave(c, s.now()); err != nil {
+		return "", err
+	}
+	token, err := reference.New()
+	if err != nil {
+		return "", err
+	}
+	hash := reference.Hash(token)
+	if _, err := s.exec(ctx, "saving the click", s.sql.save, hash[:], c.ID, c.Param, c.At.Unix(), c.Expires.Unix()); err != nil {
+		return "", err
+	}
+	return token, nil
+}
+
+// Load implements [clickid.Store].
+func (s *Store) Load(ctx context.Context, token string) (clickid.Click, error) {
+	if err := s.CheckToken(token); err != nil {
+		return clickid.Click{}, err
+	}
+	var c clickid.Click
+	var at, expires int64
+	hash := reference.Hash(token)
+	found, err := s.queryRow(ctx, "loading the click", s.sql.load, []any{hash[:]}, &c.ID, &c.Param, &at, &expires)
+	if err != nil {
+		return clickid.Click{}, err
+	}
+	if !found {
+		return clickid.Click{}, clickid.ErrNotFound
+	}
+	c.At, c.Expires = time.Unix(at, 0).UTC(), time.Unix(expires, 0).UTC()
+	if !c.Expires.After(s.now()) {
+		return clickid.Click{}, fmt.Errorf("%w: it has expired", clickid.ErrNotFound)
+	}
+	return c, nil
+}
+
+// Delete implements [clickid.Store].
+func (s *Store) Delete(ctx context.Context, token string) error {
+	// The click first: without it, the links find nothing already.
+	hash := reference.Hash(token)
+	if _, err := s.exec(ctx, "deleting the click", s.sql.remove, hash[:]); err != nil {
+		return err
+	}
+	return s.UnlinkToken(ctx, token)
+}
+
+// CheckToken implements [clickid.TokenChecker].
+func (s *Store) CheckToken(token string) error {
+	if !reference.Valid(token) {
+		return fmt.Errorf("%w: malformed token", clickid.ErrInvalid)
+	}
+	return nil
+}

@@ -1,2 +1,0 @@
-// Package sqlstore keeps clicks and links in PostgreSQL, MySQL, MariaDB or SQLite.
-package sqlstore

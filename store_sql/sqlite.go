@@ -1,0 +1,86 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+)
+
+// sqlitePragmas are set on every new connection.
+//
+// The short wait for a lock is on purpose: some drivers do not notice that the
+// context ends meanwhile, and the store tries again by itself.
+var sqlitePragmas = [...]string{"PRAGMA busy_timeout = 100", "PRAGMA journal_mode = WAL"}
+
+// OpenSQLite opens a SQLite file for a [Store], with the driver that the
+// application has registered: "sqlite" for modernc.org/sqlite. It sets
+// write-ahead logging, so that readers and the writer do not wait for each
+// other, a wait of 100 ms for the lock of another writer, which the store
+// repeats within its context's time, and as many connections as there are
+// processors, at least four. The file is created when it is missing.
+//
+// What SQLite is good for: one machine with a local file system (the log needs
+// shared memory, which network file systems lack), any number of goroutines,
+// and a few processes. There is one writer at a time: some thousands of saved
+// clicks a second, which a long transaction of the application holds up.
+// Begin a transaction that reads before it writes with BEGIN IMMEDIATE
+// (_txlock=immediate in the DSN of modernc.org/sqlite), since SQLite refuses
+// to turn a reader into a writer once another has written. A database in
+// memory is refused: every connection would have its own.
+func OpenSQLite(driverName, dsn string) (*sql.DB, error) {
+	if dsn == "" || strings.Contains(dsn, ":memory:") || strings.Contains(dsn, "mode=memory") {
+		return nil, errors.New("clickid: OpenSQLite needs a file; for a store in memory use clickid.NewMemoryStore")
+	}
+	// Only database/sql knows the registered drivers. Nothing is opened yet.
+	registered, err := sql.Open(driverName, dsn)
+	if err != nil {
+		return nil, fmt.Errorf("clickid: opening the SQLite database: %w", err)
+	}
+	connector := &sqliteConnector{driver: registered.Driver(), dsn: dsn}
+	if err := registered.Close(); err != nil {
+		return nil, fmt.Errorf("clickid: opening the SQLite database: %w", err)
+	}
+	db := sql.OpenDB(connector)
+	connections := max(4, runtime.GOMAXPROCS(0))
+	db.SetMaxOpenConns(connections)
+	db.SetMaxIdleConns(connections)
+	return db, nil
+}
+
+// sqliteConnector prepares every connection that a driver opens.
+type sqliteConnector struct {
+	driver driver.Driver
+	dsn    string
+}
+
+// Driver implements driver.Connector.
+func (c *sqliteConnector) Driver() driver.Driver { return c.driver }
+
+// Connect implements driver.Connector.
+func (c *sqliteConnector) Connect(ctx context.Context) (driver.Conn, error) {
+	conn, err := c.driver.Open(c.dsn)
+	if err != nil {
+		return nil, err
+	}
+	execer, ok := conn.(driver.ExecerContext)
+	if !ok {
+		_ = conn.Close()
+		return nil, errors.New("clickid: the SQLite driver does not implement driver.ExecerContext")
+	}
+	for _, pragma := range sqlitePragmas {
+		// Turning the log on needs the file alone for a moment, without waiting.
+		err := repeat(ctx, func() error {
+			_, err := execer.ExecContext(ctx, pragma, nil)
+			return err
+		})
+		if err != nil {
+			_ = conn.Close()
+			return nil, fmt.Errorf("clickid: preparing the SQLite connection: %w", err)
+		}
+	}
+	return conn, nil
+}

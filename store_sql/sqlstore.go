@@ -1,0 +1,151 @@
+// Package sqlstore keeps clicks and links in PostgreSQL, MySQL, MariaDB or
+// SQLite, through database/sql and the driver that the application has chosen.
+//
+//	db, err := sql.Open("pgx", os.Getenv("DATABASE_URL"))
+//	store, err := sqlstore.New(sqlstore.Config{DB: db, Dialect: sqlstore.PostgreSQL})
+//	err = store.Migrate(ctx, db)
+//	tracker, err := clickid.New(clickid.Config{Store: store})
+//	go store.PurgeEvery(ctx, time.Hour, nil)
+//
+// The tables need a purge from time to time: PurgeEvery, or Purge from the
+// application's own scheduler.
+//
+// # Drivers
+//
+// Tested with github.com/jackc/pgx/v5/stdlib, github.com/go-sql-driver/mysql
+// and modernc.org/sqlite. No setting of the session's or the driver's time zone
+// matters, nor parseTime. With go-sql-driver/mysql, interpolateParams=true
+// saves a round trip for every statement.
+//
+// # What is stored
+//
+// Tokens and keys are stored as SHA-256 and as ciphertext, so that a dump of
+// the tables holds no live token and no session. The click IDs in it are in
+// the clear.
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/clickid/clickid"
+)
+
+// Dialect is the kind of SQL that a database speaks.
+type Dialect string
+
+const (
+	// PostgreSQL is PostgreSQL 12 or later.
+	PostgreSQL Dialect = "postgresql"
+	// MySQL is MySQL 8.0 or later, or MariaDB 10.6 or later.
+	MySQL Dialect = "mysql"
+	// SQLite is SQLite 3.37 or later. It is for one machine: see [OpenSQLite].
+	SQLite Dialect = "sqlite"
+)
+
+// DefaultPrefix begins the names of all tables and indexes.
+const DefaultPrefix = "clickid_"
+
+// MaxPrefixLength keeps every name within PostgreSQL's 63 bytes.
+const MaxPrefixLength = 32
+
+// DB is what a [Store] needs of a database. *sql.DB, *sql.Conn and *sql.Tx are
+// one, and so are the handles of most libraries that build on database/sql.
+type DB interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+// Config configures a [Store]. DB and Dialect are required.
+type Config struct {
+	// DB is where the tables are, usually a *sql.DB. The store does not close
+	// it.
+	DB DB
+	// Dialect is what DB speaks.
+	Dialect Dialect
+	// Prefix begins the names of the tables: 1 to 32 characters of [a-z0-9_],
+	// the first no digit. The tables are PREFIXclicks and PREFIXlinks, and
+	// PREFIXmigrations where [Store.Migrate] is used. They are looked for as
+	// the connection looks for any table, in PostgreSQL along its search_path.
+	// Defaults to "clickid_".
+	Prefix string
+}
+
+// Store is a [clickid.Store], a [clickid.Linker] and a [clickid.TokenChecker].
+// It is safe for concurrent use and starts no goroutine.
+//
+// Every method is one short statement, or two, each of which commits by
+// itself. A statement that the database gave up for the sake of another
+// (deadlock, serialization failure, a locked SQLite file) is repeated until
+// the context ends, at most for five seconds.
+type Store struct {
+	db      DB
+	dialect Dialect
+	prefix  string
+	sql     statements
+	inTx    bool
+	now     func() time.Time
+}
+
+var (
+	_ clickid.Store        = (*Store)(nil)
+	_ clickid.Linker       = (*Store)(nil)
+	_ clickid.TokenChecker = (*Store)(nil)
+)
+
+var prefixForm = regexp.MustCompile(`^[a-z_][a-z0-9_]*$`)
+
+// New returns a store, or an error that names every problem of cfg. It does
+// not speak to the database.
+func New(cfg Config) (*Store, error) {
+	var problems []error
+	if cfg.DB == nil {
+		problems = append(problems, errors.New("clickid: DB is required"))
+	}
+	switch cfg.Dialect {
+	case PostgreSQL, MySQL, SQLite:
+	case "":
+		problems = append(problems, errors.New("clickid: Dialect is required: PostgreSQL, MySQL or SQLite"))
+	default:
+		problems = append(problems, errors.New("clickid: Dialect is none of PostgreSQL, MySQL and SQLite"))
+	}
+	prefix := cfg.Prefix
+	if prefix == "" {
+		prefix = DefaultPrefix
+	}
+	if len(prefix) > MaxPrefixLength || !prefixForm.MatchString(prefix) {
+		problems = append(problems, fmt.Errorf("clickid: Prefix must be 1 to %d characters of [a-z0-9_], the first no digit", MaxPrefixLength))
+	}
+	if cfg.Dialect == SQLite && strings.HasPrefix(prefix, "sqlite_") {
+		problems = append(problems, errors.New("clickid: Prefix must not begin with sqlite_, which SQLite keeps for itself"))
+	}
+	if len(problems) > 0 {
+		return nil, errors.Join(problems...)
+	}
+	return &Store{
+		db:      cfg.DB,
+		dialect: cfg.Dialect,
+		prefix:  prefix,
+		sql:     newStatements(cfg.Dialect, prefix),
+		now:     time.Now,
+	}, nil
+}
+
+// In returns the store within the caller's transaction, so that a click is
+// linked to an order exactly when the order is committed:
+//
+//	err = store.In(tx).Link(ctx, clickid.OrderKey(order.ID), token, click.Expires)
+//
+// No statement is repeated there. An error means what it means for the
+// transaction's other statements: in PostgreSQL it has failed, and after a
+// deadlock in MySQL it is gone.
+func (s *Store) In(tx DB) *Store {
+	in := *s
+	in.db, in.inTx = tx, true
+	return &in
+}

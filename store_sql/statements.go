@@ -1,0 +1,127 @@
+package sqlstore
+
+import (
+	"strconv"
+	"strings"
+)
+
+// statements are the texts of one dialect and prefix.
+type statements struct {
+	save, load, remove               string // clicks
+	link, linked, unlink, unlinkFrom string // links
+	expiredClicks, expiredLinks      expired
+	createVersions, version, migrate string
+}
+
+// expired are the texts that purge one table.
+type expired struct{ first, remove string }
+
+// newStatements writes all texts. Times cross the wire as Unix seconds and are
+// converted in SQL, so that no driver's and no session's time zone, and no
+// setting such as parseTime, has a say in them.
+func newStatements(d Dialect, prefix string) statements {
+	text := func(query string) string {
+		query = strings.NewReplacer(
+			"{clicks}", prefix+"clicks",
+			"{links}", prefix+"links",
+			"{migrations}", prefix+"migrations",
+			"{time}", d.time(),
+			"{seconds}", d.seconds("expires_at"),
+			"{captured seconds}", d.seconds("captured_at"),
+			"{or update}", d.orUpdate("key_hash", "token_hash", "sealed_token", "expires_at"),
+		).Replace(query)
+		if d == PostgreSQL {
+			query = numbered(query)
+		}
+		return query
+	}
+	purge := func(table, key string) expired {
+		return expired{
+			first: text("SELECT {seconds} FROM " + table +
+				" WHERE expires_at >= {time} AND expires_at <= {time} ORDER BY expires_at LIMIT 1"),
+			remove: text(d.removeExpired(table, key)),
+		}
+	}
+	return statements{
+		save: text("INSERT INTO {clicks} (token_hash, click_id, param, captured_at, expires_at)" +
+			" VALUES (?, ?, ?, {time}, {time})"),
+		load:   text("SELECT click_id, param, {captured seconds}, {seconds} FROM {clicks} WHERE token_hash = ?"),
+		remove: text("DELETE FROM {clicks} WHERE token_hash = ?"),
+
+		link: text("INSERT INTO {links} (key_hash, token_hash, sealed_token, expires_at)" +
+			" VALUES (?, ?, ?, {time}) {or update}"),
+		linked:     text("SELECT sealed_token, {seconds} FROM {links} WHERE key_hash = ?"),
+		unlink:     text("DELETE FROM {links} WHERE key_hash = ?"),
+		unlinkFrom: text("DELETE FROM {links} WHERE token_hash = ?"),
+
+		expiredClicks: purge("{clicks}", "token_hash"),
+		expiredLinks:  purge("{links}", "key_hash"),
+
+		createVersions: text("CREATE TABLE IF NOT EXISTS {migrations} (version INTEGER NOT NULL PRIMARY KEY)"),
+		version:        text("SELECT COALESCE(MAX(version), 0) FROM {migrations}"),
+		migrate:        text("INSERT INTO {migrations} (version) VALUES (?)"),
+	}
+}
+
+// time is the column value of a parameter in Unix seconds.
+func (d Dialect) time() string {
+	switch d {
+	case PostgreSQL:
+		return "to_timestamp(CAST(? AS bigint))"
+	case MySQL:
+		return "TIMESTAMPADD(SECOND, ?, TIMESTAMP'1970-01-01 00:00:00')"
+	}
+	return "?"
+}
+
+// seconds is a time column in Unix seconds.
+func (d Dialect) seconds(column string) string {
+	switch d {
+	case PostgreSQL:
+		return "CAST(EXTRACT(EPOCH FROM " + column + ") AS bigint)"
+	case MySQL:
+		return "TIMESTAMPDIFF(SECOND, TIMESTAMP'1970-01-01 00:00:00', " + column + ")"
+	}
+	return column
+}
+
+// orUpdate ends an INSERT that replaces the row of an equal key.
+func (d Dialect) orUpdate(key string, columns ...string) string {
+	clause, value := "ON CONFLICT ("+key+") DO UPDATE SET ", func(column string) string { return "EXCLUDED." + column }
+	if d == MySQL {
+		// MariaDB does not know MySQL's newer form, VALUES … AS new.
+		clause, value = "ON DUPLICATE KEY UPDATE ", func(column string) string { return "VALUES(" + column + ")" }
+	}
+	sets := make([]string, len(columns))
+	for i, column := range columns {
+		sets[i] = column + " = " + value(column)
+	}
+	return clause + strings.Join(sets, ", ")
+}
+
+// removeExpired deletes at most so many rows that expired between two times,
+// the longest expired first.
+func (d Dialect) removeExpired(table, key string) string {
+	const oldest = " WHERE expires_at >= {time} AND expires_at <= {time} ORDER BY expires_at LIMIT ?"
+	switch d {
+	case PostgreSQL:
+		// The array keeps the planner from joining the whole table. Several
+		// instances that purge at once take different rows.
+		return "DELETE FROM " + table + " WHERE " + key + " = ANY (ARRAY(SELECT " + key + " FROM " + table + oldest + " FOR UPDATE SKIP LOCKED))"
+	case MySQL:
+		return "DELETE FROM " + table + oldest
+	}
+	return "DELETE FROM " + table + " WHERE " + key + " IN (SELECT " + key + " FROM " + table + oldest + ")"
+}
+
+// numbered turns the placeholders ? into $1, $2 and so on.
+func numbered(query string) string {
+	var b strings.Builder
+	for i, part := range strings.Split(query, "?") {
+		if i > 0 {
+			b.WriteString("$" + strconv.Itoa(i))
+		}
+		b.WriteString(part)
+	}
+	return b.String()
+}
