@@ -33,7 +33,10 @@ func onEachEngine(t *testing.T, test func(t *testing.T, e engine)) {
 		{MySQL, func(t *testing.T) string { return testserver.MySQL(t) }, "mysql"},
 		{SQLite, func(t *testing.T) string { return filepath.Join(t.TempDir(), "clicks.db") }, "sqlite"},
 	} {
-		t.Run(string(e.dialect), func(t *testing.T) { test(t, e) })
+		t.Run(string(e.dialect), func(t *testing.T) {
+			t.Parallel()
+			test(t, e)
+		})
 	}
 }
 

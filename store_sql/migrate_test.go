@@ -1,0 +1,214 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/clickid/clickid"
+)
+
+// newStore returns a store without its tables.
+func (e engine) newStore(t *testing.T, db *sql.DB) *Store {
+	t.Helper()
+	s, err := New(Config{DB: db, Dialect: e.dialect})
+	require.NoError(t, err)
+	return s
+}
+
+func requireWorks(t *testing.T, s *Store) {
+	t.Helper()
+	ctx := context.Background()
+	c, k := newClick("01ARZ3NDEKTSV4RRFFQ69G5FAV"), clickid.OrderKey("42")
+	token, err := s.Save(ctx, c)
+	require.NoError(t, err)
+	require.NoError(t, s.Link(ctx, k, token, c.Expires))
+	linked, err := s.Linked(ctx, k)
+	require.NoError(t, err)
+	got, err := s.Load(ctx, linked)
+	require.NoError(t, err)
+	require.Equal(t, c, got)
+}
+
+func TestInstancesMigrateAtOnce(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e engine) {
+		dsn := e.create(t)
+		const instances = 12
+		stores := make([]*Store, instances)
+		for i := range stores {
+			stores[i] = e.newStore(t, e.open(t, dsn))
+		}
+		var start, done sync.WaitGroup
+		start.Add(1)
+		errs := make([]error, instances)
+		for i, s := range stores {
+			done.Add(1)
+			go func() {
+				defer done.Done()
+				start.Wait()
+				errs[i] = s.Migrate(context.Background(), s.db.(*sql.DB))
+			}()
+		}
+		start.Done()
+		done.Wait()
+		for i, s := range stores {
+			require.NoError(t, errs[i])
+			requireWorks(t, s)
+		}
+		require.Equal(t, 1, stores[0].count(t, "migrations"))
+	})
+}
+
+func TestMigratingWaitsForAnotherInstance(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e engine) {
+		ctx := context.Background()
+		dsn := e.create(t)
+		other := e.newStore(t, e.open(t, dsn))
+		conn, err := other.db.(*sql.DB).Conn(ctx)
+		require.NoError(t, err)
+		require.NoError(t, other.lockMigrations(ctx, conn))
+
+		s := e.newStore(t, e.open(t, dsn))
+		short, cancel := context.WithTimeout(ctx, 200*time.Millisecond)
+		defer cancel()
+		within(t, 5*time.Second, func() {
+			require.ErrorIs(t, s.Migrate(short, s.db.(*sql.DB)), context.DeadlineExceeded)
+		})
+
+		require.NoError(t, other.unlockMigrations(ctx, conn, true))
+		require.NoError(t, conn.Close())
+		require.NoError(t, s.Migrate(ctx, s.db.(*sql.DB)))
+		requireWorks(t, s)
+	})
+}
+
+// readOnly forbids a session to write.
+var readOnly = map[Dialect]string{
+	PostgreSQL: "SET default_transaction_read_only = on",
+	MySQL:      "SET SESSION TRANSACTION READ ONLY",
+	SQLite:     "PRAGMA query_only = 1",
+}
+
+func TestMigratingAgainOnlyReads(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e engine) {
+		ctx := context.Background()
+		s, db := e.store(t)
+		db.SetMaxOpenConns(1)
+		_, err := db.ExecContext(ctx, readOnly[e.dialect])
+		require.NoError(t, err)
+		_, err = s.Save(ctx, newClick("01ARZ3NDEKTSV4RRFFQ69G5FAV"))
+		require.Error(t, err)
+		require.NoError(t, s.Migrate(ctx, db))
+	})
+}
+
+func TestTablesOfANewerVersionStay(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e engine) {
+		ctx := context.Background()
+		s, db := e.store(t)
+		_, err := db.ExecContext(ctx, s.sql.migrate, 99)
+		require.NoError(t, err)
+		require.NoError(t, s.Migrate(ctx, db))
+		require.Equal(t, 2, s.count(t, "migrations"))
+		requireWorks(t, s)
+	})
+}
+
+func TestAFailedMigrationLeavesNothing(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e engine) {
+		if e.dialect == MySQL {
+			return // it cannot roll back the creation of a table
+		}
+		ctx := context.Background()
+		db := e.open(t, e.create(t))
+		s := e.newStore(t, db)
+		_, err := db.ExecContext(ctx, "CREATE TABLE clickid_links (other INTEGER)")
+		require.NoError(t, err)
+		require.ErrorContains(t, s.Migrate(ctx, db), "clickid: migrating the tables in "+string(e.dialect)+": migration 1: ")
+		for _, table := range []string{"clicks", "migrations"} {
+			_, err := db.ExecContext(ctx, "SELECT 1 FROM clickid_"+table)
+			require.True(t, isNoTable(err), "%s: %v", table, err)
+		}
+		_, err = db.ExecContext(ctx, "DROP TABLE clickid_links")
+		require.NoError(t, err)
+		require.NoError(t, s.Migrate(ctx, db))
+		requireWorks(t, s)
+	})
+}
+
+func TestMigratingIsCancelled(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e engine) {
+		db := e.open(t, e.create(t))
+		s := e.newStore(t, db)
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		require.ErrorIs(t, s.Migrate(ctx, db), context.Canceled)
+		require.NoError(t, s.Migrate(context.Background(), db))
+	})
+}
+
+// The files are for people with a migration tool of their own, which sends
+// them as they are.
+func TestThePlainFiles(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e engine) {
+		ctx := context.Background()
+		dsn := e.create(t)
+		several := dsn
+		if e.dialect == MySQL {
+			several += "?multiStatements=true"
+		}
+		files, err := filepath.Glob(filepath.Join("migrations", string(e.dialect), "*.sql"))
+		require.NoError(t, err)
+		require.NotEmpty(t, files)
+		tool := e.open(t, several)
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			require.NoError(t, err)
+			_, err = tool.ExecContext(ctx, string(text))
+			require.NoError(t, err)
+		}
+		s := e.newStore(t, e.open(t, dsn))
+		requireWorks(t, s)
+
+		// Migrate takes them over.
+		require.NoError(t, s.Migrate(ctx, s.db.(*sql.DB)))
+		require.Equal(t, 1, s.count(t, "clicks"))
+		require.Equal(t, len(files), s.count(t, "migrations"))
+	})
+}
+
+func TestMigrationsAreWellFormed(t *testing.T) {
+	for _, dialect := range []Dialect{PostgreSQL, MySQL, SQLite} {
+		s, err := New(Config{DB: new(sql.DB), Dialect: dialect, Prefix: "shop_"})
+		require.NoError(t, err)
+		migrations, err := s.migrations()
+		require.NoError(t, err)
+		for i, m := range migrations {
+			require.Equal(t, i+1, m.version, dialect)
+			require.NotEmpty(t, m.statements)
+			for _, statement := range m.statements {
+				require.Regexp(t, `^CREATE (TABLE|INDEX) IF NOT EXISTS shop_`, statement)
+				require.NotContains(t, statement, "clickid")
+				require.Equal(t, strings.Count(statement, "("), strings.Count(statement, ")"))
+			}
+		}
+	}
+}
+
+func TestMySQLNeedsADatabase(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e engine) {
+		if e.dialect != MySQL {
+			return
+		}
+		dsn := e.create(t)
+		db := e.open(t, dsn[:strings.LastIndexByte(dsn, '/')+1])
+		require.ErrorContains(t, e.newStore(t, db).Migrate(context.Background(), db), "does the connection name a database?")
+	})
+}

@@ -1,0 +1,117 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/clickid/clickid"
+)
+
+func TestALinkLivesAndDiesWithTheOrder(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e engine) {
+		ctx := context.Background()
+		s, db := e.store(t)
+		_, err := db.ExecContext(ctx, "CREATE TABLE orders (id INTEGER NOT NULL PRIMARY KEY)")
+		require.NoError(t, err)
+		c := newClick("01ARZ3NDEKTSV4RRFFQ69G5FAV")
+		token, err := s.Save(ctx, c)
+		require.NoError(t, err)
+		k := clickid.OrderKey("42")
+
+		order := func(end func(*sql.Tx) error) {
+			tx, err := db.BeginTx(ctx, nil)
+			require.NoError(t, err)
+			_, err = tx.ExecContext(ctx, "INSERT INTO orders (id) VALUES (42)")
+			require.NoError(t, err)
+			require.NoError(t, s.In(tx).Link(ctx, k, token, c.Expires))
+			linked, err := s.In(tx).Linked(ctx, k)
+			require.NoError(t, err)
+			require.Equal(t, token, linked)
+			_, err = s.Linked(ctx, k)
+			require.ErrorIs(t, err, clickid.ErrNotFound, "before the order is there")
+			require.NoError(t, end(tx))
+		}
+		order((*sql.Tx).Rollback)
+		_, err = s.Linked(ctx, k)
+		require.ErrorIs(t, err, clickid.ErrNotFound)
+		order((*sql.Tx).Commit)
+		linked, err := s.Linked(ctx, k)
+		require.NoError(t, err)
+		require.Equal(t, token, linked)
+
+		// Everything else takes part, too.
+		tx, err := db.BeginTx(ctx, nil)
+		require.NoError(t, err)
+		in := s.In(tx)
+		require.NoError(t, in.Delete(ctx, token))
+		_, err = in.Load(ctx, token)
+		require.ErrorIs(t, err, clickid.ErrNotFound)
+		_, err = in.Save(ctx, c)
+		require.NoError(t, err)
+		require.NoError(t, tx.Rollback())
+		got, err := s.Load(ctx, token)
+		require.NoError(t, err)
+		require.Equal(t, c, got)
+		require.Equal(t, 1, s.count(t, "clicks"))
+	})
+}
+
+func TestATransactionThatEnded(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e engine) {
+		s, db := e.store(t)
+		tx, err := db.Begin()
+		require.NoError(t, err)
+		require.NoError(t, tx.Rollback())
+		err = s.In(tx).Link(context.Background(), clickid.OrderKey("42"), "token", time.Now().Add(time.Hour))
+		require.ErrorIs(t, err, sql.ErrTxDone)
+	})
+}
+
+// Two transactions that link the same orders in opposite directions wait for
+// each other. One is given up, and hears why.
+func TestADeadlockIsTheTransactionsOwn(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e engine) {
+		if e.dialect == SQLite {
+			return // one writer has no deadlock
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		s, db := e.store(t)
+		keys := []clickid.Key{clickid.OrderKey("1"), clickid.OrderKey("2")}
+		expires := time.Now().Add(time.Hour)
+		for _, k := range keys {
+			require.NoError(t, s.Link(ctx, k, "token", expires))
+		}
+		first, err := db.BeginTx(ctx, nil)
+		require.NoError(t, err)
+		defer func() { _ = first.Rollback() }()
+		second, err := db.BeginTx(ctx, nil)
+		require.NoError(t, err)
+		defer func() { _ = second.Rollback() }()
+		require.NoError(t, s.In(first).Link(ctx, keys[0], "first", expires))
+		require.NoError(t, s.In(second).Link(ctx, keys[1], "second", expires))
+		crossed := make(chan error, 1)
+		go func() {
+			err := s.In(first).Link(ctx, keys[1], "first", expires)
+			if err != nil {
+				_ = first.Rollback()
+			}
+			crossed <- err
+		}()
+		err = s.In(second).Link(ctx, keys[0], "second", expires)
+		if err != nil {
+			_ = second.Rollback()
+		}
+		failed := []error{<-crossed, err}
+		if failed[0] == nil {
+			failed = failed[1:]
+		} else {
+			require.NoError(t, failed[1], "only one is given up")
+		}
+		require.ErrorContains(t, failed[0], "the transaction met another one")
+	})
+}
