@@ -48,7 +48,7 @@ func (x *exchange) ecapi() answer {
 	x.events = []*Event{e}
 	if len(p.found) == 0 {
 		if r := x.refusals().of(e.ID); r != nil && e.ID != "" {
-			e.Outcome = Refused
+			e.refuse("", r)
 			return x.refuse(r.Status, Error{Code: r.Code, Message: "Validation error", Recovery: r.Recovery})
 		}
 	}
@@ -74,7 +74,9 @@ func (x *exchange) ecapiEvent(o *object) *Event {
 	} else {
 		e.Type = o.text("event_type", 0, ecapiTypes)
 	}
-	if seconds, ok := o.integer("timestamp", 0, latestSecond); ok {
+	if seconds, ok := o.integer("timestamp", 0, unbounded); ok && seconds > latestSecond {
+		o.wrong("timestamp", "must be in seconds, not in milliseconds")
+	} else if ok {
 		e.Time = time.Unix(seconds, 0).UTC()
 		o.notAhead("timestamp", e.Time, x.cfg.Now())
 	}
@@ -99,13 +101,11 @@ func (x *exchange) ecapiEvent(o *object) *Event {
 	if user := o.object("user_data"); user != nil {
 		x.ecapiUser(user, e)
 	}
-	if properties := o.object("properties"); properties != nil {
-		if iab {
-			iabProperties(properties)
-		}
-		o.noPersonalData(properties.path, "properties", properties.members)
+	if properties := o.object("properties"); properties != nil && iab {
+		iabProperties(properties)
 	}
 	o.refuseOthers()
+	o.noPersonalData(o.path, "", o.members)
 	return e
 }
 
@@ -126,12 +126,9 @@ func (x *exchange) ecapiUser(o *object, e *Event) {
 	iab := x.cfg.IAB
 	e.ClickID = o.text("click_id", 0)
 	e.ExternalID = o.text("external_id", 0)
-	o.noPersonalData(o.field("click_id"), "click_id", e.ClickID)
-	o.noPersonalData(o.field("external_id"), "external_id", e.ExternalID)
 	for _, uid := range o.objects("uids") {
 		uid.require("id", "source", "atype")
 		u := UID{Provider: uid.text("source", 0), Value: uid.text("id", 0)}
-		o.noPersonalData(uid.field("id"), "id", u.Value)
 		atype, hasType := uid.integer("atype", 1, 3)
 		u.AType = int(atype)
 		want, documented := agentTypes[u.Provider]

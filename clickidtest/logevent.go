@@ -60,7 +60,7 @@ func (x *exchange) logEvent() answer {
 	for i, v := range batch.list {
 		x.readEvent(&batch, i, v, raw[i])
 	}
-	if len(p.found) > 0 || len(batch.spoilt) > 0 && !x.cfg.PartialFailures {
+	if len(p.found) > 0 || len(batch.spoilt) > 0 && (!x.cfg.PartialFailures || batch.unnamed) {
 		x.leaveEvents()
 		return x.invalid(append(p.found, batch.spoilt...))
 	}
@@ -75,6 +75,7 @@ type batch struct {
 	source, testCode string
 	list             []any
 	spoilt           []Problem // of all events
+	unnamed          bool      // one of them cannot be named by its ID
 	warnings         []string
 }
 
@@ -137,7 +138,7 @@ func (x *exchange) earlier() (answer, bool) {
 // readEvent checks one event of the request.
 func (x *exchange) readEvent(b *batch, index int, v any, raw json.RawMessage) {
 	var p problems
-	path := "/events/" + strconv.Itoa(index)
+	path := eventPath(index)
 	e := &Event{
 		Dialect: DialectLogEvent, Destination: b.source, TestCode: b.testCode,
 		Request: x.record.Number, Raw: raw,
@@ -154,10 +155,13 @@ func (x *exchange) readEvent(b *batch, index int, v any, raw json.RawMessage) {
 	e.Problems = p.found
 	if len(p.found) > 0 {
 		e.Outcome = Refused
+		b.unnamed = b.unnamed || e.ID == ""
 		b.spoilt = append(b.spoilt, p.found[:min(len(p.found), maxProblems-len(b.spoilt))]...)
 	}
 	x.events = append(x.events, e)
 }
+
+func eventPath(index int) string { return "/events/" + strconv.Itoa(index) }
 
 func (b *batch) warn(warning string) {
 	if len(b.warnings) < maxProblems {
@@ -195,6 +199,7 @@ func (x *exchange) logEventMembers(o *object, e *Event) {
 	}
 	o.object("ext")
 	o.refuseOthers()
+	o.noPersonalData(o.path, "", o.members)
 }
 
 func userMatch(o *object, e *Event) {
@@ -206,7 +211,6 @@ func userMatch(o *object, e *Event) {
 			u.Value = uid.text("value", 512, sha256Hex)
 		} else {
 			u.Value = uid.text("value", 512)
-			o.noPersonalData(uid.field("value"), "value", u.Value)
 		}
 		uid.refuseOthers()
 		if u.Provider == "publisher_first_party" {
@@ -218,7 +222,6 @@ func userMatch(o *object, e *Event) {
 	o.text("hashed_phone", 0, sha256Hex)
 	e.ClickID = o.text("click_id", 512)
 	e.ClickIDType = o.text("click_id_type", 64)
-	o.noPersonalData(o.field("click_id"), "click_id", e.ClickID)
 	if o.has("click_id") != o.has("click_id_type") {
 		o.wrong("click_id", "must come with click_id_type")
 	}
@@ -253,7 +256,6 @@ func customData(o *object, e *Event) {
 		item.refuseOthers()
 	}
 	o.object("ext")
-	o.noPersonalData(o.path, "custom_data", o.members)
 }
 
 // leaveEvents marks the events of a refused request that are not at fault.
@@ -273,11 +275,11 @@ func (x *exchange) refuseWhole() (answer, bool) {
 		if r == nil || !r.WholeRequest {
 			continue
 		}
-		e.Outcome = Refused
+		e.refuse(eventPath(i), r)
 		x.leaveEvents()
 		refusal := Error{Code: r.Code, Message: "Validation error", Recovery: r.Recovery}
 		if !r.Unnamed {
-			refusal.Field = "/events/" + strconv.Itoa(i) + "/event_type"
+			refusal.Field = eventPath(i) + "/event_type"
 		}
 		return x.refuse(r.Status, refusal), true
 	}
@@ -311,16 +313,16 @@ func (x *exchange) bookEvents(b *batch) answer {
 	}
 	matched := 0
 	for i, e := range x.events {
+		code, recovery := "VALIDATION_ERROR", ""
 		if r := refusals.of(e.ID); r != nil && e.Outcome == "" {
-			e.Outcome = Refused
-			told.PartialFailures = append(told.PartialFailures, partialFailure{e.ID, r.Code, "The event is refused", r.Recovery})
+			e.refuse(eventPath(i), r)
+			code, recovery = r.Code, r.Recovery
 		}
 		switch {
-		case len(e.Problems) > 0:
-			told.PartialFailures = append(told.PartialFailures, partialFailure{
-				e.ID, "VALIDATION_ERROR", e.Problems[0].Field + " " + e.Problems[0].Message, "",
-			})
 		case e.Outcome == Refused:
+			told.PartialFailures = append(told.PartialFailures, partialFailure{
+				EventID: e.ID, Code: code, Message: e.Problems[0].Field + " " + e.Problems[0].Message, Recovery: recovery,
+			})
 		case i >= len(x.events)-x.trouble.Unprocessed:
 			e.Outcome = NotProcessed
 		default:

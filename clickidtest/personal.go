@@ -24,6 +24,9 @@ var personalNames = []string{
 	"address", "street", "street_address", "postal_address", "shipping_address", "billing_address", "home_address",
 }
 
+// userAgents hold what their makers like: a crawler's has its owner's address.
+var userAgents = []string{"client_user_agent", "event_user_agent", "landing_user_agent"}
+
 var phoneNames = []string{"phone", "phone_number", "telephone", "mobile", "mobile_number"}
 
 // noPersonalData reports personal data in v and everything in it.
@@ -44,11 +47,13 @@ func (p *problems) noPersonalData(path, name string, v any) {
 	case map[string]any:
 		for _, member := range sortedNames(v) {
 			inner := path + "/" + member
-			if slices.Contains(personalNames, strings.ToLower(member)) {
+			switch {
+			case slices.Contains(userAgents, member):
+			case slices.Contains(personalNames, strings.ToLower(member)):
 				p.add(inner, "is a raw postal address")
-				continue
+			default:
+				p.noPersonalData(inner, member, v[member])
 			}
-			p.noPersonalData(inner, member, v[member])
 		}
 	}
 }

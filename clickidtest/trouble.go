@@ -256,3 +256,9 @@ func (list refusals) of(id string) *refusal {
 	}
 	return nil
 }
+
+// refuse marks an event that the script refuses.
+func (e *Event) refuse(path string, r *refusal) {
+	e.Outcome = Refused
+	e.Problems = []Problem{{Field: path, Message: "is refused as scripted, with the code " + r.Code}}
+}
