@@ -199,19 +199,27 @@ func (m *Memory) Start(ctx context.Context) error {
 	if m.run != nil {
 		return errors.New("clickid: the outbox has been started already")
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	run := &memoryRun{stop: make(chan struct{}), interrupt: cancel, done: make(chan struct{})}
+	working, interrupt := context.WithCancel(context.WithoutCancel(ctx))
+	run := &memoryRun{stop: make(chan struct{}), interrupt: interrupt, done: make(chan struct{})}
 	m.run = run
+	unwatch := context.AfterFunc(ctx, func() { m.end(run) })
 	go func() {
 		defer close(run.done)
-		defer cancel()
-		m.work(ctx, run.stop)
+		defer interrupt()
+		defer unwatch()
+		m.work(working, run.stop)
 	}()
 	return nil
 }
 
-// work delivers what is due until ctx ends or stop is closed, and returns when
-// nothing is under way any more.
+// end lets no further delivery begin.
+func (m *Memory) end(run *memoryRun) {
+	run.stopOnce.Do(func() { close(run.stop) })
+	m.delivery.Interrupt()
+}
+
+// work delivers what is due until stop is closed, and returns when nothing is
+// under way any more.
 func (m *Memory) work(ctx context.Context, stop <-chan struct{}) {
 	slots := make(chan struct{}, memoryWorkers)
 	var group sync.WaitGroup
@@ -220,8 +228,6 @@ func (m *Memory) work(ctx context.Context, stop <-chan struct{}) {
 		select {
 		case slots <- struct{}{}:
 		case <-stop:
-			return
-		case <-ctx.Done():
 			return
 		}
 		job, wait := m.storage.take(m)
@@ -232,12 +238,8 @@ func (m *Memory) work(ctx context.Context, stop <-chan struct{}) {
 			case <-timer.C:
 			case <-m.storage.wake:
 			case <-stop:
-			case <-ctx.Done():
 			}
 			timer.Stop()
-			if ctx.Err() != nil || isClosed(stop) {
-				return
-			}
 			continue
 		}
 		group.Add(1)
@@ -255,8 +257,7 @@ func (m *Memory) Stop(ctx context.Context) (remaining int, err error) {
 	run := m.run
 	m.mu.Unlock()
 	if run != nil {
-		run.stopOnce.Do(func() { close(run.stop) })
-		m.delivery.Interrupt()
+		m.end(run)
 		select {
 		case <-run.done:
 		case <-ctx.Done():

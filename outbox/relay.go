@@ -104,8 +104,8 @@ func NewRelay(cfg RelayConfig) (*Relay, error) {
 	return &Relay{cfg: cfg, observer: observer{hook: cfg.Hook, logger: cfg.Logger}}, nil
 }
 
-// Start begins to move events in the background, until Stop or until ctx ends.
-// Starting twice is an error.
+// Start begins to move events in the background. Cancelling ctx ends it as Stop
+// without a deadline would. Starting twice is an error.
 func (r *Relay) Start(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("clickid: starting the relay: %w", err)
@@ -115,16 +115,21 @@ func (r *Relay) Start(ctx context.Context) error {
 	if r.run != nil {
 		return errors.New("clickid: the relay has been started already")
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	run := &relayRun{stop: make(chan struct{}), interrupt: cancel, done: make(chan struct{})}
+	working, interrupt := context.WithCancel(context.WithoutCancel(ctx))
+	run := &relayRun{stop: make(chan struct{}), interrupt: interrupt, done: make(chan struct{})}
 	r.run = run
+	unwatch := context.AfterFunc(ctx, run.end)
 	go func() {
 		defer close(run.done)
-		defer cancel()
-		r.loop(ctx, run.stop)
+		defer interrupt()
+		defer unwatch()
+		r.loop(working, run.stop)
 	}()
 	return nil
 }
+
+// end makes the run move what is there, and no more.
+func (run *relayRun) end() { run.stopOnce.Do(func() { close(run.stop) }) }
 
 // Run moves events until ctx ends, whose error it returns. What was under way
 // is rolled back and stays in the table.
@@ -142,7 +147,7 @@ func (r *Relay) Stop(ctx context.Context) (remaining int, err error) {
 	run := r.run
 	r.mu.Unlock()
 	if run != nil {
-		run.stopOnce.Do(func() { close(run.stop) })
+		run.end()
 		select {
 		case <-run.done:
 		case <-ctx.Done():

@@ -1,0 +1,261 @@
+package outboxtest
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/clickidtest"
+	"github.com/clickid/clickid/outbox"
+)
+
+// refuse has the platform refuse events.
+func (h *harness) refuse(ids ...string) (lift func()) {
+	return h.platform.RefuseEvents(clickidtest.EventRefusal{IDs: ids, WholeRequest: true, Code: "INVALID_REQUEST"})
+}
+
+func testPoison(h *harness) {
+	const n = 100
+	h.refuse("order-41")
+	ob := h.openOutbox(h.config())
+	all := events("order", n)
+	before := time.Now().Add(-time.Second)
+	h.send(ob, all...)
+	h.start(ob)
+	h.accepted(n - 1)
+	letter := h.dead(ob, 1)[0]
+	h.empty(ob)
+	switch {
+	case letter.Type != clickid.Purchase || letter.EventID != "order-41":
+		h.Errorf("the dead letter is %s %s", letter.Type, letter.EventID)
+	case letter.ID == "":
+		h.Error("the dead letter has no ID")
+	case !strings.Contains(letter.Reason, "INVALID_REQUEST"):
+		h.Errorf("the reason does not repeat the platform's: %s", letter.Reason)
+	case letter.Status != 400:
+		h.Errorf("the status is %d", letter.Status)
+	case letter.Attempts != 1:
+		h.Errorf("%d attempts", letter.Attempts)
+	case !equalEvents(h, letter.Event, all[41]):
+		h.Error("the dead letter's event is not the one that was sent")
+	case letter.QueuedAt.Before(before) || letter.FailedAt.Before(letter.QueuedAt) || letter.FailedAt.After(time.Now().Add(time.Second)):
+		h.Errorf("queued at %v, failed at %v", letter.QueuedAt, letter.FailedAt)
+	case letter.QueuedAt.Location() != time.UTC || letter.FailedAt.Location() != time.UTC:
+		h.Error("the times are not in UTC")
+	}
+	if !h.saw(outbox.DeadLettered) {
+		h.Error("the hook was not told of the dead letter")
+	}
+}
+
+func testPaging(h *harness) {
+	const n = 5
+	var ids []string
+	for _, e := range events("bad", n) {
+		ids = append(ids, e.ID)
+	}
+	h.refuse(ids...)
+	ob := h.started(h.config())
+	for i, e := range events("bad", n) {
+		h.send(ob, e)
+		h.dead(ob, i+1) // one after the other, so that their times differ
+	}
+	var listed []outbox.DeadLetter
+	for offset := 0; offset < n+2; offset += 2 {
+		page := h.failed(ob, outbox.Page{Limit: 2, Offset: offset})
+		if len(page) > 2 {
+			h.Fatalf("a page of 2 has %d", len(page))
+		}
+		listed = append(listed, page...)
+	}
+	if len(listed) != n {
+		h.Fatalf("the pages list %d dead letters and not %d", len(listed), n)
+	}
+	seen := make(map[string]bool)
+	for i, letter := range listed {
+		if seen[letter.ID] {
+			h.Errorf("a dead letter is listed twice")
+		}
+		seen[letter.ID] = true
+		if i > 0 && letter.FailedAt.After(listed[i-1].FailedAt) {
+			h.Errorf("dead letter %d is later than the one before it", i)
+		}
+	}
+	if first := listed[0].EventID; first != fmt.Sprintf("bad-%d", n-1) {
+		h.Errorf("the first one listed is %s", first)
+	}
+	if all := h.failed(ob, outbox.Page{}); len(all) != n {
+		h.Errorf("without a limit %d are listed", len(all))
+	}
+}
+
+func testReplay(h *harness) {
+	lift := h.refuse("bad-0", "bad-1", "bad-2")
+	ob := h.started(h.config())
+	h.send(ob, events("bad", 3)...)
+	letters := h.dead(ob, 3)
+	if n, err := ob.Replay(h.ctx, "no-such-letter"); n != 0 || err != nil {
+		h.Errorf("replaying what does not exist gives %d, %v", n, err)
+	}
+	// While it is still refused it comes back, with its attempts counted anew.
+	h.replay(ob, 1, letters[0].ID)
+	h.eventually("the replayed event is dead again", func() bool {
+		for _, letter := range h.failed(ob, outbox.Page{}) {
+			if letter.EventID == letters[0].EventID {
+				return letter.FailedAt.After(letters[0].FailedAt) && letter.Attempts == 1
+			}
+		}
+		return false
+	})
+	lift()
+	letters = h.dead(ob, 3)
+	h.replay(ob, 1, letters[1].ID)
+	h.accepted(1)
+	h.dead(ob, 2)
+	h.replay(ob, 2)
+	h.accepted(3)
+	h.empty(ob)
+	h.noDeadLetters(ob)
+	// A replayed event is known as any other that was delivered.
+	h.send(ob, event("bad-0"))
+	h.empty(ob)
+	if n := h.platform.Count(); n != 3 {
+		h.Errorf("%d events were accepted and not 3", n)
+	}
+}
+
+func (h *harness) replay(ob outbox.Outbox, want int, ids ...string) {
+	h.Helper()
+	if n, err := ob.Replay(h.ctx, ids...); n != want || err != nil {
+		h.Fatalf("Replay returns %d, %v and not %d", n, err, want)
+	}
+}
+
+func testDiscard(h *harness) {
+	lift := h.refuse("bad-0", "bad-1")
+	ob := h.started(h.config())
+	h.send(ob, events("bad", 2)...)
+	letters := h.dead(ob, 2)
+	for _, test := range []struct {
+		name string
+		ids  []string
+		want int
+	}{
+		{"nothing", nil, 0},
+		{"what does not exist", []string{"no-such-letter"}, 0},
+		{"one of two", []string{letters[0].ID}, 1},
+		{"the same again", []string{letters[0].ID}, 0},
+	} {
+		if n, err := ob.Discard(h.ctx, test.ids...); n != test.want || err != nil {
+			h.Errorf("discarding %s gives %d, %v and not %d", test.name, n, err, test.want)
+		}
+	}
+	left := h.dead(ob, 1)
+	if left[0].ID != letters[1].ID {
+		h.Error("another dead letter was discarded")
+	}
+	lift()
+	h.replay(ob, 1)
+	h.accepted(1)
+	h.onlyAccepted(ob, letters[1].EventID)
+}
+
+func testHorizon(h *harness) {
+	cfg := h.config()
+	cfg.Horizon = time.Nanosecond // times are kept in milliseconds: it has passed at once
+	ob := h.started(cfg)
+	h.send(ob, event("old"))
+	letter := h.dead(ob, 1)[0]
+	if letter.EventID != "old" || !strings.Contains(letter.Reason, "horizon") || letter.Status != 0 {
+		h.Errorf("the dead letter is %s with status %d: %s", letter.EventID, letter.Status, letter.Reason)
+	}
+	h.onlyAccepted(ob)
+	if h.backend.Forgets {
+		return
+	}
+	h.stop(ob)
+	// A replay begins the horizon anew.
+	ob = h.started(h.config())
+	h.replay(ob, 1, letter.ID)
+	h.accepted(1)
+}
+
+func testErase(h *harness) {
+	lift := h.refuse("dead-hers", "dead-his")
+	ob := h.started(h.config())
+	hers, his := clickid.CustomerKey("her-number"), clickid.CustomerKey("his-number")
+	order := clickid.OrderKey("her-order")
+	of := func(id string, keys ...clickid.Key) clickid.Event {
+		e := event(id)
+		e.Keys = keys
+		return e
+	}
+	h.send(ob, of("dead-hers", hers), of("dead-his", his))
+	h.dead(ob, 2)
+	h.stop(ob)
+	// Queued, and neither started nor delivered. The keys of the event's own
+	// fields count as well.
+	byField := event("queued-by-field")
+	byField.User.ExternalID = "her-number"
+	byOrder := event("queued-by-order")
+	byOrder.OrderID = "her-order"
+	queue := h.openOutbox(h.config())
+	h.send(queue, of("queued-hers", his, hers), byField, byOrder, of("queued-his", his), event("nobody"))
+	for _, test := range []struct {
+		name string
+		key  clickid.Key
+		want int
+	}{
+		{"a stranger", clickid.CustomerKey("stranger"), 0},
+		{"the same number of another kind", clickid.OrderKey("her-number"), 0},
+		{"a customer", hers, h.alive(3, 2)},
+		{"the same customer again", hers, 0},
+		{"an order", order, 1},
+	} {
+		if n, err := queue.Erase(h.ctx, test.key); n != test.want || err != nil {
+			h.Errorf("erasing %s gives %d, %v and not %d", test.name, n, err, test.want)
+		}
+	}
+	if _, err := queue.Erase(h.ctx, clickid.Key{}); !errors.Is(err, clickid.ErrInvalid) {
+		h.Errorf("erasing by the zero key gives %v", err)
+	}
+	lift()
+	h.start(queue)
+	if !h.backend.Forgets {
+		h.replay(queue, 1)
+	}
+	h.accepted(h.alive(3, 2))
+	if h.backend.Forgets {
+		h.onlyAccepted(queue, "queued-his", "nobody")
+	} else {
+		h.onlyAccepted(queue, "queued-his", "nobody", "dead-his")
+	}
+}
+
+// alive returns the first number where the storage outlives an outbox, and the
+// second where it does not.
+func (h *harness) alive(remembered, forgotten int) int {
+	if h.backend.Forgets {
+		return forgotten
+	}
+	return remembered
+}
+
+func testStats(h *harness) {
+	h.refuse("bad")
+	ob := h.openOutbox(h.config())
+	if stats := h.stats(ob); stats != (outbox.Stats{}) {
+		h.Errorf("an empty outbox has %+v", stats)
+	}
+	h.send(ob, events("good", 3)...)
+	h.send(ob, event("bad"))
+	if stats := h.stats(ob); stats.Queued != 4 || stats.Delivered != 0 || stats.Dead != 0 {
+		h.Errorf("after four were queued there are %+v", stats)
+	}
+	h.eventually("the oldest has an age", func() bool { return h.stats(ob).Oldest > 0 })
+	h.start(ob)
+	h.accepted(3)
+	h.eventually("the queue is measured as empty", func() bool { return h.stats(ob) == outbox.Stats{Delivered: 3, Dead: 1} })
+}

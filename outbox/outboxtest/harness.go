@@ -1,0 +1,278 @@
+package outboxtest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/clickidtest"
+	"github.com/clickid/clickid/outbox"
+)
+
+// harness is one test: a backend, a receiver, and what was observed.
+type harness struct {
+	testing.TB
+	backend  Backend
+	platform *clickidtest.Server
+	ctx      context.Context // ends before the test's patience is over
+
+	mu       sync.Mutex
+	observed []outbox.Observation
+	open     []outbox.Outbox // to be stopped when the test ends
+}
+
+func newHarness(t *testing.T, b Backend) *harness {
+	if b.Patience == 0 {
+		b.Patience = defaultPatience
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 3*b.Patience)
+	t.Cleanup(cancel)
+	h := &harness{TB: t, backend: b, platform: clickidtest.NewServer(t), ctx: ctx}
+	t.Cleanup(func() {
+		for _, ob := range h.open {
+			// A test that has failed may have left anything behind.
+			stopCtx, cancel := context.WithTimeout(context.Background(), time.Second)
+			_, _ = ob.Stop(stopCtx)
+			cancel()
+		}
+	})
+	return h
+}
+
+// clientConfig is that of the client in config.
+func (h *harness) clientConfig() clickid.ClientConfig {
+	return clickid.ClientConfig{
+		APIKey:  clickidtest.APIKey,
+		BaseURL: h.platform.URL,
+		Dialect: clickid.LogEvent{EventSourceID: clickidtest.EventSourceID},
+		Timeout: 10 * time.Second,
+	}
+}
+
+func (h *harness) client(edits ...func(*clickid.ClientConfig)) *clickid.Client {
+	h.Helper()
+	cfg := h.clientConfig()
+	for _, edit := range edits {
+		edit(&cfg)
+	}
+	c, err := clickid.NewClient(cfg)
+	if err != nil {
+		h.Fatal(err)
+	}
+	return c
+}
+
+// config has short waits and a single attempt, so that whatever wrongly uses
+// one up is seen in the dead letters.
+func (h *harness) config(edits ...func(*clickid.ClientConfig)) outbox.Config {
+	h.Helper()
+	return outbox.Config{
+		Client:      h.client(edits...),
+		MaxAttempts: 1,
+		MinSnooze:   20 * time.Millisecond,
+		MaxSnooze:   200 * time.Millisecond,
+		Linger:      10 * time.Millisecond,
+		Hook: func(_ context.Context, o outbox.Observation) {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			h.observed = append(h.observed, o)
+		},
+	}
+}
+
+// saw reports whether something was observed.
+func (h *harness) saw(kind outbox.Kind) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.ContainsFunc(h.observed, func(o outbox.Observation) bool { return o.Kind == kind })
+}
+
+// openOutbox opens an outbox that is not started.
+func (h *harness) openOutbox(cfg outbox.Config) outbox.Outbox {
+	h.Helper()
+	ob := h.backend.Open(h, cfg)
+	h.open = append(h.open, ob)
+	return ob
+}
+
+// started opens an outbox and starts it.
+func (h *harness) started(cfg outbox.Config) outbox.Outbox {
+	h.Helper()
+	ob := h.openOutbox(cfg)
+	h.start(ob)
+	return ob
+}
+
+func (h *harness) start(ob outbox.Outbox) {
+	h.Helper()
+	if err := ob.Start(h.ctx); err != nil {
+		h.Fatalf("Start: %v", err)
+	}
+}
+
+// stop stops with all the time that is needed, and returns what remains.
+func (h *harness) stop(ob outbox.Outbox) int {
+	h.Helper()
+	ctx, cancel := context.WithTimeout(h.ctx, h.backend.Patience)
+	defer cancel()
+	remaining, err := ob.Stop(ctx)
+	if err != nil {
+		h.Fatalf("Stop: %v", err)
+	}
+	return remaining
+}
+
+// send sends events that must be queued.
+func (h *harness) send(s clickid.Sender, events ...clickid.Event) {
+	h.Helper()
+	report, err := s.Send(h.ctx, events...)
+	if err != nil {
+		h.Fatalf("Send: %v", err)
+	}
+	for i, result := range report.Results {
+		if result.Verdict != clickid.Queued {
+			h.Fatalf("event %d is %v and not queued: %s", i, result.Verdict, result.Reason)
+		}
+	}
+	if len(report.Results) != len(events) {
+		h.Fatalf("%d results for %d events", len(report.Results), len(events))
+	}
+}
+
+// event is a complete event.
+func event(id string) clickid.Event {
+	now := time.Now().UTC().Truncate(time.Second)
+	return clickid.Event{
+		Type: clickid.Purchase, ID: id, Time: now.Add(-time.Minute), Value: clickid.Minor(14999, "USD"),
+		Click: clickid.Click{ID: clickIDOf(id), Param: "clkid", At: now.Add(-time.Hour), Expires: now.Add(24 * time.Hour)},
+	}
+}
+
+// clickIDOf is the click ID of an event.
+func clickIDOf(id string) string { return "click-of-" + strings.ReplaceAll(id, " ", "-") }
+
+func events(prefix string, n int) []clickid.Event {
+	all := make([]clickid.Event, n)
+	for i := range all {
+		all[i] = event(fmt.Sprintf("%s-%d", prefix, i))
+	}
+	return all
+}
+
+// accepted waits until n events have been accepted, and returns them.
+func (h *harness) accepted(n int) []clickidtest.Event {
+	h.Helper()
+	ctx, cancel := context.WithTimeout(h.ctx, h.backend.Patience)
+	defer cancel()
+	got, err := h.platform.Wait(ctx, n)
+	if err != nil {
+		h.Fatalf("the platform has accepted %d events and not %d", h.platform.Count(), n)
+	}
+	return got
+}
+
+// requests waits until n requests have arrived.
+func (h *harness) requests(n int) []clickidtest.Request {
+	h.Helper()
+	ctx, cancel := context.WithTimeout(h.ctx, h.backend.Patience)
+	defer cancel()
+	got, err := h.platform.WaitRequests(ctx, n)
+	if err != nil {
+		h.Fatalf("%d requests have arrived and not %d", len(h.platform.Requests()), n)
+	}
+	return got
+}
+
+// onlyAccepted waits until the outbox is empty and fails unless exactly the
+// given events have been accepted, each received once.
+func (h *harness) onlyAccepted(ob outbox.Outbox, ids ...string) {
+	h.Helper()
+	h.empty(ob)
+	var got []string
+	for _, e := range h.platform.Accepted() {
+		got = append(got, e.ID)
+		if e.Received != 1 {
+			h.Errorf("event %s was received %d times", e.ID, e.Received)
+		}
+	}
+	slices.Sort(got)
+	slices.Sort(ids)
+	if !slices.Equal(got, ids) {
+		h.Errorf("accepted are %v and not %v", got, ids)
+	}
+}
+
+// empty waits until nothing is queued any more.
+func (h *harness) empty(ob outbox.Outbox) {
+	h.Helper()
+	h.eventually("the queue becomes empty", func() bool { return h.stats(ob).Queued == 0 })
+}
+
+func (h *harness) stats(ob outbox.Outbox) outbox.Stats {
+	h.Helper()
+	stats, err := ob.Stats(h.ctx)
+	if err != nil {
+		h.Fatalf("Stats: %v", err)
+	}
+	return stats
+}
+
+func (h *harness) failed(ob outbox.Outbox, page outbox.Page) []outbox.DeadLetter {
+	h.Helper()
+	letters, err := ob.Failed(h.ctx, page)
+	if err != nil {
+		h.Fatalf("Failed: %v", err)
+	}
+	return letters
+}
+
+// noDeadLetters fails when there are any.
+func (h *harness) noDeadLetters(ob outbox.Outbox) {
+	h.Helper()
+	for _, letter := range h.failed(ob, outbox.Page{}) {
+		h.Errorf("dead letter: %s (status %d, attempts %d)", letter.Reason, letter.Status, letter.Attempts)
+	}
+}
+
+// dead waits until there are n dead letters, and returns them.
+func (h *harness) dead(ob outbox.Outbox, n int) []outbox.DeadLetter {
+	h.Helper()
+	var letters []outbox.DeadLetter
+	h.eventually(fmt.Sprintf("there are %d dead letters", n), func() bool {
+		letters = h.failed(ob, outbox.Page{Limit: n + 1})
+		return len(letters) == n
+	})
+	return letters
+}
+
+// eventually waits for a condition that the engine brings about.
+func (h *harness) eventually(what string, condition func() bool) {
+	h.Helper()
+	deadline := time.Now().Add(h.backend.Patience)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for !condition() {
+		if time.Now().After(deadline) {
+			h.Fatalf("after %v it is still not so that %s", h.backend.Patience, what)
+		}
+		<-tick.C
+	}
+}
+
+// equalEvents reports whether two events are stored as the same.
+func equalEvents(t testing.TB, a, b clickid.Event) bool {
+	t.Helper()
+	first, err := json.Marshal(a)
+	second, err2 := json.Marshal(b)
+	if err := errors.Join(err, err2); err != nil {
+		t.Fatal(err)
+	}
+	return string(first) == string(second)
+}

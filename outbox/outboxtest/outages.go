@@ -1,0 +1,116 @@
+package outboxtest
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/clickidtest"
+	"github.com/clickid/clickid/outbox"
+)
+
+// requestTimeout is short where the platform hangs.
+const requestTimeout = 200 * time.Millisecond
+
+func testOutages(h *harness) {
+	never := make(chan struct{})
+	h.Cleanup(func() { close(never) })
+	ob := h.openOutbox(h.config(func(cfg *clickid.ClientConfig) { cfg.Timeout = requestTimeout }))
+	var ids []string
+	for _, outage := range []struct {
+		name    string
+		trouble clickidtest.Trouble
+	}{
+		{"answers 503", clickidtest.Trouble{Status: http.StatusServiceUnavailable}},
+		{"answers 500 with a page", clickidtest.Trouble{Status: http.StatusInternalServerError, Body: "<html>"}},
+		{"answers 429 without saying how long", clickidtest.Trouble{Status: http.StatusTooManyRequests}},
+		{"answers 408", clickidtest.Trouble{Status: http.StatusRequestTimeout}},
+		{"answers 200 with a transient error", clickidtest.Trouble{Status: http.StatusOK, Error: clickidtest.Error{Code: "SERVICE_UNAVAILABLE", Recovery: "transient"}}},
+		{"cuts the connection", clickidtest.Trouble{Cut: clickidtest.CutBeforeReading}},
+		{"hangs", clickidtest.Trouble{Hold: never}},
+	} {
+		lift := h.platform.Always(outage.trouble)
+		before := len(h.platform.Requests())
+		if len(ids) == 0 {
+			h.send(ob, event(outage.name))
+			h.start(ob)
+		} else {
+			h.send(ob, event(outage.name))
+		}
+		ids = append(ids, outage.name)
+		// The second failed request proves that the first one killed nothing.
+		h.requests(before + 2)
+		if queued := h.stats(ob).Queued; queued != 1 {
+			h.Errorf("while the platform %s, %d events are queued and not 1", outage.name, queued)
+		}
+		lift()
+		h.accepted(len(ids))
+	}
+	h.platform.Down()
+	h.send(ob, event("refuses connections"))
+	h.eventually("the outage is noticed", func() bool { return h.saw(outbox.PlatformAway) })
+	if err := h.platform.Up(); err != nil {
+		h.Fatal(err)
+	}
+	ids = append(ids, "refuses connections")
+	h.accepted(len(ids))
+	h.onlyAccepted(ob, ids...)
+	h.noDeadLetters(ob)
+	if !h.saw(outbox.PlatformBack) {
+		h.Error("the hook was not told that the platform is back")
+	}
+}
+
+func testRetryAfter(h *harness) {
+	const asked = 2 * time.Second
+	h.platform.Next(clickidtest.Trouble{
+		Status: http.StatusTooManyRequests,
+		Header: http.Header{"Retry-After": {"2"}},
+	})
+	ob := h.started(h.config())
+	h.send(ob, event("first"))
+	first := h.requests(1)[0]
+	h.eventually("the refusal is noticed", func() bool { return h.saw(outbox.PlatformAway) })
+	h.send(ob, events("later", 3)...)
+	h.accepted(4)
+	if wait := h.platform.Requests()[1].At.Sub(first.At); wait < asked {
+		h.Errorf("the next request came after %v, although the platform asked for %v", wait, asked)
+	}
+	h.noDeadLetters(ob)
+}
+
+func testConfiguration(h *harness) {
+	ob := h.started(h.config())
+	sent := 0
+	for _, refusal := range []struct {
+		name    string
+		trouble clickidtest.Trouble
+	}{
+		{"wrong key", clickidtest.Trouble{Status: http.StatusUnauthorized}},
+		{"no access", clickidtest.Trouble{Status: http.StatusForbidden}},
+		{"wrong path", clickidtest.Trouble{Status: http.StatusNotFound}},
+		{"wrong content type", clickidtest.Trouble{Status: http.StatusUnsupportedMediaType}},
+		{"redirect", clickidtest.Trouble{Status: http.StatusFound, Header: http.Header{"Location": {"https://elsewhere.example/"}}}},
+		{"unregistered event source", clickidtest.Trouble{Status: http.StatusBadRequest, Error: clickidtest.Error{Code: "REFERENCE_NOT_FOUND", Field: "event_source_id"}}},
+	} {
+		lift := h.platform.Always(refusal.trouble)
+		h.forget()
+		before := len(h.platform.Requests())
+		h.send(ob, events(refusal.name, 3)...)
+		sent += 3
+		h.requests(before + 2)
+		h.eventually("an alarm is raised for: "+refusal.name, func() bool { return h.saw(outbox.ConfigurationRefused) })
+		h.noDeadLetters(ob)
+		lift()
+		h.accepted(sent)
+	}
+	h.empty(ob)
+	h.noDeadLetters(ob)
+}
+
+// forget forgets what was observed.
+func (h *harness) forget() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.observed = nil
+}
