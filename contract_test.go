@@ -1,18 +1,69 @@
 package clickid_test
 
 import (
+	"context"
+	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/clickid/clickid"
 	"github.com/clickid/clickid/clickidtest"
 	"github.com/stretchr/testify/require"
 )
 
-// Every golden request is one that the platform's contract accepts.
+// What the receiver's default account may use.
+var (
+	receiverECAPI       = clickid.ECAPI{DataSetID: clickidtest.DataSetID}
+	receiverLogEvent    = clickid.LogEvent{EventSourceID: clickidtest.EventSourceID}
+	receiverInterchange = clickid.LogEvent{EventSourceID: clickidtest.EventSourceID, AdvertiserID: clickidtest.AdvertiserID}
+)
+
+// receiverClient returns a client of the receiver over real HTTP. It waits at
+// most a few microseconds between attempts.
+func receiverClient(t testing.TB, srv *clickidtest.Server, d clickid.Dialect, edits ...func(*clickid.ClientConfig)) *clickid.Client {
+	t.Helper()
+	cfg := clickid.ClientConfig{
+		APIKey: clickidtest.APIKey, BaseURL: srv.URL, Dialect: d,
+		Retry:     clickid.Retry{BaseDelay: time.Microsecond, MaxDelay: time.Microsecond},
+		RateLimit: clickid.RateLimit{Requests: -1},
+	}
+	for _, edit := range edits {
+		edit(&cfg)
+	}
+	c, err := clickid.NewClient(cfg)
+	require.NoError(t, err)
+	return c
+}
+
+// onTheWay changes requests before they leave, as a proxy might.
+type onTheWay func(*http.Request)
+
+func (change onTheWay) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	change(r)
+	return http.DefaultTransport.RoundTrip(r)
+}
+
+// replacing replaces old by new in the request's body.
+func replacing(old, replacement string) onTheWay {
+	return func(r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		changed := strings.Replace(string(body), old, replacement, 1)
+		r.Body, r.ContentLength = io.NopCloser(strings.NewReader(changed)), int64(len(changed))
+	}
+}
+
+func through(change onTheWay) func(*clickid.ClientConfig) {
+	return func(cfg *clickid.ClientConfig) { cfg.HTTPClient = &http.Client{Transport: change} }
+}
+
+// Every golden request is one that the contract accepts.
 func TestGoldenRequestsKeepTheContract(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob(filepath.Join("testdata", "*.json"))
@@ -46,5 +97,347 @@ func TestGoldenRequestsKeepTheContract(t *testing.T) {
 			require.Equal(t, http.StatusOK, w.Code, w.Body)
 			require.NotEmpty(t, receiver.Accepted())
 		})
+	}
+}
+
+// The same event in every dialect arrives as what it was.
+func TestFullEventInEveryDialect(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name    string
+		dialect clickid.Dialect
+		iab     bool
+		source  string
+		uids    int
+	}{
+		{"ECAPI", receiverECAPI, false, "pos", 2},
+		{"ECAPI with both currencies", clickid.ECAPI{DataSetID: clickidtest.DataSetID, Currency: clickid.CurrencyBothFields}, false, "pos", 2},
+		{"ECAPI of the IAB", clickid.ECAPI{DataSetID: clickidtest.DataSetID, IAB: true, Currency: clickid.CurrencyCodeField}, true, "physical_store", 3},
+		{"LogEvent", receiverLogEvent, false, "in_store", 4},
+		{"LogEvent at Interchange", receiverInterchange, false, "in_store", 4},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			srv := clickidtest.NewServer(t, func(cfg *clickidtest.Config) { cfg.IAB = tt.iab })
+			report, err := receiverClient(t, srv, tt.dialect).Send(context.Background(), fullEvent(), purchase("order-1002"))
+			require.NoError(t, err)
+			require.True(t, report.Accepted())
+			require.Empty(t, report.Warnings)
+			events, err := srv.Wait(context.Background(), 2)
+			require.NoError(t, err)
+			full := events[0]
+			if full.ID != "order-1001" { // ECAPI sends them at once
+				full = events[1]
+			}
+			require.Equal(t, "purchase", full.Type)
+			require.Equal(t, eventTime, full.Time)
+			require.Equal(t, "149.90", full.Value)
+			require.Equal(t, "USD", full.Currency)
+			require.Equal(t, documentedID, full.ClickID)
+			require.Equal(t, "customer-42", full.ExternalID)
+			require.Equal(t, tt.source, full.Source)
+			require.Len(t, full.UIDs, tt.uids)
+		})
+	}
+}
+
+// Every documented type and source is one that the contract knows, under the
+// name that each dialect sends.
+func TestEveryTypeAndSource(t *testing.T) {
+	t.Parallel()
+	scope3 := []clickid.EventType{
+		clickid.Purchase, clickid.AddToCart, clickid.BeginCheckout, clickid.InitiateCheckout, clickid.AddPaymentInfo, clickid.Lead,
+		clickid.SignUp, clickid.CompleteRegistration, clickid.Subscribe, clickid.PageView, clickid.ViewContent,
+	}
+	all := append([]clickid.EventType{
+		clickid.Refund, clickid.RemoveFromCart, clickid.ViewedCart, clickid.AddToWishlist, clickid.Donate, clickid.GenerateLead,
+		clickid.QualifyLead, clickid.CloseConvertLead, clickid.DisqualifyLead, clickid.StartTrial, clickid.Contact, clickid.Schedule,
+		clickid.SubmitApplication, clickid.ContentView, clickid.ViewedItem, clickid.SelectContent, clickid.SelectItem, clickid.Search,
+		clickid.Share, clickid.Follow, clickid.WatchMilestone, clickid.Install, clickid.AppInstall, clickid.AppLaunch, clickid.Custom,
+	}, scope3...)
+	sources := []clickid.Source{
+		clickid.Website, clickid.App, clickid.InStore, clickid.PhoneCall, clickid.Email, clickid.Chat, clickid.BusinessMessaging,
+		clickid.Offline, clickid.SystemGenerated, clickid.OtherSource,
+	}
+	for _, tt := range []struct {
+		name    string
+		dialect clickid.Dialect
+		iab     bool
+		types   []clickid.EventType
+	}{
+		{"ECAPI", receiverECAPI, false, scope3},
+		{"ECAPI of the IAB", clickid.ECAPI{DataSetID: clickidtest.DataSetID, IAB: true}, true, all},
+		{"LogEvent", receiverLogEvent, false, all},
+		{"LogEvent at Interchange", receiverInterchange, false, all},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			srv := clickidtest.NewServer(t, func(cfg *clickidtest.Config) { cfg.IAB = tt.iab })
+			var events []clickid.Event
+			for _, kind := range tt.types {
+				e := purchase("type-" + string(kind))
+				e.Type = kind
+				if kind == clickid.Custom {
+					e.CustomName = "quiz"
+				}
+				if kind == clickid.WatchMilestone {
+					e.Properties = map[string]any{"progress_percent": 50}
+				}
+				events = append(events, e)
+			}
+			for _, source := range sources {
+				e := purchase("source-" + string(source))
+				e.Source, e.PageURL = source, "https://shop.test/thanks"
+				events = append(events, e)
+			}
+			report, err := receiverClient(t, srv, tt.dialect).Send(context.Background(), events...)
+			require.NoError(t, err)
+			require.True(t, report.Accepted())
+			require.Equal(t, len(events), srv.Count())
+		})
+	}
+}
+
+// Scope3's dialect knows ten types; what it refuses is the event's fault.
+func TestTypesBeyondScope3AreRefused(t *testing.T) {
+	t.Parallel()
+	srv := clickidtest.NewServer(t)
+	e := purchase("order-1")
+	e.Type = clickid.Refund
+	report, err := receiverClient(t, srv, receiverECAPI).Send(context.Background(), e)
+	require.ErrorIs(t, err, clickid.ErrInvalidEvent)
+	require.Equal(t, clickid.Rejected, report.Results[0].Verdict)
+	require.ErrorContains(t, err, "/event_type")
+}
+
+// The contract's tables of errors, row by row, from a real client.
+func TestErrorTable(t *testing.T) {
+	t.Parallel()
+	type meaning string
+	const (
+		event         meaning = "this event is refused"
+		configuration meaning = "no event would be taken"
+		conflict      meaning = "neither"
+	)
+	key := func(value string) func(*clickid.ClientConfig) {
+		return func(cfg *clickid.ClientConfig) { cfg.APIKey = value }
+	}
+	dialect := func(d clickid.Dialect) func(*clickid.ClientConfig) {
+		return func(cfg *clickid.ClientConfig) { cfg.Dialect = d }
+	}
+	header := func(name, value string) func(*clickid.ClientConfig) {
+		return through(func(r *http.Request) { r.Header.Set(name, value) })
+	}
+	tests := []struct {
+		row     string
+		dialect clickid.Dialect
+		edit    func(*clickid.ClientConfig)
+		status  int
+		body    string // what the platform says
+		field   string
+		want    meaning
+		is      error
+	}{
+		{"400 Invalid JSON payload", receiverECAPI, through(replacing("}", "")), 400, "Invalid JSON payload", "", event, clickid.ErrInvalidEvent},
+		{"400 Validation error: a required field is missing", receiverECAPI, through(replacing(`"timestamp"`, `"timestamps"`)), 400, "Validation error", "/timestamp", event, clickid.ErrInvalidEvent},
+		{"400 Validation error: no data set", receiverECAPI, through(replacing(`"data_set_id"`, `"data_set"`)), 400, "Validation error", "/data_set_id", configuration, nil},
+		{"401 Unauthorized: missing", receiverECAPI, through(func(r *http.Request) { r.Header.Del("Authorization") }), 401, "Unauthorized", "", configuration, clickid.ErrUnauthorized},
+		{"401 Unauthorized: invalid", receiverECAPI, key("scope3_wrong"), 401, "Unauthorized", "", configuration, clickid.ErrUnauthorized},
+		{"403 Access denied to dataset", receiverECAPI, dialect(clickid.ECAPI{DataSetID: "ds_other"}), 403, "Access denied to dataset", "", configuration, clickid.ErrForbidden},
+		{"415 Content-Type must be application/json", receiverECAPI, header("Content-Type", "text/plain"), 415, "Content-Type must be application/json", "", configuration, nil},
+		{"404 on another path", receiverECAPI, dialect(clickid.ECAPI{DataSetID: clickidtest.DataSetID, Path: "/agentic/v2/events"}), 404, "Not found", "", configuration, nil},
+		{"405 with another method", receiverECAPI, through(func(r *http.Request) { r.Method = http.MethodPut }), 405, "Method not allowed", "", configuration, nil},
+
+		{"400 BAD_REQUEST", receiverLogEvent, through(replacing("}", "")), 400, "BAD_REQUEST", "", event, clickid.ErrInvalidEvent},
+		{"400 VALIDATION_ERROR", receiverLogEvent, through(replacing(`"event_time"`, `"event_times"`)), 400, "VALIDATION_ERROR", "/events/0/event_time", event, clickid.ErrInvalidEvent},
+		{"400 VALIDATION_ERROR of a shared member", receiverLogEvent, through(replacing(`"idempotency_key"`, `"idempotency"`)), 400, "VALIDATION_ERROR", "/idempotency_key", configuration, nil},
+		{"REFERENCE_NOT_FOUND", receiverLogEvent, dialect(clickid.LogEvent{EventSourceID: "unregistered"}), 400, "REFERENCE_NOT_FOUND", "/event_source_id", configuration, nil},
+		{"401 UNAUTHORIZED", receiverLogEvent, key("scope3_wrong"), 401, "UNAUTHORIZED", "", configuration, clickid.ErrUnauthorized},
+		{"403 ACCESS_DENIED", receiverInterchange, dialect(clickid.LogEvent{EventSourceID: clickidtest.EventSourceID, AdvertiserID: "other"}), 403, "ACCESS_DENIED", "", configuration, clickid.ErrForbidden},
+		{"404 NOT_FOUND", receiverInterchange, dialect(clickid.LogEvent{EventSourceID: clickidtest.EventSourceID, Path: "/api/v2/log-event"}), 404, "Not found", "", configuration, nil},
+		{"409 CONFLICT: a known idempotency key with another body", receiverLogEvent, through(replacing(`"event_id":"1"`, `"event_id":"2"`)), 409, "CONFLICT", "/idempotency_key", conflict, nil},
+		{"415 in this dialect", receiverLogEvent, header("Content-Type", "text/plain"), 415, "Content-Type must be application/json", "", configuration, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.row, func(t *testing.T) {
+			t.Parallel()
+			srv := clickidtest.NewServer(t)
+			// What a correct client sends is accepted. The same event uses the
+			// idempotency key up.
+			first := "0"
+			if tt.want == conflict {
+				first = "1"
+			}
+			_, err := receiverClient(t, srv, tt.dialect).Send(context.Background(), purchase(first))
+			require.NoError(t, err)
+
+			report, err := receiverClient(t, srv, tt.dialect, tt.edit).Send(context.Background(), purchase("1"))
+			var refusal *clickid.ResponseError
+			require.ErrorAs(t, err, &refusal)
+			require.Equal(t, tt.status, refusal.Status)
+			require.Contains(t, string(refusal.Body), tt.body)
+			require.Equal(t, tt.field, refusal.Field)
+			require.False(t, refusal.Temporary())
+			require.Equal(t, tt.want == configuration, refusal.Configuration())
+			require.Equal(t, tt.want == event, report.Results[0].Verdict == clickid.Rejected)
+			require.Equal(t, tt.want != event, report.Results[0].Verdict == clickid.Failed)
+			for _, sentinel := range []error{clickid.ErrInvalidEvent, clickid.ErrUnauthorized, clickid.ErrForbidden} {
+				require.Equal(t, sentinel == tt.is, errors.Is(err, sentinel), sentinel)
+			}
+			require.Len(t, srv.Requests(), 2, "it is not repeated")
+			require.Equal(t, 1, srv.Count())
+		})
+	}
+}
+
+// What the platform does to a batch for one of its events.
+func TestBatchesWithABadEvent(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name     string
+		refusal  clickidtest.EventRefusal
+		requests int // at most
+	}{
+		{"a partial failure", clickidtest.EventRefusal{}, 1},
+		{"the whole batch, named", clickidtest.EventRefusal{WholeRequest: true}, 3},
+		{"the whole batch, unnamed", clickidtest.EventRefusal{WholeRequest: true, Unnamed: true}, 15},
+		{"the whole batch inside a success", clickidtest.EventRefusal{WholeRequest: true, Status: 200}, 3},
+		{"the whole batch as unprocessable", clickidtest.EventRefusal{WholeRequest: true, Status: 422}, 3},
+	} {
+		for name, dialect := range map[string]clickid.Dialect{"tracking": receiverLogEvent, "interchange": receiverInterchange} {
+			t.Run(tt.name+" "+name, func(t *testing.T) {
+				t.Parallel()
+				srv := clickidtest.NewServer(t)
+				refusal := tt.refusal
+				refusal.IDs = []string{"50"}
+				srv.RefuseEvents(refusal)
+				report, err := receiverClient(t, srv, dialect).Send(context.Background(), numbered(100)...)
+				require.ErrorIs(t, err, clickid.ErrInvalidEvent)
+				requireRejected(t, report, "50")
+				require.Equal(t, 99, srv.Count())
+				require.LessOrEqual(t, len(srv.Requests()), tt.requests)
+				for _, e := range srv.Accepted() {
+					require.Equal(t, 1, e.Received)
+				}
+			})
+		}
+	}
+}
+
+// An event that breaks the contract unnoticed by the client is isolated, in
+// either way of telling it.
+func TestAnEventThatBreaksTheContractIsIsolated(t *testing.T) {
+	t.Parallel()
+	for _, partial := range []bool{false, true} {
+		srv := clickidtest.NewServer(t, func(cfg *clickidtest.Config) { cfg.PartialFailures = partial })
+		events := numbered(20)
+		events[7].Type = "unheard_of"
+		report, err := receiverClient(t, srv, receiverLogEvent).Send(context.Background(), events...)
+		require.ErrorIs(t, err, clickid.ErrInvalidEvent)
+		requireRejected(t, report, "7")
+		require.Equal(t, 19, srv.Count())
+	}
+}
+
+func TestFewerProcessedThanReceivedIsAWarning(t *testing.T) {
+	t.Parallel()
+	srv := clickidtest.NewServer(t)
+	srv.Next(clickidtest.Trouble{Unprocessed: 1})
+	report, err := receiverClient(t, srv, receiverLogEvent).Send(context.Background(), numbered(3)...)
+	require.NoError(t, err)
+	require.True(t, report.Accepted())
+	require.Equal(t, []string{"the platform received 3 events and processed 2, without saying why"}, report.Warnings)
+	require.Len(t, srv.Requests(), 1)
+}
+
+// A platform that cuts connections above a size still gets everything.
+func TestABodyThatIsCutIsDivided(t *testing.T) {
+	t.Parallel()
+	srv := clickidtest.NewServer(t, func(cfg *clickidtest.Config) { cfg.MaxBytes = 400_000 })
+	report, err := receiverClient(t, srv, receiverLogEvent).Send(context.Background(), numbered(4_000)...)
+	require.NoError(t, err)
+	require.True(t, report.Accepted())
+	require.Equal(t, 4_000, srv.Count())
+}
+
+func TestABacklogTakesFewRequests(t *testing.T) {
+	t.Parallel()
+	srv := clickidtest.NewServer(t)
+	report, err := receiverClient(t, srv, receiverLogEvent).Send(context.Background(), numbered(20_000)...)
+	require.NoError(t, err)
+	require.True(t, report.Accepted())
+	require.Equal(t, 20_000, srv.Count())
+	require.LessOrEqual(t, len(srv.Requests()), 5)
+}
+
+// An outage and its end: connections are refused, then taken again.
+func TestAPlatformThatIsDown(t *testing.T) {
+	t.Parallel()
+	srv := clickidtest.NewServer(t)
+	client := receiverClient(t, srv, receiverECAPI)
+	srv.Down()
+	report, err := client.Send(context.Background(), purchase("1"))
+	var transport *clickid.TransportError
+	require.ErrorAs(t, err, &transport)
+	require.ErrorContains(t, err, "connection refused")
+	require.Equal(t, clickid.Failed, report.Results[0].Verdict)
+	require.NoError(t, srv.Up())
+	report, err = client.Send(context.Background(), purchase("1"))
+	require.NoError(t, err)
+	require.True(t, report.Accepted())
+}
+
+// A connection that breaks is tried again, and however far the request came,
+// the event is counted once.
+func TestACutConnectionIsRetried(t *testing.T) {
+	t.Parallel()
+	for name, cut := range map[string]clickidtest.Cut{
+		"before reading":   clickidtest.CutBeforeReading,
+		"after reading":    clickidtest.CutAfterReading,
+		"after processing": clickidtest.CutAfterProcessing,
+		"mid-answer":       clickidtest.CutMidAnswer,
+	} {
+		for dialectName, dialect := range map[string]clickid.Dialect{"ECAPI": receiverECAPI, "LogEvent": receiverLogEvent, "Interchange": receiverInterchange} {
+			t.Run(name+" "+dialectName, func(t *testing.T) {
+				t.Parallel()
+				srv := clickidtest.NewServer(t)
+				srv.Next(clickidtest.Trouble{Cut: cut, Times: 2})
+				report, err := receiverClient(t, srv, dialect).Send(context.Background(), purchase("1"))
+				require.NoError(t, err)
+				require.True(t, report.Accepted())
+				require.Equal(t, 1, srv.Count())
+				require.Len(t, srv.Requests(), 3)
+			})
+		}
+	}
+}
+
+// A platform that does not answer costs the attempt's timeout, not more.
+func TestASlowAnswerIsCutShort(t *testing.T) {
+	t.Parallel()
+	srv := clickidtest.NewServer(t)
+	srv.Next(clickidtest.Trouble{Hold: make(chan struct{})})
+	client := receiverClient(t, srv, receiverECAPI, func(cfg *clickid.ClientConfig) { cfg.Timeout = 200 * time.Millisecond })
+	report, err := client.Send(context.Background(), purchase("1"))
+	require.NoError(t, err)
+	require.True(t, report.Accepted())
+	require.Len(t, srv.Requests(), 2)
+}
+
+// Values that the platform echoes, and the key, stay out of errors.
+func TestErrorsHoldNoSecret(t *testing.T) {
+	t.Parallel()
+	srv := clickidtest.NewServer(t)
+	for _, status := range []int{200, 400, 401, 403, 422, 500} {
+		srv.Next(clickidtest.Trouble{Status: status, Error: clickidtest.Error{
+			Code: documentedID, Message: "click " + documentedID + " of customer-42 with " + clickidtest.APIKey, Field: "/" + documentedID,
+		}})
+		client := receiverClient(t, srv, receiverLogEvent).WithRetry(clickid.Retry{Attempts: 1})
+		_, err := client.Send(context.Background(), fullEvent())
+		require.Error(t, err)
+		for _, secret := range []string{documentedID, "customer-42", clickidtest.APIKey} {
+			require.NotContains(t, err.Error(), secret)
+		}
 	}
 }
