@@ -26,16 +26,18 @@ func demoCommand() *cli.Command {
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "once", Usage: "walk the journey and exit, with 0 only if all of it happened"},
 			&cli.StringFlag{Name: "addr", Usage: "`HOST:PORT` of the page that shows the ad", Value: "127.0.0.1:0", DefaultText: "a free port"},
+			&cli.StringFlag{Name: "db", Usage: "keep the shop's orders, clicks and outbox in this SQLite `FILE`", DefaultText: "a temporary file"},
 			&cli.StringFlag{Name: "dialect", Usage: "what the shop sends: logevent or ecapi", Value: string(demo.LogEvent), Validator: demo.CheckDialect},
 			&cli.IntFlag{Name: "refuse", Usage: "let the receiver answer every request with this `STATUS`, such as 401 or 503", Validator: checkStatus, HideDefault: true},
 			&cli.DurationFlag{Name: "timeout", Usage: "how long -once may take", Value: time.Minute},
 		},
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			options := demo.Options{
-				Addr:    cmd.String("addr"),
-				Dialect: demo.Dialect(cmd.String("dialect")),
-				Refuse:  cmd.Int("refuse"),
-				Log:     cmd.Root().ErrWriter,
+				Addr:     cmd.String("addr"),
+				Database: cmd.String("db"),
+				Dialect:  demo.Dialect(cmd.String("dialect")),
+				Refuse:   cmd.Int("refuse"),
+				Log:      cmd.Root().ErrWriter,
 			}
 			world, err := demo.Start(ctx, options)
 			if err != nil {

@@ -118,8 +118,8 @@ func TestTheJourneyFails(t *testing.T) {
 		args []string
 		says string
 	}{
-		"a wrong API key":     {[]string{"-refuse", "401"}, "checkout"},
-		"the platform's fall": {[]string{"-refuse", "503", "-timeout", "5s"}, "checkout"},
+		"a wrong API key":     {[]string{"-refuse", "401", "-timeout", "2s"}, "checkout: the receiver has not accepted order-1"},
+		"the platform's fall": {[]string{"-refuse", "503", "-timeout", "2s"}, "checkout: the receiver has not accepted order-1"},
 		"no time":             {[]string{"-timeout", "1ns"}, "deadline"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -144,6 +144,36 @@ func TestThePortIsInUse(t *testing.T) {
 	require.Empty(t, r.stdout)
 	require.Contains(t, r.stderr, "clickid: the demo cannot listen")
 	require.Contains(t, r.stderr, l.Addr().String())
+}
+
+func TestTheDatabaseIsKept(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "shop.db")
+	first := call(t, "demo", "-once", "-db", file)
+	require.Equal(t, 0, first.code, first.stderr)
+	info, err := os.Stat(file)
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o600), info.Mode().Perm(), "it holds personal data")
+	again := call(t, "demo", "-once", "-db", file)
+	require.Equal(t, 0, again.code, again.stderr)
+	require.NotEqual(t, first.outcome(t).EventID, again.outcome(t).EventID, "the orders are numbered on")
+}
+
+func TestTheDatabaseCannotBeUsed(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	text := filepath.Join(dir, "text")
+	require.NoError(t, os.WriteFile(text, []byte("no database, and long enough not to be taken for an empty one"), 0o600))
+	for name, row := range map[string]struct{ file, says string }{
+		"a folder":         {dir, "the shop's database cannot be written"},
+		"a missing folder": {filepath.Join(dir, "missing", "shop.db"), "the shop's database cannot be written"},
+		"another file":     {text, "the shop's database " + text + " cannot be used"},
+	} {
+		r := call(t, "demo", "-once", "-db", row.file)
+		require.Equal(t, exitFailed, r.code, name)
+		require.Empty(t, r.stdout, name)
+		require.Contains(t, r.stderr, row.says, name)
+	}
 }
 
 func TestCallsThatAreWrong(t *testing.T) {

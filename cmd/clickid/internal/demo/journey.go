@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/clickid/clickid"
-	"github.com/clickid/clickid/clickidtest"
 )
 
 // Outcome is what the journey came to.
@@ -36,13 +35,14 @@ type journey struct {
 	progress io.Writer
 	outcome  Outcome
 	customer *visitor // came from the ad
-	orders   int      // attributed ones
+	orders   int      // attributed ones that the receiver has
+	waiting  string   // event ID of the order that was placed in the outage
 }
 
 // Walk makes the journey of an ad click by itself, over HTTP, and tells its
 // progress. The error says what did not happen.
 func (w *World) Walk(ctx context.Context, progress io.Writer) (Outcome, error) {
-	j := &journey{World: w, progress: progress, customer: newVisitor(), outcome: Outcome{Dialect: w.dialect}}
+	j := &journey{World: w, progress: progress, customer: newVisitor(), outcome: Outcome{Dialect: w.shopPlan.dialect}}
 	started := time.Now()
 	err := j.walk(ctx)
 	j.outcome.Conversions = w.receiver.Count()
@@ -66,6 +66,9 @@ func (j *journey) walk(ctx context.Context) error {
 		{"second order", j.orderAgain},
 		{"organic visitor", j.orderOrganic},
 		{"webhook order", j.orderByWebhook},
+		{"order in an outage", j.orderInOutage},
+		{"restart of the sender", j.restart},
+		{"end of the outage", j.endOutage},
 		{"all at the receiver", j.checkReceiver},
 	} {
 		detail, err := step.do(ctx)
@@ -182,33 +185,74 @@ func (j *journey) order(ctx context.Context, v *visitor, product, payment string
 // orderAttributed has the customer order, and waits until the receiver has
 // accepted the conversion with the customer's click.
 func (j *journey) orderAttributed(ctx context.Context, product, payment string) (eventID, detail string, err error) {
-	ordered, err := j.order(ctx, j.customer, product, payment)
+	eventID, err = j.orderQueued(ctx, product, payment)
 	if err != nil {
-		return "", "", err
+		return eventID, "", err
 	}
-	if ordered.conversion != clickid.Accepted.String() {
-		return ordered.eventID, "", fmt.Errorf("the conversion of %s is %s", ordered.eventID, ordered.conversion)
+	return eventID, eventID + ", accepted with the click", j.awaitEvent(ctx, eventID)
+}
+
+// orderQueued has the customer order.
+func (j *journey) orderQueued(ctx context.Context, product, payment string) (eventID string, err error) {
+	ordered, err := j.order(ctx, j.customer, product, payment)
+	if err == nil && ordered.conversion != clickid.Queued.String() {
+		err = fmt.Errorf("the conversion of %s is %s", ordered.eventID, ordered.conversion)
 	}
+	return ordered.eventID, err
+}
+
+// acceptanceTimeout is how long a conversion may take from the order to the
+// receiver's acceptance.
+const acceptanceTimeout = 15 * time.Second
+
+// awaitEvent waits until the receiver has accepted one event more, and checks
+// that it is this one, with the customer's click.
+func (j *journey) awaitEvent(ctx context.Context, id string) error {
+	ctx, cancel := context.WithTimeout(ctx, acceptanceTimeout)
+	defer cancel()
 	j.orders++
 	events, err := j.receiver.Wait(ctx, j.orders)
 	if err != nil {
-		return ordered.eventID, "", err
+		return fmt.Errorf("the receiver has not accepted %s: %w", id, err)
 	}
-	return ordered.eventID, ordered.eventID + " accepted with the click", j.checkEvent(events, ordered.eventID)
+	latest := events[len(events)-1]
+	if latest.ID != id {
+		return fmt.Errorf("%s arrived in place of %s", latest.ID, id)
+	}
+	if latest.ClickID != j.outcome.ClickID {
+		return fmt.Errorf("%s arrived without the visitor's click", id)
+	}
+	return nil
 }
 
-// checkEvent checks that the receiver accepted an event with the click.
-func (j *journey) checkEvent(events []clickidtest.Event, id string) error {
-	for _, e := range events {
-		if e.ID != id {
-			continue
-		}
-		if e.ClickID != j.outcome.ClickID {
-			return fmt.Errorf("%s arrived without the visitor's click", id)
-		}
-		return nil
+// orderInOutage orders while nothing listens at the platform's address.
+func (j *journey) orderInOutage(ctx context.Context) (string, error) {
+	j.receiver.Down()
+	eventID, err := j.orderQueued(ctx, "bottle", "card")
+	j.waiting = eventID
+	return eventID + ", thanked for and queued", err
+}
+
+// restart ends the shop with its sender and starts it again.
+func (j *journey) restart(ctx context.Context) (string, error) {
+	if err := j.restartShop(ctx); err != nil {
+		return "", err
 	}
-	return fmt.Errorf("%s did not arrive", id)
+	stats, err := j.shop.outbox.Stats(ctx)
+	if err != nil {
+		return "", err
+	}
+	if stats.Queued != 1 {
+		return "", fmt.Errorf("%d conversions are queued after it and not 1", stats.Queued)
+	}
+	return j.waiting + " is still queued", nil
+}
+
+func (j *journey) endOutage(ctx context.Context) (string, error) {
+	if err := j.receiver.Up(); err != nil {
+		return "", err
+	}
+	return j.waiting + ", accepted with the click", j.awaitEvent(ctx, j.waiting)
 }
 
 // checkReceiver checks that nothing else arrived.

@@ -81,12 +81,12 @@ CREATE TABLE IF NOT EXISTS orders (
 	conversion TEXT    NOT NULL
 )`
 
-// insertOrder files a new order and returns it with its number.
-func insertOrder(ctx context.Context, db executor, p product, paid bool) (order, error) {
-	o := order{Product: p, Placed: time.Now().UTC().Truncate(time.Second), Paid: paid}
+// insertOrder files a new order, not paid yet, and returns it with its number.
+func insertOrder(ctx context.Context, db executor, p product) (order, error) {
+	o := order{Product: p, Placed: time.Now().UTC().Truncate(time.Second)}
 	result, err := db.ExecContext(ctx,
-		`INSERT INTO orders (product, placed, paid, conversion) VALUES (?, ?, ?, '')`,
-		p.ID, o.Placed.Unix(), paid)
+		`INSERT INTO orders (product, placed, paid, conversion) VALUES (?, ?, 0, '')`,
+		p.ID, o.Placed.Unix())
 	if err != nil {
 		return order{}, fmt.Errorf("filing the order: %w", err)
 	}

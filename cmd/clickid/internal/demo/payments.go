@@ -44,6 +44,10 @@ type provider struct {
 	payments map[string]payment
 }
 
+func newProvider(pages *pages, plan *shopPlan) *provider {
+	return &provider{pages: pages, secret: plan.secret, client: plan.client, payments: make(map[string]payment)}
+}
+
 func (p *provider) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /style.css", style)

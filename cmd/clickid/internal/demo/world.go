@@ -6,7 +6,6 @@ package demo
 import (
 	"context"
 	"crypto/rand"
-	"database/sql"
 	"errors"
 	"fmt"
 	"io"
@@ -18,7 +17,6 @@ import (
 
 	"github.com/clickid/clickid"
 	"github.com/clickid/clickid/clickidtest"
-	_ "modernc.org/sqlite" // the shop's database, without cgo
 )
 
 // Dialect names what the shop sends.
@@ -53,6 +51,9 @@ func (d Dialect) configured() clickid.Dialect {
 type Options struct {
 	// Addr is the address of the page that shows the ad.
 	Addr string
+	// Database is the SQLite file of the shop, which is kept. When it is empty
+	// the shop's file is temporary.
+	Database string
 	// Dialect is what the shop sends.
 	Dialect Dialect
 	// Refuse is the status that the receiver answers every request with; 0
@@ -64,10 +65,11 @@ type Options struct {
 
 // World is the running demo. Close ends it.
 type World struct {
-	news, platform, shop, provider *site
+	news, platform, provider *site
 
 	receiver *clickidtest.Server
-	dialect  Dialect
+	shopPlan shopPlan
+	shop     *shop
 	closers  []func(context.Context) error // the last one opened is closed first
 }
 
@@ -75,14 +77,16 @@ type World struct {
 func (w *World) NewsURL() string { return w.news.url + "/" }
 
 // ShopURL is the shop.
-func (w *World) ShopURL() string { return w.shop.url + "/" }
+func (w *World) ShopURL() string { return w.shopPlan.url + "/" }
 
 // PlatformURL is the page that shows what the receiver got.
 func (w *World) PlatformURL() string { return w.platform.url + "/" }
 
+const anyPort = "127.0.0.1:0"
+
 // Start builds the world.
 func Start(ctx context.Context, options Options) (_ *World, err error) {
-	w := &World{dialect: options.Dialect}
+	w := &World{}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, w.Close(ctx))
@@ -91,39 +95,51 @@ func Start(ctx context.Context, options Options) (_ *World, err error) {
 	for _, listening := range []struct {
 		site **site
 		addr string
-	}{{&w.news, options.Addr}, {&w.platform, anyPort}, {&w.shop, anyPort}, {&w.provider, anyPort}} {
+	}{{&w.news, options.Addr}, {&w.platform, anyPort}, {&w.provider, anyPort}} {
 		if *listening.site, err = listen(ctx, listening.addr); err != nil {
 			return nil, err
 		}
 		w.closers = append(w.closers, (*listening.site).close)
 	}
-	return w, w.build(ctx, options)
+	shopSite, err := listen(ctx, anyPort)
+	if err != nil {
+		return nil, err
+	}
+	w.shopPlan = shopPlan{
+		url:      shopSite.url,
+		provider: w.provider.url,
+		secret:   []byte(rand.Text()),
+		client:   &http.Client{Timeout: 10 * time.Second},
+		dialect:  options.Dialect,
+		log:      slog.New(slog.NewTextHandler(options.Log, &slog.HandlerOptions{Level: slog.LevelWarn})),
+	}
+	if err := errors.Join(w.servePlatform(options), w.serveOthers(), w.placeDatabase(options)); err != nil {
+		return nil, errors.Join(err, shopSite.close(ctx))
+	}
+	w.closers = append(w.closers, func(ctx context.Context) error {
+		if w.shop == nil {
+			return nil // it did not come back from a restart
+		}
+		return w.shop.close(ctx)
+	})
+	w.shop, err = openShop(ctx, &w.shopPlan, shopSite)
+	return w, err
 }
 
-const anyPort = "127.0.0.1:0"
+// pagesOf returns the pages of one site.
+func (w *World) pagesOf(name, theme string) (*pages, error) {
+	return newPages(w.shopPlan.log, frame{
+		Site: name, Theme: theme,
+		NewsURL: w.NewsURL(), ShopURL: w.ShopURL(), PlatformURL: w.PlatformURL(),
+	})
+}
 
-func (w *World) build(ctx context.Context, options Options) error {
-	log := slog.New(slog.NewTextHandler(options.Log, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	newPagesOf := func(name, theme string) (*pages, error) {
-		return newPages(log, frame{
-			Site: name, Theme: theme,
-			NewsURL: w.NewsURL(), ShopURL: w.ShopURL(), PlatformURL: w.PlatformURL(),
-		})
-	}
-	client := &http.Client{Timeout: 10 * time.Second}
-	secret := []byte(rand.Text())
-
-	news, err := newPagesOf("The Daily Trail", "news")
+func (w *World) servePlatform(options Options) error {
+	pages, err := w.pagesOf("The ad platform", "platform")
 	if err != nil {
 		return err
 	}
-	w.news.serve(newsRoutes(news, w.platform.url+"/click"))
-
-	platformPages, err := newPagesOf("The ad platform", "platform")
-	if err != nil {
-		return err
-	}
-	p := &platform{pages: platformPages, landing: w.shop.url + "/summer"}
+	p := &platform{pages: pages, landing: w.ShopURL() + "summer"}
 	if w.receiver, err = clickidtest.Start(anyPort, clickidtest.Config{OnEvent: p.remember}); err != nil {
 		return err
 	}
@@ -133,75 +149,56 @@ func (w *World) build(ctx context.Context, options Options) error {
 	}
 	p.receiver = w.receiver
 	w.platform.serve(p.routes())
-
-	providerPages, err := newPagesOf("Paywell", "provider")
-	if err != nil {
-		return err
-	}
-	w.provider.serve((&provider{pages: providerPages, secret: secret, client: client, payments: make(map[string]payment)}).routes())
-
-	shopPages, err := newPagesOf("Nordfell Outdoor", "shop")
-	if err != nil {
-		return err
-	}
-	s := &shop{
-		pages: shopPages, log: log, url: w.shop.url, provider: w.provider.url,
-		secret: secret, client: client, platform: p,
-	}
-	if err := w.openShop(ctx, s, log); err != nil {
-		return err
-	}
-	w.shop.serve(s.routes())
+	w.shopPlan.platform = p
 	return nil
 }
 
-// openShop gives the shop its database, tracker and sender.
-func (w *World) openShop(ctx context.Context, s *shop, log *slog.Logger) error {
+// serveOthers serves the news and the payment provider, and prepares the
+// shop's pages.
+func (w *World) serveOthers() error {
+	news, err := w.pagesOf("The Daily Trail", "news")
+	if err != nil {
+		return err
+	}
+	w.news.serve(newsRoutes(news, w.platform.url+"/click"))
+	payments, err := w.pagesOf("Paywell", "provider")
+	if err != nil {
+		return err
+	}
+	w.provider.serve(newProvider(payments, &w.shopPlan).routes())
+	w.shopPlan.pages, err = w.pagesOf("Nordfell Outdoor", "shop")
+	return err
+}
+
+// placeDatabase decides where the shop's SQLite file is.
+func (w *World) placeDatabase(options Options) error {
+	w.shopPlan.database = options.Database
+	if options.Database != "" {
+		return nil
+	}
 	dir, err := os.MkdirTemp("", "clickid-demo-")
 	if err != nil {
 		return fmt.Errorf("the demo needs a temporary folder: %w", err)
 	}
 	w.closers = append(w.closers, func(context.Context) error { return os.RemoveAll(dir) })
-	if s.db, err = openDatabase(ctx, filepath.Join(dir, "shop.db")); err != nil {
-		return err
-	}
-	w.closers = append(w.closers, func(context.Context) error { return s.db.Close() })
-
-	key := make([]byte, clickid.MinCookieKeyLength)
-	if _, err := rand.Read(key); err != nil {
-		return err
-	}
-	store, err := clickid.NewCookieStore(key)
-	if err != nil {
-		return err
-	}
-	// The shop has no TLS, and cookies with Secure need it outside of browsers.
-	s.tracker, err = clickid.New(clickid.Config{Store: store, Cookie: clickid.Cookie{Insecure: true}, Logger: log})
-	if err != nil {
-		return err
-	}
-	s.sender, err = clickid.NewClient(clickid.ClientConfig{
-		APIKey:   clickidtest.APIKey,
-		BaseURL:  w.receiver.URL,
-		Dialect:  w.dialect.configured(),
-		Resolver: s.tracker,
-		Logger:   log,
-	})
-	return err
+	w.shopPlan.database = filepath.Join(dir, "shop.db")
+	return nil
 }
 
-// openDatabase opens the shop's SQLite file and makes its table.
-func openDatabase(ctx context.Context, file string) (*sql.DB, error) {
-	db, err := sql.Open("sqlite", file)
+// restartShop ends the shop as a deploy would, and starts it again on the same
+// address with the same database.
+func (w *World) restartShop(ctx context.Context) error {
+	old := w.shop
+	w.shop = nil
+	if err := old.close(ctx); err != nil {
+		return err
+	}
+	shopSite, err := listen(ctx, old.site.listener.Addr().String())
 	if err != nil {
-		return nil, fmt.Errorf("opening the shop's database: %w", err)
+		return err
 	}
-	// SQLite has one writer at a time; one connection waits in line for it.
-	db.SetMaxOpenConns(1)
-	if _, err := db.ExecContext(ctx, ordersSchema); err != nil {
-		return nil, fmt.Errorf("the shop's database cannot be written: %w", errors.Join(err, db.Close()))
-	}
-	return db, nil
+	w.shop, err = openShop(ctx, &w.shopPlan, shopSite)
+	return err
 }
 
 // Close ends the world, the last part first.
