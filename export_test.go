@@ -18,6 +18,11 @@ func AdvanceClock(store any, d time.Duration) {
 		advance(&s.now)
 	case *MemoryStore:
 		advance(&s.now)
+	case tieredLinker:
+		AdvanceClock(s.tieredStore, d)
+	case *tieredStore:
+		AdvanceClock(s.primary, d)
+		AdvanceClock(s.fallback, d)
 	default:
 		panic(fmt.Sprintf("%T has no clock", store))
 	}

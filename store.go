@@ -99,5 +99,17 @@ func CheckLink(k Key, token string, expires, now time.Time) error {
 // errMalformedToken is what a token without that form is answered with.
 var errMalformedToken = fmt.Errorf("%w: malformed token", ErrInvalid)
 
+// checkToken checks a token's form, and the rest where its store can; a nil
+// checker is a store that cannot.
+func checkToken(checker TokenChecker, token string) error {
+	if !validToken(token) {
+		return errMalformedToken
+	}
+	if checker == nil {
+		return nil
+	}
+	return checker.CheckToken(token)
+}
+
 // validToken reports whether token has the form that every store's tokens have.
 func validToken(token string) bool { return unreserved(token, MaxTokenLength) }

@@ -21,11 +21,7 @@ func newCookieKey(t testing.TB) []byte {
 }
 
 func TestCookieStore(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) clickid.Store {
-		store, err := clickid.NewCookieStore(newCookieKey(t))
-		require.NoError(t, err)
-		return store
-	}, storetest.Options{Stateless: true, Advance: advanceClock})
+	storetest.Run(t, func(t *testing.T) clickid.Store { return newCookieStore(t, newCookieKey(t)) }, storetest.Options{Stateless: true, Advance: advanceClock})
 }
 
 func TestMemoryStore(t *testing.T) {

@@ -184,16 +184,8 @@ func (v *visit) currentConsent() Consent {
 	return v.consent
 }
 
-// checkToken checks a token's form without asking the store.
-func (t *Tracker) checkToken(token string) error {
-	if !validToken(token) {
-		return errMalformedToken
-	}
-	if t.checker == nil {
-		return nil
-	}
-	return t.checker.CheckToken(token)
-}
+// checkToken checks a token without asking the store.
+func (t *Tracker) checkToken(token string) error { return checkToken(t.checker, token) }
 
 // loadFirst returns the first valid click among the visitor's tokens, and what
 // it noticed of the others. A failed look-up of one outweighs the proven
