@@ -1,0 +1,199 @@
+package clickid_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/clickid/clickid"
+	"github.com/stretchr/testify/require"
+)
+
+// failingLinker fails when it is told.
+type failingLinker struct {
+	clickid.Linker
+	err error
+}
+
+func (l *failingLinker) Link(ctx context.Context, k clickid.Key, token string, expires time.Time) error {
+	if l.err != nil {
+		return l.err
+	}
+	return l.Linker.Link(ctx, k, token, expires)
+}
+
+func (l *failingLinker) Linked(ctx context.Context, k clickid.Key) (string, error) {
+	if l.err != nil {
+		return "", l.err
+	}
+	return l.Linker.Linked(ctx, k)
+}
+
+// linkingSites are the two set-ups in which links can be kept.
+var linkingSites = map[string]func(testing.TB, clickid.Config) *site{
+	"clicks in the cookie, links elsewhere": func(t testing.TB, cfg clickid.Config) *site {
+		memory := clickid.NewMemoryStore()
+		cfg.Linker = memory
+		s := newSite(t, cfg)
+		clickid.SetStoreNow(memory, s.clock.now)
+		return s
+	},
+	"one store for both": func(t testing.TB, cfg clickid.Config) *site {
+		cfg.Store = clickid.NewMemoryStore()
+		return newSite(t, cfg)
+	},
+}
+
+func TestLinkAndLinked(t *testing.T) {
+	t.Parallel()
+	for name, newLinkingSite := range linkingSites {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newLinkingSite(t, clickid.Config{TTL: time.Hour})
+			v := s.visitor()
+			landing := v.get("/?clkid=abc")
+			ctx := context.Background()
+
+			require.NoError(t, s.Link(landing.ctx, clickid.SessionKey("s1")), "on the landing itself")
+			require.NoError(t, s.Link(v.get("/login").ctx, clickid.SessionKey("s2")), "on a later page, as a renewed session")
+			require.NoError(t, s.Link(v.get("/checkout").ctx, clickid.OrderKey("42")))
+			for _, k := range []clickid.Key{clickid.SessionKey("s1"), clickid.SessionKey("s2"), clickid.OrderKey("42")} {
+				click, err := s.Linked(ctx, k)
+				require.NoError(t, err)
+				want, err := clickid.Lookup(landing.ctx)
+				require.NoError(t, err)
+				require.Equal(t, want, click)
+			}
+			for _, k := range []clickid.Key{clickid.CustomerKey("42"), clickid.OrderKey("s1"), clickid.OrderKey("43")} {
+				_, err := s.Linked(ctx, k)
+				require.ErrorIs(t, err, clickid.ErrNotFound, "kinds and values do not meet")
+			}
+
+			other := s.visitor().get("/?clkid=def")
+			require.NoError(t, s.Link(other.ctx, clickid.OrderKey("42")))
+			click, err := s.Linked(ctx, clickid.OrderKey("42"))
+			require.NoError(t, err)
+			require.Equal(t, "def", click.ID, "the latest link wins")
+
+			s.clock.advance(time.Hour)
+			_, err = s.Linked(ctx, clickid.SessionKey("s1"))
+			require.ErrorIs(t, err, clickid.ErrNotFound, "a link ends with its click")
+		})
+	}
+}
+
+func TestErrorsOfLink(t *testing.T) {
+	t.Parallel()
+	down := errors.New("connection refused")
+	order := clickid.OrderKey("1")
+	for name, newLinkingSite := range linkingSites {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newLinkingSite(t, clickid.Config{Consent: byHeader})
+			granted := s.visitor()
+			tests := map[string]struct {
+				ctx  context.Context
+				key  clickid.Key
+				want error
+			}{
+				"a visitor who has a click":      {granted.get("/?clkid=abc", yes).ctx, order, nil},
+				"an empty session":               {granted.get("/", yes).ctx, clickid.SessionKey(""), clickid.ErrInvalid},
+				"a visitor who has none":         {s.visitor().get("/").ctx, order, clickid.ErrNotFound},
+				"a forged cookie":                {cookieHeader(s, "__Host-clkid=forged").ctx, order, clickid.ErrNotFound},
+				"no visitor at all":              {context.Background(), order, clickid.ErrNotFound},
+				"a proven absence":               {clickid.WithClick(context.Background(), clickid.Click{}), order, clickid.ErrNotFound},
+				"a landing before consent":       {s.visitor().get("/?clkid=abc").ctx, order, clickid.ErrNoConsent},
+				"a later page, consent unknown":  {granted.get("/").ctx, order, clickid.ErrNoConsent},
+				"a landing without consent":      {s.visitor().get("/?clkid=abc", no).ctx, order, clickid.ErrNotFound},
+				"a click that has expired":       {clickid.WithClick(context.Background(), testClick), order, clickid.ErrInvalid},
+				"a click that cannot be one":     {clickid.WithClick(context.Background(), clickid.Click{ID: "a b"}), order, clickid.ErrInvalid},
+				"an empty key comes before that": {context.Background(), clickid.Key{}, clickid.ErrInvalid},
+			}
+			for name, tt := range tests {
+				err := s.Link(tt.ctx, tt.key)
+				require.ErrorIs(t, err, tt.want, name)
+			}
+			_, err := s.Linked(context.Background(), clickid.Key{})
+			require.ErrorIs(t, err, clickid.ErrInvalid)
+
+			// A store that cannot load the click now may be able to later.
+			later := granted.get("/", yes)
+			s.store.failWith(down)
+			require.NoError(t, s.Link(later.ctx, clickid.OrderKey("2")))
+			_, err = s.Linked(context.Background(), clickid.OrderKey("2"))
+			require.ErrorIs(t, err, down)
+			require.NotErrorIs(t, err, clickid.ErrNotFound)
+			landing := s.visitor().get("/?clkid=def", yes)
+			require.ErrorIs(t, s.Link(landing.ctx, clickid.OrderKey("3")), down)
+			s.store.recover()
+			click, err := s.Linked(context.Background(), clickid.OrderKey("2"))
+			require.NoError(t, err)
+			require.Equal(t, "abc", click.ID)
+			require.NoError(t, s.Link(landing.ctx, clickid.OrderKey("3")), "the landing's click is stored now")
+			require.NoError(t, s.Link(landing.ctx, clickid.OrderKey("4")))
+			one, err := s.Linked(context.Background(), clickid.OrderKey("3"))
+			require.NoError(t, err)
+			require.Equal(t, "def", one.ID)
+			_, ok := clickid.Token(landing.ctx)
+			require.True(t, ok, "and stored once")
+		})
+	}
+}
+
+func TestLinkOfAClickFromAWebhook(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, clickid.Config{Store: clickid.NewMemoryStore()})
+	click := clickid.Click{ID: "abc", Param: "clkid", At: startOfTest.Truncate(time.Second), Expires: startOfTest.Truncate(time.Second).Add(time.Hour)}
+	require.NoError(t, s.Link(clickid.WithClick(context.Background(), click), clickid.OrderKey("1")))
+	linked, err := s.Linked(context.Background(), clickid.OrderKey("1"))
+	require.NoError(t, err)
+	require.Equal(t, click, linked)
+}
+
+func TestLinkOfAnotherTrackersClick(t *testing.T) {
+	t.Parallel()
+	a := newSite(t, clickid.Config{Store: clickid.NewMemoryStore()})
+	b := newSite(t, clickid.Config{Store: clickid.NewMemoryStore()})
+	require.NoError(t, b.Link(a.visitor().get("/?clkid=abc").ctx, clickid.OrderKey("1")))
+	click, err := b.Linked(context.Background(), clickid.OrderKey("1"))
+	require.NoError(t, err)
+	require.Equal(t, "abc", click.ID)
+}
+
+func TestFailingLinker(t *testing.T) {
+	t.Parallel()
+	down := errors.New("connection refused")
+	linker := &failingLinker{Linker: clickid.NewMemoryStore(), err: down}
+	s := newSite(t, clickid.Config{Linker: linker})
+	landing := s.visitor().get("/?clkid=abc")
+	s.observations()
+	err := s.Link(landing.ctx, clickid.OrderKey("1"))
+	require.ErrorIs(t, err, down)
+	_, err = s.Linked(context.Background(), clickid.OrderKey("1"))
+	require.ErrorIs(t, err, down)
+	require.NotErrorIs(t, err, clickid.ErrNotFound, "let the webhook be sent again")
+	require.ErrorIs(t, s.ForgetKey(context.Background(), clickid.OrderKey("1")), down)
+	require.Equal(t, []clickid.Kind{clickid.StoreError, clickid.StoreError, clickid.StoreError}, s.kinds())
+}
+
+func TestLinkedTokenOfARetiredKey(t *testing.T) {
+	t.Parallel()
+	memory := clickid.NewMemoryStore()
+	before := newSite(t, clickid.Config{Linker: memory})
+	clickid.SetStoreNow(memory, before.clock.now)
+	require.NoError(t, before.Link(before.visitor().get("/?clkid=abc").ctx, clickid.OrderKey("1")))
+	after := newSite(t, clickid.Config{Store: newCookieStore(t, secondKey), Linker: memory})
+	_, err := after.Linked(context.Background(), clickid.OrderKey("1"))
+	require.ErrorIs(t, err, clickid.ErrInvalid, "wrong keys in the webhook's configuration do not look like organic orders")
+}
+
+func TestWithoutALinker(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, clickid.Config{})
+	landing := s.visitor().get("/?clkid=abc")
+	require.ErrorContains(t, s.Link(landing.ctx, clickid.OrderKey("1")), "no Linker is configured")
+	_, err := s.Linked(context.Background(), clickid.OrderKey("1"))
+	require.ErrorContains(t, err, "no Linker is configured")
+	require.NotErrorIs(t, err, clickid.ErrNotFound)
+}

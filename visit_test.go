@@ -1,0 +1,295 @@
+package clickid_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/clickid/clickid"
+	"github.com/stretchr/testify/require"
+)
+
+func TestClickIsLookedUpOnceOnFirstUse(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, clickid.Config{})
+	v := s.visitor()
+	token, _ := clickid.Token(v.get("/?clkid=abc").ctx)
+	require.Zero(t, s.store.loads.Load(), "a first landing has nothing to load")
+
+	resp := v.get("/")
+	require.Zero(t, s.store.loads.Load())
+	require.Zero(t, s.store.checks.Load(), "a page that does not ask decodes nothing")
+
+	kept, found := clickid.Token(resp.ctx)
+	require.True(t, found)
+	require.Equal(t, token, kept)
+	require.Zero(t, s.store.loads.Load(), "the token costs a check and no input or output")
+	require.EqualValues(t, 1, s.store.checks.Load())
+
+	for range 3 {
+		require.Equal(t, "abc", resp.id())
+		_, err := clickid.Lookup(resp.ctx)
+		require.NoError(t, err)
+	}
+	_, err := clickid.Convert(resp.ctx, newClient(t, answering(ok()), ecapi), purchase("1"))
+	require.NoError(t, err)
+	kept, _ = clickid.Token(resp.ctx)
+	require.Equal(t, token, kept)
+	require.EqualValues(t, 1, s.store.loads.Load())
+}
+
+func TestConcurrentLookupsOfOneRequestShareOneCall(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, clickid.Config{})
+	v := s.visitor()
+	v.get("/?clkid=abc")
+	resp := v.get("/")
+	var group sync.WaitGroup
+	for range 8 {
+		group.Add(1)
+		go func() {
+			defer group.Done()
+			click, err := clickid.Lookup(resp.ctx)
+			if err != nil || click.ID != "abc" {
+				t.Errorf("got %v, %v", click, err)
+			}
+			clickid.Token(resp.ctx)
+		}()
+	}
+	group.Wait()
+	require.EqualValues(t, 1, s.store.loads.Load())
+}
+
+func TestAbsenceIsProvenAndFailureIsNot(t *testing.T) {
+	t.Parallel()
+	down := errors.New("connection refused")
+	tests := map[string]struct {
+		fail error
+		want error
+	}{
+		"unknown, expired or deleted":  {clickid.ErrNotFound, clickid.ErrNotFound},
+		"forged":                       {clickid.ErrInvalid, clickid.ErrNotFound},
+		"a store that cannot tell":     {down, down},
+		"a store that takes too long":  {context.DeadlineExceeded, context.DeadlineExceeded},
+		"a store that was interrupted": {context.Canceled, context.Canceled},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, clickid.Config{})
+			v := s.visitor()
+			token, _ := clickid.Token(v.get("/?clkid=abc").ctx)
+			s.store.failWith(tt.fail)
+			resp := v.get("/")
+			_, err := clickid.Lookup(resp.ctx)
+			require.ErrorIs(t, err, tt.want)
+			_, found := clickid.FromContext(resp.ctx)
+			require.False(t, found)
+			kept, ok := clickid.Token(resp.ctx)
+			if tt.want == clickid.ErrNotFound {
+				require.False(t, ok)
+				return
+			}
+			require.NotErrorIs(t, err, clickid.ErrNotFound)
+			require.True(t, ok, "the token is there to ask again with")
+			require.Equal(t, token, kept)
+			s.store.recover()
+			_, again := clickid.Lookup(resp.ctx)
+			require.Equal(t, err, again, "one answer for the whole request")
+		})
+	}
+}
+
+// tokenStore answers each token as it is told.
+type tokenStore map[string]func() (clickid.Click, error)
+
+func (tokenStore) Save(context.Context, clickid.Click) (string, error) {
+	return "", errors.ErrUnsupported
+}
+func (tokenStore) Delete(context.Context, string) error { return nil }
+func (s tokenStore) Load(_ context.Context, token string) (clickid.Click, error) {
+	return s[token]()
+}
+
+func TestAFailedLookUpOutweighsOtherCookiesOfTheVisitor(t *testing.T) {
+	t.Parallel()
+	down := errors.New("connection refused")
+	good := func() (clickid.Click, error) { return testClick, nil }
+	gone := func() (clickid.Click, error) { return clickid.Click{}, clickid.ErrNotFound }
+	fails := func() (clickid.Click, error) { return clickid.Click{}, down }
+	tests := map[string]struct {
+		a, b  func() (clickid.Click, error)
+		err   error
+		token string
+	}{
+		"the first is good":                 {good, fails, nil, "a"},
+		"the first is gone":                 {gone, good, nil, "b"},
+		"the first fails, another is good":  {fails, good, nil, "b"},
+		"the first fails, the other's gone": {fails, gone, down, "a"},
+		"the first is gone, another fails":  {gone, fails, down, "b"},
+		"both fail":                         {fails, fails, down, "a"},
+		"both are gone":                     {gone, gone, clickid.ErrNotFound, ""},
+	}
+	for name, tt := range tests {
+		s := newSite(t, clickid.Config{Store: tokenStore{"a": tt.a, "b": tt.b}})
+		s.store.Store = uncheckedStore{s.store.Store}
+		resp := cookieHeader(s, "__Host-clkid=a; __Host-clkid=b")
+		_, err := clickid.Lookup(resp.ctx)
+		require.ErrorIs(t, err, tt.err, name)
+		token, _ := clickid.Token(resp.ctx)
+		require.Equal(t, tt.token, token, name)
+	}
+}
+
+// uncheckedStore lets every token pass that has a token's form.
+type uncheckedStore struct{ clickid.Store }
+
+func (uncheckedStore) CheckToken(string) error { return nil }
+
+func TestStoreWithoutACheckOfTokens(t *testing.T) {
+	t.Parallel()
+	type plain struct{ clickid.Store } // hides CheckToken
+	tracker := newTracker(t, clickid.Config{Store: plain{clickid.NewMemoryStore()}})
+	for cookie, want := range map[string]bool{"abc": true, "a b": false, "": false, strings.Repeat("x", 500): true, strings.Repeat("x", 501): false} {
+		r := newRequest(http.MethodGet, "/", "Cookie: __Host-clkid="+cookie)
+		_, ok := clickid.Token(tracker.Capture(nil, r).Context())
+		require.Equal(t, want, ok, "%q", cookie)
+	}
+}
+
+func TestContextsWithoutAVisitor(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	_, err := clickid.Lookup(ctx)
+	require.ErrorIs(t, err, clickid.ErrNotFound)
+	_, ok := clickid.FromContext(ctx)
+	require.False(t, ok)
+	_, ok = clickid.Token(ctx)
+	require.False(t, ok)
+}
+
+func TestWithClick(t *testing.T) {
+	t.Parallel()
+	ctx := clickid.WithClick(context.Background(), testClick)
+	click, err := clickid.Lookup(ctx)
+	require.NoError(t, err)
+	require.Equal(t, testClick, click)
+	_, ok := clickid.Token(ctx)
+	require.False(t, ok, "no store has it")
+
+	ctx = clickid.WithClick(ctx, clickid.Click{})
+	_, err = clickid.Lookup(ctx)
+	require.ErrorIs(t, err, clickid.ErrNotFound, "the zero click is a proven absence")
+}
+
+func TestTokenOfAClickThatCouldNotBeStored(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, clickid.Config{})
+	s.store.failWith(errors.New("connection refused"))
+	resp := s.visitor().get("/?clkid=abc")
+	require.Equal(t, "abc", resp.id(), "the landing itself still knows it")
+	_, ok := clickid.Token(resp.ctx)
+	require.False(t, ok)
+}
+
+func TestTokenOfAnExpiredClick(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, clickid.Config{TTL: time.Hour})
+	v := s.visitor()
+	v.get("/?clkid=abc")
+	s.clock.advance(time.Hour)
+	_, ok := clickid.Token(v.get("/").ctx)
+	require.False(t, ok, "the token says so itself")
+}
+
+func TestResolve(t *testing.T) {
+	t.Parallel()
+	down := errors.New("connection refused")
+	s := newSite(t, clickid.Config{TTL: time.Hour})
+	token, _ := clickid.Token(s.visitor().get("/?clkid=abc").ctx)
+	forged := newTokenOf(t, newCookieStore(t, secondKey), "abc")
+	ctx := context.Background()
+
+	click, err := s.Resolve(ctx, token)
+	require.NoError(t, err, "a webhook needs no request")
+	require.Equal(t, "abc", click.ID)
+
+	tests := map[string]struct {
+		token   string
+		prepare func()
+		want    error
+	}{
+		"forged":          {forged, nil, clickid.ErrInvalid},
+		"malformed":       {"a b", nil, clickid.ErrInvalid},
+		"empty":           {"", nil, clickid.ErrInvalid},
+		"too long":        {strings.Repeat("x", 501), nil, clickid.ErrInvalid},
+		"cut short":       {token[:40], nil, clickid.ErrInvalid},
+		"a failing store": {token, func() { s.store.failWith(down) }, down},
+		"expired": {token, func() {
+			s.store.recover()
+			s.clock.advance(time.Hour)
+		}, clickid.ErrNotFound},
+	}
+	for _, name := range []string{"forged", "malformed", "empty", "too long", "cut short", "a failing store", "expired"} {
+		tt := tests[name]
+		if tt.prepare != nil {
+			tt.prepare()
+		}
+		_, err := s.Resolve(ctx, tt.token)
+		require.ErrorIs(t, err, tt.want, name)
+		for _, other := range []error{clickid.ErrNotFound, clickid.ErrInvalid} {
+			require.Equal(t, other == tt.want, errors.Is(err, other), "%s: %v", name, err)
+		}
+		require.True(t, strings.HasPrefix(err.Error(), "clickid: "), "%v", err)
+	}
+	require.Equal(t, []clickid.Kind{clickid.Captured, clickid.StoreError}, s.kinds())
+}
+
+// A hook, a log handler or a store may itself ask for the click of the
+// context it is given.
+func TestLookingUpWhileLookingUp(t *testing.T) {
+	t.Parallel()
+	var s *site
+	asks := func(ctx context.Context) { clickid.FromContext(ctx) }
+	s = newSite(t, clickid.Config{
+		Store: askingStore{newCookieStore(t, firstKey), asks},
+		Hook:  func(ctx context.Context, _ clickid.Observation) { asks(ctx) },
+	})
+	finished := make(chan struct{})
+	go func() {
+		defer close(finished)
+		v := s.visitor()
+		v.get("/?clkid=abc")
+		clickid.FromContext(v.get("/").ctx)
+		clickid.FromContext(cookieHeader(s, "__Host-clkid=forged").ctx)
+	}()
+	select {
+	case <-finished:
+	case <-time.After(10 * time.Second):
+		t.Fatal("a look-up waits for itself")
+	}
+}
+
+type askingStore struct {
+	clickid.Store
+	ask func(context.Context)
+}
+
+func (s askingStore) CheckToken(token string) error {
+	return s.Store.(clickid.TokenChecker).CheckToken(token)
+}
+
+func (s askingStore) Save(ctx context.Context, c clickid.Click) (string, error) {
+	s.ask(ctx)
+	c.At, c.Expires = time.Now(), time.Now().Add(time.Hour)
+	return s.Store.Save(ctx, c)
+}
+
+func (s askingStore) Load(ctx context.Context, token string) (clickid.Click, error) {
+	s.ask(ctx)
+	return s.Store.Load(ctx, token)
+}
