@@ -1,0 +1,271 @@
+package clickid_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/clickid/clickid"
+	"github.com/stretchr/testify/require"
+)
+
+// queue is a sender that keeps what it is given, as an outbox does.
+type queue struct {
+	events   []clickid.Event
+	deadline time.Time
+	err      error // of the context, when it was called
+}
+
+func (q *queue) Send(ctx context.Context, events ...clickid.Event) (clickid.Report, error) {
+	q.events = append(q.events, events...)
+	q.deadline, _ = ctx.Deadline()
+	q.err = ctx.Err()
+	report := clickid.Report{Results: make([]clickid.Result, len(events))}
+	for i, e := range events {
+		report.Results[i] = clickid.Result{Type: e.Type, ID: e.ID, Verdict: clickid.Queued}
+	}
+	return report, nil
+}
+
+// order is a purchase whose click is for Convert to find.
+func order(id string) clickid.Event {
+	e := purchase(id)
+	e.Click = clickid.Click{}
+	return e
+}
+
+func sentClickID(t testing.TB, body []byte) string {
+	t.Helper()
+	var event struct {
+		User struct {
+			ClickID string `json:"click_id"`
+		} `json:"user_data"`
+	}
+	require.NoError(t, json.Unmarshal(body, &event))
+	return event.User.ClickID
+}
+
+func TestConvertFindsTheClick(t *testing.T) {
+	t.Parallel()
+	withClick, withToken := order("1"), order("1")
+	withClick.Click = testClick
+	s := newSite(t, clickid.Config{})
+	withToken.ClickToken, _ = clickid.Token(s.visitor().get("/?clkid=kept").ctx)
+	withUser := order("1")
+	withUser.User.ExternalID = "customer-7"
+	tests := map[string]struct {
+		target  string // the visitor's page
+		earlier string // and what they did before
+		event   clickid.Event
+		want    string
+		verdict clickid.Verdict
+	}{
+		"on the landing itself":                   {"/buy?clkid=abc", "", order("1"), "abc", clickid.Accepted},
+		"on a later page":                         {"/checkout", "/?clkid=abc", order("1"), "abc", clickid.Accepted},
+		"the event's own click wins":              {"/buy?clkid=abc", "", withClick, testClick.ID, clickid.Accepted},
+		"the event's own token wins":              {"/buy?clkid=abc", "", withToken, "kept", clickid.Accepted},
+		"an order without a click is organic":     {"/checkout", "", order("1"), "", clickid.SkippedOrganic},
+		"an organic order of a known customer":    {"/checkout", "", withUser, "", clickid.Accepted},
+		"the latest click":                        {"/checkout?clkid=b", "/?clkid=a", order("1"), "b", clickid.Accepted},
+		"another parameter, which is no click ID": {"/checkout?gclid=b", "", order("1"), "", clickid.SkippedOrganic},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			v := s.visitor()
+			if tt.earlier != "" {
+				v.get(tt.earlier)
+			}
+			p := answering(ok())
+			client := newClient(t, p, ecapi, func(cfg *clickid.ClientConfig) { cfg.Resolver = s.Tracker })
+			report, err := clickid.Convert(v.get(tt.target).ctx, client, tt.event)
+			require.NoError(t, err)
+			require.Equal(t, []clickid.Verdict{tt.verdict}, verdicts(report))
+			if tt.verdict != clickid.Accepted {
+				require.Zero(t, p.count())
+				require.NotEmpty(t, report.Results[0].Reason)
+				return
+			}
+			require.Equal(t, tt.want, sentClickID(t, p.bodies[0]))
+		})
+	}
+}
+
+func TestConvertWithoutAVisitor(t *testing.T) {
+	t.Parallel()
+	report, err := clickid.Convert(context.Background(), newClient(t, answering(ok()), ecapi), order("1"))
+	require.NoError(t, err)
+	require.Equal(t, []clickid.Verdict{clickid.SkippedOrganic}, verdicts(report))
+
+	p := answering(ok())
+	report, err = clickid.Convert(clickid.WithClick(context.Background(), testClick), newClient(t, p, ecapi), order("1"))
+	require.NoError(t, err)
+	require.True(t, report.Accepted())
+	require.Equal(t, testClick.ID, sentClickID(t, p.bodies[0]))
+}
+
+func TestConvertDoesNotMistakeAFailedLookUpForAnOrganicOrder(t *testing.T) {
+	t.Parallel()
+	down := errors.New("connection refused")
+	s := newSite(t, clickid.Config{})
+	v := s.visitor()
+	token, _ := clickid.Token(v.get("/?clkid=abc").ctx)
+	s.store.failWith(down)
+
+	t.Run("a client returns the look-up's error", func(t *testing.T) {
+		p := answering(ok())
+		report, err := clickid.Convert(v.get("/checkout").ctx, newClient(t, p, ecapi), order("1"))
+		require.ErrorIs(t, err, down)
+		require.Equal(t, []clickid.Verdict{clickid.Failed}, verdicts(report))
+		require.Zero(t, p.count())
+	})
+	t.Run("a client asks again when it can", func(t *testing.T) {
+		p := answering(ok())
+		client := newClient(t, p, ecapi, func(cfg *clickid.ClientConfig) { cfg.Resolver = s.Tracker })
+		ctx := v.get("/checkout").ctx
+		_, err := clickid.Lookup(ctx)
+		require.ErrorIs(t, err, down)
+		_, err = clickid.Convert(ctx, client, order("1"))
+		require.ErrorIs(t, err, down, "the store is still down")
+		s.store.recover()
+		report, err := clickid.Convert(ctx, client, order("1"))
+		require.NoError(t, err)
+		require.True(t, report.Accepted())
+		require.Equal(t, "abc", sentClickID(t, p.bodies[0]))
+		s.store.failWith(down)
+	})
+	t.Run("an outbox queues the token", func(t *testing.T) {
+		q := &queue{}
+		report, err := clickid.Convert(v.get("/checkout").ctx, q, order("1"))
+		require.NoError(t, err)
+		require.True(t, report.Accepted())
+		require.Equal(t, token, q.events[0].ClickToken)
+		require.True(t, q.events[0].Click.IsZero())
+		queued, err := json.Marshal(q.events[0])
+		require.NoError(t, err, "and can store it")
+		require.Contains(t, string(queued), token)
+	})
+	t.Run("also for a visitor whose user identity is known", func(t *testing.T) {
+		q, event := &queue{}, order("1")
+		event.User.ExternalID = "customer-7"
+		_, err := clickid.Convert(v.get("/checkout").ctx, q, event)
+		require.NoError(t, err)
+		require.Equal(t, token, q.events[0].ClickToken)
+	})
+}
+
+func TestConvertOutlivesTheVisitor(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, clickid.Config{})
+	v := s.visitor()
+	v.get("/?clkid=abc")
+	gone, leave := context.WithCancel(v.get("/checkout").ctx)
+	leave()
+	p := answering(ok())
+	report, err := clickid.Convert(gone, newClient(t, p, ecapi), order("1"))
+	require.NoError(t, err)
+	require.True(t, report.Accepted())
+	q := &queue{}
+	_, err = clickid.Convert(gone, q, order("1"))
+	require.NoError(t, err)
+	require.NoError(t, q.err)
+}
+
+func TestConvertHasADeadline(t *testing.T) {
+	t.Parallel()
+	deadlineOf := func(ctx context.Context, options ...clickid.ConvertOption) time.Duration {
+		q := &queue{}
+		start := time.Now()
+		_, err := clickid.Convert(ctx, q, purchase("1"), options...)
+		require.NoError(t, err)
+		return q.deadline.Sub(start)
+	}
+	soon, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	late, cancel := context.WithTimeout(context.Background(), time.Hour)
+	defer cancel()
+	ctx := context.Background()
+	tests := map[string]struct{ got, want time.Duration }{
+		"of ten seconds by default":             {deadlineOf(ctx), 10 * time.Second},
+		"as it is told":                         {deadlineOf(ctx, clickid.ConvertTimeout(3*time.Second)), 3 * time.Second},
+		"longer, when told":                     {deadlineOf(ctx, clickid.ConvertTimeout(time.Minute)), time.Minute},
+		"the context's own when that is sooner": {deadlineOf(soon), time.Second},
+		"its own when that is sooner":           {deadlineOf(late), 10 * time.Second},
+		"the default instead of none":           {deadlineOf(ctx, clickid.ConvertTimeout(0)), 10 * time.Second},
+		"the default instead of a negative":     {deadlineOf(ctx, clickid.ConvertTimeout(-1)), 10 * time.Second},
+	}
+	for name, tt := range tests {
+		require.InDelta(t, tt.want.Seconds(), tt.got.Seconds(), 0.9, name)
+	}
+}
+
+func TestConvertEndsWithItsDeadline(t *testing.T) {
+	t.Parallel()
+	p := &platform{}
+	client := newClient(t, p, ecapi)
+	p.answer = func(n int, _ []byte) (*http.Response, error) {
+		<-p.requests[n].Context().Done() // a platform that never answers
+		return nil, p.requests[n].Context().Err()
+	}
+	start := time.Now()
+	report, err := clickid.Convert(context.Background(), client, purchase("1"), clickid.ConvertTimeout(20*time.Millisecond))
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.Equal(t, []clickid.Verdict{clickid.Failed}, verdicts(report))
+	require.Less(t, time.Since(start), 5*time.Second)
+}
+
+func TestConvertDoesNotWaitForALongerRetryAfter(t *testing.T) {
+	t.Parallel()
+	for name, answer := range map[string]func() (*http.Response, error){
+		"in the header": reply(429, `{}`, "Retry-After: 3600"),
+		"in the body":   reply(429, `{"errors":[{"code":"RATE_LIMITED","retry_after":3600}]}`),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := answering(answer)
+			start := time.Now()
+			_, err := clickid.Convert(context.Background(), newClient(t, p, ecapi), purchase("1"))
+			var refusal *clickid.ResponseError
+			require.ErrorAs(t, err, &refusal)
+			require.Equal(t, time.Hour, refusal.RetryAfter)
+			require.True(t, refusal.Temporary())
+			require.Equal(t, 1, p.count())
+			require.Less(t, time.Since(start), 5*time.Second)
+		})
+	}
+}
+
+func TestLookUpKeepsToConvertsDeadline(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, clickid.Config{Store: &hangingStore{Store: newCookieStore(t, firstKey)}, Timeout: time.Hour})
+	v := s.visitor()
+	v.cookies = []*http.Cookie{{Name: "__Host-clkid", Value: newTokenOf(t, newCookieStore(t, firstKey), "abc")}}
+	start := time.Now()
+	_, err := clickid.Convert(v.get("/checkout").ctx, newClient(t, answering(ok()), ecapi), order("1"), clickid.ConvertTimeout(20*time.Millisecond))
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.Less(t, time.Since(start), 5*time.Second)
+}
+
+// hangingStore answers nothing before its context ends.
+type hangingStore struct{ clickid.Store }
+
+func (hangingStore) Save(ctx context.Context, _ clickid.Click) (string, error) {
+	<-ctx.Done()
+	return "", ctx.Err()
+}
+
+func (hangingStore) Load(ctx context.Context, _ string) (clickid.Click, error) {
+	<-ctx.Done()
+	return clickid.Click{}, ctx.Err()
+}
+
+func (hangingStore) Delete(ctx context.Context, _ string) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func (s hangingStore) CheckToken(token string) error {
+	return s.Store.(clickid.TokenChecker).CheckToken(token)
+}
