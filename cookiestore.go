@@ -110,6 +110,12 @@ func (s *cookieStore) CheckToken(token string) error {
 	return err
 }
 
+// Format keeps the keys out of every verb's output: some print what pointers
+// point to.
+func (s *cookieStore) Format(f fmt.State, _ rune) {
+	_, _ = fmt.Fprintf(f, "clickid.cookieStore(%d keys)", len(s.codecs))
+}
+
 func (s *cookieStore) decode(token string) (Click, error) {
 	if !validToken(token) {
 		return Click{}, errMalformedToken

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"io"
 	"sync"
 	"time"
 
@@ -94,6 +95,9 @@ func (s *MemoryStore) Delete(ctx context.Context, token string) error {
 	s.removeLinksOf(hash)
 	return nil
 }
+
+// Format keeps clicks and links out of every verb's output.
+func (s *MemoryStore) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "clickid.MemoryStore") }
 
 // CheckToken implements [TokenChecker].
 func (s *MemoryStore) CheckToken(token string) error {

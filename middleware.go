@@ -180,6 +180,12 @@ func New(cfg Config) (*Tracker, error) {
 	return t, nil
 }
 
+// Format prints the name of the tracker's cookie, whatever the verb: what its
+// store holds is nobody's business.
+func (t *Tracker) Format(s fmt.State, _ rune) {
+	_, _ = fmt.Fprintf(s, "clickid.Tracker(%s)", t.jar.name)
+}
+
 // Handler wraps next: it captures the click, answers the landing with a
 // redirect where [Config].StripParam asks for it, and otherwise calls next
 // with a request whose context carries the click.

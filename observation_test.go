@@ -1,0 +1,131 @@
+package clickid_test
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/clickid/clickid"
+	"github.com/stretchr/testify/require"
+)
+
+func TestHookAndLogOfEverythingNoticed(t *testing.T) {
+	t.Parallel()
+	down := errors.New("connection refused")
+	shared := ulidAt(startOfTest.Truncate(time.Second).Add(-72*time.Hour), "A")
+	speculation := []string{"Sec-Purpose: prefetch;prerender", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document"}
+	forget := func(s *site) http.HandlerFunc { return forgetting(s, nil) }
+	tests := map[string]struct {
+		cfg     clickid.Config
+		earlier string
+		target  string
+		headers []string
+		page    func(*site) http.HandlerFunc
+		fail    error
+		want    clickid.Observation
+		log     string
+	}{
+		"captured": {target: "/?clkid=abc",
+			want: clickid.Observation{Kind: clickid.Captured, Param: "clkid"},
+			log:  `level=DEBUG msg="clickid: captured" param=clkid`},
+		"captured, from a link of three days ago": {target: "/?sc3clid=" + shared,
+			want: clickid.Observation{Kind: clickid.Captured, Param: "sc3clid", Age: 72 * time.Hour},
+			log:  `level=DEBUG msg="clickid: captured" param=sc3clid age=72h0m0s`},
+		"captured, on a page that nobody may look at": {target: "/?clkid=abc", headers: speculation,
+			want: clickid.Observation{Kind: clickid.Captured, Param: "clkid", Speculative: true},
+			log:  `level=DEBUG msg="clickid: captured" param=clkid speculative=true`},
+		"captured, from the landing page before": {target: "/next", headers: []string{fromLanding, asPage},
+			want: clickid.Observation{Kind: clickid.Captured, Param: "clkid", Recovered: true},
+			log:  `level=DEBUG msg="clickid: captured" param=clkid recovered=true`},
+		"unchanged, the same click": {earlier: "/?clkid=abc", target: "/?clkid=abc",
+			want: clickid.Observation{Kind: clickid.Unchanged, Param: "clkid", Reason: clickid.ReasonSameClick},
+			log:  `level=DEBUG msg="clickid: unchanged" reason="the visitor already has this click" param=clkid`},
+		"unchanged, by the rule": {cfg: clickid.Config{Touch: clickid.FirstTouch}, earlier: "/?clkid=abc", target: "/?clkid=def",
+			want: clickid.Observation{Kind: clickid.Unchanged, Param: "clkid", Reason: clickid.ReasonTouch},
+			log:  `level=DEBUG msg="clickid: unchanged" reason="the attribution rule keeps the stored click" param=clkid`},
+		"refused, no acceptable value": {target: "/?clkid=",
+			want: clickid.Observation{Kind: clickid.Refused, Reason: clickid.ReasonValue},
+			log:  `level=DEBUG msg="clickid: refused" reason="the value is not an acceptable click ID"`},
+		"refused, no navigation": {target: "/?clkid=abc", headers: []string{"Sec-Fetch-Dest: iframe"},
+			want: clickid.Observation{Kind: clickid.Refused, Param: "clkid", Reason: clickid.ReasonDestination},
+			log:  `level=DEBUG msg="clickid: refused" reason="the request is not a navigation to a page" param=clkid`},
+		"refused, a link prefetch": {target: "/?clkid=abc", headers: []string{"Sec-Purpose: prefetch"},
+			want: clickid.Observation{Kind: clickid.Refused, Param: "clkid", Reason: clickid.ReasonPrefetch, Speculative: true},
+			log:  `level=DEBUG msg="clickid: refused" reason="the request is a link prefetch" param=clkid speculative=true`},
+		"deferred": {cfg: clickid.Config{Consent: byHeader}, target: "/?clkid=abc",
+			want: clickid.Observation{Kind: clickid.Deferred, Param: "clkid"},
+			log:  `level=DEBUG msg="clickid: deferred" param=clkid`},
+		"denied": {cfg: clickid.Config{Consent: byHeader}, target: "/?clkid=abc", headers: []string{no},
+			want: clickid.Observation{Kind: clickid.Denied},
+			log:  `level=DEBUG msg="clickid: denied"`},
+		"denied later": {earlier: "/?clkid=abc", target: "/", headers: []string{gpc},
+			want: clickid.Observation{Kind: clickid.Denied},
+			log:  `level=DEBUG msg="clickid: denied"`},
+		"forgotten": {earlier: "/?clkid=abc", target: "/", page: forget,
+			want: clickid.Observation{Kind: clickid.Forgotten},
+			log:  `level=DEBUG msg="clickid: forgotten"`},
+		"invalid cookie": {target: "/", headers: []string{"Cookie: __Host-clkid=forged"},
+			want: clickid.Observation{Kind: clickid.InvalidCookie},
+			log:  `level=INFO msg="clickid: invalid cookie"`},
+		"store error": {target: "/?clkid=abc", fail: down,
+			want: clickid.Observation{Kind: clickid.StoreError, Param: "clkid", Err: down},
+			log:  `level=ERROR msg="clickid: store error" param=clkid error="connection refused"`},
+		"lost click": {target: "/?utm_medium=cpc&utm_source=scope3",
+			want: clickid.Observation{Kind: clickid.LostClick},
+			log:  `level=WARN msg="clickid: lost click"`},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, tt.cfg)
+			v := s.visitor()
+			if tt.earlier != "" {
+				v.get(tt.earlier)
+			}
+			before := len(s.log.String())
+			s.observations()
+			if tt.fail != nil {
+				s.store.failWith(tt.fail)
+			}
+			if tt.page != nil {
+				s.page = tt.page(s)
+			}
+			resp := v.get(tt.target, tt.headers...)
+			_, _ = clickid.Lookup(resp.ctx)
+			require.Equal(t, []clickid.Observation{tt.want}, s.observations())
+			line := strings.TrimSuffix(s.log.String()[before:], "\n")
+			_, line, _ = strings.Cut(line, " ") // the time
+			require.Equal(t, tt.log, line)
+		})
+	}
+}
+
+func TestLostClicks(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		method, target string
+		headers        []string
+		lost           bool
+	}{
+		"the platform's redirect without its ID":     {"GET", "/?utm_source=scope3", nil, true},
+		"with its ID":                                {"GET", "/?utm_source=scope3&clkid=abc", nil, false},
+		"with an ID that was refused instead":        {"GET", "/?utm_source=scope3&clkid=", nil, false},
+		"another platform's":                         {"GET", "/?utm_source=scope3000", nil, false},
+		"another parameter of that value":            {"GET", "/?source=scope3", nil, false},
+		"a form":                                     {"POST", "/?utm_source=scope3", nil, false},
+		"an image":                                   {"GET", "/?utm_source=scope3", []string{"Sec-Fetch-Dest: image"}, false},
+		"a visitor who has a click from before":      {"GET", "/?utm_source=scope3", []string{"Cookie: __Host-clkid=x"}, true},
+		"a page that such a landing page links to":   {"GET", "/", []string{"Referer: http://example.com/?utm_source=scope3"}, false},
+		"a navigation of a browser that says so too": {"GET", "/?utm_source=scope3", []string{"Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document"}, true},
+	}
+	for name, tt := range tests {
+		s := newSite(t, clickid.Config{})
+		resp := s.visitor().do(tt.method, tt.target, tt.headers...)
+		require.Equal(t, tt.lost, strings.Contains(s.log.String(), "lost click"), name)
+		if tt.lost {
+			require.Empty(t, resp.Header(), name)
+		}
+	}
+}

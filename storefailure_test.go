@@ -1,0 +1,164 @@
+package clickid_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/clickid/clickid"
+	"github.com/stretchr/testify/require"
+)
+
+// panickingStore panics with a value of the test's choice, wherever it is
+// called.
+type panickingStore struct{ value any }
+
+func (s panickingStore) Save(context.Context, clickid.Click) (string, error) { panic(s.value) }
+func (s panickingStore) Load(context.Context, string) (clickid.Click, error) { panic(s.value) }
+func (s panickingStore) Delete(context.Context, string) error                { panic(s.value) }
+func (s panickingStore) CheckToken(string) error                             { panic(s.value) }
+func (s panickingStore) Unlink(context.Context, clickid.Key) error           { panic(s.value) }
+func (s panickingStore) UnlinkToken(context.Context, string) error           { panic(s.value) }
+func (s panickingStore) Linked(context.Context, clickid.Key) (string, error) { panic(s.value) }
+func (s panickingStore) Link(context.Context, clickid.Key, string, time.Time) error {
+	panic(s.value)
+}
+
+// savingStore returns a token of the test's choice.
+type savingStore struct {
+	clickid.Store
+	token string
+}
+
+func (s savingStore) Save(context.Context, clickid.Click) (string, error) { return s.token, nil }
+
+func TestNoStoreBreaksThePage(t *testing.T) {
+	t.Parallel()
+	var nilMap map[string]int
+	runtimeError := func() (p any) {
+		defer func() { p = recover() }()
+		nilMap["x"]++
+		return nil
+	}()
+	cookies := newCookieStore(t, firstKey)
+	stores := map[string]clickid.Store{
+		"failing":                    tokenStoreFailingWith(errors.New("connection refused")),
+		"slow":                       hangingStore{cookies},
+		"panicking with a text":      panickingStore{"lost " + documentedID},
+		"panicking with an error":    panickingStore{errors.New("lost " + documentedID)},
+		"panicking in the runtime":   panickingStore{runtimeError},
+		"panicking with nil":         panickingStore{nil},
+		"returning an empty token":   savingStore{cookies, ""},
+		"returning a broken token":   savingStore{cookies, "a;b"},
+		"returning a token too long": savingStore{cookies, strings.Repeat("x", 501)},
+	}
+	for name, store := range stores {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, clickid.Config{Store: store, Timeout: time.Millisecond, Consent: byHeader, StripParam: true})
+			landing := s.visitor().get("/?clkid="+documentedID, yes)
+			require.True(t, landing.served)
+			require.Equal(t, http.StatusOK, landing.Code)
+			require.Equal(t, documentedID, landing.id(), "the landing knows its click")
+			require.Empty(t, landing.setCookies(), "and keeps it nowhere")
+
+			withCookie := "Cookie: __Host-clkid=" + newTokenOf(t, newCookieStore(t, firstKey), "abc")
+			for _, request := range []func(*visitor) *response{
+				func(v *visitor) *response { return v.get("/", yes, withCookie) },
+				func(v *visitor) *response { return v.get("/?clkid="+documentedID, yes, withCookie) },
+				func(v *visitor) *response { return v.get("/", no, withCookie) },
+			} {
+				resp := request(s.visitor())
+				require.True(t, resp.served)
+				require.Equal(t, http.StatusOK, resp.Code)
+				_, _ = clickid.Lookup(resp.ctx)
+				_, _ = clickid.Token(resp.ctx)
+			}
+			observations := s.observations()
+			require.NotEmpty(t, observations)
+			require.Equal(t, clickid.StoreError, observations[0].Kind)
+			require.Error(t, observations[0].Err)
+			require.NotContains(t, s.log.String(), documentedID, "a panic's value may hold the click")
+			require.Contains(t, s.log.String(), `level=ERROR msg="clickid: store error"`)
+		})
+	}
+}
+
+// tokenStoreFailingWith returns a store that fails with err.
+func tokenStoreFailingWith(err error) clickid.Store {
+	s := &countingStore{}
+	s.failWith(err)
+	return errorStore{s}
+}
+
+// errorStore has no check of tokens of its own.
+type errorStore struct{ clickid.Store }
+
+func TestPanicsOfStoresAreErrors(t *testing.T) {
+	t.Parallel()
+	store := panickingStore{"secret"}
+	s := newSite(t, clickid.Config{Store: savingStore{newCookieStore(t, firstKey), "token"}, Linker: store})
+	landing := s.visitor().get("/?clkid=abc")
+	k := clickid.OrderKey("1")
+	ctx := context.Background()
+
+	panicking := newTracker(t, clickid.Config{Store: store, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	_, resolveErr := panicking.Resolve(ctx, "token")
+	_, linkedErr := s.Linked(ctx, k)
+	for name, err := range map[string]error{
+		"Resolve": resolveErr, "Linked": linkedErr, "Link": s.Link(landing.ctx, k), "ForgetKey": s.ForgetKey(ctx, k),
+	} {
+		require.ErrorContains(t, err, "the store panicked with a value of type string", name)
+		require.NotContains(t, err.Error(), "secret", name)
+		require.NotErrorIs(t, err, clickid.ErrNotFound, name)
+	}
+}
+
+func TestStoreCallsEndWithTheTimeout(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, clickid.Config{Store: hangingStore{newCookieStore(t, firstKey)}, Timeout: time.Millisecond})
+	resp := cookieHeader(s, "__Host-clkid="+newTokenOf(t, newCookieStore(t, firstKey), "abc"))
+	_, err := clickid.Lookup(resp.ctx)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	_, err = s.Resolve(context.Background(), "token")
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+}
+
+func TestStoreCallsSurviveTheVisitorLeaving(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, clickid.Config{})
+	gone, leave := context.WithCancel(context.Background())
+	leave()
+	v := s.visitor()
+	landing := v.send(newRequest(http.MethodGet, "/?clkid=abc").WithContext(gone))
+	require.Len(t, landing.setCookies(), 1)
+	token, _ := clickid.Token(landing.ctx)
+	require.Equal(t, "abc", v.send(newRequest(http.MethodGet, "/", "Cookie: __Host-clkid="+token).WithContext(gone)).id())
+	require.Equal(t, []clickid.Kind{clickid.Captured}, s.kinds())
+}
+
+func TestAStoreThatFailsOnlyWhenItLoadsKeepsNoClickOut(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, clickid.Config{Store: loadlessStore{newCookieStore(t, firstKey)}, Touch: clickid.FirstTouch})
+	v := s.visitor()
+	v.cookies = []*http.Cookie{{Name: "__Host-clkid", Value: newTokenOf(t, newCookieStore(t, firstKey), "abc")}}
+	resp := v.get("/?clkid=def")
+	require.Equal(t, "def", resp.id())
+	require.Len(t, resp.setCookies(), 1)
+	require.Equal(t, []clickid.Kind{clickid.StoreError, clickid.Captured}, s.kinds())
+}
+
+type loadlessStore struct{ clickid.Store }
+
+func (loadlessStore) Load(context.Context, string) (clickid.Click, error) {
+	return clickid.Click{}, errors.New("connection refused")
+}
+
+func (s loadlessStore) Save(_ context.Context, c clickid.Click) (string, error) {
+	return "token-of-" + c.ID, nil
+}
