@@ -1,0 +1,82 @@
+package browser
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/clickid/clickid"
+	"github.com/stretchr/testify/require"
+)
+
+// A page that the browser loads before anybody clicks, and then a real click:
+// the order is attributed, once.
+func TestPreloadedLandingThenARealClick(t *testing.T) {
+	t.Parallel()
+	const link = `<a id="ad" href="` + landing + `">buy</a>`
+	rules := func(action string) string {
+		return `<script type="speculationrules">{"` + action + `": [{"source": "list", "eagerness": "immediate", "urls": ["` + landing + `"]}]}</script>` + link
+	}
+	for _, tt := range []struct {
+		name    string
+		host    string // of the page that preloads
+		html    string
+		purpose string // begins the Sec-Purpose of the preload
+		stored  int    // clicks that the preload itself stored
+	}{
+		{"speculation rules prefetch, same site", shopHost, rules("prefetch"), "prefetch", 1},
+		{"speculation rules prerender, same site", shopHost, rules("prerender"), "prefetch", 1},
+		{"speculation rules prefetch, from the ad's site", adsHost, rules("prefetch"), "prefetch", 1},
+		{"link prefetch, same site", shopHost, `<link rel="prefetch" href="` + landing + `">` + link, "prefetch", 0},
+		{"link prefetch, from the ad's site", adsHost, `<link rel="prefetch" href="` + landing + `">` + link, "prefetch", 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			mux := map[string]*http.ServeMux{adsHost: w.ads, shopHost: w.shop}[tt.host]
+			mux.HandleFunc("GET /preload", page("preload", tt.html))
+			w.open("https://"+tt.host+"/preload", "preload")
+			first := w.awaitSent(shopHost, "/landing", 1)[0]
+			require.Contains(t, first.header.Get("Sec-Purpose"), tt.purpose)
+
+			w.click("#ad", "landing")
+			require.Equal(t, "accepted", w.buy())
+			require.Equal(t, []string{clickID}, w.attributed())
+			require.Equal(t, 1, w.observed(clickid.Captured), "counted once")
+			require.Len(t, clickCookies(w), 1)
+			if tt.stored == 0 {
+				require.Len(t, w.sent(shopHost, "/landing"), 2, "the real click reaches the server")
+				require.Equal(t, 1, w.observed(clickid.Refused))
+			}
+		})
+	}
+}
+
+// A service worker that answers navigations with fetch(event.request) sends
+// what it was given, but as a request of its own.
+func TestLandingThroughAServiceWorker(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.shop.HandleFunc("GET /worker.js", func(rw http.ResponseWriter, _ *http.Request) {
+		rw.Header().Set("Content-Type", "text/javascript")
+		_, _ = rw.Write([]byte(`
+			self.addEventListener("install", event => event.waitUntil(self.skipWaiting()));
+			self.addEventListener("activate", event => event.waitUntil(self.clients.claim()));
+			self.addEventListener("fetch", event => event.respondWith(fetch(event.request)));`))
+	})
+	w.advertise(landing)
+	w.open("https://shop.test/", "home")
+	controlled := eval[bool](w.browser, `(async () => {
+		const change = new Promise(resolve => navigator.serviceWorker.addEventListener("controllerchange", resolve));
+		await navigator.serviceWorker.register("/worker.js");
+		if (!navigator.serviceWorker.controller) await change;
+		return navigator.serviceWorker.controller !== null;
+	})()`)
+	require.True(t, controlled)
+
+	w.open("https://ads.test/", "ad")
+	w.click("#ad", "landing")
+	require.Equal(t, "accepted", w.buy())
+	require.Equal(t, []string{clickID}, w.attributed())
+	sent := w.sent(shopHost, "/landing")
+	require.Equal(t, "empty", sent[len(sent)-1].header.Get("Sec-Fetch-Dest"), "the service worker was asked")
+}
