@@ -10,8 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/network"
-	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/storage"
 	"github.com/chromedp/chromedp"
 	"github.com/clickid/clickid/internal/testserver"
@@ -70,67 +71,80 @@ func startBrowser(t *testing.T, address, spki string) *browser {
 	t.Cleanup(cancelAllocator)
 	ctx, cancelBrowser := chromedp.NewContext(ctx)
 	t.Cleanup(cancelBrowser)
-	b := &browser{t: t, ctx: ctx}
-	b.run(network.Enable())
-	return b
+	return &browser{t: t, ctx: ctx}
 }
 
-func (b *browser) run(actions ...chromedp.Action) {
+// run takes steps whose results do not matter.
+func (b *browser) run(steps ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
-	require.NoError(b.t, chromedp.Run(b.ctx, actions...))
+	require.NoError(b.t, chromedp.Do(b.ctx, steps...))
+}
+
+// get takes a step and returns its result.
+func get[T any](b *browser, step chromedp.Action[T]) T {
+	b.t.Helper()
+	result, err := chromedp.Run(b.ctx, step)
+	require.NoError(b.t, err)
+	return result
+}
+
+// command sends a command of the DevTools protocol to the page.
+func command[P, R any](b *browser, c cdp.Command[P, R], params P) R {
+	b.t.Helper()
+	return get(b, func(ctx context.Context, target *chromedp.Target) (R, error) { return cdp.Call(ctx, target, c, params) })
+}
+
+func onPage(name string) chromedp.Action[chromedp.Void] {
+	return chromedp.WaitReady(chromedp.CSS("main#" + name))
 }
 
 // open types a URL into the address bar and waits for the page of that name.
-func (b *browser) open(url, page string) {
+func (b *browser) open(url, name string) {
 	b.t.Helper()
-	b.run(chromedp.Navigate(url), chromedp.WaitReady("main#"+page, chromedp.ByQuery))
+	b.run(chromedp.Navigate(url), onPage(name))
 }
 
 // click clicks an element and waits for the page of that name.
-func (b *browser) click(selector, page string) {
+func (b *browser) click(selector, name string) {
 	b.t.Helper()
-	b.run(
-		chromedp.Click(selector, chromedp.ByQuery, chromedp.NodeVisible),
-		chromedp.WaitReady("main#"+page, chromedp.ByQuery),
-	)
+	b.run(chromedp.Click(chromedp.CSS(selector)), onPage(name))
 }
 
 // text returns what an element says.
 func (b *browser) text(selector string) string {
 	b.t.Helper()
-	var text string
-	b.run(chromedp.Text(selector, &text, chromedp.ByQuery))
-	return strings.TrimSpace(text)
+	return strings.TrimSpace(get(b, chromedp.Text(chromedp.CSS(selector))))
 }
 
 // address returns what the address bar shows.
 func (b *browser) address() string {
 	b.t.Helper()
-	var url string
-	b.run(chromedp.Location(&url))
-	return url
+	history := command(b, page.GetNavigationHistory, cdp.Empty{})
+	return history.Entries[history.CurrentIndex].URL
+}
+
+// travel goes back or forth in the history and returns how the page came back.
+func (b *browser) travel(steps int64) page.NavigationType {
+	b.t.Helper()
+	history := command(b, page.GetNavigationHistory, cdp.Empty{})
+	there := history.Entries[history.CurrentIndex+steps]
+	navigated := get(b, chromedp.WaitEvent(page.FrameNavigated,
+		func(e page.EventFrameNavigated) bool { return e.Frame.ParentID == "" },
+		func(ctx context.Context, target *chromedp.Target) (cdp.Empty, error) {
+			return cdp.Call(ctx, target, page.NavigateToHistoryEntry, page.NavigateToHistoryEntryParams{EntryID: there.ID})
+		}))
+	return navigated.Type
 }
 
 // eval returns the value of a JavaScript expression in the page; a promise is
 // waited for.
 func eval[T any](b *browser, expression string) T {
 	b.t.Helper()
-	var value T
-	b.run(chromedp.Evaluate(expression, &value, awaitPromise))
-	return value
-}
-
-func awaitPromise(p *runtime.EvaluateParams) *runtime.EvaluateParams {
-	return p.WithAwaitPromise(true)
+	return get(b, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
 }
 
 // cookies returns everything in the browser's cookie jar, of all sites.
 func (b *browser) cookies() []*network.Cookie {
 	b.t.Helper()
-	var cookies []*network.Cookie
-	b.run(chromedp.ActionFunc(func(ctx context.Context) (err error) {
-		cookies, err = storage.GetCookies().Do(ctx)
-		return err
-	}))
-	return cookies
+	return command(b, storage.GetCookies, storage.GetCookiesParams{}).Cookies
 }

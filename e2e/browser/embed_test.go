@@ -22,7 +22,7 @@ func TestEmbeddedLandingStoresNothing(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
-			w.ads.HandleFunc("GET /stuffing", page("stuffing", tt.html))
+			w.ads.HandleFunc("GET /stuffing", htmlPage("stuffing", tt.html))
 			w.open("https://ads.test/stuffing", "stuffing")
 			w.awaitSent(shopHost, "/landing", 1)
 			eval[any](w.browser, "Promise.resolve(window.embedded)")

@@ -66,7 +66,7 @@ func TestJourneyFromAnAdToTheOrder(t *testing.T) {
 			name: "landing on www, checkout on the apex, with a shared cookie",
 			ad:   "https://www.shop.test/landing?clkid=" + clickID,
 			routes: func(w *world) {
-				w.www.HandleFunc("GET /landing", page("landing", `<a id="product" href="https://shop.test/product">product</a>`))
+				w.www.HandleFunc("GET /landing", htmlPage("landing", `<a id="product" href="https://shop.test/product">product</a>`))
 			},
 			edits:  []func(*clickid.Config){shared},
 			cookie: "__Secure-clkid",
@@ -86,7 +86,7 @@ func TestJourneyFromAnAdToTheOrder(t *testing.T) {
 			}
 			w.advertise(tt.ad)
 			w.open("https://ads.test/", "ad")
-			w.click("#ad", "landing")
+			w.click("#offer", "landing")
 			require.Equal(t, "accepted", w.buy())
 			require.Equal(t, []string{clickID}, w.attributed())
 			var ours []string
@@ -99,15 +99,15 @@ func TestJourneyFromAnAdToTheOrder(t *testing.T) {
 	}
 }
 
-// A host-only cookie stays on its host: what DESIGN calls the shared cookie is
-// needed as soon as landing and checkout differ.
+// A host-only cookie stays on its host: a shared one is needed as soon as
+// landing page and checkout are on different subdomains.
 func TestHostOnlyCookieDoesNotReachAnotherSubdomain(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.www.HandleFunc("GET /landing", page("landing", `<a id="product" href="https://shop.test/product">product</a>`))
+	w.www.HandleFunc("GET /landing", htmlPage("landing", `<a id="product" href="https://shop.test/product">product</a>`))
 	w.advertise("https://www.shop.test/landing?clkid=" + clickID)
 	w.open("https://ads.test/", "ad")
-	w.click("#ad", "landing")
+	w.click("#offer", "landing")
 	require.Equal(t, "skipped: organic", w.buy())
 	require.Empty(t, w.attributed())
 }
@@ -126,7 +126,7 @@ func TestSecondOrderOfTheSameVisitor(t *testing.T) {
 	w := newWorld(t)
 	w.advertise(landing)
 	w.open("https://ads.test/", "ad")
-	w.click("#ad", "landing")
+	w.click("#offer", "landing")
 	require.Equal(t, "accepted", w.buy())
 	w.open("https://shop.test/product", "product")
 	w.click("#buy", "thanks")
@@ -146,7 +146,7 @@ func TestPaymentPageReturnsByCrossSitePost(t *testing.T) {
 		w.mu.Unlock()
 		http.Redirect(rw, r, "https://pay.test/?order=cart-7", http.StatusSeeOther)
 	})
-	w.pay.HandleFunc("GET /", page("payment", `<form method="post" action="https://shop.test/paid">
+	w.pay.HandleFunc("GET /", htmlPage("payment", `<form method="post" action="https://shop.test/paid">
 		<input type="hidden" name="order" value="cart-7"><button id="pay">pay</button></form>`))
 	w.shop.HandleFunc("POST /paid", func(rw http.ResponseWriter, r *http.Request) {
 		_, known := clickid.FromContext(r.Context())
@@ -161,7 +161,7 @@ func TestPaymentPageReturnsByCrossSitePost(t *testing.T) {
 	})
 	w.advertise(landing)
 	w.open("https://ads.test/", "ad")
-	w.click("#ad", "landing")
+	w.click("#offer", "landing")
 	w.open("https://shop.test/pay", "payment")
 	w.click("#pay", "thanks")
 

@@ -12,7 +12,7 @@ import (
 // the order is attributed, once.
 func TestPreloadedLandingThenARealClick(t *testing.T) {
 	t.Parallel()
-	const link = `<a id="ad" href="` + landing + `">buy</a>`
+	const link = `<a id="offer" href="` + landing + `">buy</a>`
 	rules := func(action string) string {
 		return `<script type="speculationrules">{"` + action + `": [{"source": "list", "eagerness": "immediate", "urls": ["` + landing + `"]}]}</script>` + link
 	}
@@ -33,12 +33,12 @@ func TestPreloadedLandingThenARealClick(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
 			mux := map[string]*http.ServeMux{adsHost: w.ads, shopHost: w.shop}[tt.host]
-			mux.HandleFunc("GET /preload", page("preload", tt.html))
+			mux.HandleFunc("GET /preload", htmlPage("preload", tt.html))
 			w.open("https://"+tt.host+"/preload", "preload")
 			first := w.awaitSent(shopHost, "/landing", 1)[0]
 			require.Contains(t, first.header.Get("Sec-Purpose"), tt.purpose)
 
-			w.click("#ad", "landing")
+			w.click("#offer", "landing")
 			require.Equal(t, "accepted", w.buy())
 			require.Equal(t, []string{clickID}, w.attributed())
 			require.Equal(t, 1, w.observed(clickid.Captured), "counted once")
@@ -74,7 +74,7 @@ func TestLandingThroughAServiceWorker(t *testing.T) {
 	require.True(t, controlled)
 
 	w.open("https://ads.test/", "ad")
-	w.click("#ad", "landing")
+	w.click("#offer", "landing")
 	require.Equal(t, "accepted", w.buy())
 	require.Equal(t, []string{clickID}, w.attributed())
 	sent := w.sent(shopHost, "/landing")

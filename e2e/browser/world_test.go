@@ -130,8 +130,8 @@ func (w *world) serve(t *testing.T, certificate tls.Certificate) string {
 	return listener.Addr().String()
 }
 
-// page serves an HTML page whose main element has the name as its ID.
-func page(name, body string) http.HandlerFunc {
+// htmlPage serves an HTML page whose main element has the name as its ID.
+func htmlPage(name, body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { writePage(w, name, body) }
 }
 
@@ -142,7 +142,7 @@ func writePage(w http.ResponseWriter, name, body string) {
 
 // advertise makes the ad page link to a URL.
 func (w *world) advertise(url string) {
-	w.ads.HandleFunc("GET /{$}", page("ad", `<a id="ad" href="`+template.HTMLEscapeString(url)+`">buy</a>`))
+	w.ads.HandleFunc("GET /{$}", htmlPage("ad", `<a id="offer" href="`+template.HTMLEscapeString(url)+`">buy</a>`))
 }
 
 const checkoutForm = `<form method="post" action="https://shop.test/checkout"><button id="buy">buy</button></form>`
@@ -150,9 +150,9 @@ const checkoutForm = `<form method="post" action="https://shop.test/checkout"><b
 // openShop serves the shop's ordinary pages. An order is converted at once,
 // and the last page says what became of it.
 func (w *world) openShop() {
-	w.shop.HandleFunc("GET /{$}", page("home", "welcome"))
-	w.shop.HandleFunc("GET /landing", page("landing", `<a id="product" href="/product">product</a>`))
-	w.shop.HandleFunc("GET /product", page("product", checkoutForm))
+	w.shop.HandleFunc("GET /{$}", htmlPage("home", "welcome"))
+	w.shop.HandleFunc("GET /landing", htmlPage("landing", `<a id="product" href="/product">product</a>`))
+	w.shop.HandleFunc("GET /product", htmlPage("product", checkoutForm))
 	w.shop.HandleFunc("POST /checkout", func(rw http.ResponseWriter, r *http.Request) {
 		w.thank(r.Context(), rw, w.newOrder())
 	})
