@@ -85,8 +85,7 @@ func (s *Store) fill(t *testing.T, n int, last time.Time) {
 	for from := 0; from < n; from += chunk {
 		var clicks, links []any
 		for i := from; i < min(n, from+chunk); i++ {
-			k, expires := clickid.OrderKey(fmt.Sprint(last.Unix(), " ", i)), last.Add(time.Duration(i-n+1)*time.Second).Unix()
-			hash := k.Hash()
+			hash, expires := filledKey(last, i).Hash(), last.Add(time.Duration(i-n+1)*time.Second).Unix()
 			clicks = append(clicks, hash[:], "01ARZ3NDEKTSV4RRFFQ69G5FAV", "clkid", expires-86400, expires)
 			links = append(links, hash[:], hash[:], hash[:], expires)
 		}
@@ -99,6 +98,10 @@ func (s *Store) fill(t *testing.T, n int, last time.Time) {
 			require.NoError(t, err)
 		}
 	}
+}
+
+func filledKey(last time.Time, i int) clickid.Key {
+	return clickid.OrderKey(fmt.Sprint(last.Unix(), " ", i))
 }
 
 // manyRows makes an INSERT of one row insert n.

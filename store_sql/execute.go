@@ -11,6 +11,16 @@ import (
 
 // exec runs a statement and returns how many rows it changed.
 func (s *Store) exec(ctx context.Context, action, query string, args ...any) (changed int64, err error) {
+	if s.writing != nil {
+		// SQLite lets writers poll for its lock, and the unlucky starve. Ours
+		// queue up in front of it.
+		select {
+		case s.writing <- struct{}{}:
+			defer func() { <-s.writing }()
+		case <-ctx.Done():
+			return 0, s.failure(ctx, action, ctx.Err())
+		}
+	}
 	err = s.repeat(ctx, func() error {
 		result, err := s.db.ExecContext(ctx, query, args...)
 		if err != nil {

@@ -40,7 +40,7 @@ func OpenSQLite(driverName, dsn string) (*sql.DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("clickid: opening the SQLite database: %w", err)
 	}
-	connector := &sqliteConnector{driver: registered.Driver(), dsn: dsn}
+	connector := &sqliteConnector{dsnConnector{registered.Driver(), dsn}}
 	if err := registered.Close(); err != nil {
 		return nil, fmt.Errorf("clickid: opening the SQLite database: %w", err)
 	}
@@ -51,18 +51,25 @@ func OpenSQLite(driverName, dsn string) (*sql.DB, error) {
 	return db, nil
 }
 
-// sqliteConnector prepares every connection that a driver opens.
-type sqliteConnector struct {
+// dsnConnector opens connections as database/sql does for drivers that have no
+// connector of their own.
+type dsnConnector struct {
 	driver driver.Driver
 	dsn    string
 }
 
 // Driver implements driver.Connector.
-func (c *sqliteConnector) Driver() driver.Driver { return c.driver }
+func (c dsnConnector) Driver() driver.Driver { return c.driver }
+
+// Connect implements driver.Connector.
+func (c dsnConnector) Connect(context.Context) (driver.Conn, error) { return c.driver.Open(c.dsn) }
+
+// sqliteConnector prepares every connection that the driver opens.
+type sqliteConnector struct{ dsnConnector }
 
 // Connect implements driver.Connector.
 func (c *sqliteConnector) Connect(ctx context.Context) (driver.Conn, error) {
-	conn, err := c.driver.Open(c.dsn)
+	conn, err := c.dsnConnector.Connect(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -89,6 +89,7 @@ type Store struct {
 	prefix  string
 	sql     statements
 	inTx    bool
+	writing chan struct{} // holds SQLite's one writer of this store; nil elsewhere
 	now     func() time.Time
 }
 
@@ -127,13 +128,17 @@ func New(cfg Config) (*Store, error) {
 	if len(problems) > 0 {
 		return nil, errors.Join(problems...)
 	}
-	return &Store{
+	s := &Store{
 		db:      cfg.DB,
 		dialect: cfg.Dialect,
 		prefix:  prefix,
 		sql:     newStatements(cfg.Dialect, prefix),
 		now:     time.Now,
-	}, nil
+	}
+	if s.dialect == SQLite {
+		s.writing = make(chan struct{}, 1)
+	}
+	return s, nil
 }
 
 // In returns the store within the caller's transaction, so that a click is
@@ -146,6 +151,6 @@ func New(cfg Config) (*Store, error) {
 // deadlock in MySQL it is gone.
 func (s *Store) In(tx DB) *Store {
 	in := *s
-	in.db, in.inTx = tx, true
+	in.db, in.inTx, in.writing = tx, true, nil
 	return &in
 }

@@ -1,0 +1,124 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/clickid/clickid"
+)
+
+// countedDB counts the statements that the database gave up.
+type countedDB struct {
+	DB
+	givenUp atomic.Int64
+}
+
+func (c *countedDB) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	result, err := c.DB.ExecContext(ctx, query, args...)
+	if err != nil && isTransient(err) {
+		c.givenUp.Add(1)
+	}
+	return result, err
+}
+
+// Sixty-four visitors land, log in with a few shared accounts, order, and
+// withdraw consent, while the purge runs.
+func TestManyVisitorsLinkWhileThePurgeRuns(t *testing.T) {
+	const (
+		visitors  = 64
+		rounds    = 8
+		customers = 5
+	)
+	onEachEngine(t, func(t *testing.T, e engine) {
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+		defer cancel()
+		s, db := e.store(t)
+		counted := &countedDB{DB: db}
+		s.db = counted
+		s.fill(t, 3000, time.Now().Add(-time.Second))
+
+		var start, done sync.WaitGroup
+		start.Add(1)
+		for n := range visitors {
+			done.Add(1)
+			go func() {
+				defer done.Done()
+				start.Wait()
+				for round := range rounds {
+					if err := visit(ctx, s, n, round, clickid.CustomerKey(fmt.Sprint(n%customers))); err != nil {
+						t.Errorf("visitor %d, round %d: %v", n, round, err)
+						return
+					}
+				}
+			}()
+		}
+		purged := make(chan error, 1)
+		go func() {
+			start.Wait()
+			_, err := s.Purge(ctx, 1_000_000)
+			purged <- err
+		}()
+		start.Done()
+		done.Wait()
+		require.NoError(t, <-purged)
+
+		// No link was lost: of the visitors who stayed, every order of every
+		// round is there, and of the others none.
+		stayed := 0
+		for n := range visitors {
+			for round := range rounds {
+				token, err := s.Linked(ctx, orderOf(n, round))
+				if leaves(n, round) {
+					require.ErrorIs(t, err, clickid.ErrNotFound)
+					continue
+				}
+				require.NoError(t, err)
+				c, err := s.Load(ctx, token)
+				require.NoError(t, err)
+				require.Equal(t, clickOf(n, round), c.ID)
+				stayed++
+			}
+		}
+		require.Equal(t, stayed, s.count(t, "clicks"))
+		t.Logf("%d statements were given up for the sake of another and repeated", counted.givenUp.Load())
+	})
+}
+
+func clickOf(n, round int) string      { return fmt.Sprintf("visitor-%d-%d", n, round) }
+func orderOf(n, round int) clickid.Key { return clickid.OrderKey(fmt.Sprint(n, "/", round)) }
+func leaves(n, round int) bool         { return (n+round)%4 == 0 }
+
+// visit is one visitor's way through the shop.
+func visit(ctx context.Context, s *Store, n, round int, customer clickid.Key) error {
+	c := newClick(clickOf(n, round))
+	token, err := s.Save(ctx, c)
+	if err != nil {
+		return err
+	}
+	keys := []clickid.Key{clickid.SessionKey(fmt.Sprint(n, "/", round)), customer, orderOf(n, round)}
+	for _, k := range keys {
+		if err := s.Link(ctx, k, token, c.Expires); err != nil {
+			return err
+		}
+	}
+	if got, err := s.Load(ctx, token); err != nil || got != c {
+		return fmt.Errorf("Load returned another click than was saved, and the error %w", err)
+	}
+	if linked, err := s.Linked(ctx, keys[2]); err != nil || linked != token {
+		return fmt.Errorf("Linked returned another token than was linked, and the error %w", err)
+	}
+	if err := s.Unlink(ctx, keys[0]); err != nil {
+		return err
+	}
+	if leaves(n, round) {
+		return s.Delete(ctx, token)
+	}
+	return nil
+}

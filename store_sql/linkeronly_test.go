@@ -1,0 +1,106 @@
+package sqlstore
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/clickid/clickid"
+)
+
+// countedConnector counts the connections that a pool asks for.
+type countedConnector struct {
+	driver.Connector
+	connects atomic.Int64
+}
+
+func (c *countedConnector) Connect(ctx context.Context) (driver.Conn, error) {
+	c.connects.Add(1)
+	return c.Connector.Connect(ctx)
+}
+
+// countStatements counts what goes to the database.
+type countStatements struct {
+	DB
+	n atomic.Int64
+}
+
+func (c *countStatements) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	c.n.Add(1)
+	return c.DB.ExecContext(ctx, query, args...)
+}
+
+func (c *countStatements) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	c.n.Add(1)
+	return c.DB.QueryContext(ctx, query, args...)
+}
+
+// The small setup: clicks in the visitor's cookie, links in SQL.
+func TestClicksInTheCookieAndLinksInSQL(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, e engine) {
+		dsn := e.create(t)
+		e.migrated(t, e.open(t, dsn), DefaultPrefix)
+		registered, err := sql.Open(e.driver, dsn)
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, registered.Close()) })
+		connector := &countedConnector{Connector: dsnConnector{registered.Driver(), dsn}}
+		db := sql.OpenDB(connector)
+		t.Cleanup(func() { require.NoError(t, db.Close()) })
+		statements := &countStatements{DB: db}
+		links, err := New(Config{DB: statements, Dialect: e.dialect})
+		require.NoError(t, err)
+
+		cookies, err := clickid.NewCookieStore(bytes.Repeat([]byte("k"), 32))
+		require.NoError(t, err)
+		s := newShop(t, clickid.Config{Store: cookies, Linker: links})
+
+		// Landings and pages ask no server, those of a flood of robots neither.
+		for range 100 {
+			visitor := s.get(t, "/?clkid=01ARZ3NDEKTSV4RRFFQ69G5FAV").Cookies()
+			require.Len(t, visitor, 1)
+			for _, path := range []string{"/", "/cart", "/?clkid=01ARZ3NDEKTSV4RRFFQ69G5FAV", "/?clkid=another"} {
+				require.NotEmpty(t, s.get(t, path, visitor...).Header.Get("Click"))
+			}
+			require.Equal(t, "certainly", s.get(t, "/").Header.Get("Absent"))
+			forged := &http.Cookie{Name: visitor[0].Name, Value: "forged"}
+			require.Equal(t, "certainly", s.get(t, "/", forged).Header.Get("Absent"))
+		}
+		require.Zero(t, statements.n.Load())
+		require.Zero(t, connector.connects.Load())
+
+		// The order is linked with one statement, and found with one.
+		visitor := s.get(t, "/?clkid=01ARZ3NDEKTSV4RRFFQ69G5FAV").Cookies()
+		session, order := clickid.SessionKey("s3ss10n"), clickid.OrderKey("42")
+		ctx := s.visit(t, visitor)
+		require.NoError(t, s.tracker.Link(ctx, order))
+		require.EqualValues(t, 1, statements.n.Load())
+		require.NoError(t, s.tracker.Link(ctx, session))
+		c, err := s.tracker.Linked(context.Background(), order)
+		require.NoError(t, err)
+		require.Equal(t, "01ARZ3NDEKTSV4RRFFQ69G5FAV", c.ID)
+		require.EqualValues(t, 3, statements.n.Load())
+
+		// A token can be as long as the contract allows, and a dump has none.
+		require.NotContains(t, string(dump(t, links)), visitor[0].Value)
+		require.Zero(t, links.count(t, "clicks"))
+
+		// Consent withdrawn: the links go, though the token is the cookie's.
+		r := httptest.NewRequest(http.MethodPost, "https://shop.test/consent", nil)
+		r.AddCookie(visitor[0])
+		w := httptest.NewRecorder()
+		require.NoError(t, s.tracker.Forget(w, s.tracker.Capture(w, r)))
+		for _, k := range []clickid.Key{session, order} {
+			_, err = s.tracker.Linked(context.Background(), k)
+			require.ErrorIs(t, err, clickid.ErrNotFound)
+		}
+		require.Zero(t, links.count(t, "links"))
+		require.Empty(t, s.reported())
+	})
+}

@@ -1,0 +1,181 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/clickid/clickid"
+)
+
+func openSQLite(t *testing.T, path string) *sql.DB {
+	t.Helper()
+	return engine{dialect: SQLite, driver: "sqlite"}.open(t, path)
+}
+
+func TestOpenSQLite(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "clicks.db")
+	db := openSQLite(t, path)
+	require.NoFileExists(t, path, "nothing is opened before it is needed")
+	for pragma, want := range map[string]string{"journal_mode": "wal", "busy_timeout": "100", "synchronous": "2"} {
+		var got string
+		require.NoError(t, db.QueryRow("PRAGMA "+pragma).Scan(&got))
+		require.Equal(t, want, got, pragma)
+	}
+	require.FileExists(t, path)
+
+	for _, dsn := range []string{"", ":memory:", "file::memory:?cache=shared", "file:x?mode=memory"} {
+		_, err := OpenSQLite("sqlite", dsn)
+		require.ErrorContains(t, err, "OpenSQLite needs a file", dsn)
+	}
+	_, err := OpenSQLite("no-such-driver", path)
+	require.ErrorContains(t, err, "clickid: opening the SQLite database: sql: unknown driver")
+
+	// What the driver or the file refuses is said by the first statement.
+	missing, err := OpenSQLite("sqlite", filepath.Join(t.TempDir(), "no", "such", "folder", "clicks.db"))
+	require.NoError(t, err)
+	require.ErrorContains(t, missing.Ping(), "unable to open database file")
+	require.NoError(t, missing.Close())
+	notADatabase := filepath.Join(t.TempDir(), "text")
+	require.NoError(t, os.WriteFile(notADatabase, []byte("this is a text and not a database, long enough to have a header of its own: 100 bytes at the least"), 0o600))
+	wrong, err := OpenSQLite("sqlite", notADatabase)
+	require.NoError(t, err)
+	require.ErrorContains(t, wrong.Ping(), "not a database")
+	require.NoError(t, wrong.Close())
+}
+
+// oldDriver has none of the newer interfaces.
+type oldDriver struct{}
+
+func (oldDriver) Open(string) (driver.Conn, error) { return oldConn{}, nil }
+
+type oldConn struct{ driver.Conn }
+
+func (oldConn) Close() error { return nil }
+
+func TestASQLiteDriverThatIsTooOld(t *testing.T) {
+	_, err := (&sqliteConnector{dsnConnector{oldDriver{}, "clicks.db"}}).Connect(context.Background())
+	require.ErrorContains(t, err, "driver.ExecerContext")
+}
+
+// Two pools stand for two processes; the application writes, too.
+func TestWritersOfOneFile(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	path := filepath.Join(t.TempDir(), "clicks.db")
+	e := engine{dialect: SQLite, driver: "sqlite"}
+	stores := []*Store{e.migrated(t, openSQLite(t, path), DefaultPrefix), e.migrated(t, openSQLite(t, path), DefaultPrefix)}
+	shopDB, err := sql.Open("sqlite", "file:"+path+"?_txlock=immediate&_pragma=busy_timeout(60000)")
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, shopDB.Close()) })
+	_, err = shopDB.ExecContext(ctx, "CREATE TABLE orders (id TEXT NOT NULL PRIMARY KEY)")
+	require.NoError(t, err)
+
+	const writers, rounds = 16, 10
+	var done sync.WaitGroup
+	for n := range writers {
+		done.Add(1)
+		go func() {
+			defer done.Done()
+			for round := range rounds {
+				if err := orderIn(ctx, stores[n%2], shopDB, fmt.Sprint(n, "/", round)); err != nil {
+					t.Errorf("writer %d, round %d: %v", n, round, err)
+					return
+				}
+			}
+		}()
+	}
+	done.Wait()
+	for n := range writers {
+		for round := range rounds {
+			id := fmt.Sprint(n, "/", round)
+			token, err := stores[0].Linked(ctx, clickid.OrderKey(id))
+			require.NoError(t, err)
+			c, err := stores[1].Load(ctx, token)
+			require.NoError(t, err)
+			require.Equal(t, fmt.Sprintf("click-%d-%d", n, round), c.ID)
+		}
+	}
+	require.Equal(t, writers*rounds, stores[0].count(t, "clicks"))
+}
+
+// orderIn saves a click and places an order that is linked in its transaction.
+func orderIn(ctx context.Context, s *Store, shopDB *sql.DB, id string) error {
+	var n, round int
+	if _, err := fmt.Sscanf(id, "%d/%d", &n, &round); err != nil {
+		return err
+	}
+	c := newClick(fmt.Sprintf("click-%d-%d", n, round))
+	token, err := s.Save(ctx, c)
+	if err != nil {
+		return err
+	}
+	tx, err := shopDB.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }()
+	if _, err := tx.ExecContext(ctx, "INSERT INTO orders (id) VALUES (?)", id); err != nil {
+		return err
+	}
+	if err := s.In(tx).Link(ctx, clickid.OrderKey(id), token, c.Expires); err != nil {
+		return err
+	}
+	return tx.Commit()
+}
+
+// A writer that waits for its turn goes when its visitor's time is over.
+func TestWaitingForTheWriterEnds(t *testing.T) {
+	s := engine{dialect: SQLite, driver: "sqlite"}.migrated(t, openSQLite(t, filepath.Join(t.TempDir(), "clicks.db")), DefaultPrefix)
+	s.writing <- struct{}{}
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+	defer cancel()
+	_, err := s.Save(ctx, newClick("01ARZ3NDEKTSV4RRFFQ69G5FAV"))
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	<-s.writing
+	_, err = s.Save(context.Background(), newClick("01ARZ3NDEKTSV4RRFFQ69G5FAV"))
+	require.NoError(t, err)
+}
+
+func TestWhatIsRepeated(t *testing.T) {
+	passes := errors.New("database is locked (5) (SQLITE_BUSY)")
+	for _, row := range []struct {
+		name  string
+		fails int
+		err   error
+		want  int // calls
+	}{
+		{"success", 0, nil, 1},
+		{"a lock that passes", 3, passes, 4},
+		{"another error", 3, errors.New("disk full"), 1},
+	} {
+		calls := 0
+		err := repeat(context.Background(), func() error {
+			if calls++; calls <= row.fails {
+				return row.err
+			}
+			return nil
+		})
+		require.Equal(t, row.want, calls, row.name)
+		if calls <= row.fails {
+			require.Equal(t, row.err, err, row.name)
+		} else {
+			require.NoError(t, err, row.name)
+		}
+	}
+
+	ctx, cancel := context.WithCancel(context.Background())
+	calls := 0
+	err := repeat(ctx, func() error { calls++; cancel(); return passes })
+	require.Equal(t, 1, calls)
+	require.Equal(t, passes, err)
+}
