@@ -13,7 +13,7 @@ import (
 // empty or hashed already is an error.
 func HashEmail(raw string) (string, error) {
 	email := strings.ToLower(strings.TrimSpace(raw))
-	if err := hashable("e-mail address", email); err != nil {
+	if err := hashable("an e-mail address", email); err != nil {
 		return "", err
 	}
 	local, domain, ok := strings.Cut(email, "@")
@@ -31,7 +31,7 @@ func HashEmail(raw string) (string, error) {
 // error.
 func HashPhone(raw string) (string, error) {
 	phone := strings.TrimSpace(raw)
-	if err := hashable("phone number", phone); err != nil {
+	if err := hashable("a phone number", phone); err != nil {
 		return "", err
 	}
 	// The trunk digit that people write as +49 (0) 30 is never dialled.
@@ -59,7 +59,7 @@ func HashPhone(raw string) (string, error) {
 // it. An empty one or one hashed already is an error.
 func HashCustomerID(raw string) (string, error) {
 	id := strings.ToLower(strings.TrimSpace(raw))
-	if err := hashable("customer identifier", id); err != nil {
+	if err := hashable("a customer identifier", id); err != nil {
 		return "", err
 	}
 	return hash(id), nil
@@ -69,10 +69,10 @@ func HashCustomerID(raw string) (string, error) {
 // lack the value, and to hash a hash, which matches nobody.
 func hashable(what, value string) error {
 	if value == "" {
-		return errors.New("clickid: hashing a " + what + ": it is empty")
+		return errors.New("clickid: hashing " + what + ": it is empty")
 	}
 	if isSHA256(strings.ToLower(value)) {
-		return errors.New("clickid: hashing a " + what + ": it is hashed already")
+		return errors.New("clickid: hashing " + what + ": it is hashed already")
 	}
 	return nil
 }

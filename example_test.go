@@ -1,0 +1,359 @@
+package clickid_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"log/slog"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"time"
+
+	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/clickidtest"
+)
+
+// cookieKey stands for 32 secret random bytes, as `clickid keygen` makes them.
+var cookieKey = []byte("0123456789abcdef0123456789abcdef")
+
+// startPlatform starts the ad platform's stand-in for an example.
+func startPlatform() *clickidtest.Server {
+	platform, err := clickidtest.Start("127.0.0.1:0", clickidtest.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	return platform
+}
+
+// newExampleTracker returns a tracker with the defaults and no log.
+func newExampleTracker() *clickid.Tracker {
+	store, err := clickid.NewCookieStore(cookieKey)
+	if err != nil {
+		log.Fatal(err)
+	}
+	tracker, err := clickid.New(clickid.Config{
+		Store:  store,
+		Linker: clickid.NewMemoryStore(),
+		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	return tracker
+}
+
+// openShop starts a site and returns it with a browser that keeps cookies.
+func openShop(site http.Handler) (*httptest.Server, *http.Client) {
+	server := httptest.NewTLSServer(site)
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	browser := server.Client()
+	browser.Jar = jar
+	return server, browser
+}
+
+// get opens a page.
+func get(browser *http.Client, url string) {
+	resp, err := browser.Get(url)
+	if err != nil {
+		log.Fatal(err)
+	}
+	_ = resp.Body.Close()
+}
+
+// A shop: the middleware keeps the ad click that a visitor lands with, and
+// Convert sends the conversion when the order completes.
+func Example_shop() {
+	platform := startPlatform()
+	defer platform.Close()
+
+	store, err := clickid.NewCookieStore(cookieKey)
+	if err != nil {
+		log.Fatal(err)
+	}
+	tracker, err := clickid.New(clickid.Config{Store: store})
+	if err != nil {
+		log.Fatal(err)
+	}
+	client, err := clickid.NewClient(clickid.ClientConfig{
+		APIKey:  clickidtest.APIKey,
+		Dialect: clickid.ECAPI{DataSetID: clickidtest.DataSetID},
+		BaseURL: platform.URL, // left out in production
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	mux := http.NewServeMux()
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {})
+	mux.HandleFunc("/checkout", func(w http.ResponseWriter, r *http.Request) {
+		_, err := clickid.Convert(r.Context(), client, clickid.Event{
+			Type:   clickid.Purchase,
+			ID:     "order-1001",
+			Time:   time.Now(),
+			Value:  clickid.Minor(14999, "USD"),
+			Source: clickid.Website,
+		})
+		if err != nil {
+			log.Print(err) // the order is complete all the same
+		}
+	})
+
+	shop, browser := openShop(tracker.Handler(mux))
+	defer shop.Close()
+	get(browser, shop.URL+"/?clkid=01ARZ3NDEKTSV4RRFFQ69G5FAV")
+	get(browser, shop.URL+"/boots")
+	get(browser, shop.URL+"/checkout")
+
+	for _, e := range platform.Accepted() {
+		fmt.Println(e.Type, e.ID, e.Value, e.Currency, "by click", e.ClickID)
+	}
+	// Output: purchase order-1001 149.99 USD by click 01ARZ3NDEKTSV4RRFFQ69G5FAV
+}
+
+// An order that is paid hours later, in a webhook of the payment provider that
+// brings no cookie: the checkout links the click to the order, and the webhook
+// finds it by the order's number.
+func ExampleTracker_Linked() {
+	platform := startPlatform()
+	defer platform.Close()
+
+	store, err := clickid.NewCookieStore(cookieKey)
+	if err != nil {
+		log.Fatal(err)
+	}
+	tracker, err := clickid.New(clickid.Config{
+		Store:  store,
+		Linker: clickid.NewMemoryStore(), // in production a Redis or SQL store
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	client, err := clickid.NewClient(clickid.ClientConfig{
+		APIKey:  clickidtest.APIKey,
+		Dialect: clickid.LogEvent{EventSourceID: clickidtest.EventSourceID},
+		BaseURL: platform.URL, // left out in production
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	checkout := func(w http.ResponseWriter, r *http.Request) {
+		err := tracker.Link(r.Context(), clickid.OrderKey("1001"))
+		if err != nil && !errors.Is(err, clickid.ErrNotFound) {
+			log.Print(err)
+		}
+	}
+	webhook := func(w http.ResponseWriter, r *http.Request) {
+		click, err := tracker.Linked(r.Context(), clickid.OrderKey("1001"))
+		if err != nil && !errors.Is(err, clickid.ErrNotFound) {
+			http.Error(w, "try again later", http.StatusServiceUnavailable)
+			return
+		}
+		// Without a click the order is organic, and nothing is sent.
+		_, err = clickid.Convert(r.Context(), client, clickid.Event{
+			Type: clickid.Purchase, ID: "order-1001", Time: time.Now(), Click: click, Value: clickid.Decimal("149.99", "USD"),
+		})
+		if err != nil {
+			http.Error(w, "try again later", http.StatusServiceUnavailable)
+		}
+	}
+
+	shop, browser := openShop(tracker.Handler(http.HandlerFunc(checkout)))
+	defer shop.Close()
+	get(browser, shop.URL+"/checkout?clkid=01ARZ3NDEKTSV4RRFFQ69G5FAV")
+	webhook(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/webhook", nil))
+
+	for _, e := range platform.Accepted() {
+		fmt.Println(e.Type, e.ID, "by click", e.ClickID)
+	}
+	// Output: purchase order-1001 by click 01ARZ3NDEKTSV4RRFFQ69G5FAV
+}
+
+// A webhook without a table of links: the checkout puts the visitor's token
+// into the payment's metadata, and the webhook gets it back.
+func ExampleTracker_Resolve() {
+	tracker := newExampleTracker()
+
+	var metadata string
+	checkout := func(w http.ResponseWriter, r *http.Request) {
+		if token, ok := clickid.Token(r.Context()); ok {
+			metadata = token
+		}
+	}
+	shop, browser := openShop(tracker.Handler(http.HandlerFunc(checkout)))
+	defer shop.Close()
+	get(browser, shop.URL+"/?clkid=01ARZ3NDEKTSV4RRFFQ69G5FAV")
+	get(browser, shop.URL+"/checkout")
+
+	click, err := tracker.Resolve(context.Background(), metadata)
+	fmt.Println(click.ID, click.Param, err)
+
+	_, err = tracker.Resolve(context.Background(), "a-forged-token")
+	fmt.Println(errors.Is(err, clickid.ErrInvalid))
+	// Output:
+	// 01ARZ3NDEKTSV4RRFFQ69G5FAV clkid <nil>
+	// true
+}
+
+// Consent that comes after the landing: nothing is stored until the banner's
+// answer, which is posted from the landing page, so that its Referer still
+// carries the click.
+func ExampleTracker_Remember() {
+	store, err := clickid.NewCookieStore(cookieKey)
+	if err != nil {
+		log.Fatal(err)
+	}
+	tracker, err := clickid.New(clickid.Config{
+		Store: store,
+		Consent: func(r *http.Request) clickid.Consent {
+			switch c, err := r.Cookie("ads"); {
+			case err != nil:
+				return clickid.ConsentUnknown
+			case c.Value == "yes":
+				return clickid.ConsentGranted
+			}
+			return clickid.ConsentDenied
+		},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {})
+	mux.HandleFunc("/consent", func(w http.ResponseWriter, r *http.Request) {
+		http.SetCookie(w, &http.Cookie{Name: "ads", Value: "yes", Path: "/", Secure: true})
+		if _, err := tracker.Remember(w, r, ""); err != nil && !errors.Is(err, clickid.ErrNotFound) {
+			log.Print(err)
+		}
+	})
+	shop := tracker.Handler(mux)
+
+	landing := httptest.NewRecorder()
+	shop.ServeHTTP(landing, httptest.NewRequest(http.MethodGet, "https://shop.example/?clkid=01ARZ3NDEKTSV4RRFFQ69G5FAV", nil))
+	fmt.Println("cookies before the answer:", len(landing.Result().Cookies()))
+
+	answer := httptest.NewRequest(http.MethodPost, "https://shop.example/consent", nil)
+	answer.Header.Set("Referer", "https://shop.example/?clkid=01ARZ3NDEKTSV4RRFFQ69G5FAV")
+	answer.Header.Set("Sec-Fetch-Site", "same-origin")
+	granted := httptest.NewRecorder()
+	shop.ServeHTTP(granted, answer)
+	for _, c := range granted.Result().Cookies() {
+		fmt.Println("cookie after it:", c.Name)
+	}
+	// Output:
+	// cookies before the answer: 0
+	// cookie after it: ads
+	// cookie after it: __Host-clkid
+}
+
+// Consent that is withdrawn: cookie, record and links go.
+func ExampleTracker_Forget() {
+	tracker := newExampleTracker()
+	mux := http.NewServeMux()
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		_, known := clickid.FromContext(r.Context())
+		fmt.Println("a click is known:", known)
+	})
+	mux.HandleFunc("/withdraw", func(w http.ResponseWriter, r *http.Request) {
+		if err := tracker.Forget(w, r); err != nil {
+			http.Error(w, "try again later", http.StatusServiceUnavailable)
+		}
+	})
+	shop, browser := openShop(tracker.Handler(mux))
+	defer shop.Close()
+	get(browser, shop.URL+"/?clkid=01ARZ3NDEKTSV4RRFFQ69G5FAV")
+	get(browser, shop.URL+"/account")
+	get(browser, shop.URL+"/withdraw")
+	get(browser, shop.URL+"/account")
+	// Output:
+	// a click is known: true
+	// a click is known: true
+	// a click is known: false
+}
+
+// An attribution rule of one's own: the first click counts for a week, then
+// the latest.
+func ExampleTouch() {
+	weekly := func(stored, landed clickid.Click) bool {
+		return landed.At.Sub(stored.At) >= 7*24*time.Hour && clickid.LastTouch(stored, landed)
+	}
+	store, err := clickid.NewCookieStore(cookieKey)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if _, err := clickid.New(clickid.Config{Store: store, Touch: weekly}); err != nil {
+		log.Fatal(err)
+	}
+
+	monday := time.Date(2026, time.June, 1, 12, 0, 0, 0, time.UTC)
+	first := clickid.Click{ID: "first", At: monday}
+	fmt.Println(weekly(first, clickid.Click{ID: "second", At: monday.AddDate(0, 0, 3)}))
+	fmt.Println(weekly(first, clickid.Click{ID: "third", At: monday.AddDate(0, 0, 8)}))
+	// Output:
+	// false
+	// true
+}
+
+// A shop on www.example.co.uk whose checkout is on pay.example.co.uk shares
+// one cookie.
+func ExampleSharedDomain() {
+	domain, err := clickid.SharedDomain("www.example.co.uk:8443")
+	if err != nil {
+		log.Fatal(err)
+	}
+	store, err := clickid.NewCookieStore(cookieKey)
+	if err != nil {
+		log.Fatal(err)
+	}
+	tracker, err := clickid.New(clickid.Config{Store: store, Cookie: clickid.Cookie{Domain: domain}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	w := httptest.NewRecorder()
+	tracker.Capture(w, httptest.NewRequest(http.MethodGet, "https://www.example.co.uk/?clkid=01ARZ3NDEKTSV4RRFFQ69G5FAV", nil))
+	cookie := w.Result().Cookies()[0]
+	fmt.Println(cookie.Name, cookie.Domain)
+
+	_, err = clickid.SharedDomain("co.uk")
+	fmt.Println("a public suffix is refused:", err != nil)
+	// Output:
+	// __Secure-clkid example.co.uk
+	// a public suffix is refused: true
+}
+
+// A test of one's own checkout: the visitor's click comes from the context, and
+// a receiver from the clickidtest package stands for the platform.
+func ExampleWithClick() {
+	platform := startPlatform() // in a test: clickidtest.NewServer(t)
+	defer platform.Close()
+	client, err := clickid.NewClient(clickid.ClientConfig{
+		APIKey:  clickidtest.APIKey,
+		Dialect: clickid.ECAPI{DataSetID: clickidtest.DataSetID},
+		BaseURL: platform.URL,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	completeOrder := func(ctx context.Context, order string) error {
+		_, err := clickid.Convert(ctx, client, clickid.Event{Type: clickid.Purchase, ID: order, Time: time.Now()})
+		return err
+	}
+
+	ctx := clickid.WithClick(context.Background(), clickid.Click{ID: "test-click"})
+	if err := completeOrder(ctx, "order-1"); err != nil {
+		log.Fatal(err)
+	}
+	if err := completeOrder(context.Background(), "order-2"); err != nil { // an organic visitor
+		log.Fatal(err)
+	}
+	for _, e := range platform.Accepted() {
+		fmt.Println(e.ID, "by", e.ClickID)
+	}
+	// Output: order-1 by test-click
+}
