@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // errNoLinker is what link functions answer when the configuration has none.
@@ -38,41 +39,9 @@ func (t *Tracker) Link(ctx context.Context, k Key) error {
 	if err := t.checkLinkable(k); err != nil {
 		return err
 	}
-	v := visitFrom(ctx)
-	if v == nil {
-		return ErrNotFound
-	}
-	click, err := v.lookup(ctx)
-	if errors.Is(err, ErrNotFound) {
-		return err
-	}
-	if v.currentConsent() != ConsentGranted {
-		return ErrNoConsent
-	}
-	expires := click.Expires
+	token, expires, err := t.linkable(ctx)
 	if err != nil {
-		// The click may be there although the store could not load it now. A
-		// link that outlives it finds nothing.
-		expires = t.now().Add(t.ttl)
-	}
-
-	var token string
-	own := v.tracker == t
-	if own {
-		token, _ = Token(ctx)
-	}
-	if token == "" {
-		if err != nil {
-			return err
-		}
-		// A click that this store does not have: that of WithClick or of another
-		// tracker, or one that the store could not keep on the landing.
-		if token, err = t.save(ctx, click); err != nil {
-			return err
-		}
-		if own {
-			v.stored(token)
-		}
+		return err
 	}
 	storeCtx, cancel := t.storeContext(ctx)
 	defer cancel()
@@ -81,6 +50,65 @@ func (t *Tracker) Link(ctx context.Context, k Key) error {
 		return fmt.Errorf("clickid: the linker could not link the click: %w", err)
 	}
 	return nil
+}
+
+// LinkIn is Link in the order's own transaction: the link is there exactly
+// when the order is.
+//
+//	err = tracker.LinkIn(ctx, store.In(tx), clickid.OrderKey(order.ID))
+//
+// Linked finds it when the linker shares its records with [Config].Linker. The
+// link's time is that of ctx and not of [Config].Timeout, which would end the
+// transaction with it, and its error is the transaction's: it is returned and
+// not reported.
+func (t *Tracker) LinkIn(ctx context.Context, transaction Linker, k Key) error {
+	if err := k.Validate(); err != nil {
+		return err
+	}
+	token, expires, err := t.linkable(ctx)
+	if err != nil {
+		return err
+	}
+	return transaction.Link(ctx, k, token, expires)
+}
+
+// linkable returns the token of the visitor's click, which it stores where that
+// is not done yet, and when a link to it shall expire.
+func (t *Tracker) linkable(ctx context.Context) (token string, expires time.Time, err error) {
+	v := visitFrom(ctx)
+	if v == nil {
+		return "", time.Time{}, ErrNotFound
+	}
+	click, err := v.lookup(ctx)
+	if errors.Is(err, ErrNotFound) {
+		return "", time.Time{}, err
+	}
+	if v.currentConsent() != ConsentGranted {
+		return "", time.Time{}, ErrNoConsent
+	}
+	own := v.tracker == t
+	if own {
+		token, _ = Token(ctx)
+	}
+	if err != nil {
+		if token == "" {
+			return "", time.Time{}, err
+		}
+		// The click may be there although the store could not load it now. A
+		// link that outlives it finds nothing.
+		return token, t.now().Add(t.ttl), nil
+	}
+	if token == "" {
+		// A click that this store does not have: that of WithClick or of another
+		// tracker, or one that the store could not keep on the landing.
+		if token, err = t.save(ctx, click); err != nil {
+			return "", time.Time{}, err
+		}
+		if own {
+			v.stored(token)
+		}
+	}
+	return token, click.Expires, nil
 }
 
 // Linked returns the click that was linked to the application's key. The error

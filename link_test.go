@@ -83,6 +83,49 @@ func TestLinkAndLinked(t *testing.T) {
 	}
 }
 
+// transaction keeps what it is asked to link.
+type transaction struct {
+	clickid.Linker
+	ctx     context.Context
+	key     clickid.Key
+	token   string
+	expires time.Time
+	err     error
+}
+
+func (x *transaction) Link(ctx context.Context, k clickid.Key, token string, expires time.Time) error {
+	x.ctx, x.key, x.token, x.expires = ctx, k, token, expires
+	return x.err
+}
+
+func TestLinkInTheOrdersTransaction(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, clickid.Config{}) // no Linker is needed
+	landing := s.visitor().get("/?clkid=abc")
+	ctx, cancel := context.WithCancel(landing.ctx)
+	defer cancel()
+	order, tx := clickid.OrderKey("42"), &transaction{}
+	require.NoError(t, s.LinkIn(ctx, tx, order))
+	require.Equal(t, order, tx.key)
+	token, ok := clickid.Token(ctx)
+	require.True(t, ok)
+	require.Equal(t, token, tx.token)
+	click, err := clickid.Lookup(ctx)
+	require.NoError(t, err)
+	require.Equal(t, click.Expires, tx.expires)
+
+	// The tracker's own time must not end the order's transaction.
+	_, limited := tx.ctx.Deadline()
+	require.False(t, limited)
+	cancel()
+	require.ErrorIs(t, tx.ctx.Err(), context.Canceled)
+
+	rolledBack := errors.New("the transaction has been rolled back")
+	s.noticed = nil
+	require.Equal(t, rolledBack, s.LinkIn(landing.ctx, &transaction{err: rolledBack}, order))
+	require.Empty(t, s.noticed)
+}
+
 func TestErrorsOfLink(t *testing.T) {
 	t.Parallel()
 	down := errors.New("connection refused")
@@ -112,6 +155,8 @@ func TestErrorsOfLink(t *testing.T) {
 			}
 			for name, tt := range tests {
 				err := s.Link(tt.ctx, tt.key)
+				require.ErrorIs(t, err, tt.want, name)
+				err = s.LinkIn(tt.ctx, &transaction{}, tt.key)
 				require.ErrorIs(t, err, tt.want, name)
 			}
 			_, err := s.Linked(context.Background(), clickid.Key{})

@@ -144,7 +144,7 @@ func New(cfg Config) (*Store, error) {
 // In returns the store within the caller's transaction, so that a click is
 // linked to an order exactly when the order is committed:
 //
-//	err = store.In(tx).Link(ctx, clickid.OrderKey(order.ID), token, click.Expires)
+//	err = tracker.LinkIn(ctx, store.In(tx), clickid.OrderKey(order.ID))
 //
 // No statement is repeated there. An error means what it means for the
 // transaction's other statements: in PostgreSQL it has failed, and after a
