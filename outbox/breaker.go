@@ -94,8 +94,9 @@ func (b *breaker) remaining() (time.Duration, bool) {
 // await waits until a request may be sent, so that a backlog stays in the
 // queue instead of being taken out and put back over and over, and leaves at
 // once when the other side returns. It returns ok, and the caller calls leave
-// when it has sent a request or decided not to. It returns wait when that
-// would take longer than limit, and neither when ctx or stop ended it.
+// when it has sent a request or decided not to. It returns wait when limit has
+// passed, or at once when the other side asked for a longer wait, and neither
+// when ctx or stop ended it.
 func (b *breaker) await(ctx context.Context, stop <-chan struct{}, limit time.Duration) (leave func(), wait time.Duration, ok bool) {
 	end := time.Now().Add(limit)
 	for {
@@ -113,11 +114,11 @@ func (b *breaker) await(ctx context.Context, stop <-chan struct{}, limit time.Du
 		wake := b.wake
 		b.mu.Unlock()
 		left := time.Until(end)
-		if left <= 0 || remaining > left {
+		if left <= 0 || remaining > limit {
 			return nil, max(remaining, b.min), false
 		}
 		if remaining > 0 {
-			left = remaining
+			left = min(left, remaining)
 		}
 		timer := time.NewTimer(left)
 		select {

@@ -21,8 +21,8 @@ const (
 	// time after which an engine may give a delivery up for lost.
 	MaxDuration = 90 * time.Second
 
-	holdLimit      = 20 * time.Second // of waiting for the platform's return
-	sendTimeout    = 60 * time.Second // of look-ups and the shared request
+	holdLimit      = 30 * time.Second // of waiting for the platform's return
+	sendTimeout    = 50 * time.Second // of look-ups and the shared request
 	consentTimeout = 5 * time.Second
 )
 
@@ -80,7 +80,7 @@ func (d *Delivery) Send(ctx context.Context, q Queue, events ...clickid.Event) (
 // the same time, and says what the engine is to do with it. attempt counts the
 // deliveries of this event from 1; snoozes do not count.
 //
-// While the platform is away it waits for its return, up to 20 seconds, before
+// While the platform is away it waits for its return, up to 30 seconds, before
 // it answers with a snooze: the backlog stays in the queue instead of passing
 // through the workers over and over, and leaves as soon as the platform is
 // back. A longer wait that the platform asked for is a snooze at once. It
@@ -90,18 +90,51 @@ func (d *Delivery) Send(ctx context.Context, q Queue, events ...clickid.Event) (
 // is a snooze without a wait: nothing is lost and no attempt is used. An
 // engine writes the verdict down with a context of its own.
 func (d *Delivery) Deliver(ctx context.Context, r Record, attempt int) Outcome {
-	e, err := r.Event()
-	if err != nil {
-		return d.finish(ctx, r, e, d.unreadable(ctx, r, err))
-	}
-	outcome := d.deliver(ctx, r, e)
+	outcome, kind := d.deliver(ctx, r)
 	if outcome.Verdict == Retry {
 		outcome.Wait = grow(d.cfg.MinSnooze, d.cfg.MaxSnooze, attempt)
 		if attempt >= d.cfg.MaxAttempts {
 			outcome.Verdict, outcome.Wait = Dead, 0
 		}
 	}
-	return d.finish(ctx, r, e, outcome)
+	d.report(ctx, r, kind, outcome)
+	return outcome
+}
+
+// deliver is Deliver without the counting of attempts. It returns the event's
+// type as well, where it came to read it.
+func (d *Delivery) deliver(ctx context.Context, r Record) (Outcome, clickid.EventType) {
+	if time.Since(r.QueuedAt) > d.cfg.Horizon {
+		e, _ := r.Event()
+		return dead("it waited longer than the acceptance horizon", 0), e.Type
+	}
+	leave, wait, ok := d.platform.await(ctx, d.stop, holdLimit)
+	if !ok && wait == 0 {
+		return snooze(0, reasonInterrupted, 0), ""
+	}
+	if !ok {
+		return snooze(spread(wait), reasonAway, 0), ""
+	}
+	defer leave()
+	e, err := r.Event()
+	if err != nil {
+		return d.unreadable(ctx, r, err), ""
+	}
+	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
+	defer cancel()
+	if d.recheck(&e); !d.needsLookup(e) {
+		outcome, _ := d.send(ctx, r, e)
+		return outcome, e.Type
+	}
+	done, ok := d.lookups.allow()
+	if !ok {
+		return d.lookupFailed(r), e.Type
+	}
+	outcome, end := d.lookUpAndSend(ctx, r, e)
+	if done(end); end.health == failing {
+		outcome = d.lookupFailed(r) // waits as long as the others
+	}
+	return outcome, e.Type
 }
 
 // unreadable returns what becomes of a record that cannot be read.
@@ -109,47 +142,11 @@ func (d *Delivery) unreadable(ctx context.Context, r Record, err error) Outcome 
 	if !errors.Is(err, ErrNewerVersion) {
 		return dead("the stored event is damaged", 0)
 	}
-	if d.pastHorizon(r) {
-		return dead(horizonReason, 0)
-	}
 	now := time.Now().UnixNano()
 	if last := d.newerSeen.Load(); now-last >= int64(alarmInterval) && d.newerSeen.CompareAndSwap(last, now) {
 		d.observe(ctx, Observation{Kind: NewerVersion, Err: err})
 	}
 	return snooze(d.backoff(r), "it was queued by a newer version of the library", 0)
-}
-
-const horizonReason = "it waited longer than the acceptance horizon"
-
-func (d *Delivery) pastHorizon(r Record) bool { return time.Since(r.QueuedAt) > d.cfg.Horizon }
-
-// deliver is Deliver without the counting of attempts.
-func (d *Delivery) deliver(ctx context.Context, r Record, e clickid.Event) Outcome {
-	if d.pastHorizon(r) {
-		return dead(horizonReason, 0)
-	}
-	leave, wait, ok := d.platform.await(ctx, d.stop, holdLimit)
-	if !ok && wait == 0 {
-		return snooze(0, reasonInterrupted, 0)
-	}
-	if !ok {
-		return snooze(spread(wait), reasonAway, 0)
-	}
-	defer leave()
-	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
-	defer cancel()
-	if d.recheck(&e); !d.needsLookup(e) {
-		outcome, _ := d.send(ctx, r, e)
-		return outcome
-	}
-	done, ok := d.lookups.allow()
-	if !ok {
-		wait, _ := d.lookups.remaining()
-		return snooze(spread(max(wait, d.cfg.MinSnooze)), reasonLookup, 0)
-	}
-	outcome, end := d.lookUpAndSend(ctx, r, e)
-	done(end)
-	return outcome
 }
 
 const (
@@ -170,7 +167,8 @@ func (d *Delivery) needsLookup(e clickid.Event) bool {
 	return d.cfg.Consent != nil || e.Click.IsZero() && e.ClickToken != ""
 }
 
-// lookUpAndSend asks for the consent and sends the event.
+// lookUpAndSend asks for the consent and sends the event. The ending is that of
+// the look-ups.
 func (d *Delivery) lookUpAndSend(ctx context.Context, r Record, e clickid.Event) (Outcome, ending) {
 	if d.cfg.Consent != nil {
 		consent, err := d.consent(ctx, e)
@@ -206,6 +204,7 @@ func (d *Delivery) consent(ctx context.Context, e clickid.Event) (c clickid.Cons
 	return d.cfg.Consent(ctx, e)
 }
 
+// lookupFailed returns what becomes of an event while look-ups fail.
 func (d *Delivery) lookupFailed(r Record) Outcome {
 	if wait, open := d.lookups.remaining(); open {
 		return snooze(spread(max(wait, d.cfg.MinSnooze)), reasonLookup, 0)
@@ -229,7 +228,8 @@ func (d *Delivery) send(ctx context.Context, r Record, e clickid.Event) (Outcome
 	return d.judge(ctx, r, result.Err)
 }
 
-// judge says what becomes of an event that was not accepted this time.
+// judge says what becomes of an event that was not accepted this time. What is
+// no error of sending is one of looking the click up.
 func (d *Delivery) judge(ctx context.Context, r Record, err error) (Outcome, ending) {
 	refusal := (*clickid.ResponseError)(nil)
 	switch {
@@ -309,9 +309,9 @@ func statusOf(err error) int {
 	return 0
 }
 
-// finish reports what became of an event.
-func (d *Delivery) finish(ctx context.Context, r Record, e clickid.Event, outcome Outcome) Outcome {
-	o := Observation{Type: e.Type, Reason: outcome.Failure.Reason, Status: outcome.Failure.Status, Latency: max(0, time.Since(r.QueuedAt))}
+// report tells what became of an event, once it is settled.
+func (d *Delivery) report(ctx context.Context, r Record, kind clickid.EventType, outcome Outcome) {
+	o := Observation{Type: kind, Reason: outcome.Failure.Reason, Status: outcome.Failure.Status, Latency: max(0, time.Since(r.QueuedAt))}
 	switch {
 	case outcome.Verdict == Dead:
 		o.Kind = DeadLettered
@@ -320,10 +320,9 @@ func (d *Delivery) finish(ctx context.Context, r Record, e clickid.Event, outcom
 	case outcome.Verdict == Done:
 		o.Kind = Delivered
 	default:
-		return outcome
+		return
 	}
 	d.observe(ctx, o)
-	return outcome
 }
 
 var errAway = fmt.Errorf("clickid: %s", reasonAway)

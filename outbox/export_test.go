@@ -23,3 +23,6 @@ func (m *Memory) Kill() {
 
 // Reopen returns another outbox on what m stores, as after a restart.
 func (m *Memory) Reopen(cfg Config) (*Memory, error) { return openMemory(m.storage, cfg) }
+
+// SetWorkers changes how many events are delivered at once.
+func (m *Memory) SetWorkers(n int) { m.workers = n }

@@ -28,6 +28,7 @@ const memoryWorkers = 500
 type Memory struct {
 	delivery *Delivery
 	storage  *memoryStorage
+	workers  int
 
 	mu  sync.Mutex
 	run *memoryRun
@@ -91,7 +92,7 @@ func openMemory(storage *memoryStorage, cfg Config) (*Memory, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Memory{delivery: delivery, storage: storage}, nil
+	return &Memory{delivery: delivery, storage: storage, workers: memoryWorkers}, nil
 }
 
 // Send implements [clickid.Sender].
@@ -221,7 +222,7 @@ func (m *Memory) end(run *memoryRun) {
 // work delivers what is due until stop is closed, and returns when nothing is
 // under way any more.
 func (m *Memory) work(ctx context.Context, stop <-chan struct{}) {
-	slots := make(chan struct{}, memoryWorkers)
+	slots := make(chan struct{}, m.workers)
 	var group sync.WaitGroup
 	defer group.Wait()
 	for {

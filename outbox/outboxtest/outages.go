@@ -10,7 +10,7 @@ import (
 )
 
 // requestTimeout is short where the platform hangs.
-const requestTimeout = 200 * time.Millisecond
+const requestTimeout = 500 * time.Millisecond
 
 func testOutages(h *harness) {
 	never := make(chan struct{})
@@ -54,7 +54,7 @@ func testOutages(h *harness) {
 	}
 	ids = append(ids, "refuses connections")
 	h.accepted(len(ids))
-	h.onlyAccepted(ob, ids...)
+	h.acceptedInTheEnd(ob, ids...)
 	h.noDeadLetters(ob)
 	if !h.saw(outbox.PlatformBack) {
 		h.Error("the hook was not told that the platform is back")

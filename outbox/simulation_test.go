@@ -1,0 +1,517 @@
+//go:build go1.25
+
+//go:debug asynctimerchan=0
+
+package outbox_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/outbox"
+	"github.com/stretchr/testify/require"
+)
+
+// The tests of this file let days pass in a bubble of time of their own, with
+// the whole of an outbox running in it: days of outage cannot be waited for.
+// The engines' own tests show the same over real connections.
+
+// platform answers log_event requests in the process.
+type platform struct {
+	latency time.Duration
+
+	mu       sync.Mutex
+	answer   func() (*http.Response, error) // nil: accepts
+	times    []time.Time
+	accepted map[string]int
+}
+
+func newPlatform() *platform { return &platform{accepted: make(map[string]int)} }
+
+func (p *platform) RoundTrip(r *http.Request) (*http.Response, error) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	p.times = append(p.times, time.Now())
+	answer := p.answer
+	p.mu.Unlock()
+	if answer == nil {
+		timer := time.NewTimer(p.latency)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-r.Context().Done():
+			return nil, r.Context().Err()
+		}
+		var request struct {
+			Events []struct {
+				ID string `json:"event_id"`
+			} `json:"events"`
+			ID string `json:"id"` // ECAPI's
+		}
+		if err := json.Unmarshal(body, &request); err != nil {
+			return nil, err
+		}
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		for _, e := range request.Events {
+			p.accepted[e.ID]++
+		}
+		if request.ID != "" {
+			p.accepted[request.ID]++
+		}
+		return reply(200, "{}")()
+	}
+	resp, err := answer()
+	if resp == nil && err == nil { // it hangs
+		<-r.Context().Done()
+		return nil, r.Context().Err()
+	}
+	return resp, err
+}
+
+func (p *platform) set(answer func() (*http.Response, error)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.answer = answer
+}
+
+func (p *platform) count() (requests, accepted int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.times), len(p.accepted)
+}
+
+func (p *platform) requestTimes() []time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return append([]time.Time(nil), p.times...)
+}
+
+func reply(status int, body string, headers ...string) func() (*http.Response, error) {
+	return func() (*http.Response, error) {
+		header := http.Header{}
+		for i := 0; i < len(headers); i += 2 {
+			header.Set(headers[i], headers[i+1])
+		}
+		return &http.Response{StatusCode: status, Header: header, Body: io.NopCloser(strings.NewReader(body))}, nil
+	}
+}
+
+func hang() (*http.Response, error) { return nil, nil }
+
+func refuseConnection() (*http.Response, error) {
+	return nil, fmt.Errorf("dial tcp: connection refused")
+}
+
+var (
+	logEvent = clickid.LogEvent{EventSourceID: "shop"}
+	ecapi    = clickid.ECAPI{DataSetID: "ds_shop"}
+)
+
+func newClient(t testing.TB, p http.RoundTripper, d clickid.Dialect, edits ...func(*clickid.ClientConfig)) *clickid.Client {
+	t.Helper()
+	cfg := clickid.ClientConfig{APIKey: "scope3_key", Dialect: d, HTTPClient: &http.Client{Transport: p}}
+	for _, edit := range edits {
+		edit(&cfg)
+	}
+	c, err := clickid.NewClient(cfg)
+	require.NoError(t, err)
+	return c
+}
+
+func purchase(id string) clickid.Event {
+	now := time.Now()
+	return clickid.Event{
+		Type: clickid.Purchase, ID: id, Time: now,
+		Click: clickid.Click{ID: "01ARZ3NDEKTSV4RRFFQ69G5FAV", Param: "clkid", At: now, Expires: now.Add(30 * 24 * time.Hour)},
+	}
+}
+
+func purchases(n int) []clickid.Event {
+	events := make([]clickid.Event, n)
+	for i := range events {
+		events[i] = purchase(fmt.Sprint("order-", i))
+	}
+	return events
+}
+
+// recorder is a hook that counts.
+type recorder struct {
+	mu   sync.Mutex
+	seen map[outbox.Kind]int
+}
+
+func (r *recorder) hook(_ context.Context, o outbox.Observation) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.seen == nil {
+		r.seen = make(map[outbox.Kind]int)
+	}
+	r.seen[o.Kind]++
+}
+
+func (r *recorder) count(k outbox.Kind) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.seen[k]
+}
+
+// startMemory starts an outbox that is stopped when the test ends.
+func startMemory(t *testing.T, cfg outbox.Config, workers int) *outbox.Memory {
+	t.Helper()
+	m, err := outbox.NewMemory(outbox.AcceptLoss, cfg)
+	require.NoError(t, err)
+	m.SetWorkers(workers)
+	require.NoError(t, m.Start(context.Background()))
+	t.Cleanup(func() { stopMemory(t, m) })
+	return m
+}
+
+func stopMemory(t *testing.T, m *outbox.Memory) int {
+	t.Helper()
+	remaining, err := m.Stop(context.Background())
+	require.NoError(t, err)
+	return remaining
+}
+
+func sendAll(t *testing.T, s clickid.Sender, events []clickid.Event) {
+	t.Helper()
+	_, err := s.Send(context.Background(), events...)
+	require.NoError(t, err)
+}
+
+func stats(t *testing.T, m *outbox.Memory) outbox.Stats {
+	t.Helper()
+	s, err := m.Stats(context.Background())
+	require.NoError(t, err)
+	return s
+}
+
+// TestADayOfOutage lets the platform be away for a day in three ways.
+func TestADayOfOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const backlog = 500
+		p, r := newPlatform(), &recorder{}
+		p.set(reply(503, ""))
+		m := startMemory(t, outbox.Config{Client: newClient(t, p, logEvent), Hook: r.hook}, 10)
+		sendAll(t, m, purchases(backlog))
+		time.Sleep(8 * time.Hour)
+		p.set(refuseConnection)
+		time.Sleep(8 * time.Hour)
+		p.set(hang)
+		time.Sleep(8 * time.Hour)
+
+		requests, accepted := p.count()
+		require.Zero(t, accepted)
+		// At least every 20 seconds, at most twice as often, and a few until
+		// the outage is noticed.
+		require.Less(t, requests, 24*3600/10+20)
+		require.Greater(t, requests, 24*3600/40)
+		require.Equal(t, backlog, stats(t, m).Queued)
+		require.Equal(t, 1, r.count(outbox.PlatformAway), "an outage is one outage")
+
+		p.set(nil)
+		time.Sleep(time.Minute)
+		_, accepted = p.count()
+		require.Equal(t, backlog, accepted)
+		require.Equal(t, outbox.Stats{Delivered: backlog}, stats(t, m))
+		require.Equal(t, 1, r.count(outbox.PlatformBack))
+		require.Equal(t, backlog, r.count(outbox.Delivered))
+	})
+}
+
+// TestABacklogLeavesWithinAMinute lets a backlog wait for an hour.
+func TestABacklogLeavesWithinAMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const backlog = 20_000
+		p := newPlatform()
+		p.latency = 100 * time.Millisecond
+		p.set(refuseConnection)
+		m := startMemory(t, outbox.Config{Client: newClient(t, p, logEvent)}, 500)
+		sendAll(t, m, purchases(backlog))
+		time.Sleep(time.Hour)
+		before, _ := p.count()
+		p.set(nil)
+		back := time.Now()
+		for stats(t, m).Queued > 0 && time.Since(back) < 2*time.Minute {
+			time.Sleep(time.Second)
+		}
+		after, accepted := p.count()
+		require.Equal(t, backlog, accepted)
+		require.LessOrEqual(t, time.Since(back), time.Minute)
+		require.LessOrEqual(t, after-before, 150, "a backlog of 20,000 leaves in about a hundred requests")
+		require.Less(t, before, 400, "an hour of outage costs a probe now and then")
+	})
+}
+
+// TestECAPIDrainsAtItsOwnRate has one event per request, under a rate limit.
+func TestECAPIDrainsAtItsOwnRate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const backlog = 2000
+		p := newPlatform()
+		p.set(reply(503, ""))
+		client := newClient(t, p, ecapi, func(cfg *clickid.ClientConfig) {
+			cfg.RateLimit = clickid.RateLimit{Requests: 100, Per: time.Second}
+		})
+		m := startMemory(t, outbox.Config{Client: client}, 500)
+		sendAll(t, m, purchases(backlog))
+		time.Sleep(time.Hour)
+		before, _ := p.count()
+		require.Less(t, before, 400)
+		p.set(nil)
+		back := time.Now()
+		for stats(t, m).Queued > 0 && time.Since(back) < 5*time.Minute {
+			time.Sleep(time.Second)
+		}
+		after, accepted := p.count()
+		require.Equal(t, backlog, accepted)
+		require.Equal(t, backlog, after-before, "no event is sent twice")
+		// 20 seconds at 100 a second, and the wait for the probe.
+		require.LessOrEqual(t, time.Since(back), time.Minute)
+	})
+}
+
+// TestRetryAfterOfAnHour keeps the wait that the platform asks for.
+func TestRetryAfterOfAnHour(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const backlog = 2000
+		p := newPlatform()
+		p.set(reply(429, "", "Retry-After", "3600"))
+		m := startMemory(t, outbox.Config{Client: newClient(t, p, logEvent), MaxAttempts: 1}, 500)
+		sendAll(t, m, purchases(1))
+		synctest.Wait()
+		time.Sleep(time.Second)
+		sendAll(t, m, purchases(backlog))
+		time.Sleep(58 * time.Minute)
+		requests := p.requestTimes()
+		require.Len(t, requests, 1, "nothing is sent before the hour is over")
+		// The platform asks for a second hour.
+		time.Sleep(time.Hour)
+		requests = p.requestTimes()
+		require.Len(t, requests, 2)
+		require.GreaterOrEqual(t, requests[1].Sub(requests[0]), time.Hour)
+		p.set(nil)
+		time.Sleep(3 * time.Minute)
+		require.Equal(t, outbox.Stats{Delivered: backlog}, stats(t, m), "no attempt was used up")
+	})
+}
+
+// TestA429WithoutAHintIsNoInvitation lets the platform answer 429 and nothing else.
+func TestA429WithoutAHintIsNoInvitation(t *testing.T) {
+	for _, d := range []clickid.Dialect{ecapi, logEvent} {
+		t.Run(fmt.Sprintf("%T", d), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := newPlatform()
+				p.set(reply(429, ""))
+				m := startMemory(t, outbox.Config{Client: newClient(t, p, d)}, 500)
+				sendAll(t, m, purchases(500))
+				time.Sleep(20 * time.Second)
+				requests, _ := p.count()
+				require.LessOrEqual(t, requests, 20)
+				p.set(nil)
+				time.Sleep(time.Minute)
+				require.Equal(t, outbox.Stats{Delivered: 500}, stats(t, m))
+			})
+		})
+	}
+}
+
+// TestARefusedConfigurationIsAnAlarmAndNoEnd has the key wrong for a weekend.
+func TestARefusedConfigurationIsAnAlarmAndNoEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const backlog = 200
+		p, r := newPlatform(), &recorder{}
+		p.set(reply(401, ""))
+		m := startMemory(t, outbox.Config{Client: newClient(t, p, logEvent), MaxAttempts: 1, Hook: r.hook}, 10)
+		sendAll(t, m, purchases(backlog))
+		time.Sleep(time.Hour)
+		require.GreaterOrEqual(t, r.count(outbox.ConfigurationRefused), 5, "the alarm is repeated")
+		require.LessOrEqual(t, r.count(outbox.ConfigurationRefused), 7, "every ten minutes and not for every event")
+		time.Sleep(47 * time.Hour)
+		require.Equal(t, outbox.Stats{Queued: backlog, Oldest: stats(t, m).Oldest}, stats(t, m))
+		p.set(nil)
+		time.Sleep(time.Minute)
+		require.Equal(t, outbox.Stats{Delivered: backlog}, stats(t, m))
+		require.Equal(t, 1, r.count(outbox.PlatformBack))
+	})
+}
+
+// TestTheHorizonEndsInADeadLetter has the platform away for longer than an
+// event is worth anything.
+func TestTheHorizonEndsInADeadLetter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPlatform()
+		p.set(refuseConnection)
+		m := startMemory(t, outbox.Config{Client: newClient(t, p, logEvent), Horizon: 6 * time.Hour}, 10)
+		sendAll(t, m, purchases(3))
+		time.Sleep(7 * time.Hour)
+		require.Equal(t, outbox.Stats{Dead: 3}, stats(t, m))
+		p.set(nil)
+		time.Sleep(time.Hour)
+		_, accepted := p.count()
+		require.Zero(t, accepted)
+		n, err := m.Replay(context.Background())
+		require.NoError(t, err)
+		require.Equal(t, 3, n)
+		time.Sleep(time.Minute)
+		require.Equal(t, outbox.Stats{Delivered: 3}, stats(t, m), "a replay starts the horizon anew")
+	})
+}
+
+// TestAnUnsteadyPlatformIsNoOutage fails every tenth request.
+func TestAnUnsteadyPlatformIsNoOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const backlog = 2000
+		p, r := newPlatform(), &recorder{}
+		p.latency = 50 * time.Millisecond
+		var mu sync.Mutex
+		n := 0
+		unsteady := transport(func(req *http.Request) (*http.Response, error) {
+			mu.Lock()
+			n++
+			bad := n%10 == 0
+			mu.Unlock()
+			if bad {
+				return reply(503, "")()
+			}
+			return p.RoundTrip(req)
+		})
+		m := startMemory(t, outbox.Config{Client: newClient(t, unsteady, ecapi), Hook: r.hook}, 100)
+		start := time.Now()
+		sendAll(t, m, purchases(backlog))
+		// At 8 requests at once of 50 milliseconds each it takes 12.5 seconds
+		// at best.
+		time.Sleep(20 * time.Second)
+		require.Greater(t, stats(t, m).Delivered, backlog*9/10)
+		for stats(t, m).Queued > 0 && time.Since(start) < 5*time.Minute {
+			time.Sleep(time.Second)
+		}
+		require.Equal(t, outbox.Stats{Delivered: backlog}, stats(t, m))
+		require.Zero(t, r.count(outbox.PlatformAway))
+	})
+}
+
+type transport func(*http.Request) (*http.Response, error)
+
+func (f transport) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// TestTheStoreIsDownForADay has the clicks' store fail, not the platform.
+func TestTheStoreIsDownForADay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, r := newPlatform(), &recorder{}
+		s := &store{err: fmt.Errorf("connection refused")}
+		client := newClient(t, p, logEvent, func(cfg *clickid.ClientConfig) { cfg.Resolver = s })
+		m := startMemory(t, outbox.Config{Client: client, MaxAttempts: 1, Hook: r.hook}, 500)
+		events := purchases(200)
+		for i := range events[:100] {
+			events[i].Click, events[i].ClickToken = clickid.Click{}, "token"
+		}
+		sendAll(t, m, events)
+		time.Sleep(24 * time.Hour)
+		require.Equal(t, 100, stats(t, m).Delivered, "events that need no store are not held up")
+		require.Less(t, s.calls(), 1000, "a store that is down is asked now and then, not for every event")
+		require.Equal(t, 1, r.count(outbox.LookupsFailing))
+		require.Zero(t, r.count(outbox.PlatformAway))
+		s.set(nil)
+		time.Sleep(10 * time.Minute)
+		require.Equal(t, outbox.Stats{Delivered: 200}, stats(t, m))
+		require.Equal(t, 1, r.count(outbox.LookupsBack))
+	})
+}
+
+// store is a resolver that can fail.
+type store struct {
+	mu  sync.Mutex
+	err error
+	n   int
+}
+
+func (s *store) Resolve(context.Context, string) (clickid.Click, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.n++
+	if s.err != nil {
+		return clickid.Click{}, s.err
+	}
+	return purchase("").Click, nil
+}
+
+func (s *store) set(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.err = err
+}
+
+func (s *store) calls() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.n
+}
+
+// TestOurOwnFaultsUseUpAttempts has a function of the application panic.
+func TestOurOwnFaultsUseUpAttempts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPlatform()
+		cfg := outbox.Config{Client: newClient(t, p, logEvent), MaxAttempts: 4}
+		cfg.Consent = func(_ context.Context, e clickid.Event) (clickid.Consent, error) {
+			if e.ID == "order-0" {
+				panic("personal@example.com")
+			}
+			return clickid.ConsentGranted, nil
+		}
+		m := startMemory(t, cfg, 10)
+		sendAll(t, m, purchases(2))
+		time.Sleep(time.Hour)
+		require.Equal(t, outbox.Stats{Delivered: 1, Dead: 1}, stats(t, m))
+		letters, err := m.Failed(context.Background(), outbox.Page{})
+		require.NoError(t, err)
+		require.Equal(t, 4, letters[0].Attempts)
+		require.Equal(t, "the Consent function panicked", letters[0].Reason)
+	})
+}
+
+// TestAConflictUsesUpAttempts has the platform answer 409, which is neither an
+// outage nor a refusal of the event.
+func TestAConflictUsesUpAttempts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPlatform()
+		p.set(reply(409, `{"code":"CONFLICT"}`))
+		m := startMemory(t, outbox.Config{Client: newClient(t, p, logEvent)}, 10)
+		sendAll(t, m, purchases(1))
+		time.Sleep(time.Hour)
+		letters, err := m.Failed(context.Background(), outbox.Page{})
+		require.NoError(t, err)
+		require.Len(t, letters, 1)
+		require.Equal(t, 10, letters[0].Attempts)
+		require.Equal(t, 409, letters[0].Status)
+		requests, _ := p.count()
+		require.Equal(t, 10, requests)
+	})
+}
+
+// TestStopDoesNotWaitForThePlatformsReturn stops while deliveries are held
+// back.
+func TestStopDoesNotWaitForThePlatformsReturn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPlatform()
+		p.set(refuseConnection)
+		m := startMemory(t, outbox.Config{Client: newClient(t, p, logEvent)}, 500)
+		sendAll(t, m, purchases(1000))
+		time.Sleep(time.Hour)
+		start := time.Now()
+		require.Equal(t, 1000, stopMemory(t, m))
+		require.Less(t, time.Since(start), time.Second)
+	})
+}
