@@ -7,30 +7,17 @@ import (
 	"strings"
 )
 
-// Dialect is the SQL of a database. The zero value is none.
-type Dialect int
+// Dialect is the kind of SQL that a database speaks.
+type Dialect string
 
 const (
-	// Postgres is PostgreSQL 11 or newer.
-	Postgres Dialect = iota + 1
+	// PostgreSQL is PostgreSQL 11 or newer.
+	PostgreSQL Dialect = "postgresql"
 	// MySQL is MySQL 8.0.1 or newer and MariaDB 10.6 or newer, with InnoDB.
-	MySQL
+	MySQL Dialect = "mysql"
 	// SQLite is SQLite 3.24 or newer.
-	SQLite
+	SQLite Dialect = "sqlite"
 )
-
-// String returns the name of the constant.
-func (d Dialect) String() string {
-	switch d {
-	case Postgres:
-		return "Postgres"
-	case MySQL:
-		return "MySQL"
-	case SQLite:
-		return "SQLite"
-	}
-	return fmt.Sprintf("Dialect(%d)", int(d))
-}
 
 // statements is the SQL that differs between the dialects.
 type statements struct {
@@ -41,7 +28,7 @@ type statements struct {
 
 func (d Dialect) statements() *statements {
 	switch d {
-	case Postgres:
+	case PostgreSQL:
 		return &statements{
 			text: `text COLLATE "C"`, payload: "bytea", long: `text COLLATE "C"`, number: "bigint",
 			known: "ON CONFLICT (identity) DO NOTHING",
@@ -72,7 +59,7 @@ func (d Dialect) locks() bool { return d != SQLite }
 
 // placeholder returns the mark of the n-th argument, from 1.
 func (d Dialect) placeholder(n int) string {
-	if d == Postgres {
+	if d == PostgreSQL {
 		return "$" + strconv.Itoa(n)
 	}
 	return "?"
@@ -88,7 +75,7 @@ func (d Dialect) create(name string) []string {
 		"payload " + s.payload + " NOT NULL, " +
 		"erase_keys " + s.long + " NOT NULL, " +
 		"queued_at " + s.number + " NOT NULL)" + s.table
-	if d != Postgres {
+	if d != PostgreSQL {
 		return []string{table}
 	}
 	// Two CREATE TABLE IF NOT EXISTS at once can fail on PostgreSQL.

@@ -19,15 +19,16 @@ type TableConfig struct {
 	// Client is where the events will go: it validates them before they are
 	// stored, and its destination is part of their identity. Required.
 	Client *clickid.Client
-	// Prefix begins the table's name, which is Prefix and "outbox": 1 to 40 of
-	// [a-z0-9_], not beginning with a digit. Defaults to "clickid_".
+	// Prefix begins the table's name, which is Prefix and "outbox": 1 to 32
+	// characters of [a-z0-9_], not beginning with a digit. Defaults to
+	// [DefaultPrefix].
 	Prefix string
 }
 
-const (
-	defaultPrefix = "clickid_"
-	maxPrefix     = 40
-)
+// DefaultPrefix begins the table's name. It is that of package sqlstore, too.
+const DefaultPrefix = "clickid_"
+
+const maxPrefix = 32
 
 // Table is an outbox table: conversions are written into it in the order's own
 // transaction, and a [Relay] moves them to an engine. It is safe for
@@ -55,13 +56,13 @@ type Execer interface {
 func NewTable(cfg TableConfig) (*Table, error) {
 	var problems []error
 	if cfg.Dialect.statements() == nil {
-		problems = append(problems, errors.New("clickid: TableConfig.Dialect is none of Postgres, MySQL and SQLite"))
+		problems = append(problems, errors.New("clickid: TableConfig.Dialect is none of PostgreSQL, MySQL and SQLite"))
 	}
 	if cfg.Client == nil {
 		problems = append(problems, errors.New("clickid: TableConfig.Client is required"))
 	}
 	if cfg.Prefix == "" {
-		cfg.Prefix = defaultPrefix
+		cfg.Prefix = DefaultPrefix
 	}
 	if len(cfg.Prefix) > maxPrefix || strings.Trim(cfg.Prefix, "abcdefghijklmnopqrstuvwxyz0123456789_") != "" || cfg.Prefix[0] >= '0' && cfg.Prefix[0] <= '9' {
 		problems = append(problems, fmt.Errorf("clickid: TableConfig.Prefix must be 1 to %d characters of [a-z0-9_] and not begin with a digit", maxPrefix))
