@@ -80,7 +80,7 @@ func (t *Tracker) Consent(r *http.Request) Consent {
 }
 
 func (t *Tracker) deniedByGPC(r *http.Request) bool {
-	return !t.ignoreGPC && r.Header.Get("Sec-GPC") == "1"
+	return !t.ignoreGPC && r.Header.Get("Sec-Gpc") == "1" // as net/http spells Sec-GPC; another spelling costs an allocation
 }
 
 // Remember stores a click for a visitor who has just consented, whatever

@@ -3,7 +3,9 @@ package clickid_test
 import (
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/clickid/clickid"
 	"github.com/stretchr/testify/require"
@@ -11,34 +13,137 @@ import (
 
 const documentedID = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
 
-func newTracker(t *testing.T, cfg clickid.Config) *clickid.Tracker {
+func newTracker(t testing.TB, cfg clickid.Config) *clickid.Tracker {
 	t.Helper()
 	if cfg.Store == nil {
-		store, err := clickid.NewCookieStore([]byte("0123456789abcdef0123456789abcdef"))
-		require.NoError(t, err)
-		cfg.Store = store
+		cfg.Store = newCookieStore(t, firstKey)
 	}
 	tracker, err := clickid.New(cfg)
 	require.NoError(t, err)
 	return tracker
 }
 
-func TestLandingStoresTheClick(t *testing.T) {
-	tracker := newTracker(t, clickid.Config{})
-	var seen clickid.Click
-	h := tracker.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		seen, _ = clickid.FromContext(r.Context())
-	}))
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, httptest.NewRequest("GET", "/?clkid="+documentedID, nil))
-	require.Equal(t, documentedID, seen.ID)
-	require.Len(t, w.Result().Cookies(), 1)
+func TestNewReportsEveryProblemAtOnce(t *testing.T) {
+	t.Parallel()
+	_, err := clickid.New(clickid.Config{
+		Params:  []string{"clkid", "cl kid", "clkid"},
+		TTL:     401 * 24 * time.Hour,
+		Timeout: -time.Second,
+		Cookie:  clickid.Cookie{Name: "__Host-clkid", Domain: "co.uk"},
+	})
+	problems := []string{
+		"Store is required", "Params[1]", "Params[2] stands twice", "TTL", "Timeout", "Cookie.Name", "Cookie.Domain",
+	}
+	joined, ok := err.(interface{ Unwrap() []error })
+	require.True(t, ok, "the problems are joined")
+	require.Len(t, joined.Unwrap(), len(problems))
+	for i, problem := range problems {
+		require.ErrorContains(t, joined.Unwrap()[i], problem)
+		require.True(t, strings.HasPrefix(joined.Unwrap()[i].Error(), "clickid: "))
+	}
+}
 
-	r := httptest.NewRequest("GET", "/checkout", nil)
-	r.AddCookie(w.Result().Cookies()[0])
-	w2 := httptest.NewRecorder()
-	seen = clickid.Click{}
-	h.ServeHTTP(w2, r)
-	require.Equal(t, documentedID, seen.ID)
-	require.Empty(t, w2.Header())
+func TestNewChecks(t *testing.T) {
+	t.Parallel()
+	nine := strings.Split("a b c d e f g h i", " ")
+	tests := map[string]struct {
+		edit    func(*clickid.Config)
+		problem string // "" means none
+	}{
+		"the smallest configuration":      {func(*clickid.Config) {}, ""},
+		"no store":                        {func(c *clickid.Config) { c.Store = nil }, "Store is required"},
+		"eight parameters":                {func(c *clickid.Config) { c.Params = nine[:8] }, ""},
+		"nine":                            {func(c *clickid.Config) { c.Params = nine }, "at most 8"},
+		"an empty parameter":              {func(c *clickid.Config) { c.Params = []string{""} }, "Params[0]"},
+		"a parameter outside the grammar": {func(c *clickid.Config) { c.Params = []string{"ok", "a=b"} }, "Params[1]"},
+		"a parameter of 64 characters":    {func(c *clickid.Config) { c.Params = []string{strings.Repeat("x", 64)} }, ""},
+		"a longer one":                    {func(c *clickid.Config) { c.Params = []string{strings.Repeat("x", 65)} }, "Params[0]"},
+		"the shortest lifetime":           {func(c *clickid.Config) { c.TTL = time.Second }, ""},
+		"a shorter one":                   {func(c *clickid.Config) { c.TTL = time.Second - 1 }, "TTL"},
+		"a negative one":                  {func(c *clickid.Config) { c.TTL = -time.Hour }, "TTL"},
+		"the longest":                     {func(c *clickid.Config) { c.TTL = 400 * 24 * time.Hour }, ""},
+		"a longer lifetime":               {func(c *clickid.Config) { c.TTL = 400*24*time.Hour + 1 }, "TTL"},
+		"a negative timeout":              {func(c *clickid.Config) { c.Timeout = -1 }, "Timeout"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cfg := clickid.Config{Store: clickid.NewMemoryStore()}
+			tt.edit(&cfg)
+			tracker, err := clickid.New(cfg)
+			if tt.problem == "" {
+				require.NoError(t, err)
+				require.NotNil(t, tracker)
+				return
+			}
+			require.ErrorContains(t, err, tt.problem)
+			require.Nil(t, tracker)
+			require.Len(t, strings.Split(err.Error(), "\n"), 1)
+		})
+	}
+}
+
+func TestLaterChangesOfTheConfigurationHaveNoEffect(t *testing.T) {
+	t.Parallel()
+	cfg := clickid.Config{Params: []string{"gclid"}}
+	s := newSite(t, cfg)
+	cfg.Params[0] = "clkid"
+	require.Equal(t, "abc", s.visitor().get("/?clkid=x&gclid=abc").id())
+}
+
+// pagesWithoutAClick have nothing to do with the tracker.
+var pagesWithoutAClick = map[string]*http.Request{
+	"a bare page":                 newRequest(http.MethodGet, "/"),
+	"other parameters":            newRequest(http.MethodGet, "/shop?page=2&utm_medium=cpc&f%5B%5D=1&c%6Ckif=x&%zz"),
+	"other cookies":               newRequest(http.MethodGet, "/shop", "Cookie: session=0123456789abcdef; clkid=1; theme=dark; __Host-clkidx=2"),
+	"a Referer of the same site":  newRequest(http.MethodGet, "/shop", "Referer: http://example.com/list?page=2&q=%63lk", asPage),
+	"a Referer of another site":   newRequest(http.MethodGet, "/shop", "Referer: https://search.example/?q=shoes", asPage),
+	"a browser's full navigation": newRequest(http.MethodGet, "/shop?q=shoes", "Sec-Fetch-Site: same-origin", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document", "Referer: http://example.com/list?page=2", "Cookie: a=b", "Sec-GPC: 1", asPage),
+	"an image of a landing page":  newRequest(http.MethodGet, "/logo.png", "Sec-Fetch-Site: same-origin", "Sec-Fetch-Mode: no-cors", "Sec-Fetch-Dest: image", "Referer: http://example.com/?clkid=abc"),
+	"a form":                      newRequest(http.MethodPost, "/checkout", "Cookie: session=0123456789abcdef"),
+}
+
+// discardWriter is a ResponseWriter without costs of its own.
+type discardWriter struct{ header http.Header }
+
+func (w *discardWriter) Header() http.Header         { return w.header }
+func (w *discardWriter) Write(p []byte) (int, error) { return len(p), nil }
+func (w *discardWriter) WriteHeader(int)             {}
+
+func TestPagesWithoutAClickCostNothing(t *testing.T) { // not parallel: it counts allocations
+	s := newSite(t, clickid.Config{})
+	seen := 0
+	h := s.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { seen++ }))
+	for name, r := range pagesWithoutAClick {
+		w := &discardWriter{header: http.Header{}}
+		allocations := testing.AllocsPerRun(100, func() { h.ServeHTTP(w, r) })
+		require.Zero(t, allocations, name)
+		require.Empty(t, w.header, name)
+	}
+	require.NotZero(t, seen)
+	require.Empty(t, s.observations())
+	require.Zero(t, s.store.saves.Load()+s.store.loads.Load()+s.store.checks.Load()+s.store.deletes.Load())
+}
+
+func TestPagesOfAVisitorWithAClickDecodeNothing(t *testing.T) { // not parallel: it counts allocations
+	s := newSite(t, clickid.Config{})
+	v := s.visitor()
+	v.get("/?clkid=abc")
+	r := newRequest(http.MethodGet, "/", "Cookie: session=1; __Host-clkid="+v.cookies[0].Value)
+	loads, checks := s.store.loads.Load(), s.store.checks.Load()
+	h := s.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	w := &discardWriter{header: http.Header{}}
+	// The request's copy, its context, and what that holds.
+	require.LessOrEqual(t, testing.AllocsPerRun(100, func() { h.ServeHTTP(w, r) }), 3.0)
+	require.Empty(t, w.header)
+	require.Equal(t, loads, s.store.loads.Load())
+	require.Equal(t, checks, s.store.checks.Load())
+}
+
+func TestHandlersRequestIsTheVisitorsOwnOnPagesWithoutAClick(t *testing.T) {
+	t.Parallel()
+	tracker := newTracker(t, clickid.Config{})
+	for name, r := range pagesWithoutAClick {
+		require.Same(t, r, tracker.Capture(httptest.NewRecorder(), r), name)
+	}
 }
