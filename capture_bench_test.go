@@ -1,0 +1,138 @@
+package clickid_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/clickid/clickid"
+)
+
+// benchmarkPage measures a handler with a writer that costs nothing.
+func benchmarkPage(b *testing.B, h http.Handler, r *http.Request) {
+	w := &discardWriter{header: http.Header{}}
+	b.ReportAllocs()
+	b.ResetTimer()
+	for range b.N {
+		h.ServeHTTP(w, r)
+	}
+}
+
+// benchmarkBeside measures a page with and without the tracker, so that the
+// two can be read side by side.
+func benchmarkBeside(b *testing.B, tracker *clickid.Tracker, page http.HandlerFunc, r *http.Request) {
+	b.Run("bare", func(b *testing.B) { benchmarkPage(b, page, r) })
+	b.Run("tracked", func(b *testing.B) { benchmarkPage(b, tracker.Handler(page), r) })
+}
+
+// smallPage is about the least that a page does: a header and a line.
+func smallPage(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	_, _ = fmt.Fprintf(w, "<p>%s</p>", r.URL.Path)
+}
+
+func benchmarkTracker(b *testing.B, store clickid.Store) *clickid.Tracker {
+	b.Helper()
+	return newTracker(b, clickid.Config{Store: store})
+}
+
+// landed returns a page request of a visitor whose click the tracker has.
+func landed(b *testing.B, tracker *clickid.Tracker) *http.Request {
+	b.Helper()
+	w := httptest.NewRecorder()
+	tracker.Capture(w, newRequest(http.MethodGet, "/?clkid="+documentedID))
+	cookies := w.Result().Cookies()
+	if len(cookies) != 1 {
+		b.Fatal("the click was not captured")
+	}
+	return newRequest(http.MethodGet, "/shop", "Cookie: session=0123456789abcdef; "+cookies[0].Name+"="+cookies[0].Value)
+}
+
+// BenchmarkPageWithoutClick is what nearly all pages of a site cost.
+func BenchmarkPageWithoutClick(b *testing.B) {
+	r := pagesWithoutAClick["a browser's full navigation"]
+	benchmarkBeside(b, benchmarkTracker(b, nil), smallPage, r)
+}
+
+// BenchmarkPageWithoutClickOverHTTP is the same over a connection.
+func BenchmarkPageWithoutClickOverHTTP(b *testing.B) {
+	tracker := benchmarkTracker(b, nil)
+	for name, h := range map[string]http.Handler{"bare": http.HandlerFunc(smallPage), "tracked": tracker.Handler(http.HandlerFunc(smallPage))} {
+		b.Run(name, func(b *testing.B) {
+			server := httptest.NewServer(h)
+			defer server.Close()
+			b.ReportAllocs()
+			b.ResetTimer()
+			for range b.N {
+				resp, err := server.Client().Get(server.URL + "/shop?q=shoes")
+				if err != nil {
+					b.Fatal(err)
+				}
+				_ = resp.Body.Close()
+			}
+		})
+	}
+}
+
+// BenchmarkPageWithCookie is a page of a visitor who has a click, which the
+// page does not ask for.
+func BenchmarkPageWithCookie(b *testing.B) {
+	tracker := benchmarkTracker(b, nil)
+	benchmarkBeside(b, tracker, smallPage, landed(b, tracker))
+}
+
+// BenchmarkPageThatAsks is a page of a visitor who has a click, and which asks
+// for it, or for its token alone.
+func BenchmarkPageThatAsks(b *testing.B) {
+	for name, store := range map[string]clickid.Store{"cookie": newCookieStore(b, firstKey), "memory": clickid.NewMemoryStore()} {
+		tracker := benchmarkTracker(b, store)
+		r := landed(b, tracker)
+		for question, ask := range map[string]func(*http.Request) bool{
+			"click": func(r *http.Request) bool { _, ok := clickid.FromContext(r.Context()); return ok },
+			"token": func(r *http.Request) bool { _, ok := clickid.Token(r.Context()); return ok },
+		} {
+			b.Run(name+"/"+question, func(b *testing.B) {
+				benchmarkPage(b, tracker.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+					if !ask(r) {
+						b.Error("no click")
+					}
+				})), r)
+			})
+		}
+	}
+}
+
+// BenchmarkLanding is the page on which a click is stored: once for each
+// visitor.
+func BenchmarkLanding(b *testing.B) {
+	for name, store := range map[string]clickid.Store{"cookie": newCookieStore(b, firstKey), "memory": clickid.NewMemoryStore()} {
+		b.Run(name, func(b *testing.B) {
+			tracker := benchmarkTracker(b, store)
+			benchmarkPage(b, tracker.Handler(http.HandlerFunc(smallPage)), newRequest(http.MethodGet, "/?clkid="+documentedID))
+		})
+	}
+}
+
+// BenchmarkResolve is the look-up of a webhook.
+func BenchmarkResolve(b *testing.B) {
+	for name, store := range map[string]clickid.Store{"cookie": newCookieStore(b, firstKey), "memory": clickid.NewMemoryStore()} {
+		b.Run(name, func(b *testing.B) {
+			tracker := benchmarkTracker(b, store)
+			at := time.Now()
+			token, err := store.Save(context.Background(), clickid.Click{ID: documentedID, Param: "clkid", At: at, Expires: at.Add(time.Hour)})
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.ReportAllocs()
+			b.ResetTimer()
+			for range b.N {
+				if _, err := tracker.Resolve(context.Background(), token); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
