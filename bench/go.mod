@@ -1,7 +1,25 @@
 module github.com/clickid/clickid/bench
 
-go 1.22
+go 1.25.0
 
-require github.com/clickid/clickid v0.0.0
+require (
+	github.com/clickid/clickid v0.0.0
+	github.com/clickid/clickid/store_sql v0.0.0
+	github.com/go-sql-driver/mysql v1.10.1
+	github.com/jackc/pgx/v5 v5.12.0
+)
+
+require (
+	filippo.io/edwards25519 v1.2.0 // indirect
+	github.com/gorilla/securecookie v1.1.2 // indirect
+	github.com/jackc/pgpassfile v1.0.0 // indirect
+	github.com/jackc/pgservicefile v0.0.0-20240606120523-5a60cdf6a761 // indirect
+	github.com/jackc/puddle/v2 v2.2.3 // indirect
+	golang.org/x/net v0.35.0 // indirect
+	golang.org/x/sync v0.22.0 // indirect
+	golang.org/x/text v0.41.0 // indirect
+)
 
 replace github.com/clickid/clickid => ..
+
+replace github.com/clickid/clickid/store_sql => ../store_sql

@@ -159,10 +159,12 @@ func (s *Server) Resume() {
 }
 
 // Restart starts the server again, on the same port with the same data, and
-// waits until it takes commands. A running server is stopped first.
-func (s *Server) Restart() {
+// waits until it takes commands. A running server is stopped first. Extra
+// arguments, such as "-c", "fsync=on", are added to those before and win.
+func (s *Server) Restart(extraArgs ...string) {
 	s.tb.Helper()
 	s.Stop()
+	s.command = append(s.command, extraArgs...)
 	if err := s.launch(); err != nil {
 		s.tb.Fatalf("restarting %s: %v\n%s", s.name, err, s.log())
 	}

@@ -1,0 +1,209 @@
+package sqlstore_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/base32"
+	"encoding/base64"
+	"encoding/binary"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	_ "github.com/go-sql-driver/mysql"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/internal/reference"
+	sqlstore "github.com/clickid/clickid/store_sql"
+)
+
+// database is one that is measured.
+type database struct {
+	*sql.DB
+	dialect sqlstore.Dialect
+}
+
+func open(b *testing.B, dialect sqlstore.Dialect, driver, dsn string) database {
+	b.Helper()
+	db, err := sql.Open(driver, dsn)
+	failOn(b, err)
+	db.SetMaxOpenConns(16)
+	db.SetMaxIdleConns(16)
+	b.Cleanup(func() { _ = db.Close() })
+	return database{db, dialect}
+}
+
+func (d database) version(b *testing.B) (version string) {
+	b.Helper()
+	failOn(b, d.QueryRow("SELECT version()").Scan(&version))
+	return version
+}
+
+// digest is the randomness of row i, the same in every run.
+func digest(kind string, i int) [32]byte {
+	return sha256.Sum256(binary.BigEndian.AppendUint64([]byte(kind), uint64(i)))
+}
+
+func tokenOf(i int) string {
+	random := digest("token", i)
+	return base64.RawURLEncoding.EncodeToString(random[:16])
+}
+
+// expiryOf spreads n rows evenly: the first fifth expired within the last week,
+// the others will within 28 days. Rows are loaded in this order, as they come
+// to be in a shop.
+func expiryOf(i, n int, now time.Time) time.Time {
+	const week = 7 * 24 * time.Hour
+	return now.Add(-week + time.Duration(float64(5*week)*float64(i+1)/float64(n))).Truncate(time.Second)
+}
+
+func clickRow(i int, now time.Time) []any {
+	hash, random := reference.Hash(tokenOf(i)), digest("click", i)
+	expires := expiryOf(i, *clicks, now)
+	return []any{hash[:], base32.HexEncoding.EncodeToString(random[:])[:26], "clkid", expires.Add(-clickid.DefaultTTL), expires}
+}
+
+func linkRow(i int, now time.Time) []any {
+	k, token := clickid.OrderKey(fmt.Sprint(i)), tokenOf(i)
+	sealed, err := k.Seal(token)
+	if err != nil {
+		panic(err) // the key is not empty
+	}
+	key, hash := k.Hash(), reference.Hash(token)
+	return []any{key[:], hash[:], sealed, expiryOf(i, *links, now)}
+}
+
+// load fills both tables, with the indexes in place as in production.
+func load(b *testing.B, d database, now time.Time) {
+	b.Helper()
+	for _, table := range []struct {
+		name    string
+		columns []string
+		n       int
+		row     func(int, time.Time) []any
+	}{
+		{"clickid_clicks", []string{"token_hash", "click_id", "param", "captured_at", "expires_at"}, *clicks, clickRow},
+		{"clickid_links", []string{"key_hash", "token_hash", "sealed_token", "expires_at"}, *links, linkRow},
+	} {
+		row := func(i int) []any { return table.row(i, now) }
+		if d.dialect == sqlstore.PostgreSQL {
+			copyRows(b, d, table.name, table.columns, table.n, row)
+		} else {
+			insertRows(b, d, table.name, table.columns, table.n, row)
+		}
+	}
+}
+
+func copyRows(b *testing.B, d database, table string, columns []string, n int, row func(int) []any) {
+	b.Helper()
+	conn, err := d.Conn(context.Background())
+	failOn(b, err)
+	defer func() { _ = conn.Close() }()
+	failOn(b, conn.Raw(func(c any) error {
+		_, err := c.(*stdlib.Conn).Conn().CopyFrom(context.Background(), pgx.Identifier{table}, columns,
+			pgx.CopyFromSlice(n, func(i int) ([]any, error) { return row(i), nil }))
+		return err
+	}))
+}
+
+func insertRows(b *testing.B, d database, table string, columns []string, n int, row func(int) []any) {
+	b.Helper()
+	const chunk, perCommit = 1000, 20
+	values := "(?" + strings.Repeat(", ?", len(columns)-1) + ")"
+	for from := 0; from < n; {
+		tx, err := d.Begin()
+		failOn(b, err)
+		for range perCommit {
+			to := min(n, from+chunk)
+			if from == to {
+				break
+			}
+			args := make([]any, 0, chunk*len(columns))
+			for ; from < to; from++ {
+				args = append(args, row(from)...)
+			}
+			rows := len(args) / len(columns)
+			_, err := tx.Exec("INSERT INTO "+table+" ("+strings.Join(columns, ", ")+") VALUES "+values+strings.Repeat(", "+values, rows-1), args...)
+			failOn(b, err)
+		}
+		failOn(b, tx.Commit())
+	}
+}
+
+func (d database) analyze(b *testing.B) {
+	b.Helper()
+	statement := "ANALYZE TABLE clickid_clicks, clickid_links"
+	if d.dialect == sqlstore.PostgreSQL {
+		statement = "VACUUM ANALYZE"
+	}
+	_, err := d.Exec(statement)
+	failOn(b, err)
+}
+
+// sizes returns the bytes of both tables with their indexes.
+func (d database) sizes(b *testing.B, say func(string, ...any)) (clickBytes, linkBytes float64) {
+	b.Helper()
+	query := `SELECT table_name, SUM(data_length), SUM(index_length) FROM information_schema.tables
+		WHERE table_schema = DATABASE() AND table_name IN ('clickid_clicks', 'clickid_links') GROUP BY table_name`
+	if d.dialect == sqlstore.PostgreSQL {
+		query = `SELECT relname, pg_table_size(oid), pg_indexes_size(oid) FROM pg_class WHERE relname IN ('clickid_clicks', 'clickid_links')`
+	}
+	rows, err := d.Query(query)
+	failOn(b, err)
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var table string
+		var data, indexes float64
+		failOn(b, rows.Scan(&table, &data, &indexes))
+		say("%s: %.0f MiB of rows, %.0f MiB of indexes", table, data/(1<<20), indexes/(1<<20))
+		if table == "clickid_clicks" {
+			clickBytes = data + indexes
+		} else {
+			linkBytes = data + indexes
+		}
+	}
+	failOn(b, rows.Err())
+	return clickBytes, linkBytes
+}
+
+// explain returns the plan, a line for each step.
+func (d database) explain(b *testing.B, tx *sql.Tx, query string, args []any) string {
+	b.Helper()
+	rows, err := tx.Query("EXPLAIN "+query, args...)
+	failOn(b, err)
+	defer func() { _ = rows.Close() }()
+	columns, err := rows.Columns()
+	failOn(b, err)
+	var plan strings.Builder
+	for rows.Next() {
+		values, dest := make([]sql.NullString, len(columns)), make([]any, len(columns))
+		for i := range values {
+			dest[i] = &values[i]
+		}
+		failOn(b, rows.Scan(dest...))
+		plan.WriteString("   ")
+		for i, value := range values {
+			if len(columns) > 1 {
+				plan.WriteString(" " + columns[i] + "=")
+			} else {
+				plan.WriteByte(' ')
+			}
+			plan.WriteString(value.String)
+		}
+		plan.WriteByte('\n')
+	}
+	failOn(b, rows.Err())
+	return plan.String()
+}
+
+// readsAll reports whether a plan reads a whole table or index.
+func (d database) readsAll(plan string) bool {
+	if d.dialect == sqlstore.PostgreSQL {
+		return strings.Contains(plan, "Seq Scan")
+	}
+	return strings.Contains(plan, "type=ALL") || strings.Contains(plan, "type=index ")
+}

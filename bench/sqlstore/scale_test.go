@@ -1,0 +1,243 @@
+// Package sqlstore_test measures the SQL store with millions of clicks:
+//
+//	go test ./bench/sqlstore -run '^$' -bench . -timeout 2h -v -clicks 5000000
+//
+// Each database is a private server with durable commits. The report shows the
+// plans of the store's own statements, the latencies of saving and loading in
+// empty and in full tables, those while a fifth of the clicks is purged, and
+// the bytes per click.
+package sqlstore_test
+
+import (
+	"context"
+	"database/sql"
+	"flag"
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/internal/testserver"
+	sqlstore "github.com/clickid/clickid/store_sql"
+)
+
+var (
+	clicks = flag.Int("clicks", 50_000, "clicks to load; a fifth of them has expired")
+	links  = flag.Int("links", 0, "links to load, of which a fifth has expired; a tenth of the clicks by default")
+	phase  = flag.Duration("phase", 10*time.Second, "how long each phase of visits is measured")
+	rate   = flag.Int("rate", 400, "visits a second, each of which saves one click and loads it")
+)
+
+func BenchmarkPostgreSQL(b *testing.B) { benchmark(b, startPostgres) }
+
+func BenchmarkMariaDB(b *testing.B) { benchmark(b, startMariaDB) }
+
+// benchmark goes through a database's life once.
+func benchmark(b *testing.B, start func(*testing.B) database) {
+	if *links == 0 {
+		*links = *clicks / 10
+	}
+	ctx := context.Background()
+	d := start(b)
+	store := newStore(b, d, d.DB)
+	if err := store.Migrate(ctx, d.DB); err != nil {
+		b.Fatal(err)
+	}
+	report := &strings.Builder{}
+	say := func(format string, args ...any) { fmt.Fprintf(report, format+"\n", args...) }
+	defer func() { b.Log("\n" + report.String()) }()
+	say("%s, %d CPUs, %s/%s", d.version(b), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH)
+
+	empty := visitAtRate(b, store, untilTime(*phase))
+	say("empty tables:        %v", empty)
+
+	began := time.Now()
+	now := time.Now()
+	load(b, d, now)
+	loaded := time.Since(began)
+	say("loaded %d clicks and %d links in %v, %.0f rows/s", *clicks, *links, loaded.Round(time.Second), float64(*clicks+*links)/loaded.Seconds())
+	d.analyze(b)
+	clickBytes, linkBytes := d.sizes(b, say)
+	b.ReportMetric(clickBytes/float64(*clicks), "B/click")
+	b.ReportMetric(linkBytes/float64(*links), "B/link")
+	say("%.0f bytes per click, %.0f per link, indexes included", clickBytes/float64(*clicks), linkBytes/float64(*links))
+
+	explainAll(b, d, say)
+
+	full := visitAtRate(b, store, untilTime(*phase))
+	say("full tables:         %v", full)
+	b.ReportMetric(ratio(full.load.percentile(50), empty.load.percentile(50)), "load-full/empty")
+	b.ReportMetric(ratio(full.save.percentile(50), empty.save.percentile(50)), "save-full/empty")
+
+	expired := *clicks/5 + *links/5
+	steps := &timedDB{DB: d.DB}
+	purging := newStore(b, d, steps)
+	done := make(chan struct{})
+	began = time.Now()
+	go func() {
+		defer close(done)
+		if n, err := purging.Purge(ctx, expired+1); err != nil || n != expired {
+			b.Errorf("the purge deleted %d of %d rows and returned %v", n, expired, err)
+		}
+	}()
+	during := visitAtRate(b, store, done)
+	took := time.Since(began)
+	say("while purging:       %v", during)
+	say("purged %d rows in %v, %.0f rows/s, in %d statements: %v", expired, took.Round(time.Millisecond), float64(expired)/took.Seconds(), len(steps.took.all), &steps.took)
+	b.ReportMetric(float64(steps.took.percentile(100).Microseconds())/1000, "longest-step-ms")
+	b.ReportMetric(float64(during.save.percentile(99).Microseconds())/1000, "save-p99-purging-ms")
+	b.ReportMetric(0, "ns/op") // one pass says nothing by itself
+}
+
+func newStore(b *testing.B, d database, db sqlstore.DB) *sqlstore.Store {
+	b.Helper()
+	store, err := sqlstore.New(sqlstore.Config{DB: db, Dialect: d.dialect})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return store
+}
+
+// visits are the latencies of one phase.
+type visits struct{ save, load latencies }
+
+func (v *visits) String() string { return fmt.Sprintf("save %v; load %v", &v.save, &v.load) }
+
+// visitAtRate lets visitors come at the rate until done is closed. Each lands,
+// and looks at another page.
+func visitAtRate(b *testing.B, store *sqlstore.Store, done <-chan struct{}) *visits {
+	b.Helper()
+	const workers = 8
+	var v visits
+	var working sync.WaitGroup
+	arrivals := make(chan struct{}, workers)
+	for range workers {
+		working.Add(1)
+		go func() {
+			defer working.Done()
+			for range arrivals {
+				if err := v.visit(store); err != nil {
+					b.Error(err)
+				}
+			}
+		}()
+	}
+	ticker := time.NewTicker(time.Second / time.Duration(*rate))
+	defer ticker.Stop()
+	for running := true; running; {
+		select {
+		case <-done:
+			running = false
+		case <-ticker.C:
+			arrivals <- struct{}{}
+		}
+	}
+	close(arrivals)
+	working.Wait()
+	return &v
+}
+
+func (v *visits) visit(store *sqlstore.Store) error {
+	ctx := context.Background()
+	now := time.Now()
+	start := time.Now()
+	token, err := store.Save(ctx, clickid.Click{ID: "01ARZ3NDEKTSV4RRFFQ69G5FAV", Param: "clkid", At: now, Expires: now.Add(clickid.DefaultTTL)})
+	if err != nil {
+		return err
+	}
+	v.save.add(time.Since(start))
+	start = time.Now()
+	_, err = store.Load(ctx, token)
+	v.load.add(time.Since(start))
+	return err
+}
+
+func untilTime(d time.Duration) <-chan struct{} {
+	done := make(chan struct{})
+	time.AfterFunc(d, func() { close(done) })
+	return done
+}
+
+// explainAll reports the plan of every statement of the store, and fails when
+// one reads a whole table.
+func explainAll(b *testing.B, d database, say func(string, ...any)) {
+	b.Helper()
+	ctx := context.Background()
+	tx, err := d.BeginTx(ctx, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback() }() // what is explained is not kept
+	explained := map[string]bool{}
+	store := newStore(b, d, explainedDB{tx, func(query string, args []any) {
+		if explained[query] || strings.HasPrefix(query, "INSERT") {
+			return
+		}
+		explained[query] = true
+		plan := d.explain(b, tx, query, args)
+		say("%s\n%s", query, plan)
+		if d.readsAll(plan) {
+			b.Errorf("the statement reads the whole table:\n%s\n%s", query, plan)
+		}
+	}})
+	token, order := tokenOf(*clicks-1), clickid.OrderKey(fmt.Sprint(*links-1))
+	_, err = store.Load(ctx, token)
+	failOn(b, err)
+	_, err = store.Linked(ctx, order)
+	failOn(b, err)
+	failOn(b, store.Unlink(ctx, order))
+	failOn(b, store.Delete(ctx, token))
+	_, err = store.Purge(ctx, 1000) // reaches the clicks
+	failOn(b, err)
+}
+
+func failOn(b *testing.B, err error) {
+	b.Helper()
+	if err != nil {
+		b.Fatal(err)
+	}
+}
+
+// explainedDB hands every statement to a function first.
+type explainedDB struct {
+	sqlstore.DB
+	explain func(query string, args []any)
+}
+
+func (e explainedDB) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	e.explain(query, args)
+	return e.DB.ExecContext(ctx, query, args...)
+}
+
+func (e explainedDB) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	e.explain(query, args)
+	return e.DB.QueryContext(ctx, query, args...)
+}
+
+// timedDB measures the statements that change something. Each commits by
+// itself, so that it holds its locks no longer than it takes.
+type timedDB struct {
+	sqlstore.DB
+	took latencies
+}
+
+func (t *timedDB) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	start := time.Now()
+	defer func() { t.took.add(time.Since(start)) }()
+	return t.DB.ExecContext(ctx, query, args...)
+}
+
+func startPostgres(b *testing.B) database {
+	server := testserver.StartPostgres(b)
+	server.Restart("-c", "fsync=on", "-c", "full_page_writes=on", "-c", "shared_buffers=1GB", "-c", "max_wal_size=4GB")
+	return open(b, sqlstore.PostgreSQL, "pgx", server.DSN())
+}
+
+func startMariaDB(b *testing.B) database {
+	server := testserver.StartMariaDB(b)
+	server.Restart("--innodb-flush-log-at-trx-commit=1", "--innodb-log-file-size=1G", "--innodb-buffer-pool-size=1G")
+	return open(b, sqlstore.MySQL, "mysql", server.DSN()+"?interpolateParams=true")
+}
