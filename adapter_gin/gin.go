@@ -27,7 +27,6 @@ func Middleware(t *clickid.Tracker) gin.HandlerFunc {
 		}
 		if t.Strip(c.Writer, c.Request) {
 			c.Abort()
-
 		}
 	}
 }

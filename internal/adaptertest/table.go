@@ -60,7 +60,6 @@ func (s suite[H]) start(t *testing.T, mount Mount, cfg clickid.Config, change ..
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Timeout:       2 * patience,
 	}, read: make(chan struct{})}
-	t.Cleanup(app.client.CloseIdleConnections)
 	app.Site = Site[H]{Tracker: tracker, Mount: mount, Pages: s.router.Pages(app.awaitReader)}
 	app.Look = func(idiom string, ctx context.Context) {
 		click, err := clickid.Lookup(ctx)
@@ -70,6 +69,7 @@ func (s suite[H]) start(t *testing.T, mount Mount, cfg clickid.Config, change ..
 		f(&app.Site)
 	}
 	app.url = s.router.Serve(t, app.Site)
+	t.Cleanup(app.client.CloseIdleConnections) // before the server's own, which waits for them
 	return app
 }
 

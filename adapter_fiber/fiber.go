@@ -1,0 +1,65 @@
+// Package fiberadapter captures clicks in Fiber v3 applications.
+package fiberadapter
+
+import (
+	"net/http"
+
+	"github.com/clickid/clickid"
+	"github.com/gofiber/fiber/v3"
+)
+
+// Middleware captures the click before the handler runs, as
+// [clickid.Tracker.Handler] does. Add it once, with App.Use, after the
+// recovery; unknown paths are covered too. On a group it covers the group.
+//
+// The click is in c.Context() and in c itself, and what c.Context() returns
+// stays readable after the request has ended:
+//
+//	clickid.Convert(c.Context(), sender, event)
+func Middleware(t *clickid.Tracker) fiber.Handler {
+	return func(c fiber.Ctx) error {
+		w, r, err := convert(c)
+		if err != nil {
+			return c.Next() // the page comes first
+		}
+		r = t.Capture(w, r)
+		if t.Strip(w, r) {
+			w.write(false)
+			return nil
+		}
+		keep(c, r)
+		w.write(false)
+		// Fasthttp's own error pages empty the whole header, also where a
+		// handler that follows answers in their place.
+		defer w.write(true)
+		return c.Next()
+	}
+}
+
+// Do calls f with the request as net/http has it, and takes over the response's
+// header and the context of the request that f returns. It returns f's error.
+// It is for [clickid.Tracker.Remember] and [clickid.Tracker.Forget]:
+//
+//	err := fiberadapter.Do(c, func(w http.ResponseWriter, r *http.Request) (*http.Request, error) {
+//		return tracker.Remember(w, r, "")
+//	})
+//
+// The request has no body.
+func Do(c fiber.Ctx, f func(http.ResponseWriter, *http.Request) (*http.Request, error)) error {
+	w, r, err := convert(c)
+	if err != nil {
+		return err
+	}
+	r, err = f(w, r)
+	keep(c, r)
+	w.write(false)
+	return err
+}
+
+// keep puts the click where handlers look for it.
+func keep(c fiber.Ctx, r *http.Request) {
+	if click := r.Context().Value(clickid.ContextKey); click != nil {
+		c.SetContext(r.Context())
+		c.Locals(clickid.ContextKey, click)
+	}
+}
