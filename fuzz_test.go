@@ -1,0 +1,293 @@
+package clickid
+
+import (
+	"bytes"
+	"context"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// What visitors send: URLs, Referers, cookies and tokens.
+
+var fuzzParams = []string{"clkid", "sc3clid"}
+
+var fuzzQueries = []string{
+	"", "clkid=abc", "clkid=01ARZ3NDEKTSV4RRFFQ69G5FAV&x=1", "sc3clid=b&clkid=a", "clkid=&clkid=%zz&clkid=a", "%63lkid=%61",
+	"clkid", "a=1;clkid=b", "clkid=a;b", "&&clkid=a&&", "=clkid&clkid=%00", "clkid=a+b", "f%5B%5D=1&clki%6=a&%&%4", "clkid=%2561",
+	"clkid=a%0d%0a", "clkid=\xff", "q=\x00&clkid=a", "utm_source=scope3",
+}
+
+// decodedPair decodes a pair of a query as its standard says.
+func decodedPair(pair string) (name, value string, nameOK, valueOK bool) {
+	rawName, rawValue, _ := strings.Cut(pair, "=")
+	name, nameErr := url.QueryUnescape(rawName)
+	value, valueErr := url.QueryUnescape(rawValue)
+	return name, value, nameErr == nil, valueErr == nil
+}
+
+// FuzzQuery compares the search of a query with one that decodes everything.
+func FuzzQuery(f *testing.F) {
+	for _, query := range fuzzQueries {
+		f.Add(query)
+	}
+	f.Fuzz(func(t *testing.T, query string) {
+		pairs := strings.Split(query, "&")
+		wantID, wantParam, wantPresent := "", "", false
+		var kept []string
+		for _, pair := range pairs {
+			name, _, ok, _ := decodedPair(pair)
+			if ok && slices.Contains(fuzzParams, name) {
+				wantPresent = true
+			} else {
+				kept = append(kept, pair)
+			}
+		}
+		for _, param := range fuzzParams {
+			for _, pair := range pairs {
+				name, value, nameOK, valueOK := decodedPair(pair)
+				if wantID == "" && nameOK && name == param && valueOK && ValidID(value) {
+					wantID, wantParam = value, param
+				}
+			}
+		}
+		id, param, present := findClickID(query, fuzzParams, ValidID)
+		if id != wantID || param != wantParam || present != wantPresent {
+			t.Fatalf("%q: got %q, %q, %v, want %q, %q, %v", query, id, param, present, wantID, wantParam, wantPresent)
+		}
+		stripped := stripParams(query, fuzzParams)
+		if want := strings.Join(kept, "&"); stripped != want {
+			t.Fatalf("%q: stripped to %q, want %q", query, stripped, want)
+		}
+		if _, _, still := findClickID(stripped, fuzzParams, ValidID); still {
+			t.Fatalf("%q: %q still has the parameter", query, stripped)
+		}
+		carriesLostClick(query)
+	})
+}
+
+// FuzzStrippedTarget looks for a redirect that leads elsewhere.
+func FuzzStrippedTarget(f *testing.F) {
+	for _, query := range fuzzQueries {
+		f.Add("/?" + query)
+	}
+	for _, path := range []string{
+		"", "/", "//evil.example", "///evil.example", `/\evil.example`, `\/evil.example`, `\\evil.example`, "/\t/evil.example", "/\r\n/evil.example",
+		"/ /evil.example", "/./\\evil.example", "/..//evil.example", "/.//evil.example", "/%2fevil.example", "/%5cevil.example", "/@evil.example",
+		"/:80", "https://evil.example/", "evil.example:443", "*", "/a;b/c:d@e", "/#", "/é", "/\x00", "/\x7f", "?",
+	} {
+		f.Add(path + "?clkid=abc&x=1")
+	}
+	base, err := url.Parse("https://shop.example/some/page")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, target string) {
+		r := &http.Request{RequestURI: target, URL: &url.URL{}}
+		location, ok := strippedTarget(r, fuzzParams)
+		if !ok {
+			return
+		}
+		path, rawQuery, _ := strings.Cut(target, "?")
+		newPath, newQuery, _ := strings.Cut(location, "?")
+		if newPath != path || newQuery != stripParams(rawQuery, fuzzParams) || location == target {
+			t.Fatalf("%q became %q", target, location)
+		}
+		for i := 0; i < len(location); i++ {
+			if location[i] <= ' ' || location[i] == 0x7f {
+				t.Fatalf("%q has the character %#x", location, location[i])
+			}
+		}
+		// As Go reads it, and as browsers do: they take "\" for "/" and ignore
+		// tabs and line ends.
+		browser := strings.NewReplacer(`\`, "/", "\t", "", "\n", "", "\r", "").Replace(location)
+		for _, text := range []string{location, browser} {
+			if !strings.HasPrefix(text, "/") || strings.HasPrefix(text, "//") {
+				t.Fatalf("%q is no path on this site", text)
+			}
+			if u, err := url.Parse(text); err == nil {
+				if u = base.ResolveReference(u); u.Host != base.Host || u.Scheme != base.Scheme || u.User != nil {
+					t.Fatalf("%q leads to %v", text, u)
+				}
+			}
+		}
+	})
+}
+
+// FuzzReferer looks for a click that is taken from another site's URL.
+func FuzzReferer(f *testing.F) {
+	for _, referer := range []string{
+		"https://shop.example/?clkid=abc", "http://shop.example?clkid=abc#top", "https://SHOP.example/a?x=1&sc3clid=b", "https://evil.example/?clkid=abc",
+		"https://shop.example.evil.example/?clkid=abc", "https://shop.example@evil.example/?clkid=abc", "https://evil.example#?clkid=abc",
+		`https://evil.example\@shop.example/?clkid=abc`, "//shop.example/?clkid=abc", "?clkid=abc", "https://shop.example:443/?clkid=abc",
+		"android-app://shop.example/?clkid=abc", "https://[::1]/?clkid=abc", "https://shop.example/%zz?clkid=abc",
+	} {
+		for _, site := range []string{"", "same-origin", "cross-site"} {
+			f.Add(referer, "shop.example", site)
+		}
+	}
+	f.Fuzz(func(t *testing.T, referer, host, site string) {
+		r := &http.Request{Method: http.MethodGet, Host: host, Header: http.Header{"Referer": {referer}}}
+		if site != "" {
+			r.Header.Set("Sec-Fetch-Site", site)
+		}
+		id, param := refererClickID(r, fuzzParams, ValidID)
+		if id == "" {
+			return
+		}
+		if !ValidID(id) || !slices.Contains(fuzzParams, param) {
+			t.Fatalf("%q gave %q, %q", referer, id, param)
+		}
+		if site != "" {
+			if site != "same-origin" {
+				t.Fatalf("taken although the browser says %q", site)
+			}
+			return
+		}
+		u, err := url.Parse(referer)
+		if err != nil || !strings.EqualFold(u.Host, host) || u.Scheme != "https" && u.Scheme != "http" {
+			t.Fatalf("%q is no page of %q", referer, host)
+		}
+		if own, _, _ := findClickID(u.RawQuery, fuzzParams, ValidID); own != id {
+			t.Fatalf("%q carries %q, not %q", referer, own, id)
+		}
+	})
+}
+
+// FuzzCookieHeader compares the search for the cookie with net/http's.
+func FuzzCookieHeader(f *testing.F) {
+	for _, line := range []string{
+		"", "__Host-clkid=abc", "a=1; __Host-clkid=abc; b=2", "__Host-clkid=a; __Host-clkid=b", "__Host-clkid", "__Host-clkid=", ";;=; =;",
+		`__Host-clkid="abc"`, "__Host-clkid = abc", " \t__Host-clkid=abc \t", "__Host-clkid=a=b", "__host-clkid=abc", "x__Host-clkid=abc",
+	} {
+		f.Add(line, line)
+	}
+	jar, problems := newCookieJar(Cookie{})
+	if len(problems) > 0 {
+		f.Fatal(problems)
+	}
+	f.Fuzz(func(t *testing.T, first, second string) {
+		lines := []string{first, second}
+		values := jar.values(lines)
+		if jar.present(lines) != (len(values) > 0) || len(values) > maxCookies {
+			t.Fatalf("%q gave %q", lines, values)
+		}
+		var want []string
+		for _, c := range (&http.Request{Header: http.Header{"Cookie": lines}}).Cookies() {
+			if c.Name == jar.name && validToken(c.Value) {
+				want = append(want, c.Value)
+			}
+		}
+		if strings.Contains(first+second, `"`) {
+			return // net/http takes quotes off, which no token has
+		}
+		got := slices.DeleteFunc(slices.Clone(values), func(v string) bool { return !validToken(v) })
+		if len(values) < maxCookies && !slices.Equal(got, want) {
+			t.Fatalf("%q gave %q, and net/http finds %q", lines, got, want)
+		}
+	})
+}
+
+func fuzzStore(f *testing.F, keys ...string) *cookieStore {
+	f.Helper()
+	var list [][]byte
+	for _, key := range keys {
+		list = append(list, bytes.Repeat([]byte(key), MinCookieKeyLength))
+	}
+	s, err := NewCookieStore(list...)
+	if err != nil {
+		f.Fatal(err)
+	}
+	store := s.(*cookieStore)
+	store.now = func() time.Time { return time.Unix(1_800_000_000, 0) }
+	return store
+}
+
+// FuzzToken decodes tokens that nobody signed, and contents that somebody did.
+func FuzzToken(f *testing.F) {
+	store := fuzzStore(f, "1", "2")
+	now := store.now()
+	c := Click{ID: "01ARZ3NDEKTSV4RRFFQ69G5FAV", Param: "clkid", At: now, Expires: now.Add(DefaultTTL)}
+	token, err := store.Save(context.Background(), c)
+	if err != nil {
+		f.Fatal(err)
+	}
+	good := encodePayload(c)
+	f.Add(token, good)
+	f.Add(token+"=", good[:3])
+	f.Add(token[:len(token)-1], append(good, 0))
+	f.Add("", []byte{})
+	f.Add("MTgwMDAwMDAwMHxhYmN8", []byte{payloadVersion, 0x80, 0x80, 0x80})
+	f.Add(strings.Repeat("A", MaxTokenLength+1), bytes.Repeat([]byte{0xff}, 40))
+	f.Fuzz(func(t *testing.T, text string, payload []byte) {
+		if text != token {
+			if click, err := store.Load(context.Background(), text); err == nil {
+				t.Fatalf("nobody signed %q, which gives %q", text, click.ID)
+			}
+		}
+		signed, err := store.codecs[0].Encode(tokenPurpose, payload)
+		if err != nil {
+			return // longer than any token
+		}
+		signed = strings.TrimRight(signed, "=")
+		click, err := store.Load(context.Background(), signed)
+		if err != nil {
+			return
+		}
+		if click.Validate() != nil || !click.Expires.After(now) || click.At.After(now.Add(futureTolerance)) || len(signed) > MaxTokenLength {
+			t.Fatalf("%x gives the click %q, %q, %v, %v", payload, click.ID, click.Param, click.At, click.Expires)
+		}
+		again, err := store.Save(context.Background(), click)
+		if err != nil {
+			t.Fatalf("a click that was loaded cannot be saved: %v", err)
+		}
+		if same, err := store.Load(context.Background(), again); err != nil || same != click {
+			t.Fatalf("the saved click differs: %v", err)
+		}
+	})
+}
+
+// FuzzSavedClick saves clicks, and damages their tokens.
+func FuzzSavedClick(f *testing.F) {
+	store, other := fuzzStore(f, "1"), fuzzStore(f, "2")
+	now := store.now()
+	f.Add("abc", "clkid", int64(0), int64(3600), uint(0), byte('A'))
+	f.Add(strings.Repeat("x", MaxIDLength), strings.Repeat("p", maxParamLength), int64(-3600), int64(MaxTTL/time.Second), uint(70), byte('-'))
+	f.Add("a b", "", int64(400), int64(-1), uint(1), byte('='))
+	f.Fuzz(func(t *testing.T, id, param string, age, lifetime int64, position uint, character byte) {
+		at := now.Add(time.Duration(age) * time.Second)
+		c := Click{ID: id, Param: param, At: at.UTC(), Expires: at.Add(time.Duration(lifetime) * time.Second).UTC()}
+		token, err := store.Save(context.Background(), c)
+		if err != nil {
+			if c.Validate() == nil && c.Expires.After(now) && !c.At.After(now.Add(futureTolerance)) && lifetime <= int64(MaxTTL/time.Second) && lifetime > 0 {
+				t.Fatalf("a good click was refused: %v", err)
+			}
+			return
+		}
+		if !validToken(token) {
+			t.Fatalf("the token %q has not a token's form", token)
+		}
+		loaded, err := store.Load(context.Background(), token)
+		switch {
+		case c.At.After(now.Add(futureTolerance)):
+			if err == nil {
+				t.Fatal("a click from the future was loaded")
+			}
+		case err != nil || loaded != c:
+			t.Fatalf("saved %v, loaded %v: %v", c, loaded, err)
+		}
+		if _, err := other.Load(context.Background(), token); err == nil {
+			t.Fatal("another key verified the token")
+		}
+		damaged := []byte(token)
+		damaged[position%uint(len(damaged))] = character
+		if string(damaged) != token {
+			if _, err := store.Load(context.Background(), string(damaged)); err == nil {
+				t.Fatalf("%q, damaged to %q, was loaded", token, damaged)
+			}
+		}
+	})
+}
