@@ -57,7 +57,7 @@ func serve(t *testing.T, site adaptertest.Site[echo.HandlerFunc]) string {
 		c.SetRequest(r)
 		return err
 	}))
-	e.DELETE("/consent", consent(func(c echo.Context) error {
+	e.GET("/withdraw", consent(func(c echo.Context) error {
 		return site.Tracker.Forget(c.Response(), c.Request())
 	}))
 	return adaptertest.Serve(t, e)

@@ -72,7 +72,7 @@ func serve(t *testing.T, site adaptertest.Site[fiber.Handler]) string {
 	app.Post("/consent", consent(func(w http.ResponseWriter, r *http.Request) (*http.Request, error) {
 		return site.Tracker.Remember(w, r, "")
 	}), look, answer)
-	app.Delete("/consent", consent(func(w http.ResponseWriter, r *http.Request) (*http.Request, error) {
+	app.Get("/withdraw", consent(func(w http.ResponseWriter, r *http.Request) (*http.Request, error) {
 		return r, site.Tracker.Forget(w, r)
 	}), look, answer)
 

@@ -72,7 +72,7 @@ func serve(t *testing.T, site adaptertest.Site[gin.HandlerFunc], fallback bool) 
 		c.Request, err = site.Tracker.Remember(c.Writer, c.Request, "")
 		return err
 	}))
-	engine.DELETE("/consent", consent(func(c *gin.Context) error {
+	engine.GET("/withdraw", consent(func(c *gin.Context) error {
 		return site.Tracker.Forget(c.Writer, c.Request)
 	}))
 	return adaptertest.Serve(t, engine)

@@ -79,7 +79,7 @@ const RequestContext = "the request's context"
 // does, answers unknown paths with the framework's own page, and has
 //   - Pages[i] at Path(i), and Pages[0] also at GroupPath, inside two groups;
 //   - POST /consent, which calls Tracker.Remember, then Look, and answers 204;
-//   - DELETE /consent, which calls Tracker.Forget, then Look, and answers 204.
+//   - GET /withdraw, which calls Tracker.Forget, then Look, and answers 204.
 //
 // Every page calls Look for every idiom before its own handler runs.
 type Site[H any] struct {

@@ -93,7 +93,7 @@ func HTTPRoutes(site Site[http.HandlerFunc], handle func(method, path string, h 
 	handle(http.MethodPost, "/consent", consent(func(w http.ResponseWriter, r *http.Request) (*http.Request, error) {
 		return site.Tracker.Remember(w, r, "")
 	}))
-	handle(http.MethodDelete, "/consent", consent(func(w http.ResponseWriter, r *http.Request) (*http.Request, error) {
+	handle(http.MethodGet, "/withdraw", consent(func(w http.ResponseWriter, r *http.Request) (*http.Request, error) {
 		return r, site.Tracker.Forget(w, r)
 	}))
 }

@@ -114,7 +114,7 @@ func (s suite[H]) consent(t *testing.T) {
 		}
 	}
 
-	withdrawn := app.do(t, http.MethodDelete, "/consent", "Cookie", cookie+"; consent=yes")
+	withdrawn := app.get(t, "/withdraw", "Cookie", cookie+"; consent=yes")
 	if withdrawn.status != http.StatusNoContent {
 		t.Errorf("consent withdrawn: %d %s", withdrawn.status, withdrawn.body)
 	}
@@ -124,6 +124,10 @@ func (s suite[H]) consent(t *testing.T) {
 			t.Errorf("%s: after Forget the click is still there", sighting.idiom)
 		}
 	}
+
+	// The landing sets the cookie, and its handler removes it again.
+	wantExpired(t, app.get(t, "/withdraw?clkid="+documentedID, "Cookie", "consent=yes"))
+	app.sightings()
 
 	wantExpired(t, app.get(t, landing, "Cookie", cookie+"; consent=no"))
 	s.wantNothingSeen(t, app.sightings())
