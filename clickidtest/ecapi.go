@@ -101,24 +101,27 @@ func (x *exchange) ecapiEvent(o *object) *Event {
 	if user := o.object("user_data"); user != nil {
 		x.ecapiUser(user, e)
 	}
-	if properties := o.object("properties"); properties != nil && iab {
-		iabProperties(properties)
+	if properties := o.object("properties"); properties != nil {
+		if iab {
+			iabProperties(properties)
+		}
+		o.noPostalAddress(properties.path, properties.members)
 	}
 	o.refuseOthers()
 	o.noPersonalData(o.path, "", o.members)
 	return e
 }
 
-// ecapiBeyond checks the members that the IAB standard has beside Scope3's.
+// ecapiBeyond checks the members that the IAB standard has beside Scope3's,
+// and the rules that it adds.
 func (x *exchange) ecapiBeyond(o *object, e *Event) {
-	custom := o.text("custom_event", 0)
-	switch {
-	case e.Type == "custom" && !o.has("custom_event"):
+	o.text("custom_event", 0) // ignored with other types
+	if e.Type == "custom" && !o.has("custom_event") {
 		o.wrong("custom_event", "is required with the type custom")
-	case e.Type != "" && e.Type != "custom" && custom != "":
-		o.wrong("custom_event", "is for the type custom alone")
 	}
-	o.boolean("mmt_only")
+	if o.has("value") && !o.has("currency") && !o.has("currency_code") {
+		o.wrong("currency_code", "is required with a value")
+	}
 	o.object("ext")
 }
 
@@ -129,7 +132,7 @@ func (x *exchange) ecapiUser(o *object, e *Event) {
 	for _, uid := range o.objects("uids") {
 		uid.require("id", "source", "atype")
 		u := UID{Provider: uid.text("source", 0), Value: uid.text("id", 0)}
-		atype, hasType := uid.integer("atype", 1, 3)
+		atype, hasType := uid.integer("atype", 1, unbounded)
 		u.AType = int(atype)
 		want, documented := agentTypes[u.Provider]
 		switch {
@@ -137,8 +140,6 @@ func (x *exchange) ecapiUser(o *object, e *Event) {
 			uid.wrong("source", "must be one of liveramp.com, id5-sync.com")
 		case documented && hasType && atype != want:
 			uid.wrong("atype", "must be %d for %s", want, u.Provider)
-		case hasType && atype == 2:
-			uid.wrong("atype", "must be 1 (device) or 3 (person)")
 		}
 		if iab {
 			uid.object("ext")
@@ -154,16 +155,33 @@ func (x *exchange) ecapiUser(o *object, e *Event) {
 
 // iabUser checks what the IAB standard has in user_data.
 func iabUser(o *object) {
+	o.text("customer_identifier", 0, sha256Hex)
 	o.texts("email_address", 0, sha256Hex)
 	o.texts("phone_numbers", 0, sha256Hex)
-	o.text("customer_identifier", 0, sha256Hex)
+	o.text("gender", 0, sha256Hex)
+	o.integer("age_range", 1, 13)
+	o.texts("customer_segments", 0)
+	o.integer("utcoffset", -24*60, 24*60)
+	for _, address := range o.objects("address") {
+		for _, hashed := range []string{"first_name", "last_name", "street", "postal_code"} {
+			address.text(hashed, 0, sha256Hex)
+		}
+		address.text("city", 0)
+		address.text("state", 0)
+		address.text("country_code", 0)
+		address.integer("address_type", 1, 3)
+		address.object("ext")
+		address.refuseOthers()
+	}
 	o.text("impression_id", 0)
+	o.text("ifa", 0)
 	o.text("event_ip_address", 0, ipAddress)
 	o.text("landing_ip_address", 0, ipAddress)
 	o.text("event_user_agent", 0)
 	o.text("landing_user_agent", 0)
 	o.text("gpp_string", 0)
 	o.integers("gpp_sid", 0, unbounded)
+	o.boolean("mmt_only")
 	o.object("ext")
 }
 
@@ -178,14 +196,18 @@ func iabProperties(o *object) {
 	o.number("shipping", 0, unbounded)
 	o.number("tax", 0, unbounded)
 	for _, item := range o.objects("items") {
-		item.text("id", 0)
-		item.text("name", 0)
-		item.text("brand", 0)
-		item.text("category", 0)
+		for _, text := range []string{
+			"id", "name", "brand", "affiliation", "category", "item_coupon", "item_list_id", "item_list_name",
+			"item_item_variant", "item_location_id",
+		} {
+			item.text(text, 0)
+		}
 		item.number("price", 0, unbounded)
 		item.number("discount", 0, unbounded)
-		item.integer("quantity", 1, unbounded)
+		item.number("quantity", 0, unbounded)
+		item.integer("cattax", 0, unbounded)
 		item.object("ext")
 		item.refuseOthers()
 	}
+	o.object("ext")
 }

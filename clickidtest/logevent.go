@@ -256,6 +256,7 @@ func customData(o *object, e *Event) {
 		item.refuseOthers()
 	}
 	o.object("ext")
+	o.noPostalAddress(o.path, o.members)
 }
 
 // leaveEvents marks the events of a refused request that are not at fault.

@@ -19,8 +19,8 @@ var (
 	bareNumber    = regexp.MustCompile(`^\+?[0-9 ()./-]{6,24}$`)
 )
 
-// personalNames are members that hold personal data whatever it looks like.
-var personalNames = []string{
+// postalNames are members that hold a postal address, whatever it looks like.
+var postalNames = []string{
 	"address", "street", "street_address", "postal_address", "shipping_address", "billing_address", "home_address",
 }
 
@@ -47,13 +47,22 @@ func (p *problems) noPersonalData(path, name string, v any) {
 	case map[string]any:
 		for _, member := range sortedNames(v) {
 			inner := path + "/" + member
-			switch {
-			case slices.Contains(userAgents, member):
-			case slices.Contains(personalNames, strings.ToLower(member)):
-				p.add(inner, "is a raw postal address")
-			default:
+			if !slices.Contains(userAgents, member) {
 				p.noPersonalData(inner, member, v[member])
 			}
+		}
+	}
+}
+
+// noPostalAddress reports postal addresses in a free-form object by the names
+// of its members.
+func (p *problems) noPostalAddress(path string, members map[string]any) {
+	for _, name := range sortedNames(members) {
+		inner := path + "/" + name
+		if slices.Contains(postalNames, strings.ToLower(name)) {
+			p.add(inner, "is a raw postal address")
+		} else if object, ok := members[name].(map[string]any); ok {
+			p.noPostalAddress(inner, object)
 		}
 	}
 }
