@@ -199,6 +199,24 @@ func TestEveryTypeAndSource(t *testing.T) {
 	}
 }
 
+// Every documented kind of user identity is one that the contract knows.
+func TestEveryUserIdentity(t *testing.T) {
+	t.Parallel()
+	for _, dialect := range []clickid.Dialect{receiverECAPI, clickid.ECAPI{DataSetID: clickidtest.DataSetID, IAB: true}, receiverLogEvent, receiverInterchange} {
+		srv := clickidtest.NewServer(t, func(cfg *clickidtest.Config) { cfg.IAB = true })
+		for _, kind := range []clickid.UserIDType{
+			clickid.UserIDRampID, clickid.UserIDID5, clickid.UserIDRampIDDerived, clickid.UserIDUID2, clickid.UserIDEUID, clickid.UserIDPairID,
+			clickid.UserIDMAID, clickid.UserIDHashedEmail, clickid.UserIDFirstParty, clickid.UserIDWorldIDNullifier, clickid.UserIDOther,
+		} {
+			e := purchase(string(kind))
+			e.User.IDs = []clickid.UserID{{Type: kind, Value: strings.Repeat("0a", 32)}}
+			_, err := receiverClient(t, srv, dialect).Send(context.Background(), e)
+			require.NoError(t, err, kind)
+		}
+		require.Equal(t, 11, srv.Count())
+	}
+}
+
 // Scope3's dialect knows ten types; what it refuses is the event's fault.
 func TestTypesBeyondScope3AreRefused(t *testing.T) {
 	t.Parallel()
@@ -440,4 +458,79 @@ func TestErrorsHoldNoSecret(t *testing.T) {
 			require.NotContains(t, err.Error(), secret)
 		}
 	}
+}
+
+// Whatever texts an event holds, what the client finds nothing wrong with
+// keeps the contract.
+func FuzzClientKeepsTheContract(f *testing.F) {
+	for _, text := range []string{
+		"", "a", "ü", "jane@example.com", "a@b.co", "logo@2x.png", "%40", "jane%40example.com", "+12125550000", "(212) 555-0000",
+		"2024-11-23 10:15:30", "4006381333931", "\x00", "\xff", "\u2028", "https://shop.test/a?b#c", "https://u:p@shop.test/", "ftp://x",
+		"203.0.113.7", "fe80::1%eth0", "::ffff:1.2.3.4", "{}", "0", strings.Repeat("ä", 257), strings.Repeat("x", 600),
+	} {
+		f.Add(text, "name", int64(14999), uint8(0))
+		f.Add("order-1", text, int64(0), uint8(255))
+	}
+	receivers := map[clickid.Dialect]*clickidtest.Receiver{}
+	clients := map[clickid.Dialect]*clickid.Client{}
+	for _, dialect := range []clickid.Dialect{receiverECAPI, clickid.ECAPI{DataSetID: clickidtest.DataSetID, IAB: true}, receiverLogEvent, receiverInterchange} {
+		ecapi, _ := dialect.(clickid.ECAPI)
+		receivers[dialect] = clickidtest.New(clickidtest.Config{IAB: ecapi.IAB})
+		transport := handlerTransport{receivers[dialect]}
+		c, err := clickid.NewClient(clickid.ClientConfig{
+			APIKey: clickidtest.APIKey, Dialect: dialect, KeepPageQuery: true, HTTPClient: &http.Client{Transport: transport},
+			RateLimit: clickid.RateLimit{Requests: -1},
+		})
+		require.NoError(f, err)
+		clients[dialect] = c
+	}
+	f.Fuzz(func(t *testing.T, text, other string, minor int64, mask uint8) {
+		e := purchase("order-1")
+		e.Value = clickid.Minor(minor, "USD")
+		set := func(bit uint8, field *string, value string) {
+			if mask&(1<<bit) != 0 {
+				*field = value
+			}
+		}
+		set(0, &e.ID, text)
+		set(1, &e.OrderID, text)
+		set(2, &e.User.ExternalID, text)
+		set(3, &e.PageURL, text)
+		set(4, &e.User.UserAgent, text)
+		set(4, &e.User.IP, other)
+		set(5, &e.User.GPP, text)
+		if mask&(1<<6) != 0 {
+			e.Items = []clickid.Item{{ID: text, Name: other, Brand: other, Category: text, Price: clickid.Minor(minor, "USD")}}
+			e.User.IDs = []clickid.UserID{clickid.RampID(text), {Type: clickid.UserIDOther, Value: other}}
+		}
+		if mask&(1<<7) != 0 {
+			e.Properties = map[string]any{other: text, "content_name": text, "nested": map[string]any{"list": []any{text, minor}}}
+		}
+		for dialect, client := range clients {
+			if client.Check(e).Verdict != clickid.Ready {
+				continue
+			}
+			report, err := client.Send(context.Background(), e)
+			var refusal *clickid.ResponseError
+			if errors.As(err, &refusal) {
+				// What is an e-mail address is a judgement: the client knows the
+				// registered top-level domains, the receiver takes any.
+				if strings.Contains(string(refusal.Body), "raw e-mail address") {
+					continue
+				}
+				t.Fatalf("%+v: %s", dialect, refusal.Body)
+			}
+			require.NoError(t, err)
+			require.True(t, report.Accepted())
+		}
+	})
+}
+
+// handlerTransport hands requests to a handler in this process.
+type handlerTransport struct{ handler http.Handler }
+
+func (h handlerTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	w := httptest.NewRecorder()
+	h.handler.ServeHTTP(w, r)
+	return w.Result(), nil
 }
