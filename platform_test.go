@@ -104,14 +104,6 @@ func purchase(id string) clickid.Event {
 	return clickid.Event{Type: clickid.Purchase, ID: id, Time: eventTime, Click: testClick}
 }
 
-func purchases(n int) []clickid.Event {
-	events := make([]clickid.Event, n)
-	for i := range events {
-		events[i] = purchase(string(rune('a'+i/26%26)) + string(rune('a'+i%26)))
-	}
-	return events
-}
-
 // eventIDs returns the IDs in a log_event request.
 func eventIDs(t testing.TB, body []byte) []string {
 	t.Helper()

@@ -33,7 +33,7 @@ const (
 	AdvertiserID  = "adv_test"
 )
 
-// Any, as a name in an [Account], stands for every name. As the API key it
+// Any stands, as a name in an [Account], for every name. As the API key it
 // stands for every key that begins with "scope3_".
 const Any = "*"
 
