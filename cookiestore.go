@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"strings"
@@ -150,46 +149,4 @@ func (s *cookieStore) check(payload []byte) (Click, error) {
 		return Click{}, fmt.Errorf("%w: it has expired", ErrNotFound)
 	}
 	return c, nil
-}
-
-// payloadVersion begins every payload: a byte that no later layout repeats.
-const payloadVersion = 1
-
-// encodePayload writes a click compactly: version, capture time in seconds,
-// lifetime in seconds, length of the parameter, parameter, ID.
-func encodePayload(c Click) []byte {
-	b := make([]byte, 0, 16+len(c.Param)+len(c.ID))
-	b = append(b, payloadVersion)
-	b = binary.AppendVarint(b, c.At.Unix())
-	b = binary.AppendVarint(b, c.Expires.Unix()-c.At.Unix())
-	b = append(b, byte(len(c.Param)))
-	b = append(b, c.Param...)
-	return append(b, c.ID...)
-}
-
-func decodePayload(b []byte) (Click, bool) {
-	if len(b) == 0 || b[0] != payloadVersion {
-		return Click{}, false
-	}
-	b = b[1:]
-	at, n := binary.Varint(b)
-	if n <= 0 {
-		return Click{}, false
-	}
-	b = b[n:]
-	lifetime, n := binary.Varint(b)
-	if n <= 0 || n == len(b) {
-		return Click{}, false
-	}
-	length := int(b[n])
-	b = b[n+1:]
-	if length > len(b) {
-		return Click{}, false
-	}
-	return Click{
-		Param:   string(b[:length]),
-		ID:      string(b[length:]),
-		At:      time.Unix(at, 0).UTC(),
-		Expires: time.Unix(at+lifetime, 0).UTC(),
-	}, true
 }
