@@ -1,0 +1,134 @@
+package redisstore_test
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/internal/reference"
+	"github.com/clickid/clickid/internal/testserver"
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+)
+
+// BenchmarkMemory fills a server of its own with one click or link per
+// iteration and reports what that takes: by the growth of the server's memory,
+// with its index of keys and expiries, and by its own count of the records
+// alone (MEMORY USAGE). Run it with -benchtime 1000000x, so that the index,
+// which doubles from time to time, weighs as it does in a full server.
+func BenchmarkMemory(b *testing.B) {
+	cookies, err := clickid.NewCookieStore([]byte("0123456789abcdef0123456789abcdef"))
+	require.NoError(b, err)
+	cookieToken, err := cookies.Save(ctx, newClick(clickid.DefaultTTL))
+	require.NoError(b, err)
+	expires := time.Now().Add(clickid.DefaultTTL)
+
+	for _, row := range []struct {
+		name string
+		fill func(b *testing.B, store clickid.Store, n int) error
+	}{
+		{"click", func(b *testing.B, store clickid.Store, _ int) error {
+			_, err := store.Save(ctx, newClick(clickid.DefaultTTL))
+			return err
+		}},
+		{"link to a click in Redis", func(b *testing.B, store clickid.Store, n int) error {
+			token, err := reference.New()
+			require.NoError(b, err)
+			return store.(clickid.Linker).Link(ctx, clickid.OrderKey(strconv.Itoa(n)), token, expires)
+		}},
+		{"link to a click in a cookie", func(b *testing.B, store clickid.Store, n int) error {
+			token := fmt.Sprintf("%0*d", len(cookieToken), n) // of that length, and another each time
+			return store.(clickid.Linker).Link(ctx, clickid.OrderKey(strconv.Itoa(n)), token, expires)
+		}},
+	} {
+		b.Run(row.name, func(b *testing.B) {
+			client := newClient(b, testserver.StartRedis(b, "--appendonly", "no").DSN())
+			store := newStore(b, client, "")
+			before := usedMemory(b, client)
+			b.ReportAllocs()
+			b.ResetTimer()
+			for n := range b.N {
+				if err := row.fill(b, store, n); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.StopTimer()
+			b.ReportMetric(float64(usedMemory(b, client)-before)/float64(b.N), "server-B/op")
+			keys, _, err := client.Scan(ctx, 0, "*", 1000).Result()
+			require.NoError(b, err)
+			sampled := 0.0
+			for _, key := range keys {
+				sampled += float64(client.MemoryUsage(ctx, key).Val())
+			}
+			records := float64(client.DBSize(ctx).Val()) / float64(b.N)
+			b.ReportMetric(sampled/float64(len(keys))*records, "record-B/op")
+		})
+	}
+}
+
+// usedMemory is what the server has allocated, in bytes.
+func usedMemory(b *testing.B, client *redis.Client) int64 {
+	b.Helper()
+	for _, line := range strings.Split(client.Info(ctx, "memory").Val(), "\r\n") {
+		if value, ok := strings.CutPrefix(line, "used_memory:"); ok {
+			used, err := strconv.ParseInt(value, 10, 64)
+			require.NoError(b, err)
+			return used
+		}
+	}
+	b.Fatal("the server does not say how much memory it uses")
+	return 0
+}
+
+// BenchmarkSave and BenchmarkLoad compare the store with the one command that
+// it cannot do without.
+func BenchmarkSave(b *testing.B) {
+	client := newClient(b, testserver.StartRedis(b, "--appendonly", "no").DSN())
+	store := newStore(b, client, "")
+	c := newClick(clickid.DefaultTTL)
+	value, err := c.MarshalBinary()
+	require.NoError(b, err)
+	b.Run("bare SET", func(b *testing.B) {
+		b.ReportAllocs()
+		for n := range b.N {
+			if err := client.Set(ctx, "bare:"+strconv.Itoa(n), value, clickid.DefaultTTL).Err(); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("store", func(b *testing.B) {
+		b.ReportAllocs()
+		for range b.N {
+			if _, err := store.Save(ctx, c); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+func BenchmarkLoad(b *testing.B) {
+	client := newClient(b, testserver.StartRedis(b, "--appendonly", "no").DSN())
+	store := newStore(b, client, "")
+	token, err := store.Save(ctx, newClick(clickid.DefaultTTL))
+	require.NoError(b, err)
+	key := keysBelow(b, client, "")[0]
+	b.Run("bare GET", func(b *testing.B) {
+		b.ReportAllocs()
+		for range b.N {
+			if err := client.Get(ctx, key).Err(); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("store", func(b *testing.B) {
+		b.ReportAllocs()
+		for range b.N {
+			if _, err := store.Load(ctx, token); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}

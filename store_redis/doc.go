@@ -1,2 +1,0 @@
-// Package redisstore keeps clicks and links in Redis.
-package redisstore

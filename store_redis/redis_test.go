@@ -1,0 +1,141 @@
+package redisstore_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/internal/testserver"
+	redisstore "github.com/clickid/clickid/store_redis"
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+)
+
+var ctx = context.Background()
+
+// newClient connects to one server.
+func newClient(t testing.TB, url string) *redis.Client {
+	t.Helper()
+	options, err := redis.ParseURL(url)
+	require.NoError(t, err)
+	options.ContextTimeoutEnabled = true
+	return closed(t, redis.NewClient(options))
+}
+
+// closed closes a client when the test ends.
+func closed[C redis.UniversalClient](t testing.TB, client C) C {
+	t.Cleanup(func() { _ = client.Close() })
+	return client
+}
+
+// newCluster starts a cluster of three servers and connects to it.
+func newCluster(t testing.TB) (*redis.ClusterClient, []*testserver.Server) {
+	t.Helper()
+	const nodes, slots = 3, 16384
+	var servers []*testserver.Server
+	var clients []*redis.Client
+	var addrs []string
+	for n := range nodes {
+		busPort := strconv.Itoa(testserver.FreePort(t))
+		server := testserver.StartRedis(t, "--cluster-enabled", "yes", "--cluster-port", busPort)
+		client := newClient(t, server.DSN())
+		require.NoError(t, client.ClusterAddSlotsRange(ctx, n*slots/nodes, (n+1)*slots/nodes-1).Err())
+		for _, earlier := range clients {
+			host, port, err := net.SplitHostPort(server.Addr())
+			require.NoError(t, err)
+			require.NoError(t, earlier.Do(ctx, "CLUSTER", "MEET", host, port, busPort).Err())
+		}
+		servers, clients, addrs = append(servers, server), append(clients, client), append(addrs, server.Addr())
+	}
+	for _, client := range clients {
+		require.Eventually(t, func() bool {
+			info := client.ClusterInfo(ctx).Val()
+			return strings.Contains(info, "cluster_state:ok") && strings.Contains(info, fmt.Sprint("cluster_slots_ok:", slots)) &&
+				strings.Contains(info, fmt.Sprint("cluster_known_nodes:", nodes))
+		}, time.Minute, 50*time.Millisecond)
+	}
+	return closed(t, redis.NewClusterClient(&redis.ClusterOptions{Addrs: addrs, ContextTimeoutEnabled: true})), servers
+}
+
+// newRing starts two servers that share the keys between them.
+func newRing(t testing.TB) *redis.Ring {
+	t.Helper()
+	return closed(t, redis.NewRing(&redis.RingOptions{ContextTimeoutEnabled: true, Addrs: map[string]string{
+		"first": testserver.StartRedis(t).Addr(), "second": testserver.StartRedis(t).Addr(),
+	}}))
+}
+
+func newStore(t testing.TB, client redis.UniversalClient, prefix string) *redisstore.Store {
+	t.Helper()
+	store, err := redisstore.New(redisstore.Config{Client: client, Prefix: prefix})
+	require.NoError(t, err)
+	return store
+}
+
+// sharedPrefix returns a prefix on a server that others use, too. What is below
+// it is removed when the test ends.
+func sharedPrefix(t testing.TB, client *redis.Client) string {
+	t.Helper()
+	prefix := testserver.Name() + ":"
+	t.Cleanup(func() {
+		for _, key := range keysBelow(t, client, prefix) {
+			require.NoError(t, client.Del(ctx, key).Err())
+		}
+	})
+	return prefix
+}
+
+// keysBelow returns the keys that begin with prefix.
+func keysBelow(t testing.TB, client redis.UniversalClient, prefix string) (keys []string) {
+	t.Helper()
+	for i := client.Scan(ctx, 0, prefix+"*", 1000).Iterator(); i.Next(ctx); {
+		keys = append(keys, i.Val())
+		require.NoError(t, i.Err())
+	}
+	return keys
+}
+
+// dump returns the keys below prefix with their values.
+func dump(t testing.TB, client redis.UniversalClient, prefix string) []byte {
+	t.Helper()
+	var b []byte
+	for _, key := range keysBelow(t, client, prefix) {
+		b = append(b, key...)
+		if strings.HasPrefix(key, prefix+"links:") {
+			b = fmt.Append(b, client.ZRangeWithScores(ctx, key, 0, -1).Val())
+		} else {
+			b = append(b, client.Get(ctx, key).Val()...)
+		}
+		b = append(b, '\n')
+	}
+	return b
+}
+
+func newClick(lifetime time.Duration) clickid.Click {
+	at := time.Now().UTC().Truncate(time.Second)
+	return clickid.Click{ID: "01ARZ3NDEKTSV4RRFFQ69G5FAV", Param: "clkid", At: at, Expires: at.Add(lifetime)}
+}
+
+// commandCount counts what a client asks its server.
+type commandCount struct{ commands, trips int }
+
+func (c *commandCount) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (c *commandCount) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		c.commands, c.trips = c.commands+1, c.trips+1
+		return next(ctx, cmd)
+	}
+}
+
+func (c *commandCount) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		c.commands, c.trips = c.commands+len(cmds), c.trips+1
+		return next(ctx, cmds)
+	}
+}

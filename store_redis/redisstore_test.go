@@ -1,0 +1,174 @@
+package redisstore_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/internal/testserver"
+	redisstore "github.com/clickid/clickid/store_redis"
+	"github.com/clickid/clickid/storetest"
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+)
+
+func TestStoreOnOneServer(t *testing.T) {
+	t.Parallel()
+	client := newClient(t, testserver.Redis(t))
+	prefix := sharedPrefix(t, client)
+	stores := map[any]string{}
+	storetest.Run(t, func(t *testing.T) clickid.Store {
+		own := fmt.Sprintf("%s%d:", prefix, len(stores))
+		store := newStore(t, client, own)
+		stores[store] = own
+		return store
+	}, storetest.Options{Dump: func(t *testing.T, store any) []byte { return dump(t, client, stores[store]) }})
+}
+
+func TestStoreOnACluster(t *testing.T) {
+	t.Parallel()
+	client, _ := newCluster(t)
+	runOn(t, client)
+}
+
+func TestStoreOnARing(t *testing.T) {
+	t.Parallel()
+	runOn(t, newRing(t))
+}
+
+func runOn(t *testing.T, client redis.UniversalClient) {
+	stores := 0
+	storetest.Run(t, func(t *testing.T) clickid.Store {
+		stores++
+		return newStore(t, client, fmt.Sprintf("%d:", stores))
+	}, storetest.Options{})
+}
+
+func TestNewRefusesWhatCannotWork(t *testing.T) {
+	const deadlines, required, braces = "ignores the deadlines", "Client is required", "braces"
+	for name, row := range map[string]struct {
+		config redisstore.Config
+		errors []string
+	}{
+		"nothing":          {redisstore.Config{}, []string{required}},
+		"a nil client":     {redisstore.Config{Client: (*redis.Client)(nil)}, []string{required}},
+		"a nil cluster":    {redisstore.Config{Client: (*redis.ClusterClient)(nil)}, []string{required}},
+		"a nil ring":       {redisstore.Config{Client: (*redis.Ring)(nil)}, []string{required}},
+		"a patient client": {redisstore.Config{Client: closed(t, redis.NewClient(&redis.Options{}))}, []string{deadlines}},
+		"a patient cluster": {redisstore.Config{
+			Client: closed(t, redis.NewClusterClient(&redis.ClusterOptions{})),
+		}, []string{deadlines}},
+		"a patient ring": {redisstore.Config{Client: closed(t, redis.NewRing(&redis.RingOptions{})), Prefix: "{shop}:"}, []string{deadlines, braces}},
+		"braces":         {redisstore.Config{Prefix: "shop}"}, []string{required, braces}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := redisstore.New(row.config)
+			for _, want := range row.errors {
+				require.ErrorContains(t, err, want)
+			}
+		})
+	}
+
+	wrapper := struct{ redis.UniversalClient }{closed(t, redis.NewClient(&redis.Options{}))}
+	_, err := redisstore.New(redisstore.Config{Client: wrapper})
+	require.NoError(t, err, "what a wrapper does is its own affair")
+}
+
+func TestCommands(t *testing.T) {
+	client := newClient(t, testserver.StartRedis(t).DSN())
+	require.NoError(t, client.Ping(ctx).Err()) // its connection greets the server, which is not the store's doing
+	var asked commandCount
+	client.AddHook(&asked)
+	store := newStore(t, client, "")
+	var token string
+	k := clickid.OrderKey("42")
+	expect := func(commands, trips int, what string, do func() error) {
+		t.Helper()
+		asked = commandCount{}
+		require.NoError(t, do())
+		require.Equal(t, commandCount{commands, trips}, asked, what)
+	}
+	expect(1, 1, "saving", func() (err error) { token, err = store.Save(ctx, newClick(time.Hour)); return err })
+	expect(1, 1, "loading", func() error { _, err := store.Load(ctx, token); return err })
+	expect(0, 0, "checking", func() error { return store.CheckToken(token) })
+	expect(3, 3, "linking, when the server does not know the script yet", func() error { return store.Link(ctx, k, token, time.Now().Add(time.Hour)) })
+	expect(2, 2, "linking", func() error { return store.Link(ctx, k, token, time.Now().Add(time.Hour)) })
+	expect(2, 2, "finding a link", func() error { _, err := store.Linked(ctx, k); return err })
+	for n := range 10 {
+		require.NoError(t, store.Link(ctx, clickid.SessionKey(fmt.Sprint(n)), token, time.Now().Add(time.Hour)))
+	}
+	expect(13, 3, "deleting, when the server does not know the script yet", func() error { return store.Delete(ctx, token) })
+	expect(1, 1, "deleting what is not there", func() error { return store.Delete(ctx, token) })
+	require.Empty(t, keysBelow(t, client, ""), "nothing remains of a deleted click")
+}
+
+func TestRecordsExpire(t *testing.T) {
+	client := newClient(t, testserver.StartRedis(t).DSN())
+	store := newStore(t, client, "shop:")
+	token, err := store.Save(ctx, newClick(time.Hour))
+	require.NoError(t, err)
+	now := time.Now()
+	require.NoError(t, store.Link(ctx, clickid.OrderKey("long"), token, now.Add(3*time.Hour)))
+	require.NoError(t, store.Link(ctx, clickid.OrderKey("short"), token, now.Add(2*time.Hour)))
+	lifetimes := map[time.Duration]int{}
+	for _, key := range keysBelow(t, client, "shop:") {
+		left := client.PTTL(ctx, key).Val()
+		require.Positive(t, left, "a record stays for ever")
+		lifetimes[left.Round(time.Minute)]++
+	}
+	// The click, the short link, and the long link with the set of both.
+	require.Equal(t, map[time.Duration]int{time.Hour: 1, 2 * time.Hour: 1, 3 * time.Hour: 2}, lifetimes)
+	require.Len(t, keysBelow(t, client, ""), 4, "a key lies outside of the prefix")
+
+	// The set outlives its longest link no longer, and forgets what has expired.
+	require.NoError(t, store.Link(ctx, clickid.OrderKey("long"), token, time.Now().Add(time.Minute)))
+	sets := keysBelow(t, client, "shop:links:")
+	require.Len(t, sets, 1)
+	require.Equal(t, 2*time.Hour, client.PTTL(ctx, sets[0]).Val().Round(time.Minute))
+	require.NoError(t, client.ZAdd(ctx, sets[0], redis.Z{Score: 1, Member: "expired in 1970"}).Err())
+	require.NoError(t, store.Link(ctx, clickid.OrderKey("long"), token, time.Now().Add(time.Minute)))
+	require.EqualValues(t, 2, client.ZCard(ctx, sets[0]).Val())
+}
+
+func TestForeignRecordsAreNoAbsence(t *testing.T) {
+	client := newClient(t, testserver.StartRedis(t).DSN())
+	store := newStore(t, client, "")
+	token, err := store.Save(ctx, newClick(time.Hour))
+	require.NoError(t, err)
+	k := clickid.OrderKey("42")
+	require.NoError(t, store.Link(ctx, k, token, time.Now().Add(time.Hour)))
+	for _, pattern := range []string{"*click:*", "*link:*"} {
+		keys := client.Keys(ctx, pattern).Val()
+		require.Len(t, keys, 1)
+		require.NoError(t, client.Set(ctx, keys[0], "something else", 0).Err())
+	}
+	_, err = store.Load(ctx, token)
+	require.ErrorContains(t, err, "no known version")
+	require.NotErrorIs(t, err, clickid.ErrNotFound)
+	require.NotErrorIs(t, err, clickid.ErrInvalid)
+	_, err = store.Linked(ctx, k)
+	require.ErrorContains(t, err, "is no link")
+	require.NotErrorIs(t, err, clickid.ErrNotFound)
+	require.NoError(t, store.Unlink(ctx, k))
+	_, err = store.Linked(ctx, k)
+	require.ErrorIs(t, err, clickid.ErrNotFound)
+}
+
+// When the server fails between the removal of a click and that of its links,
+// these find nothing nevertheless.
+func TestLinksWithoutTheirSetDoNotCount(t *testing.T) {
+	client := newClient(t, testserver.StartRedis(t).DSN())
+	store := newStore(t, client, "")
+	token, err := store.Save(ctx, newClick(time.Hour))
+	require.NoError(t, err)
+	k := clickid.OrderKey("42")
+	require.NoError(t, store.Link(ctx, k, token, time.Now().Add(time.Hour)))
+	require.NoError(t, client.Del(ctx, keysBelow(t, client, redisstore.DefaultPrefix+"links:")...).Err())
+	_, err = store.Linked(ctx, k)
+	require.ErrorIs(t, err, clickid.ErrNotFound)
+	require.NoError(t, store.Link(ctx, k, token, time.Now().Add(time.Hour)))
+	linked, err := store.Linked(ctx, k)
+	require.NoError(t, err)
+	require.Equal(t, token, linked)
+}
