@@ -1,0 +1,122 @@
+package asynqoutbox
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/clickid/clickid/outbox"
+	"github.com/redis/go-redis/v9"
+)
+
+// Config configures an [Outbox]. Delivery.Client and Redis are required; the
+// zero value of every other field is its default. Later changes have no
+// effect.
+type Config struct {
+	// Delivery says how an event is delivered. Its Client is required.
+	Delivery outbox.Config
+	// Redis is the connection that enqueues and works, which the outbox does
+	// not close: a single node, Sentinel or Cluster, with ContextTimeoutEnabled
+	// in its options, so that a server that hangs cannot hold up a checkout for
+	// longer than EnqueueTimeout. It needs about ten connections. Required.
+	Redis redis.UniversalClient
+	// Queue is the name of the asynq queue, in lower case letters, digits, "_"
+	// and "-". Dead letters are kept in a queue of that name with "-dead"
+	// behind it. Several shops on one Redis need different names. Defaults to
+	// "clickid".
+	Queue string
+	// EnqueueTimeout bounds the storing of the events of one Send. Defaults to
+	// 500 milliseconds.
+	EnqueueTimeout time.Duration
+	// Workers is how many events are being delivered at once. The requests of
+	// LogEvent carry as many events as there are workers waiting. Defaults to
+	// 500.
+	Workers int
+	// Window is how long a delivered event is remembered, so that the same one
+	// is not sent again. Defaults to [outbox.DefaultWindow]. An event that was
+	// delivered keeps its place in memory for as long.
+	Window time.Duration
+	// PollInterval is how long a worker may overlook a new event in an idle
+	// queue, and how exactly waits are kept. Defaults to 500 milliseconds.
+	PollInterval time.Duration
+	// AcceptLoss takes a Redis server that would lose events: without
+	// append-only persistence a restart loses what it acknowledged, and with a
+	// maxmemory policy other than noeviction a full memory does. By default
+	// Start refuses such a server.
+	AcceptLoss bool
+}
+
+// Defaults and bounds of [Config].
+const (
+	DefaultQueue          = "clickid"
+	DefaultEnqueueTimeout = 500 * time.Millisecond
+	DefaultWorkers        = 500
+	DefaultPollInterval   = 500 * time.Millisecond
+
+	maxQueueName = 64
+	maxWorkers   = 10_000
+)
+
+func (cfg *Config) fillIn() {
+	if cfg.Queue == "" {
+		cfg.Queue = DefaultQueue
+	}
+	if cfg.EnqueueTimeout == 0 {
+		cfg.EnqueueTimeout = DefaultEnqueueTimeout
+	}
+	if cfg.Workers == 0 {
+		cfg.Workers = DefaultWorkers
+	}
+	if cfg.Window == 0 {
+		cfg.Window = outbox.DefaultWindow
+	}
+	if cfg.PollInterval == 0 {
+		cfg.PollInterval = DefaultPollInterval
+	}
+}
+
+// problems returns everything that is wrong with cfg, apart from Delivery.
+func (cfg *Config) problems() []error {
+	var problems []error
+	report := func(format string, args ...any) {
+		problems = append(problems, fmt.Errorf("clickid: "+format, args...))
+	}
+	if cfg.Redis == nil {
+		report("Redis is required: a client of go-redis")
+	} else if enabled, known := contextTimeoutEnabled(cfg.Redis); known && !enabled {
+		report("Redis must have ContextTimeoutEnabled in its options, or a server that hangs holds up every checkout")
+	}
+	if len(cfg.Queue) > maxQueueName || strings.Trim(cfg.Queue, "abcdefghijklmnopqrstuvwxyz0123456789_-") != "" {
+		report("Queue must be 1 to %d characters of [a-z0-9_-]", maxQueueName)
+	}
+	if cfg.EnqueueTimeout < 0 {
+		report("EnqueueTimeout must not be negative")
+	}
+	if cfg.Workers < 0 || cfg.Workers > maxWorkers {
+		report("Workers must be from 1 to %d", maxWorkers)
+	}
+	if cfg.Window < 0 || cfg.Window > 0 && cfg.Window < time.Second {
+		report("Window must be at least a second")
+	}
+	if cfg.PollInterval < 0 {
+		report("PollInterval must not be negative")
+	}
+	return problems
+}
+
+// contextTimeoutEnabled reports whether c keeps the deadlines of contexts, as
+// far as its type is known.
+func contextTimeoutEnabled(c redis.UniversalClient) (enabled, known bool) {
+	switch c := c.(type) {
+	case *redis.Client:
+		return c.Options().ContextTimeoutEnabled, true
+	case *redis.ClusterClient:
+		return c.Options().ContextTimeoutEnabled, true
+	case *redis.Ring:
+		return c.Options().ContextTimeoutEnabled, true
+	}
+	return false, false
+}
+
+var errRunning = errors.New("clickid: the outbox has been started before; make a new one")

@@ -1,2 +1,0 @@
-// Package asynqoutbox delivers conversions durably with asynq on Redis.
-package asynqoutbox
