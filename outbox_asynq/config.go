@@ -1,7 +1,6 @@
 package asynqoutbox
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -16,10 +15,11 @@ import (
 type Config struct {
 	// Delivery says how an event is delivered. Its Client is required.
 	Delivery outbox.Config
-	// Redis is the connection that enqueues and works, which the outbox does
-	// not close: a single node, Sentinel or Cluster, with ContextTimeoutEnabled
+	// Redis is the connection that enqueues and works. The outbox does not
+	// close it, and it must not be closed before Stop has returned, since asynq
+	// panics then. A single node, Sentinel or Cluster, with ContextTimeoutEnabled
 	// in its options, so that a server that hangs cannot hold up a checkout for
-	// longer than EnqueueTimeout. It needs about ten connections. Required.
+	// longer than EnqueueTimeout. Required.
 	Redis redis.UniversalClient
 	// Queue is the name of the asynq queue, in lower case letters, digits, "_"
 	// and "-". Dead letters are kept in a queue of that name with "-dead"
@@ -34,8 +34,8 @@ type Config struct {
 	// 500.
 	Workers int
 	// Window is how long a delivered event is remembered, so that the same one
-	// is not sent again. Defaults to [outbox.DefaultWindow]. An event that was
-	// delivered keeps its place in memory for as long.
+	// is not sent again. Its payload is not kept, but about 300 bytes of Redis'
+	// memory are. Defaults to [outbox.DefaultWindow].
 	Window time.Duration
 	// PollInterval is how long a worker may overlook a new event in an idle
 	// queue, and how exactly waits are kept. Defaults to 500 milliseconds.
@@ -118,5 +118,3 @@ func contextTimeoutEnabled(c redis.UniversalClient) (enabled, known bool) {
 	}
 	return false, false
 }
-
-var errRunning = errors.New("clickid: the outbox has been started before; make a new one")

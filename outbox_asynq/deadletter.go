@@ -5,65 +5,73 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/clickid/clickid/outbox"
 	"github.com/hibiken/asynq"
 )
 
-const deadTaskType = "clickid:dead"
+// letter is what is stored of a dead letter.
+type letter struct {
+	Record   outbox.Record `json:"record"`
+	Reason   string        `json:"reason"`
+	Status   int           `json:"status,omitempty"`
+	Attempts int           `json:"attempts"`
+	FailedAt time.Time     `json:"failed_at"`
+}
 
 // bury files a dead letter and tells asynq to archive the event's own task,
-// which keeps its identity known. The letter comes first: after a crash
-// between the two the event is delivered, and buried, again.
+// which keeps its identity known. Each step can be repeated after a crash: the
+// letter comes first.
 func (o *Outbox) bury(ctx context.Context, r outbox.Record, f outbox.Failure, attempts int) error {
-	payload, err := json.Marshal(deadTask{
+	payload, err := json.Marshal(letter{
 		Record: r, Reason: f.Reason, Status: f.Status, Attempts: attempts, FailedAt: time.Now().UTC(),
 	})
 	if err != nil {
 		return fmt.Errorf("clickid: the dead letter cannot be stored as JSON: %w", err)
 	}
-	_, err = o.client.EnqueueContext(ctx, asynq.NewTask(deadTaskType, payload),
-		asynq.TaskID(r.Identity), asynq.Queue(o.deadQueue()), asynq.MaxRetry(endlessRetries))
-	if err != nil && !errors.Is(err, asynq.ErrTaskIDConflict) {
-		return &postponement{wait: time.Second, reason: "the dead letter could not be stored"}
+	_, err = o.client.EnqueueContext(ctx, asynq.NewTask(deadTask, payload),
+		asynq.TaskID(letterID(r)), asynq.Queue(o.dead.name), asynq.MaxRetry(endlessRetries))
+	if errors.Is(err, asynq.ErrTaskIDConflict) {
+		err = nil
+	}
+	if err == nil {
+		err = o.deleteRecord(ctx, r.Identity)
+	}
+	if err != nil {
+		return &postponement{wait: time.Second, reason: "Redis could not take the dead letter"}
 	}
 	return fmt.Errorf("clickid: dead letter: %w", asynq.SkipRetry)
 }
 
+// letterID names a dead letter. A replay begins the record's time anew, so that
+// an event which dies again while its old letter is being removed gets another.
+func letterID(r outbox.Record) string {
+	return r.Identity + "." + strconv.FormatInt(r.QueuedAt.UnixMilli(), 10)
+}
+
 // Failed implements [outbox.Outbox].
 func (o *Outbox) Failed(ctx context.Context, page outbox.Page) ([]outbox.DeadLetter, error) {
-	if page.Limit <= 0 {
-		page.Limit = outbox.DefaultPageLimit
-	}
+	page = page.WithDefaults()
 	tasks, err := o.deadTasks(ctx)
 	if err != nil {
 		return nil, err
 	}
 	// asynq lists the oldest first.
 	letters := make([]outbox.DeadLetter, 0, min(page.Limit, len(tasks)))
-	for i := len(tasks) - 1 - max(page.Offset, 0); i >= 0 && len(letters) < page.Limit; i-- {
-		letters = append(letters, deadLetter(tasks[i]))
+	for i := len(tasks) - 1 - page.Offset; i >= 0 && len(letters) < page.Limit; i-- {
+		var l letter
+		if err := json.Unmarshal(tasks[i].Payload, &l); err != nil {
+			l.Reason = "the dead letter is damaged and can only be discarded"
+		}
+		failure := outbox.Failure{Reason: l.Reason, Status: l.Status}
+		letters = append(letters, outbox.NewDeadLetter(tasks[i].ID, l.Record, failure, l.Attempts, l.FailedAt))
 	}
 	return letters, nil
 }
 
-func deadLetter(task *asynq.TaskInfo) outbox.DeadLetter {
-	letter := outbox.DeadLetter{ID: task.ID}
-	var dead deadTask
-	if err := json.Unmarshal(task.Payload, &dead); err != nil {
-		letter.Reason = "the dead letter is damaged"
-		return letter
-	}
-	letter.Reason, letter.Status, letter.Attempts = dead.Reason, dead.Status, dead.Attempts
-	letter.QueuedAt, letter.FailedAt = dead.Record.QueuedAt, dead.FailedAt
-	if event, err := dead.Record.Event(); err == nil {
-		letter.Event, letter.Type, letter.EventID = event, event.Type, event.ID
-	}
-	return letter
-}
-
-// listPage is how many tasks one call of the inspector reads.
+// listPage is how many tasks the inspector reads at once.
 const listPage = 1000
 
 // deadTasks lists all dead letters, the oldest first.
@@ -73,9 +81,9 @@ func (o *Outbox) deadTasks(ctx context.Context) ([]*asynq.TaskInfo, error) {
 		if err := ctx.Err(); err != nil {
 			return nil, fmt.Errorf("clickid: listing the dead letters: %w", err)
 		}
-		tasks, err := o.inspector.ListPendingTasks(o.deadQueue(), asynq.PageSize(listPage), asynq.Page(page))
-		if errors.Is(err, asynq.ErrQueueNotFound) {
-			return all, nil
+		tasks, err := o.inspector.ListPendingTasks(o.dead.name, asynq.PageSize(listPage), asynq.Page(page))
+		if isAbsent(err) {
+			return all, nil // before the first dead letter
 		}
 		if err != nil {
 			return nil, fmt.Errorf("clickid: Redis could not list the dead letters: %w", err)
@@ -89,30 +97,38 @@ func (o *Outbox) deadTasks(ctx context.Context) ([]*asynq.TaskInfo, error) {
 
 // Replay implements [outbox.Outbox].
 func (o *Outbox) Replay(ctx context.Context, ids ...string) (int, error) {
-	letters, err := o.chosen(ctx, ids)
+	tasks, err := o.chosen(ctx, ids)
 	if err != nil {
 		return 0, err
 	}
 	replayed := 0
-	for _, task := range letters {
-		var dead deadTask
-		if err := json.Unmarshal(task.Payload, &dead); err != nil {
+	for _, task := range tasks {
+		var l letter
+		if err := json.Unmarshal(task.Payload, &l); err != nil {
 			return replayed, fmt.Errorf("clickid: a dead letter is damaged and can only be discarded: %w", err)
 		}
-		dead.Record.QueuedAt = time.Now().UTC()
-		// Each step can be repeated after a crash: the letter goes last.
-		if err := o.deleteTask(o.cfg.Queue, task.ID); err != nil {
-			return replayed, fmt.Errorf("clickid: Redis could not replay the dead letter: %w", err)
-		}
-		if err := o.Enqueue(ctx, []outbox.Record{dead.Record}); err != nil {
-			return replayed, err
-		}
-		if err := o.deleteTask(o.deadQueue(), task.ID); err != nil {
+		l.Record.QueuedAt = time.Now().UTC()
+		if err := o.replay(ctx, task.ID, l.Record); err != nil {
 			return replayed, fmt.Errorf("clickid: Redis could not replay the dead letter: %w", err)
 		}
 		replayed++
 	}
 	return replayed, nil
+}
+
+// replay queues an event that is dead. Each step can be repeated after a
+// crash: the letter goes last.
+func (o *Outbox) replay(ctx context.Context, id string, r outbox.Record) error {
+	if err := o.deleteTask(r.Identity); err != nil {
+		return err
+	}
+	if err := o.Enqueue(ctx, []outbox.Record{r}); err != nil {
+		return err
+	}
+	if err := o.inspector.DeleteTask(o.dead.name, id); err != nil && !isAbsent(err) {
+		return err
+	}
+	return nil
 }
 
 // chosen returns the dead letters of the given IDs as far as they exist, or
@@ -126,7 +142,7 @@ func (o *Outbox) chosen(ctx context.Context, ids []string) ([]*asynq.TaskInfo, e
 		if err := ctx.Err(); err != nil {
 			return nil, fmt.Errorf("clickid: reading the dead letters: %w", err)
 		}
-		task, err := o.inspector.GetTaskInfo(o.deadQueue(), id)
+		task, err := o.inspector.GetTaskInfo(o.dead.name, id)
 		switch {
 		case isAbsent(err):
 		case err != nil:
@@ -145,7 +161,7 @@ func (o *Outbox) Discard(ctx context.Context, ids ...string) (int, error) {
 		if err := ctx.Err(); err != nil {
 			return discarded, fmt.Errorf("clickid: discarding dead letters: %w", err)
 		}
-		err := o.inspector.DeleteTask(o.deadQueue(), id)
+		err := o.inspector.DeleteTask(o.dead.name, id)
 		switch {
 		case isAbsent(err):
 		case err != nil:
@@ -157,25 +173,17 @@ func (o *Outbox) Discard(ctx context.Context, ids ...string) (int, error) {
 	return discarded, nil
 }
 
-// deleteTask deletes a task; one that does not exist, or that is already being
-// delivered again, is no error.
-func (o *Outbox) deleteTask(queue, id string) error {
-	info, err := o.inspector.GetTaskInfo(queue, id)
-	if isAbsent(err) {
+// deleteTask deletes the task of an event, unless it is being worked on.
+func (o *Outbox) deleteTask(identity string) error {
+	task, err := o.inspector.GetTaskInfo(o.live.name, identity)
+	if isAbsent(err) || err == nil && task.State == asynq.TaskStateActive {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	if info.State == asynq.TaskStateActive {
-		return nil
-	}
-	if err := o.inspector.DeleteTask(queue, id); err != nil && !isAbsent(err) {
+	if err := o.inspector.DeleteTask(o.live.name, identity); err != nil && !isAbsent(err) {
 		return err
 	}
 	return nil
-}
-
-func isAbsent(err error) bool {
-	return errors.Is(err, asynq.ErrTaskNotFound) || errors.Is(err, asynq.ErrQueueNotFound)
 }

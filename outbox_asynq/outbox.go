@@ -25,26 +25,21 @@ import (
 	"github.com/hibiken/asynq"
 )
 
-// taskType is the type of our tasks in asynq.
-const taskType = "clickid:event"
-
-// Outbox is an [outbox.Outbox] and an [outbox.Queue] on Redis. It is safe for
-// concurrent use.
+// Outbox is an [outbox.Engine] on Redis. It is safe for concurrent use.
 type Outbox struct {
 	cfg       Config
 	delivery  *outbox.Delivery
 	client    *asynq.Client
 	inspector *asynq.Inspector
 	logger    *slog.Logger
+	live      redisQueue
+	dead      redisQueue // which nobody works: asynq's own archive drops what is over 10,000 tasks or older than 90 days
 
 	mu     sync.Mutex
 	worker *worker // nil before Start
 }
 
-var (
-	_ outbox.Outbox = (*Outbox)(nil)
-	_ outbox.Queue  = (*Outbox)(nil)
-)
+var _ outbox.Engine = (*Outbox)(nil)
 
 // New checks the whole configuration and returns an outbox, or every problem
 // at once. It makes no connection and starts nothing: Send stores events
@@ -61,7 +56,7 @@ func New(cfg Config) (*Outbox, error) {
 	cfg.fillIn()
 	logger := cfg.Delivery.Logger
 	if logger == nil {
-		logger = slog.Default()
+		logger = slog.New(slog.DiscardHandler)
 	}
 	return &Outbox{
 		cfg:       cfg,
@@ -69,12 +64,10 @@ func New(cfg Config) (*Outbox, error) {
 		client:    asynq.NewClientFromRedisClient(cfg.Redis),
 		inspector: asynq.NewInspectorFromRedisClient(cfg.Redis),
 		logger:    logger,
+		live:      redisQueue{name: cfg.Queue},
+		dead:      redisQueue{name: cfg.Queue + "-dead"},
 	}, nil
 }
-
-// deadQueue is where dead letters are kept. No server works it: asynq's own
-// archive drops what is over 10,000 tasks or older than 90 days.
-func (o *Outbox) deadQueue() string { return o.cfg.Queue + "-dead" }
 
 // Send stores the events in Redis within [Config].EnqueueTimeout. When it
 // fails, an event may be stored or not; sending it again is safe.
@@ -82,20 +75,9 @@ func (o *Outbox) deadQueue() string { return o.cfg.Queue + "-dead" }
 // Redis shares no transaction with the order: see the package's comment for
 // the way that loses nothing between the two.
 func (o *Outbox) Send(ctx context.Context, events ...clickid.Event) (clickid.Report, error) {
-	report, records := o.delivery.Admit(events...)
-	if len(records) == 0 {
-		return report, report.Err()
-	}
 	ctx, cancel := context.WithTimeout(ctx, o.cfg.EnqueueTimeout)
 	defer cancel()
-	if err := o.Enqueue(ctx, records); err != nil {
-		for i := range report.Results {
-			if report.Results[i].Verdict == clickid.Queued {
-				report.Results[i].Verdict, report.Results[i].Err = clickid.Failed, err
-			}
-		}
-	}
-	return report, report.Err()
+	return o.delivery.Send(ctx, o, events...)
 }
 
 // enqueuers is how many records of one call are stored at once: asynq takes
@@ -104,18 +86,20 @@ const enqueuers = 8
 
 // Enqueue implements [outbox.Queue]. Its only deadline is that of ctx.
 func (o *Outbox) Enqueue(ctx context.Context, records []outbox.Record) error {
-	// The keys come first: an event that cannot be found by its keys must not
-	// exist.
-	if err := o.fileKeys(ctx, records); err != nil {
-		return fmt.Errorf("clickid: Redis could not take the keys of the events: %w", err)
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("clickid: queueing in Redis: %w", err)
+	}
+	if err := o.storeRecords(ctx, records); err != nil {
+		return err
 	}
 	jobs := make(chan outbox.Record, len(records))
 	for _, r := range records {
 		jobs <- r
 	}
 	close(jobs)
-	failures := make(chan error, enqueuers)
-	for range min(enqueuers, len(records)) {
+	workers := min(enqueuers, len(records))
+	failures := make(chan error, workers)
+	for range workers {
 		go func() {
 			var failure error
 			for r := range jobs {
@@ -127,10 +111,8 @@ func (o *Outbox) Enqueue(ctx context.Context, records []outbox.Record) error {
 		}()
 	}
 	var failure error
-	for range min(enqueuers, len(records)) {
-		if err := <-failures; failure == nil {
-			failure = err
-		}
+	for range workers {
+		failure = errors.Join(failure, <-failures)
 	}
 	if failure != nil {
 		return fmt.Errorf("clickid: Redis could not take the event: %w", failure)
@@ -138,36 +120,45 @@ func (o *Outbox) Enqueue(ctx context.Context, records []outbox.Record) error {
 	return nil
 }
 
-func (o *Outbox) enqueue(ctx context.Context, r outbox.Record) error {
-	payload, err := encodeRecord(r)
-	if err != nil {
-		return err
-	}
-	_, err = o.client.EnqueueContext(ctx, asynq.NewTask(taskType, payload),
-		asynq.TaskID(r.Identity), asynq.Queue(o.cfg.Queue), asynq.Retention(o.cfg.Window),
-		asynq.MaxRetry(endlessRetries), asynq.Timeout(taskTimeout))
-	if errors.Is(err, asynq.ErrTaskIDConflict) {
-		return nil // known, and not sent again
-	}
-	return err
-}
-
 const (
+	eventTask = "clickid:event"
+	deadTask  = "clickid:dead"
+
 	// endlessRetries leaves it to the delivery when an event is dead.
 	endlessRetries = 1 << 30
-	// taskTimeout is well beyond the requests of one batch.
-	taskTimeout = 10 * time.Minute
+	// taskTimeout lets every delivery end by itself.
+	taskTimeout = outbox.MaxDuration + 10*time.Second
 )
 
-// Stats implements [outbox.Outbox]. Oldest is exact for events that wait for
-// their first delivery, and for those that wait for another it looks at the
-// thousand that are due next.
+func (o *Outbox) enqueue(ctx context.Context, r outbox.Record) error {
+	_, err := o.client.EnqueueContext(ctx, asynq.NewTask(eventTask, nil),
+		asynq.TaskID(r.Identity), asynq.Queue(o.live.name), asynq.Retention(o.cfg.Window),
+		asynq.MaxRetry(endlessRetries), asynq.Timeout(taskTimeout))
+	if !errors.Is(err, asynq.ErrTaskIDConflict) {
+		return err
+	}
+	// The event is known. If it was delivered or is dead, nobody else removes
+	// the record that was just stored for it.
+	task, err := o.inspector.GetTaskInfo(o.live.name, r.Identity)
+	switch {
+	case isAbsent(err):
+		return nil
+	case err != nil:
+		return err
+	case task.State == asynq.TaskStateCompleted, task.State == asynq.TaskStateArchived:
+		return o.cfg.Redis.Del(ctx, o.live.record(r.Identity)).Err()
+	}
+	return nil
+}
+
+// Stats implements [outbox.Outbox]. Oldest looks at no more than the thousand
+// events that are due next of those that wait for another delivery.
 func (o *Outbox) Stats(ctx context.Context) (outbox.Stats, error) {
-	live, err := o.sizes(ctx, o.cfg.Queue)
+	live, err := o.sizes(ctx, o.live)
 	if err != nil {
 		return outbox.Stats{}, err
 	}
-	dead, err := o.sizes(ctx, o.deadQueue())
+	dead, err := o.sizes(ctx, o.dead)
 	if err != nil {
 		return outbox.Stats{}, err
 	}
@@ -182,27 +173,7 @@ func (o *Outbox) Stats(ctx context.Context) (outbox.Stats, error) {
 	return stats, nil
 }
 
-// oldest returns when the oldest waiting event was queued, or the zero time.
-func (o *Outbox) oldest(ctx context.Context) (time.Time, error) {
-	var oldest time.Time
-	for _, list := range []func(string, ...asynq.ListOption) ([]*asynq.TaskInfo, error){
-		o.inspector.ListPendingTasks, o.inspector.ListRetryTasks, o.inspector.ListActiveTasks,
-	} {
-		if err := ctx.Err(); err != nil {
-			return oldest, fmt.Errorf("clickid: measuring the queue: %w", err)
-		}
-		tasks, err := list(o.cfg.Queue, asynq.PageSize(listPage))
-		if errors.Is(err, asynq.ErrQueueNotFound) {
-			return oldest, nil // before the first event
-		}
-		if err != nil {
-			return oldest, fmt.Errorf("clickid: Redis could not list the queue: %w", err)
-		}
-		for _, task := range tasks {
-			if r, err := decodeRecord(task.Payload); err == nil && (oldest.IsZero() || r.QueuedAt.Before(oldest)) {
-				oldest = r.QueuedAt
-			}
-		}
-	}
-	return oldest, nil
+// isAbsent reports whether the inspector found no such task.
+func isAbsent(err error) bool {
+	return errors.Is(err, asynq.ErrTaskNotFound) || errors.Is(err, asynq.ErrQueueNotFound)
 }

@@ -43,9 +43,8 @@ return mended`)
 
 // repair gives abandoned events back to asynq's recoverer.
 func (o *Outbox) repair(ctx context.Context) (mended int, err error) {
-	k := redisKeys{o.cfg.Queue}
 	expired := time.Now().Add(-2 * time.Minute).Unix()
-	mended, err = repairScript.Run(ctx, o.cfg.Redis, []string{k.active(), k.lease()}, expired, k.taskPrefix()).Int()
+	mended, err = repairScript.Run(ctx, o.cfg.Redis, []string{o.live.active(), o.live.lease()}, expired, o.live.taskPrefix()).Int()
 	if err != nil {
 		return 0, fmt.Errorf("clickid: Redis could not look for abandoned events: %w", err)
 	}

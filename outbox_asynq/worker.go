@@ -11,7 +11,7 @@ import (
 	"github.com/hibiken/asynq"
 )
 
-// worker is one run of the delivery, from Start to Stop.
+// worker is the delivery from Start to Stop.
 type worker struct {
 	server    *asynq.Server
 	interrupt context.CancelFunc // makes every delivery end at once
@@ -19,13 +19,13 @@ type worker struct {
 
 	mu      sync.Mutex
 	running int
-	idle    chan struct{} // closed when stopping and nothing runs any more
 	stopped bool
+	idle    chan struct{} // closed when stopped and nothing is running
 }
 
 // Start implements [outbox.Outbox]. It asks Redis whether it keeps what it
 // acknowledges, and refuses a server that does not; see [Config].AcceptLoss.
-// An outbox is started once.
+// An outbox that was stopped is not started again.
 func (o *Outbox) Start(ctx context.Context) error {
 	if err := o.checkDurability(ctx); err != nil {
 		return err
@@ -33,31 +33,32 @@ func (o *Outbox) Start(ctx context.Context) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.worker != nil {
-		return errRunning
+		return errStarted
 	}
 	base, interrupt := context.WithCancel(context.WithoutCancel(ctx))
 	w := &worker{interrupt: interrupt, done: make(chan struct{}), idle: make(chan struct{})}
 	w.server = asynq.NewServerFromRedisClient(o.cfg.Redis, asynq.Config{
 		Concurrency:              o.cfg.Workers,
 		BaseContext:              func() context.Context { return base },
-		Queues:                   map[string]int{o.cfg.Queue: 1},
+		Queues:                   map[string]int{o.live.name: 1},
 		TaskCheckInterval:        o.cfg.PollInterval,
 		DelayedTaskCheckInterval: o.cfg.PollInterval,
-		RetryDelayFunc:           retryDelay,
+		RetryDelayFunc:           wait,
 		IsFailure:                usesAttempt,
 		Logger:                   engineLogger{o.logger},
 		LogLevel:                 asynq.WarnLevel,
-		// The default deletes 12 remembered events a second, fewer than a
-		// large shop sells.
+		// The default forgets 12 events a second, fewer than a large shop
+		// sells.
 		JanitorInterval: time.Second,
 	})
-	if err := w.server.Start(asynq.HandlerFunc(func(ctx context.Context, task *asynq.Task) error {
+	err := w.server.Start(asynq.HandlerFunc(func(ctx context.Context, _ *asynq.Task) error {
 		if !w.begin() {
-			return errInterrupted
+			return errStopping
 		}
 		defer w.end()
-		return o.deliver(ctx, task)
-	})); err != nil {
+		return o.deliver(ctx)
+	}))
+	if err != nil {
 		interrupt()
 		return fmt.Errorf("clickid: asynq could not start: %w", err)
 	}
@@ -72,6 +73,8 @@ func (o *Outbox) Start(ctx context.Context) error {
 	}()
 	return nil
 }
+
+var errStarted = errors.New("clickid: the outbox has been started already")
 
 // begin counts a delivery in, unless the worker is stopping.
 func (w *worker) begin() bool {
@@ -108,10 +111,10 @@ func (w *worker) stop() bool {
 	return true
 }
 
-// settleTime is how long Stop lets interrupted deliveries put their events
-// back once its deadline has come. What is not back by then is found again by
+// settleTime is how long Stop waits, once the deliveries have ended, until
+// their outcomes are written. What is not written by then is found again by
 // its expired lease.
-const settleTime = time.Second
+const settleTime = 2 * time.Second
 
 // Stop implements [outbox.Outbox]. What was interrupted is due again at once,
 // without having used an attempt.
@@ -122,6 +125,7 @@ func (o *Outbox) Stop(ctx context.Context) (remaining int, err error) {
 	var interrupted error
 	if w != nil {
 		if w.stop() {
+			o.delivery.Interrupt()
 			go o.shutDown(ctx, w)
 		}
 		select {
@@ -130,8 +134,6 @@ func (o *Outbox) Stop(ctx context.Context) (remaining int, err error) {
 			interrupted = fmt.Errorf("clickid: stopping the outbox: deliveries were interrupted: %w", ctx.Err())
 			w.interrupt()
 		}
-		// The deliveries have ended or end now; this waits for the writes that
-		// put their events back.
 		timer := time.NewTimer(settleTime)
 		defer timer.Stop()
 		select {
@@ -141,7 +143,7 @@ func (o *Outbox) Stop(ctx context.Context) (remaining int, err error) {
 	}
 	countCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
 	defer cancel()
-	s, err := o.sizes(countCtx, o.cfg.Queue)
+	s, err := o.sizes(countCtx, o.live)
 	return s.waiting, errors.Join(interrupted, err)
 }
 
@@ -150,29 +152,31 @@ func (o *Outbox) shutDown(ctx context.Context, w *worker) {
 	defer close(w.done)
 	w.server.Stop() // takes no further task
 	<-w.idle
+	w.server.Shutdown() // waits until the outcomes are written
 	w.interrupt()
-	w.server.Shutdown()
 	_ = o.delivery.Close(context.WithoutCancel(ctx))
 }
 
 // deliver is the handler of one task.
-func (o *Outbox) deliver(ctx context.Context, task *asynq.Task) error {
-	record, err := decodeRecord(task.Payload())
+func (o *Outbox) deliver(ctx context.Context) error {
+	identity, _ := asynq.GetTaskID(ctx)
+	record, found, err := o.loadRecord(ctx, identity)
 	if err != nil {
-		identity, _ := asynq.GetTaskID(ctx)
-		return o.bury(ctx, outbox.Record{Identity: identity}, outbox.Failure{Reason: "the stored event is damaged"}, 1)
+		return &postponement{wait: time.Second, reason: "Redis could not read the event"}
+	}
+	if !found {
+		return nil
 	}
 	failed, _ := asynq.GetRetryCount(ctx)
 	outcome := o.delivery.Deliver(ctx, record, failed+1)
-	if outcome.Verdict == outbox.Done {
-		return nil
-	}
-	if o.wasErased(ctx, record.Identity) {
-		return asynq.RevokeTask
-	}
 	switch outcome.Verdict {
+	case outbox.Done:
+		// If Redis does not take this, it does not take asynq's note either,
+		// and the event is delivered again.
+		_ = o.deleteRecord(context.WithoutCancel(ctx), identity)
+		return nil
 	case outbox.Dead:
-		return o.bury(ctx, record, outcome.Failure, failed+1)
+		return o.bury(context.WithoutCancel(ctx), record, outcome.Failure, failed+1)
 	case outbox.Retry:
 		return &postponement{wait: outcome.Wait, usesAttempt: true, reason: outcome.Failure.Reason}
 	default:
@@ -189,12 +193,12 @@ type postponement struct {
 
 func (p *postponement) Error() string { return "clickid: postponed: " + p.reason }
 
-// errInterrupted returns an event to the queue when the outbox is stopping.
-var errInterrupted = &postponement{reason: "the outbox is stopping"}
+// errStopping puts an event back that was taken while the outbox is stopping.
+var errStopping = &postponement{reason: "the outbox is stopping"}
 
-// retryDelay returns how long the event waits. An expired lease or an
-// interrupted delivery is due at once.
-func retryDelay(_ int, err error, _ *asynq.Task) time.Duration {
+// wait returns how long an event waits for its next delivery. After an expired
+// lease or an interruption it is due at once.
+func wait(_ int, err error, _ *asynq.Task) time.Duration {
 	if p := (*postponement)(nil); errors.As(err, &p) {
 		return p.wait
 	}
@@ -202,7 +206,7 @@ func retryDelay(_ int, err error, _ *asynq.Task) time.Duration {
 }
 
 // usesAttempt reports whether err counts as a failed attempt. A crash, an
-// expired lease and a shutdown do not.
+// expired lease and an interruption do not.
 func usesAttempt(err error) bool {
 	p := (*postponement)(nil)
 	return errors.As(err, &p) && p.usesAttempt

@@ -1,0 +1,193 @@
+package asynqoutbox_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/clickidtest"
+	"github.com/clickid/clickid/internal/testserver"
+	"github.com/clickid/clickid/outbox"
+	"github.com/clickid/clickid/outbox/outboxtest"
+	asynqoutbox "github.com/clickid/clickid/outbox_asynq"
+	"github.com/redis/go-redis/v9"
+)
+
+// connect opens a connection of its own to a Redis server.
+func connect(tb testing.TB, url string) *redis.Client {
+	tb.Helper()
+	options, err := redis.ParseURL(url)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	options.ContextTimeoutEnabled = true
+	client := redis.NewClient(options)
+	tb.Cleanup(func() { _ = client.Close() })
+	return client
+}
+
+// newQueue returns a queue's name of its own, and removes what is left of it
+// when the test ends.
+func newQueue(tb testing.TB, client *redis.Client) string {
+	tb.Helper()
+	name := testserver.Name()
+	tb.Cleanup(func() {
+		ctx := context.Background()
+		for _, queue := range []string{name, name + "-dead"} {
+			client.SRem(ctx, "asynq:queues", queue)
+			keys := client.Scan(ctx, 0, "*{"+queue+"}*", 1000).Iterator()
+			for keys.Next(ctx) {
+				client.Del(ctx, keys.Val())
+			}
+		}
+	})
+	return name
+}
+
+// newOutbox returns an outbox on a Redis server that a test shares.
+func newOutbox(tb testing.TB, cfg asynqoutbox.Config) *asynqoutbox.Outbox {
+	tb.Helper()
+	cfg.EnqueueTimeout = 10 * time.Second
+	cfg.PollInterval = 20 * time.Millisecond
+	ob, err := asynqoutbox.New(cfg)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return ob
+}
+
+func TestConformance(t *testing.T) {
+	url := testserver.Redis(t)
+	outboxtest.Run(t, func(tb testing.TB) outboxtest.Backend {
+		client := connect(tb, url)
+		queue := newQueue(tb, client)
+		return outboxtest.Backend{
+			Open: func(tb testing.TB, cfg outbox.Config) outbox.Outbox {
+				return newOutbox(tb, asynqoutbox.Config{
+					Delivery: cfg, Redis: client, Queue: queue, AcceptLoss: true,
+				})
+			},
+		}
+	})
+}
+
+// newClient returns a client of the receiver.
+func newClient(tb testing.TB, platform *clickidtest.Server) *clickid.Client {
+	tb.Helper()
+	client, err := clickid.NewClient(clickid.ClientConfig{
+		APIKey:  clickidtest.APIKey,
+		BaseURL: platform.URL,
+		Dialect: clickid.LogEvent{EventSourceID: clickidtest.EventSourceID},
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return client
+}
+
+func order(id string) clickid.Event {
+	return clickid.Event{
+		Type: clickid.Purchase, ID: id, Time: time.Now(), Value: clickid.Minor(4990, "EUR"),
+		Click: clickid.Click{ID: "01ARZ3NDEKTSV4RRFFQ69G5FAV", Param: "clkid"},
+	}
+}
+
+func TestNewReportsEveryProblem(t *testing.T) {
+	t.Parallel()
+	_, err := asynqoutbox.New(asynqoutbox.Config{
+		Queue: "My Shop", EnqueueTimeout: -1, Workers: -1, Window: time.Millisecond, PollInterval: -1,
+	})
+	if err == nil {
+		t.Fatal("a wrong configuration was accepted")
+	}
+	for _, field := range []string{"Client", "Redis", "Queue", "EnqueueTimeout", "Workers", "Window", "PollInterval"} {
+		if !strings.Contains(err.Error(), field) {
+			t.Errorf("the error does not mention %s:\n%v", field, err)
+		}
+	}
+}
+
+func TestNewWantsContextTimeouts(t *testing.T) {
+	t.Parallel()
+	client := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1"})
+	defer func() { _ = client.Close() }()
+	_, err := asynqoutbox.New(asynqoutbox.Config{
+		Delivery: outbox.Config{Client: newClient(t, clickidtest.NewServer(t))}, Redis: client,
+	})
+	if err == nil || !strings.Contains(err.Error(), "ContextTimeoutEnabled") {
+		t.Fatalf("a connection that would hold up a checkout was accepted: %v", err)
+	}
+}
+
+// Start refuses a server that loses what it acknowledges.
+func TestStartAsksForDurability(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name    string
+		args    []string
+		refused string
+	}{
+		{"append-only", nil, ""},
+		{"no append-only file", []string{"--appendonly", "no"}, "appendonly"},
+		{"evicting", []string{"--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru"}, "noeviction"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			server := testserver.StartRedis(t, tt.args...)
+			ob := newOutbox(t, asynqoutbox.Config{
+				Delivery: outbox.Config{Client: newClient(t, clickidtest.NewServer(t))},
+				Redis:    connect(t, server.DSN()),
+			})
+			err := ob.Start(t.Context())
+			defer func() { _, _ = ob.Stop(context.Background()) }()
+			switch {
+			case tt.refused == "" && err != nil:
+				t.Fatal(err)
+			case tt.refused != "" && !(errors.Is(err, asynqoutbox.ErrVolatile) && strings.Contains(err.Error(), tt.refused)):
+				t.Fatalf("Start: %v", err)
+			}
+		})
+	}
+}
+
+// A Redis that hangs or is away holds up no checkout longer than
+// EnqueueTimeout, and the caller is told.
+func TestSendHasAShortDeadline(t *testing.T) {
+	t.Parallel()
+	server := testserver.StartRedis(t)
+	ob, err := asynqoutbox.New(asynqoutbox.Config{
+		Delivery: outbox.Config{Client: newClient(t, clickidtest.NewServer(t))},
+		Redis:    connect(t, server.DSN()),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ob.Send(t.Context(), order("before")); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name         string
+		break_, mend func()
+	}{
+		{"hangs", server.Pause, server.Resume},
+		{"is stopped", server.Stop, server.Restart},
+	} {
+		tt.break_()
+		start := time.Now()
+		report, err := ob.Send(t.Context(), order(tt.name))
+		// The deadline is half a second; the rest is a busy machine's.
+		if took := time.Since(start); took > 5*time.Second {
+			t.Errorf("a server that %s held Send up for %v", tt.name, took)
+		}
+		if err == nil || report.Results[0].Verdict != clickid.Failed {
+			t.Errorf("a server that %s: %+v, %v", tt.name, report, err)
+		}
+		tt.mend()
+	}
+	if _, err := ob.Send(t.Context(), order("after")); err != nil {
+		t.Fatal(err)
+	}
+}

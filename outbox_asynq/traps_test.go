@@ -1,0 +1,204 @@
+package asynqoutbox
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/clickidtest"
+	"github.com/clickid/clickid/internal/testserver"
+	"github.com/clickid/clickid/outbox"
+	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
+)
+
+// newTrapped returns an outbox on a Redis server of its own.
+func newTrapped(t *testing.T) (*Outbox, *clickidtest.Server) {
+	t.Helper()
+	options, err := redis.ParseURL(testserver.StartRedis(t).DSN())
+	if err != nil {
+		t.Fatal(err)
+	}
+	options.ContextTimeoutEnabled = true
+	client := redis.NewClient(options)
+	t.Cleanup(func() { _ = client.Close() })
+	platform := clickidtest.NewServer(t)
+	sender, err := clickid.NewClient(clickid.ClientConfig{
+		APIKey: clickidtest.APIKey, BaseURL: platform.URL,
+		Dialect: clickid.LogEvent{EventSourceID: clickidtest.EventSourceID},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ob, err := New(Config{
+		Delivery: outbox.Config{Client: sender}, Redis: client,
+		EnqueueTimeout: 10 * time.Second, PollInterval: 20 * time.Millisecond,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _ = ob.Stop(context.Background()) })
+	return ob, platform
+}
+
+func purchase(id string) clickid.Event {
+	return clickid.Event{
+		Type: clickid.Purchase, ID: id, Time: time.Now(), Value: clickid.Minor(4990, "EUR"),
+		Click: clickid.Click{ID: "01ARZ3NDEKTSV4RRFFQ69G5FAV", Param: "clkid"},
+	}
+}
+
+// asynq's archive drops what is over 10,000 tasks. Dead letters are kept.
+func TestMoreDeadLettersThanAnArchiveHolds(t *testing.T) {
+	t.Parallel()
+	ob, _ := newTrapped(t)
+	const n = 10_050
+	for i := range n {
+		_, records := ob.delivery.Admit(purchase(fmt.Sprint("dead-", i)))
+		_ = ob.bury(t.Context(), records[0], outbox.Failure{Reason: "refused", Status: 400}, 1)
+	}
+	stats, err := ob.Stats(t.Context())
+	if err != nil || stats.Dead != n {
+		t.Fatalf("%d dead letters of %d are left, %v", stats.Dead, n, err)
+	}
+	first, err := ob.Failed(t.Context(), outbox.Page{Limit: 1, Offset: n - 1})
+	if err != nil || len(first) != 1 || first[0].EventID != "dead-0" {
+		t.Fatalf("the oldest dead letter is %+v, %v", first, err)
+	}
+}
+
+// What crashes and cut connections can leave behind in asynq's lists, and its
+// own recoverer never finds again.
+func TestAbandonedEventsAreDelivered(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name    string
+		abandon func(ctx context.Context, ob *Outbox, identity string) error
+	}{
+		{"being delivered, without a lease", func(ctx context.Context, ob *Outbox, identity string) error {
+			return ob.cfg.Redis.ZRem(ctx, ob.live.lease(), identity).Err()
+		}},
+		{"with an expired lease, in no list", func(ctx context.Context, ob *Outbox, identity string) error {
+			long := float64(time.Now().Add(-time.Hour).Unix())
+			if err := ob.cfg.Redis.ZAdd(ctx, ob.live.lease(), redis.Z{Score: long, Member: identity}).Err(); err != nil {
+				return err
+			}
+			return ob.cfg.Redis.LRem(ctx, ob.live.active(), 0, identity).Err()
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			ob, platform := newTrapped(t)
+			if _, err := ob.Send(ctx, purchase("abandoned")); err != nil {
+				t.Fatal(err)
+			}
+			identity := takeAsACrashedWorker(ctx, t, ob)
+			if err := tt.abandon(ctx, ob, identity); err != nil {
+				t.Fatal(err)
+			}
+			mended, err := ob.repair(ctx)
+			if err != nil || mended != 1 {
+				t.Fatalf("%d events were mended, %v", mended, err)
+			}
+			if err := ob.Start(ctx); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := platform.Wait(ctx, 1); err != nil {
+				t.Fatal("the event was not delivered")
+			}
+			if mended, err := ob.repair(ctx); err != nil || mended != 0 {
+				t.Fatalf("%d events were mended that were fine, %v", mended, err)
+			}
+		})
+	}
+}
+
+// takeAsACrashedWorker takes the only event of the queue as a worker does that
+// is killed then, and returns its identity.
+func takeAsACrashedWorker(ctx context.Context, t *testing.T, ob *Outbox) string {
+	t.Helper()
+	identity, err := ob.cfg.Redis.LMove(ctx, ob.live.pending(), ob.live.active(), "RIGHT", "LEFT").Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pipe := ob.cfg.Redis.TxPipeline()
+	pipe.HSet(ctx, ob.live.taskPrefix()+identity, "state", "active")
+	pipe.HDel(ctx, ob.live.taskPrefix()+identity, "pending_since")
+	pipe.ZAdd(ctx, ob.live.lease(), redis.Z{Score: float64(time.Now().Add(30 * time.Second).Unix()), Member: identity})
+	if _, err := pipe.Exec(ctx); err != nil {
+		t.Fatal(err)
+	}
+	return identity
+}
+
+// The keys that this package reads by itself are those of asynq.
+func TestKeysAreAsynqs(t *testing.T) {
+	t.Parallel()
+	ob, platform := newTrapped(t)
+	ctx := t.Context()
+	if _, err := ob.Send(ctx, purchase("A"), purchase("B")); err != nil {
+		t.Fatal(err)
+	}
+	check := func() {
+		t.Helper()
+		info, err := ob.inspector.GetQueueInfo(ob.live.name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := ob.sizes(ctx, ob.live)
+		want := sizes{waiting: info.Pending + info.Active + info.Scheduled + info.Retry, completed: info.Completed}
+		if err != nil || got != want {
+			t.Errorf("counted %+v and asynq counts %+v, %v", got, want, err)
+		}
+	}
+	check()
+	takeAsACrashedWorker(ctx, t, ob)
+	tasks, err := ob.inspector.ListActiveTasks(ob.live.name)
+	if err != nil || len(tasks) != 1 || tasks[0].State != asynq.TaskStateActive || tasks[0].IsOrphaned {
+		t.Fatalf("asynq does not see the task as being worked on: %+v, %v", tasks, err)
+	}
+	check()
+	if err := ob.Start(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := platform.Wait(ctx, 1); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ob.Stop(ctx); err != nil {
+		t.Fatal(err)
+	}
+	check()
+}
+
+// What is remembered of a delivered event is no personal data.
+func TestDeliveredEventsLeaveNoPayload(t *testing.T) {
+	t.Parallel()
+	ob, platform := newTrapped(t)
+	ctx := t.Context()
+	if err := ob.Start(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ob.Send(ctx, purchase("A")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := platform.Wait(ctx, 1); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ob.Stop(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ob.Send(ctx, purchase("A")); err != nil {
+		t.Fatal(err)
+	}
+	for keys := ob.cfg.Redis.Scan(ctx, 0, ob.live.record("*"), 100).Iterator(); keys.Next(ctx); {
+		t.Errorf("an event is left behind at %s", keys.Val())
+	}
+	stats, err := ob.Stats(ctx)
+	if err != nil || stats.Queued != 0 || stats.Delivered != 1 {
+		t.Fatalf("%+v, %v", stats, err)
+	}
+}
