@@ -56,6 +56,18 @@ func (e engine) open(t *testing.T, dsn string) *sql.DB {
 	return db
 }
 
+// with adds settings to what the driver opens.
+func (e engine) with(dsn, settings string) string {
+	if e.dialect == SQLite {
+		dsn = "file:" + dsn
+	}
+	separator := "?"
+	if strings.Contains(dsn, "?") {
+		separator = "&"
+	}
+	return dsn + separator + settings
+}
+
 // store returns a store in a new database, with its tables.
 func (e engine) store(t *testing.T) (*Store, *sql.DB) {
 	t.Helper()

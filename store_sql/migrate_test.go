@@ -162,7 +162,7 @@ func TestThePlainFiles(t *testing.T) {
 		dsn := e.create(t)
 		several := dsn
 		if e.dialect == MySQL {
-			several += "?multiStatements=true"
+			several = e.with(dsn, "multiStatements=true")
 		}
 		files, err := filepath.Glob(filepath.Join("migrations", string(e.dialect), "*.sql"))
 		require.NoError(t, err)

@@ -137,14 +137,7 @@ func TestTimesAreUTCWhateverTheSessionSays(t *testing.T) {
 		dsn := e.create(t)
 		plain := e.migrated(t, e.open(t, dsn), DefaultPrefix)
 		for _, setting := range settings[e.dialect] {
-			separator := "?"
-			if strings.Contains(dsn, "?") {
-				separator = "&"
-			}
-			if e.dialect == SQLite {
-				separator = "?"
-			}
-			elsewhere := e.migrated(t, e.open(t, fileURI(e, dsn)+separator+setting), DefaultPrefix)
+			elsewhere := e.migrated(t, e.open(t, e.with(dsn, setting)), DefaultPrefix)
 			for _, at := range times {
 				c := clickid.Click{ID: fmt.Sprint(at.Unix()), Param: "clkid", At: at.Add(-time.Hour), Expires: at}
 				for _, saving := range []*Store{plain, elsewhere} {
@@ -163,14 +156,6 @@ func TestTimesAreUTCWhateverTheSessionSays(t *testing.T) {
 			}
 		}
 	})
-}
-
-// fileURI lets SQLite's file have parameters.
-func fileURI(e engine, dsn string) string {
-	if e.dialect == SQLite {
-		return "file:" + dsn
-	}
-	return dsn
 }
 
 func TestMissingTablesAreExplained(t *testing.T) {

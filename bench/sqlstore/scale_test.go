@@ -79,7 +79,7 @@ func benchmark(b *testing.B, start func(*testing.B) database) {
 	began = time.Now()
 	go func() {
 		defer close(done)
-		if n, err := purging.Purge(ctx, expired+1); err != nil || n != expired {
+		if n, err := purging.Purge(ctx, expired); err != nil || n != expired {
 			b.Errorf("the purge deleted %d of %d rows and returned %v", n, expired, err)
 		}
 	}()
