@@ -15,6 +15,7 @@ import (
 	_ "github.com/go-sql-driver/mysql"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
+	_ "modernc.org/sqlite"
 
 	"github.com/clickid/clickid"
 	"github.com/clickid/clickid/internal/reference"
@@ -39,6 +40,10 @@ func open(b *testing.B, dialect sqlstore.Dialect, driver, dsn string) database {
 
 func (d database) version(b *testing.B) (version string) {
 	b.Helper()
+	if d.dialect == sqlstore.SQLite {
+		failOn(b, d.QueryRow("SELECT sqlite_version()").Scan(&version))
+		return "SQLite " + version
+	}
 	failOn(b, d.QueryRow("SELECT version()").Scan(&version))
 	return version
 }
@@ -89,7 +94,15 @@ func load(b *testing.B, d database, now time.Time) {
 		{"clickid_clicks", []string{"token_hash", "click_id", "param", "captured_at", "expires_at"}, *clicks, clickRow},
 		{"clickid_links", []string{"key_hash", "token_hash", "sealed_token", "expires_at"}, *links, linkRow},
 	} {
-		row := func(i int) []any { return table.row(i, now) }
+		row := func(i int) []any {
+			values := table.row(i, now)
+			for n, value := range values {
+				if at, ok := value.(time.Time); ok && d.dialect == sqlstore.SQLite {
+					values[n] = at.Unix()
+				}
+			}
+			return values
+		}
 		if d.dialect == sqlstore.PostgreSQL {
 			copyRows(b, d, table.name, table.columns, table.n, row)
 		} else {
@@ -137,8 +150,11 @@ func insertRows(b *testing.B, d database, table string, columns []string, n int,
 func (d database) analyze(b *testing.B) {
 	b.Helper()
 	statement := "ANALYZE TABLE clickid_clicks, clickid_links"
-	if d.dialect == sqlstore.PostgreSQL {
+	switch d.dialect {
+	case sqlstore.PostgreSQL:
 		statement = "VACUUM ANALYZE"
+	case sqlstore.SQLite:
+		statement = "ANALYZE"
 	}
 	_, err := d.Exec(statement)
 	failOn(b, err)
@@ -149,7 +165,11 @@ func (d database) sizes(b *testing.B, say func(string, ...any)) (clickBytes, lin
 	b.Helper()
 	query := `SELECT table_name, SUM(data_length), SUM(index_length) FROM information_schema.tables
 		WHERE table_schema = DATABASE() AND table_name IN ('clickid_clicks', 'clickid_links') GROUP BY table_name`
-	if d.dialect == sqlstore.PostgreSQL {
+	switch d.dialect {
+	case sqlstore.SQLite:
+		query = `SELECT tbl_name, SUM(pgsize * (s.name = tbl_name)), SUM(pgsize * (s.name <> tbl_name)) FROM dbstat AS s JOIN sqlite_schema AS t ON t.name = s.name
+			WHERE tbl_name IN ('clickid_clicks', 'clickid_links') GROUP BY tbl_name`
+	case sqlstore.PostgreSQL:
 		query = `SELECT relname, pg_table_size(oid), pg_indexes_size(oid) FROM pg_class WHERE relname IN ('clickid_clicks', 'clickid_links')`
 	}
 	rows, err := d.Query(query)
@@ -173,7 +193,11 @@ func (d database) sizes(b *testing.B, say func(string, ...any)) (clickBytes, lin
 // explain returns the plan, a line for each step.
 func (d database) explain(b *testing.B, tx *sql.Tx, query string, args []any) string {
 	b.Helper()
-	rows, err := tx.Query("EXPLAIN "+query, args...)
+	explain := "EXPLAIN "
+	if d.dialect == sqlstore.SQLite {
+		explain = "EXPLAIN QUERY PLAN "
+	}
+	rows, err := tx.Query(explain+query, args...)
 	failOn(b, err)
 	defer func() { _ = rows.Close() }()
 	columns, err := rows.Columns()
@@ -202,8 +226,11 @@ func (d database) explain(b *testing.B, tx *sql.Tx, query string, args []any) st
 
 // readsAll reports whether a plan reads a whole table or index.
 func (d database) readsAll(plan string) bool {
-	if d.dialect == sqlstore.PostgreSQL {
+	switch d.dialect {
+	case sqlstore.PostgreSQL:
 		return strings.Contains(plan, "Seq Scan")
+	case sqlstore.SQLite:
+		return strings.Contains(plan, "SCAN")
 	}
 	return strings.Contains(plan, "type=ALL") || strings.Contains(plan, "type=index ")
 }

@@ -2,8 +2,8 @@
 //
 //	go test ./bench/sqlstore -run '^$' -bench . -timeout 2h -v -clicks 5000000
 //
-// Each database is a private server with durable commits. The report shows the
-// plans of the store's own statements, the latencies of saving and loading in
+// Each database is a private server, or a file, with durable commits. The
+// report shows the plans of the store's own statements, the latencies of saving and loading in
 // empty and in full tables, those while a fifth of the clicks is purged, and
 // the bytes per click.
 package sqlstore_test
@@ -13,6 +13,7 @@ import (
 	"database/sql"
 	"flag"
 	"fmt"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -34,6 +35,8 @@ var (
 func BenchmarkPostgreSQL(b *testing.B) { benchmark(b, startPostgres) }
 
 func BenchmarkMariaDB(b *testing.B) { benchmark(b, startMariaDB) }
+
+func BenchmarkSQLite(b *testing.B) { benchmark(b, openSQLite) }
 
 // benchmark goes through a database's life once.
 func benchmark(b *testing.B, start func(*testing.B) database) {
@@ -228,6 +231,13 @@ func (t *timedDB) ExecContext(ctx context.Context, query string, args ...any) (s
 	start := time.Now()
 	defer func() { t.took.add(time.Since(start)) }()
 	return t.DB.ExecContext(ctx, query, args...)
+}
+
+func openSQLite(b *testing.B) database {
+	db, err := sqlstore.OpenSQLite("sqlite", filepath.Join(b.TempDir(), "clicks.db"))
+	failOn(b, err)
+	b.Cleanup(func() { _ = db.Close() })
+	return database{db, sqlstore.SQLite}
 }
 
 func startPostgres(b *testing.B) database {
