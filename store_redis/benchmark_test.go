@@ -20,9 +20,7 @@ import (
 // alone (MEMORY USAGE). Run it with -benchtime 1000000x, so that the index,
 // which doubles from time to time, weighs as it does in a full server.
 func BenchmarkMemory(b *testing.B) {
-	cookies, err := clickid.NewCookieStore([]byte("0123456789abcdef0123456789abcdef"))
-	require.NoError(b, err)
-	cookieToken, err := cookies.Save(ctx, newClick(clickid.DefaultTTL))
+	cookieToken, err := newCookieStore(b).Save(ctx, newClick(clickid.DefaultTTL))
 	require.NoError(b, err)
 	expires := time.Now().Add(clickid.DefaultTTL)
 

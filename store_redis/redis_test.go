@@ -116,6 +116,13 @@ func dump(t testing.TB, client redis.UniversalClient, prefix string) []byte {
 	return b
 }
 
+func newCookieStore(t testing.TB) clickid.Store {
+	t.Helper()
+	store, err := clickid.NewCookieStore([]byte("0123456789abcdef0123456789abcdef"))
+	require.NoError(t, err)
+	return store
+}
+
 func newClick(lifetime time.Duration) clickid.Click {
 	at := time.Now().UTC().Truncate(time.Second)
 	return clickid.Click{ID: "01ARZ3NDEKTSV4RRFFQ69G5FAV", Param: "clkid", At: at, Expires: at.Add(lifetime)}

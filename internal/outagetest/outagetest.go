@@ -1,0 +1,205 @@
+// Package outagetest watches the pages of a shop while its store stops, hangs
+// and comes back: they are served, in time, and the tracker reports.
+package outagetest
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/clickid/clickid"
+)
+
+const (
+	// Timeout is the tracker's for one store call: longer than its default,
+	// since the machine of a test may be busy.
+	Timeout = time.Second
+	// patience is how long a page may take: the tracker asks its store twice
+	// at most.
+	patience = 2*Timeout + Timeout
+	// recovery is how long a store may take to be there again.
+	recovery = 30 * time.Second
+)
+
+// Shop is a site behind a tracker.
+type Shop struct {
+	Tracker *clickid.Tracker
+	handler http.Handler
+
+	mu       sync.Mutex
+	failures []error
+}
+
+// NewShop opens a shop. Timeout, Logger and Hook are its own.
+func NewShop(t testing.TB, cfg clickid.Config) *Shop {
+	t.Helper()
+	s := &Shop{}
+	cfg.Timeout = Timeout
+	cfg.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
+	cfg.Hook = func(_ context.Context, o clickid.Observation) {
+		if o.Kind == clickid.StoreError {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.failures = append(s.failures, o.Err)
+		}
+	}
+	tracker, err := clickid.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Tracker = tracker
+	s.handler = tracker.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch c, err := clickid.Lookup(r.Context()); {
+		case err == nil:
+			w.Header().Set(clickHeader, c.ID)
+		case errors.Is(err, clickid.ErrNotFound):
+			w.Header().Set(absentHeader, "certainly")
+		}
+		_, _ = io.WriteString(w, "page")
+	}))
+	return s
+}
+
+// What a page found, in its answer.
+const (
+	clickHeader  = "Click"
+	absentHeader = "Click-Absent"
+)
+
+// ClickOf returns the click ID that a page found, or "".
+func ClickOf(page *http.Response) string { return page.Header.Get(clickHeader) }
+
+// IsAbsent reports whether a page was told that there is certainly no click.
+func IsAbsent(page *http.Response) bool { return page.Header.Get(absentHeader) != "" }
+
+// Get requests a page, which must always be served, and in time.
+func (s *Shop) Get(t testing.TB, path string, cookies ...*http.Cookie) *http.Response {
+	t.Helper()
+	w := httptest.NewRecorder()
+	start := time.Now()
+	s.handler.ServeHTTP(w, request(path, cookies))
+	if took := time.Since(start); took > patience {
+		t.Errorf("the page took %v", took)
+	}
+	if w.Code != http.StatusOK || w.Body.String() != "page" {
+		t.Errorf("the page was answered with the status %d", w.Code)
+	}
+	return w.Result()
+}
+
+func request(path string, cookies []*http.Cookie) *http.Request {
+	r := httptest.NewRequest(http.MethodGet, "https://shop.test"+path, nil)
+	for _, c := range cookies {
+		r.AddCookie(c)
+	}
+	return r
+}
+
+// Visit returns the context of a page that a visitor looks at.
+func (s *Shop) Visit(cookies []*http.Cookie) context.Context {
+	return s.Tracker.Capture(httptest.NewRecorder(), request("/cart", cookies)).Context()
+}
+
+// Failures returns what the tracker reported since it was called before.
+func (s *Shop) Failures() []error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	failures := s.failures
+	s.failures = nil
+	return failures
+}
+
+// Lands waits until a landing is stored, and returns its cookies.
+func (s *Shop) Lands(t testing.TB, id string) (cookies []*http.Cookie) {
+	t.Helper()
+	Eventually(t, func() error {
+		if cookies = s.Get(t, "/?clkid="+id).Cookies(); len(cookies) == 0 {
+			return errors.Join(append(s.Failures(), errors.New("the landing got no cookie"))...)
+		}
+		return nil
+	})
+	return cookies
+}
+
+// IsDown checks that many pages at once are served without the store, where
+// the visitor of some had landed before.
+func (s *Shop) IsDown(t testing.TB, landed []*http.Cookie) {
+	t.Helper()
+	s.Failures()
+	const visitors, id = 40, "during-the-outage"
+	var done sync.WaitGroup
+	for range visitors {
+		done.Add(2)
+		go func() {
+			defer done.Done()
+			landing := s.Get(t, "/?clkid="+id)
+			if len(landing.Cookies()) != 0 {
+				t.Error("a click that was not saved got a cookie")
+			}
+			if ClickOf(landing) != id {
+				t.Error("the landing itself does not know its click")
+			}
+		}()
+		go func() {
+			defer done.Done()
+			if page := s.Get(t, "/cart", landed...); ClickOf(page) != "" || IsAbsent(page) {
+				t.Error("a page took the outage for an answer")
+			}
+		}()
+	}
+	done.Wait()
+	failures := s.Failures()
+	if len(failures) != 2*visitors {
+		t.Errorf("%d pages without the store made %d reports", 2*visitors, len(failures))
+	}
+	for _, err := range failures {
+		if strings.Contains(err.Error(), landed[0].Value) || strings.Contains(err.Error(), id) {
+			t.Error("a report holds a token or a click ID")
+		}
+	}
+	s.Get(t, "/page")
+	if failures := s.Failures(); len(failures) != 0 {
+		t.Errorf("a page without a click asked the store: %v", failures)
+	}
+}
+
+// IsUp waits until what had landed before is found, and more is stored.
+func (s *Shop) IsUp(t testing.TB, landed []*http.Cookie, id string) {
+	t.Helper()
+	s.Lands(t, "after-the-outage")
+	Eventually(t, func() error {
+		if ClickOf(s.Get(t, "/cart", landed...)) != id {
+			return errors.Join(append(s.Failures(), errors.New("the click from before the outage is not found"))...)
+		}
+		return nil
+	})
+	order := clickid.OrderKey("42")
+	if err := s.Tracker.Link(s.Visit(landed), order); err != nil {
+		t.Errorf("linking after the outage: %v", err)
+	}
+	if c, err := s.Tracker.Linked(context.Background(), order); err != nil || c.ID != id {
+		t.Errorf("finding a link after the outage returned the error %v", err)
+	}
+}
+
+// Eventually tries until there is no error, and fails the test when a server
+// that comes back would have been there for long.
+func Eventually(t testing.TB, try func() error) {
+	t.Helper()
+	for deadline := time.Now().Add(recovery); ; time.Sleep(20 * time.Millisecond) {
+		err := try()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+	}
+}
