@@ -157,19 +157,3 @@ func within(t *testing.T, limit time.Duration, f func()) {
 	f()
 	require.Less(t, time.Since(start), limit)
 }
-
-// eventually repeats f until it succeeds, for what a server does by itself.
-func eventually(t *testing.T, f func() error) {
-	t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
-	for {
-		err := f()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			require.NoError(t, err)
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-}

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/internal/outagetest"
 )
 
 // countedConnector counts the connections that a pool asks for.
@@ -59,30 +60,30 @@ func TestClicksInTheCookieAndLinksInSQL(t *testing.T) {
 
 		cookies, err := clickid.NewCookieStore(bytes.Repeat([]byte("k"), 32))
 		require.NoError(t, err)
-		s := newShop(t, clickid.Config{Store: cookies, Linker: links})
+		s := outagetest.NewShop(t, clickid.Config{Store: cookies, Linker: links})
 
 		// Landings and pages ask no server, those of a flood of robots neither.
 		for range 100 {
-			visitor := s.get(t, "/?clkid=01ARZ3NDEKTSV4RRFFQ69G5FAV").Cookies()
+			visitor := s.Get(t, "/?clkid=01ARZ3NDEKTSV4RRFFQ69G5FAV").Cookies()
 			require.Len(t, visitor, 1)
 			for _, path := range []string{"/", "/cart", "/?clkid=01ARZ3NDEKTSV4RRFFQ69G5FAV", "/?clkid=another"} {
-				require.NotEmpty(t, s.get(t, path, visitor...).Header.Get("Click"))
+				require.NotEmpty(t, outagetest.ClickOf(s.Get(t, path, visitor...)))
 			}
-			require.Equal(t, "certainly", s.get(t, "/").Header.Get("Absent"))
+			require.True(t, outagetest.IsAbsent(s.Get(t, "/")))
 			forged := &http.Cookie{Name: visitor[0].Name, Value: "forged"}
-			require.Equal(t, "certainly", s.get(t, "/", forged).Header.Get("Absent"))
+			require.True(t, outagetest.IsAbsent(s.Get(t, "/", forged)))
 		}
 		require.Zero(t, statements.n.Load())
 		require.Zero(t, connector.connects.Load())
 
 		// The order is linked with one statement, and found with one.
-		visitor := s.get(t, "/?clkid=01ARZ3NDEKTSV4RRFFQ69G5FAV").Cookies()
+		visitor := s.Get(t, "/?clkid=01ARZ3NDEKTSV4RRFFQ69G5FAV").Cookies()
 		session, order := clickid.SessionKey("s3ss10n"), clickid.OrderKey("42")
-		ctx := s.visit(t, visitor)
-		require.NoError(t, s.tracker.Link(ctx, order))
+		ctx := s.Visit(visitor)
+		require.NoError(t, s.Tracker.Link(ctx, order))
 		require.EqualValues(t, 1, statements.n.Load())
-		require.NoError(t, s.tracker.Link(ctx, session))
-		c, err := s.tracker.Linked(context.Background(), order)
+		require.NoError(t, s.Tracker.Link(ctx, session))
+		c, err := s.Tracker.Linked(context.Background(), order)
 		require.NoError(t, err)
 		require.Equal(t, "01ARZ3NDEKTSV4RRFFQ69G5FAV", c.ID)
 		require.EqualValues(t, 3, statements.n.Load())
@@ -95,12 +96,12 @@ func TestClicksInTheCookieAndLinksInSQL(t *testing.T) {
 		r := httptest.NewRequest(http.MethodPost, "https://shop.test/consent", nil)
 		r.AddCookie(visitor[0])
 		w := httptest.NewRecorder()
-		require.NoError(t, s.tracker.Forget(w, s.tracker.Capture(w, r)))
+		require.NoError(t, s.Tracker.Forget(w, s.Tracker.Capture(w, r)))
 		for _, k := range []clickid.Key{session, order} {
-			_, err = s.tracker.Linked(context.Background(), k)
+			_, err = s.Tracker.Linked(context.Background(), k)
 			require.ErrorIs(t, err, clickid.ErrNotFound)
 		}
 		require.Zero(t, links.count(t, "links"))
-		require.Empty(t, s.reported())
+		require.Empty(t, s.Failures())
 	})
 }
