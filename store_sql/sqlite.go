@@ -6,6 +6,8 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"net/url"
+	"os"
 	"runtime"
 	"strings"
 )
@@ -21,7 +23,10 @@ var sqlitePragmas = [...]string{"PRAGMA busy_timeout = 100", "PRAGMA journal_mod
 // write-ahead logging, so that readers and the writer do not wait for each
 // other, a wait of 100 ms for the lock of another writer, which the store
 // repeats within its context's time, and as many connections as there are
-// processors, at least four. The file is created when it is missing.
+// processors, at least four. A missing file is created, readable for its owner
+// alone.
+//
+// dsn is a path, or a URI such as "file:clicks.db?_txlock=immediate".
 //
 // What SQLite is good for: one machine with a local file system (the log needs
 // shared memory, which network file systems lack), any number of goroutines,
@@ -35,20 +40,41 @@ func OpenSQLite(driverName, dsn string) (*sql.DB, error) {
 	if dsn == "" || strings.Contains(dsn, ":memory:") || strings.Contains(dsn, "mode=memory") {
 		return nil, errors.New("clickid: OpenSQLite needs a file; for a store in memory use clickid.NewMemoryStore")
 	}
-	// Only database/sql knows the registered drivers. Nothing is opened yet.
+	// Only database/sql knows the registered drivers. This opens nothing yet.
 	registered, err := sql.Open(driverName, dsn)
+	if err == nil {
+		err = errors.Join(registered.Close(), createFile(dsn))
+	}
 	if err != nil {
 		return nil, fmt.Errorf("clickid: opening the SQLite database: %w", err)
 	}
-	connector := &sqliteConnector{dsnConnector{registered.Driver(), dsn}}
-	if err := registered.Close(); err != nil {
-		return nil, fmt.Errorf("clickid: opening the SQLite database: %w", err)
-	}
-	db := sql.OpenDB(connector)
+	db := sql.OpenDB(&sqliteConnector{dsnConnector{registered.Driver(), dsn}})
 	connections := max(4, runtime.GOMAXPROCS(0))
 	db.SetMaxOpenConns(connections)
 	db.SetMaxIdleConns(connections)
 	return db, nil
+}
+
+// createFile makes an empty database, if there is none. SQLite itself would
+// make it readable for everybody.
+func createFile(dsn string) error {
+	path := dsn
+	if strings.HasPrefix(dsn, "file:") {
+		uri, err := url.Parse(dsn)
+		if err != nil {
+			return errors.New("the URI is malformed")
+		}
+		if path = uri.Path; uri.Opaque != "" { // a relative path
+			if path, err = url.PathUnescape(uri.Opaque); err != nil {
+				return errors.New("the URI is malformed")
+			}
+		}
+	}
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	return file.Close()
 }
 
 // dsnConnector opens connections as database/sql does for drivers that have no

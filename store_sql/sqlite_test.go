@@ -25,32 +25,62 @@ func openSQLite(t *testing.T, path string) *sql.DB {
 func TestOpenSQLite(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "clicks.db")
 	db := openSQLite(t, path)
-	require.NoFileExists(t, path, "nothing is opened before it is needed")
 	for pragma, want := range map[string]string{"journal_mode": "wal", "busy_timeout": "100", "synchronous": "2"} {
 		var got string
 		require.NoError(t, db.QueryRow("PRAGMA "+pragma).Scan(&got))
 		require.Equal(t, want, got, pragma)
 	}
-	require.FileExists(t, path)
+	_, err := db.Exec("CREATE TABLE written (x)")
+	require.NoError(t, err)
+	files, err := filepath.Glob(path + "*")
+	require.NoError(t, err)
+	require.Contains(t, files, path+"-wal")
+	for _, file := range files {
+		info, err := os.Stat(file)
+		require.NoError(t, err)
+		require.Equal(t, os.FileMode(0o600), info.Mode().Perm(), "click IDs are personal data")
+	}
 
 	for _, dsn := range []string{"", ":memory:", "file::memory:?cache=shared", "file:x?mode=memory"} {
 		_, err := OpenSQLite("sqlite", dsn)
 		require.ErrorContains(t, err, "OpenSQLite needs a file", dsn)
 	}
-	_, err := OpenSQLite("no-such-driver", path)
+	_, err = OpenSQLite("no-such-driver", path)
 	require.ErrorContains(t, err, "clickid: opening the SQLite database: sql: unknown driver")
 
-	// What the driver or the file refuses is said by the first statement.
-	missing, err := OpenSQLite("sqlite", filepath.Join(t.TempDir(), "no", "such", "folder", "clicks.db"))
-	require.NoError(t, err)
-	require.ErrorContains(t, missing.Ping(), "unable to open database file")
-	require.NoError(t, missing.Close())
+	_, err = OpenSQLite("sqlite", filepath.Join(t.TempDir(), "no", "such", "folder", "clicks.db"))
+	require.ErrorIs(t, err, os.ErrNotExist)
+	_, err = OpenSQLite("sqlite", "file:%zz")
+	require.ErrorContains(t, err, "the URI is malformed")
+
+	// What is wrong with the file is said by the first statement.
 	notADatabase := filepath.Join(t.TempDir(), "text")
 	require.NoError(t, os.WriteFile(notADatabase, []byte("this is a text and not a database, long enough to have a header of its own: 100 bytes at the least"), 0o600))
 	wrong, err := OpenSQLite("sqlite", notADatabase)
 	require.NoError(t, err)
 	require.ErrorContains(t, wrong.Ping(), "not a database")
 	require.NoError(t, wrong.Close())
+}
+
+func TestSQLiteURIs(t *testing.T) {
+	folder := t.TempDir()
+	t.Chdir(folder)
+	for _, row := range []struct{ dsn, file string }{
+		{"plain.db", "plain.db"},
+		{"file:relative%20name.db?_txlock=immediate", "relative name.db"},
+		{"file:" + folder + "/absolute.db", "absolute.db"},
+		{"file://" + folder + "/with-host.db?mode=rwc", "with-host.db"},
+	} {
+		db, err := OpenSQLite("sqlite", row.dsn)
+		require.NoError(t, err, row.dsn)
+		_, err = db.Exec("CREATE TABLE written (x)")
+		require.NoError(t, err, row.dsn)
+		require.NoError(t, db.Close())
+		info, err := os.Stat(filepath.Join(folder, row.file))
+		require.NoError(t, err, row.dsn)
+		require.Equal(t, os.FileMode(0o600), info.Mode().Perm(), row.dsn)
+		require.NotZero(t, info.Size(), row.dsn)
+	}
 }
 
 // oldDriver has none of the newer interfaces.
