@@ -254,6 +254,24 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
+// A Retry-After that says nothing leaves the backoff in force, which uses the
+// attempts up: requests never follow one another without end.
+func TestUselessRetryAfter(t *testing.T) {
+	t.Parallel()
+	for _, value := range []string{"0", "-5", "soon", "", "Fri, 31 Dec 1999 23:59:00 GMT", "1e3", "0x10"} {
+		thrice := func(cfg *clickid.ClientConfig) { cfg.Retry = clickid.Retry{Attempts: 3, BaseDelay: time.Second} }
+		inBubble(t, receiverECAPI, thrice, func(t *testing.T, r *clickidtest.Receiver, c *clickid.Client) {
+			r.Always(clickidtest.Trouble{Status: 429, Header: http.Header{"Retry-After": {value}}})
+			_, err := c.Send(context.Background(), fresh(1)...)
+			require.Error(t, err)
+			list := waits(r)
+			require.Len(t, list, 2, value)
+			require.LessOrEqual(t, list[0], time.Second)
+			require.LessOrEqual(t, list[1], 2*time.Second)
+		})
+	}
+}
+
 func TestRetryAfterUsesNoAttempt(t *testing.T) {
 	t.Parallel()
 	twice := func(cfg *clickid.ClientConfig) { cfg.Retry.Attempts = 2 }

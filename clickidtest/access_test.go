@@ -163,6 +163,9 @@ func TestAccounts(t *testing.T) {
 		{accounts, "scope3_a", interchangePath, source("a"), 403},
 		{anyone, "scope3_whatever", eventsPath, event("ds_whatever"), 200},
 		{anyone, "whatever", eventsPath, event("ds_whatever"), 401},
+		{anyone, "scope3_", eventsPath, event("ds_whatever"), 401},
+		{anyone, "scope3_whatever", "/api/v2/buyer/advertisers/a/b/log-event", source("a"), 404},
+		{anyone, "scope3_whatever", "/api/v2/buyer/advertisers//log-event", source("a"), 404},
 		{anyone, "scope3_whatever", capiPath, source("a"), 400},
 		{anyone, "scope3_whatever", interchangePath, source("a"), 400},
 	}

@@ -165,7 +165,7 @@ func TestECAPIContract(t *testing.T) {
 		{"currency is a code of ISO 4217", `{"currency":"XYZ"}`, "/currency"},
 		{"currency is in capitals", `{"currency":"usd"}`, "/currency"},
 		{"currency is no symbol", `{"currency":"$"}`, "/currency"},
-		{"currency is no list of codes", `{"currency":"USD EUR"}`, "/currency"},
+		{"currency is no list of codes", `{"currency":"USD USN"}`, "/currency"},
 		{"currency is a string", `{"currency":840}`, "/currency"},
 		{"currency_code beside currency", `{"currency_code":"USD"}`, ""},
 		{"currency_code does not contradict currency", `{"currency_code":"EUR"}`, "/currency_code"},
@@ -487,6 +487,12 @@ func TestBatchSize(t *testing.T) {
 			require.Equal(t, []string{"/events"}, fields(t, w.Body.String()))
 		}
 	}
+}
+
+func TestMillisecondsAreNamed(t *testing.T) {
+	t.Parallel()
+	w := serve(clickidtest.New(clickidtest.Config{}), request(t, "", eventsPath, patched(t, validECAPI, `{"timestamp":1732356930123}`)))
+	require.Contains(t, w.Body.String(), "must be in seconds, not in milliseconds")
 }
 
 // Every problem is named at once.

@@ -41,7 +41,7 @@ func (x *exchange) logEvent() answer {
 		p.found[0].Message = "the body must be an object"
 		return x.invalid(p.found)
 	}
-	batch := x.openRequest(o)
+	b := x.openRequest(o)
 	if len(p.found) == 0 {
 		x.mu.Lock()
 		a, ok := x.earlier()
@@ -50,24 +50,24 @@ func (x *exchange) logEvent() answer {
 			return a
 		}
 	}
-	if source := batch.source; source != "" && !permits(x.account.EventSources, source) {
+	if source := b.source; source != "" && !permits(x.account.EventSources, source) {
 		return x.refuse(http.StatusBadRequest, Error{
 			Code: "REFERENCE_NOT_FOUND", Message: "The event source is not registered", Field: "/event_source_id",
 			Suggestion: "Register the event source first", Recovery: "correctable",
 		})
 	}
-	raw := rawEvents(x.body, len(batch.list))
-	for i, v := range batch.list {
-		x.readEvent(&batch, i, v, raw[i])
+	raw := rawEvents(x.body, len(b.list))
+	for i, v := range b.list {
+		x.readEvent(&b, i, v, raw[i])
 	}
-	if len(p.found) > 0 || len(batch.spoilt) > 0 && (!x.cfg.PartialFailures || batch.unnamed) {
+	if len(p.found) > 0 || len(b.spoilt) > 0 && (!x.cfg.PartialFailures || b.unnamed) {
 		x.leaveEvents()
-		return x.invalid(append(p.found, batch.spoilt...))
+		return x.invalid(append(p.found, b.spoilt...))
 	}
 	if a, refused := x.refuseWhole(); refused {
 		return a
 	}
-	return x.bookEvents(&batch)
+	return x.bookEvents(&b)
 }
 
 // batch is the request around the events.

@@ -47,7 +47,7 @@ func TestECAPIDeduplicatesByDataSetAndID(t *testing.T) {
 	take(t, r, eventsPath,
 		ecapiEvent("1"),
 		ecapiEvent("1"),
-		patched(t, ecapiEvent("1"), `{"event_type":"refund","value":5,"currency":"USD"}`), // merged whatever its type
+		patched(t, ecapiEvent("1"), `{"event_type":"refund","value":5,"currency":"USD","user_data":{"uids":[{"id":"x","source":"liveramp.com","atype":3}]}}`), // merged whatever its type
 		ecapiEvent("2"),
 		patched(t, ecapiEvent("1"), `{"data_set_id":"ds_other"}`), // another data set
 		anonymous, anonymous, // each a separate event
@@ -60,6 +60,7 @@ func TestECAPIDeduplicatesByDataSetAndID(t *testing.T) {
 	require.Equal(t, "purchase", first.Type)
 	require.Equal(t, []string{"refund"}, first.Merged)
 	require.Equal(t, "5", first.Value, "what the first one lacked is filled in")
+	require.Equal(t, []clickidtest.UID{{Provider: "liveramp.com", Value: "x", AType: 3}}, first.UIDs)
 	require.Equal(t, []string{"1", "2", "1", "", ""}, ids(events))
 	for _, e := range events[1:] {
 		require.Equal(t, 1, e.Received)

@@ -104,7 +104,7 @@ func (l *listening) handler(next http.Handler) http.Handler {
 
 // Down stops listening, so that connections are refused, cuts the open ones
 // and returns when no request is under way any more. What was recorded stays.
-// While it is down already it does nothing.
+// While it is down already it does nothing. A hook must not call it.
 func (s *Server) Down() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
