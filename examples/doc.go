@@ -1,2 +1,0 @@
-// Package examples holds complete small shops, one per router.
-package examples

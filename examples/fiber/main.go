@@ -1,0 +1,97 @@
+// Command fiber is a small shop on Fiber v3. Copy it, and put your own pages
+// and orders in the place of these.
+//
+//	CLICKID_API_KEY=scope3_… CLICKID_EVENT_SOURCE=… go run ./fiber
+//
+// CLICKID_COOKIE_KEY is the key that signs clicks; the command "clickid keygen"
+// makes one. Without it, clicks are forgotten when the shop restarts.
+// CLICKID_BASE_URL sends to a stand-in for the platform.
+package main
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"log"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/clickid/clickid"
+	fiberadapter "github.com/clickid/clickid/adapter_fiber"
+	"github.com/gofiber/fiber/v3"
+	"github.com/gofiber/fiber/v3/middleware/recover"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run(ctx context.Context) error {
+	tracker, client, err := configure()
+	if err != nil {
+		return err
+	}
+
+	app := fiber.New()
+	app.Use(recover.New(), fiberadapter.Middleware(tracker))
+	app.Get("/", func(c fiber.Ctx) error {
+		return c.Type("html").SendString(`<!doctype html><title>Shop</title><a href="/checkout">A lamp, $149.99</a>`)
+	})
+	app.Get("/checkout", func(c fiber.Ctx) error {
+		return c.Type("html").SendString(`<!doctype html><title>Checkout</title><form method="post" action="/orders"><button>Buy the lamp</button></form>`)
+	})
+	app.Post("/orders", func(c fiber.Ctx) error {
+		report, err := clickid.Convert(c.Context(), client, clickid.Event{
+			Type:   clickid.Purchase,
+			ID:     rand.Text(), // the number under which your shop keeps the order
+			Time:   time.Now(),
+			Value:  clickid.Decimal("149.99", "USD"),
+			Source: clickid.Website,
+		})
+		if err != nil {
+			log.Print(err) // the order is good all the same
+		}
+		return c.SendString(fmt.Sprintln("Thank you! Conversion:", report.Results[0].Verdict))
+	})
+	// When ctx ends, the requests that run then may finish.
+	return app.Listen(":"+cmp.Or(os.Getenv("PORT"), "8080"), fiber.ListenConfig{GracefulContext: ctx, ShutdownTimeout: 15 * time.Second})
+}
+
+// configure reads the environment.
+func configure() (*clickid.Tracker, *clickid.Client, error) {
+	key, err := base64.StdEncoding.DecodeString(os.Getenv("CLICKID_COOKIE_KEY"))
+	if err != nil {
+		return nil, nil, errors.New("CLICKID_COOKIE_KEY is no base64")
+	}
+	if len(key) == 0 {
+		log.Print("CLICKID_COOKIE_KEY is not set: clicks are forgotten when the shop restarts")
+		key = make([]byte, clickid.MinCookieKeyLength)
+		if _, err := rand.Read(key); err != nil {
+			return nil, nil, err
+		}
+	}
+	store, err := clickid.NewCookieStore(key)
+	if err != nil {
+		return nil, nil, err
+	}
+	tracker, err := clickid.New(clickid.Config{Store: store})
+	if err != nil {
+		return nil, nil, err
+	}
+	client, err := clickid.NewClient(clickid.ClientConfig{
+		APIKey:   os.Getenv("CLICKID_API_KEY"),
+		Dialect:  clickid.LogEvent{EventSourceID: cmp.Or(os.Getenv("CLICKID_EVENT_SOURCE"), "shop")},
+		BaseURL:  os.Getenv("CLICKID_BASE_URL"),
+		Resolver: tracker,
+	})
+	return tracker, client, err
+}

@@ -1,0 +1,110 @@
+// Command nethttp is a small shop on net/http. Copy it, and put your own pages
+// and orders in the place of these.
+//
+//	CLICKID_API_KEY=scope3_… CLICKID_EVENT_SOURCE=… go run ./nethttp
+//
+// CLICKID_COOKIE_KEY is the key that signs clicks; the command "clickid keygen"
+// makes one. Without it, clicks are forgotten when the shop restarts.
+// CLICKID_BASE_URL sends to a stand-in for the platform.
+package main
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"log"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/clickid/clickid"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run(ctx context.Context) error {
+	tracker, client, err := configure()
+	if err != nil {
+		return err
+	}
+
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, `<!doctype html><title>Shop</title><a href="/checkout">A lamp, $149.99</a>`)
+	})
+	mux.HandleFunc("GET /checkout", func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, `<!doctype html><title>Checkout</title><form method="post" action="/orders"><button>Buy the lamp</button></form>`)
+	})
+	mux.HandleFunc("POST /orders", func(w http.ResponseWriter, r *http.Request) {
+		report, err := clickid.Convert(r.Context(), client, clickid.Event{
+			Type:   clickid.Purchase,
+			ID:     rand.Text(), // the number under which your shop keeps the order
+			Time:   time.Now(),
+			Value:  clickid.Decimal("149.99", "USD"),
+			Source: clickid.Website,
+		})
+		if err != nil {
+			log.Print(err) // the order is good all the same
+		}
+		fmt.Fprintln(w, "Thank you! Conversion:", report.Results[0].Verdict)
+	})
+	return serve(ctx, tracker.Handler(mux))
+}
+
+// configure reads the environment.
+func configure() (*clickid.Tracker, *clickid.Client, error) {
+	key, err := base64.StdEncoding.DecodeString(os.Getenv("CLICKID_COOKIE_KEY"))
+	if err != nil {
+		return nil, nil, errors.New("CLICKID_COOKIE_KEY is no base64")
+	}
+	if len(key) == 0 {
+		log.Print("CLICKID_COOKIE_KEY is not set: clicks are forgotten when the shop restarts")
+		key = make([]byte, clickid.MinCookieKeyLength)
+		if _, err := rand.Read(key); err != nil {
+			return nil, nil, err
+		}
+	}
+	store, err := clickid.NewCookieStore(key)
+	if err != nil {
+		return nil, nil, err
+	}
+	tracker, err := clickid.New(clickid.Config{Store: store})
+	if err != nil {
+		return nil, nil, err
+	}
+	client, err := clickid.NewClient(clickid.ClientConfig{
+		APIKey:   os.Getenv("CLICKID_API_KEY"),
+		Dialect:  clickid.LogEvent{EventSourceID: cmp.Or(os.Getenv("CLICKID_EVENT_SOURCE"), "shop")},
+		BaseURL:  os.Getenv("CLICKID_BASE_URL"),
+		Resolver: tracker,
+	})
+	return tracker, client, err
+}
+
+// serve answers requests until ctx ends, and lets those that run then finish.
+func serve(ctx context.Context, h http.Handler) error {
+	server := &http.Server{Addr: ":" + cmp.Or(os.Getenv("PORT"), "8080"), Handler: h, ReadHeaderTimeout: 10 * time.Second}
+	stopped := make(chan error, 1)
+	go func() {
+		<-ctx.Done()
+		ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
+		defer cancel()
+		stopped <- server.Shutdown(ctx)
+	}()
+	log.Print("listening on ", server.Addr)
+	if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return <-stopped
+}

@@ -1,0 +1,292 @@
+// Package examples_test builds the example shops and drives them over HTTP, as
+// their visitors and a payment provider do.
+package examples_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/clickid/clickid/clickidtest"
+	"github.com/stretchr/testify/require"
+)
+
+const (
+	clickID = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
+	// patience bounds waits that never happen in a test that passes.
+	patience = 30 * time.Second
+)
+
+// binaries is where TestMain builds the shops.
+var binaries string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "shops")
+	if err != nil {
+		log.Fatal(err)
+	}
+	binaries = dir
+	build := exec.Command("go", "build", "-o", dir+string(filepath.Separator), "./...")
+	if out, err := build.CombinedOutput(); err != nil {
+		log.Fatalf("building the shops: %v\n%s", err, out)
+	}
+	code := m.Run()
+	_ = os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+func TestShops(t *testing.T) {
+	for _, name := range []string{"nethttp", "chi", "gin", "echo", "echo5", "fiber"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			platform := clickidtest.NewServer(t)
+			shop := start(t, name, "CLICKID_API_KEY="+clickidtest.APIKey, "CLICKID_BASE_URL="+platform.URL)
+
+			cookie := shop.land(t)
+			checkout := shop.do(t, http.MethodGet, "/checkout", cookie)
+			require.Equal(t, http.StatusOK, checkout.StatusCode)
+			require.Empty(t, checkout.Header["Set-Cookie"])
+			require.Contains(t, text(t, checkout), `action="/orders"`)
+
+			order := shop.do(t, http.MethodPost, "/orders", cookie)
+			require.Equal(t, "Thank you! Conversion: accepted\n", text(t, order))
+			events := platform.Accepted()
+			require.Len(t, events, 1)
+			require.Equal(t, "purchase", events[0].Type)
+			require.Equal(t, clickID, events[0].ClickID)
+			require.Equal(t, "149.99 USD", events[0].Value+" "+events[0].Currency)
+
+			organic := shop.do(t, http.MethodPost, "/orders", "")
+			require.Equal(t, "Thank you! Conversion: skipped: organic\n", text(t, organic))
+			require.Len(t, platform.Accepted(), 1)
+
+			platform.Down()
+			alone := shop.do(t, http.MethodPost, "/orders", cookie)
+			require.Equal(t, http.StatusOK, alone.StatusCode, "an order is good without the platform")
+			require.Equal(t, "Thank you! Conversion: failed\n", text(t, alone))
+
+			shop.stop(t)
+		})
+	}
+}
+
+func TestShopsSayWhatIsMissing(t *testing.T) {
+	for _, tt := range []struct{ name, env, want string }{
+		{"nethttp", "", "APIKey is required"},
+		{"nethttp", "CLICKID_COOKIE_KEY=c2hvcnQ=", "needs at least 32"},
+		{"webhook", "", "PAYMENT_SECRET is required"},
+	} {
+		t.Run(tt.name+" "+tt.want, func(t *testing.T) {
+			t.Parallel()
+			ctx, cancel := context.WithTimeout(context.Background(), patience)
+			defer cancel()
+			cmd := exec.CommandContext(ctx, filepath.Join(binaries, tt.name))
+			cmd.Env = append(cleanEnv(), tt.env)
+			cmd.Dir = t.TempDir()
+			out, err := cmd.CombinedOutput()
+			require.Error(t, err)
+			require.Contains(t, string(out), tt.want)
+		})
+	}
+}
+
+// TestWebhook pays for orders while the platform is away, with notices that
+// come out of order, twice, forged, and again after the shop was restarted.
+func TestWebhook(t *testing.T) {
+	t.Parallel()
+	platform := clickidtest.NewServer(t)
+	env := []string{
+		"CLICKID_API_KEY=" + clickidtest.APIKey, "CLICKID_BASE_URL=" + platform.URL,
+		"CLICKID_COOKIE_KEY=MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
+		"PAYMENT_SECRET=secret", "PAYMENT_PAGE=https://pay.test/",
+		"SHOP_DB=" + filepath.Join(t.TempDir(), "shop.db"),
+	}
+	shop := start(t, "webhook", env...)
+	order := shop.order(t, shop.land(t))
+	organic := shop.order(t, "")
+	paidAt := time.Now().Add(-time.Hour).UTC().Truncate(time.Second)
+
+	require.Equal(t, http.StatusUnauthorized, shop.notify(t, "forged", "payment.paid", order, paidAt))
+
+	platform.Down()
+	require.Equal(t, http.StatusOK, shop.notify(t, "secret", "payment.paid", order, paidAt))
+	require.Equal(t, http.StatusOK, shop.notify(t, "secret", "payment.pending", order, paidAt.Add(-time.Minute)))
+	require.Equal(t, http.StatusOK, shop.notify(t, "secret", "payment.paid", order, paidAt))
+	require.Equal(t, http.StatusOK, shop.notify(t, "secret", "payment.paid", organic, paidAt))
+	require.Equal(t, http.StatusOK, shop.notify(t, "secret", "payment.paid", "unknown", paidAt))
+	shop.stop(t)
+
+	require.NoError(t, platform.Up())
+	shop = start(t, "webhook", env...)
+	require.Equal(t, http.StatusOK, shop.notify(t, "secret", "payment.paid", order, paidAt))
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	_, err := platform.Wait(ctx, 1)
+	require.NoError(t, err)
+
+	// An order that is paid now is delivered after whatever was queued before.
+	last := shop.order(t, shop.land(t))
+	require.Equal(t, http.StatusOK, shop.notify(t, "secret", "payment.paid", last, paidAt))
+	events, err := platform.Wait(ctx, 2)
+	require.NoError(t, err)
+	require.Len(t, events, 2)
+	for i, want := range []string{order, last} {
+		require.Equal(t, want, events[i].ID)
+		require.Equal(t, clickID, events[i].ClickID)
+		require.Equal(t, "149.99", events[i].Value)
+		require.True(t, events[i].Time.Equal(paidAt), "the time of the payment")
+		require.Equal(t, 1, events[i].Received)
+	}
+	shop.stop(t)
+	require.Equal(t, 2, platform.Count())
+}
+
+// shop is a running shop.
+type shop struct {
+	url    string
+	cmd    *exec.Cmd
+	output *bytes.Buffer // read it only when the process has ended
+	ended  chan error
+}
+
+// start runs a shop on a free port and waits until it answers.
+func start(t *testing.T, name string, env ...string) *shop {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	_, port, err := net.SplitHostPort(listener.Addr().String())
+	require.NoError(t, err)
+	require.NoError(t, listener.Close())
+
+	s := &shop{url: "http://127.0.0.1:" + port, output: new(bytes.Buffer), ended: make(chan error, 1)}
+	s.cmd = exec.Command(filepath.Join(binaries, name))
+	s.cmd.Env = append(append(cleanEnv(), "PORT="+port), env...)
+	s.cmd.Dir = t.TempDir()
+	s.cmd.Stdout, s.cmd.Stderr = s.output, s.output
+	require.NoError(t, s.cmd.Start())
+	go func() { s.ended <- s.cmd.Wait() }()
+	t.Cleanup(func() {
+		if s.cmd.Process.Kill() == nil {
+			<-s.ended
+		}
+		if t.Failed() {
+			t.Logf("%s printed:\n%s", name, s.output)
+		}
+	})
+
+	deadline := time.Now().Add(patience)
+	for {
+		resp, err := http.Get(s.url)
+		if err == nil {
+			resp.Body.Close()
+			return s
+		}
+		select {
+		case err := <-s.ended:
+			s.ended <- err
+			t.Fatalf("%s ended at its start: %v\n%s", name, err, s.output)
+		case <-time.After(20 * time.Millisecond):
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s does not answer: %v", name, err)
+		}
+	}
+}
+
+// cleanEnv is our own environment without what configures a shop.
+func cleanEnv() []string {
+	var env []string
+	for _, e := range os.Environ() {
+		if !strings.HasPrefix(e, "CLICKID_") && !strings.HasPrefix(e, "PORT=") {
+			env = append(env, e)
+		}
+	}
+	return env
+}
+
+// stop ends the shop as its operator does; it must end by itself and well.
+func (s *shop) stop(t *testing.T) {
+	t.Helper()
+	require.NoError(t, s.cmd.Process.Signal(syscall.SIGTERM))
+	select {
+	case err := <-s.ended:
+		require.NoError(t, err, "%s", s.output)
+	case <-time.After(patience):
+		t.Fatal("the shop does not end")
+	}
+}
+
+// land visits the shop from an ad and returns the cookie.
+func (s *shop) land(t *testing.T) string {
+	t.Helper()
+	landing := s.do(t, http.MethodGet, "/?clkid="+clickID, "")
+	require.Equal(t, http.StatusOK, landing.StatusCode)
+	require.Len(t, landing.Header["Set-Cookie"], 1)
+	cookie := landing.Cookies()[0]
+	require.Equal(t, "__Host-clkid", cookie.Name)
+	return cookie.Name + "=" + cookie.Value
+}
+
+// order places an order and returns its number from the payment page's URL.
+func (s *shop) order(t *testing.T, cookie string) string {
+	t.Helper()
+	resp := s.do(t, http.MethodPost, "/orders", cookie)
+	require.Equal(t, http.StatusSeeOther, resp.StatusCode)
+	page, err := url.Parse(resp.Header.Get("Location"))
+	require.NoError(t, err)
+	require.Equal(t, "pay.test", page.Host)
+	return page.Query().Get("order")
+}
+
+// notify sends a payment provider's notice and returns the answer's status.
+func (s *shop) notify(t *testing.T, secret, kind, order string, paidAt time.Time) int {
+	t.Helper()
+	body := fmt.Sprintf(`{"type":%q,"order":%q,"paid_at":%q}`, kind, order, paidAt.Format(time.RFC3339))
+	mac := hmac.New(sha256.New, []byte(secret))
+	mac.Write([]byte(body))
+	r, err := http.NewRequest(http.MethodPost, s.url+"/webhooks/payment", strings.NewReader(body))
+	require.NoError(t, err)
+	r.Header.Set("Payment-Signature", hex.EncodeToString(mac.Sum(nil)))
+	return send(t, r).StatusCode
+}
+
+func (s *shop) do(t *testing.T, method, path, cookie string) *http.Response {
+	t.Helper()
+	r, err := http.NewRequest(method, s.url+path, nil)
+	require.NoError(t, err)
+	if cookie != "" {
+		r.Header.Set("Cookie", cookie)
+	}
+	return send(t, r)
+}
+
+func send(t *testing.T, r *http.Request) *http.Response {
+	t.Helper()
+	client := http.Client{Timeout: patience, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	resp, err := client.Do(r)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = resp.Body.Close() })
+	return resp
+}
+
+func text(t *testing.T, resp *http.Response) string {
+	t.Helper()
+	body, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	return string(body)
+}
