@@ -2,6 +2,8 @@ package redisstore_test
 
 import (
 	"context"
+	"errors"
+	"net"
 	"syscall"
 	"testing"
 	"time"
@@ -51,6 +53,41 @@ func TestAnOutageNeverBreaksAPage(t *testing.T) {
 			shop.IsUp(t, landed, "before-the-outage")
 		}
 	})
+}
+
+// A replica takes over from a server that crashes.
+func TestFailoverKeepsClicksAndLinks(t *testing.T) {
+	t.Parallel()
+	const name = "clicks"
+	primary := testserver.StartRedis(t)
+	host, port, err := net.SplitHostPort(primary.Addr())
+	require.NoError(t, err)
+	replica := testserver.StartRedis(t, "--replicaof", host+" "+port)
+	sentinel := testserver.StartSentinel(t, name, primary)
+	client := closed(t, redis.NewFailoverClient(&redis.FailoverOptions{
+		MasterName: name, SentinelAddrs: []string{sentinel.Addr()}, ContextTimeoutEnabled: true,
+	}))
+	watcher := redis.NewSentinelClient(&redis.Options{Addr: sentinel.Addr()})
+	t.Cleanup(func() { _ = watcher.Close() })
+	outagetest.Eventually(t, func() error { // Sentinel learns of replicas from time to time
+		replicas, err := watcher.Replicas(ctx, name).Result()
+		if err == nil && (len(replicas) == 0 || replicas[0]["master-link-status"] != "ok") {
+			err = errors.New("the replica is not known to follow")
+		}
+		return err
+	})
+
+	shop := outagetest.NewShop(t, clickid.Config{Store: newStore(t, client, "")})
+	landed := shop.Lands(t, "before-the-crash")
+	order := clickid.OrderKey("4711")
+	require.NoError(t, shop.Tracker.Link(shop.Visit(landed), order))
+	require.NoError(t, client.Wait(ctx, 1, time.Minute).Err())
+	primary.Kill()
+	shop.IsUp(t, landed, "before-the-crash")
+	found, err := shop.Tracker.Linked(ctx, order)
+	require.NoError(t, err)
+	require.Equal(t, "before-the-crash", found.ID)
+	require.NotZero(t, newClient(t, replica.DSN()).DBSize(ctx).Val())
 }
 
 // A shop that opens during an outage has never spoken with its servers.

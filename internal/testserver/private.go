@@ -43,14 +43,36 @@ type Server struct {
 // come last and win.
 func StartRedis(tb testing.TB, extraArgs ...string) *Server {
 	tb.Helper()
-	program := find(tb, "Redis (redis-server or valkey-server)", "install Debian's package redis-server", "redis-server", "valkey-server")
 	return start(tb, "redis", "", func(s *Server, port string) {
 		s.command = append([]string{
-			program, "--bind", "127.0.0.1", "--port", port, "--dir", s.dir,
+			findRedis(tb), "--bind", "127.0.0.1", "--port", port, "--dir", s.dir,
 			"--appendonly", "yes", "--appendfsync", "always", "--save", "",
 		}, extraArgs...)
 		s.dsn, s.ready, s.stop = "redis://"+s.addr+"/0", redisReady, terminate
 	})
+}
+
+// StartSentinel starts a Redis Sentinel that watches a server under a name and
+// promotes a replica once the server has been silent for a second.
+func StartSentinel(tb testing.TB, name string, watched *Server) *Server {
+	tb.Helper()
+	return start(tb, "sentinel", "", func(s *Server, port string) {
+		config := filepath.Join(s.dir, "sentinel.conf") // Sentinel writes its state there
+		watch := strings.Join([]string{"bind 127.0.0.1", "port " + port,
+			"sentinel monitor " + name + " " + strings.Replace(watched.addr, ":", " ", 1) + " 1",
+			"sentinel down-after-milliseconds " + name + " 1000",
+		}, "\n")
+		if err := os.WriteFile(config, []byte(watch), 0o600); err != nil {
+			tb.Fatalf("configuring Sentinel: %v", err)
+		}
+		s.command = []string{findRedis(tb), config, "--sentinel"}
+		s.dsn, s.ready, s.stop = "redis://"+s.addr, redisReady, terminate
+	})
+}
+
+func findRedis(tb testing.TB) string {
+	tb.Helper()
+	return find(tb, "Redis (redis-server or valkey-server)", "install Debian's package redis-server", "redis-server", "valkey-server")
 }
 
 // StartPostgres starts a PostgreSQL server with the user and the database
