@@ -81,8 +81,9 @@ func (o *Outbox) Send(ctx context.Context, events ...clickid.Event) (clickid.Rep
 }
 
 // enqueuers is how many records of one call are stored at once: asynq takes
-// them one by one, so the round trips run side by side.
-const enqueuers = 8
+// them one by one, so the round trips run side by side, and a server that
+// writes to disk before it answers does so for many at once.
+const enqueuers = 32
 
 // Enqueue implements [outbox.Queue]. Its only deadline is that of ctx.
 func (o *Outbox) Enqueue(ctx context.Context, records []outbox.Record) error {
@@ -112,7 +113,9 @@ func (o *Outbox) Enqueue(ctx context.Context, records []outbox.Record) error {
 	}
 	var failure error
 	for range workers {
-		failure = errors.Join(failure, <-failures)
+		if err := <-failures; failure == nil {
+			failure = err
+		}
 	}
 	if failure != nil {
 		return fmt.Errorf("clickid: Redis could not take the event: %w", failure)
