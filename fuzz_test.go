@@ -181,8 +181,9 @@ func FuzzCookieHeader(f *testing.F) {
 				want = append(want, c.Value)
 			}
 		}
-		if strings.Contains(first+second, `"`) {
-			return // net/http takes quotes off, which no token has
+		both := first + ";" + second
+		if strings.Contains(both, `"`) || strings.Contains(both, " =") || strings.Contains(both, "\t=") || strings.Count(both, ";") > 1000 {
+			return // net/http takes off quotes and spaces, which no browser sends here, and bounds the number
 		}
 		got := slices.DeleteFunc(slices.Clone(values), func(v string) bool { return !validToken(v) })
 		if len(values) < maxCookies && !slices.Equal(got, want) {
