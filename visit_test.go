@@ -3,6 +3,7 @@ package clickid_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"sync"
@@ -62,6 +63,30 @@ func TestConcurrentLookupsOfOneRequestShareOneCall(t *testing.T) {
 	}
 	group.Wait()
 	require.EqualValues(t, 1, s.store.loads.Load())
+}
+
+func TestVisitorsComeAtOnce(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, clickid.Config{Store: clickid.NewMemoryStore(), Consent: byHeader})
+	var group sync.WaitGroup
+	for i := range 32 {
+		group.Add(1)
+		go func() {
+			defer group.Done()
+			v, id := s.visitor(), fmt.Sprintf("click-%d", i)
+			landing := v.get("/?clkid="+id, yes)
+			k := clickid.OrderKey(id)
+			err := s.Link(landing.ctx, k)
+			later := v.get("/checkout", yes).id()
+			linked, linkedErr := s.Linked(context.Background(), k)
+			v.get("/", no)
+			if err != nil || linkedErr != nil || later != id || linked.ID != id || len(v.cookies) != 0 {
+				t.Errorf("%s: %v, %v, later %q, linked %q, cookies %d", id, err, linkedErr, later, linked.ID, len(v.cookies))
+			}
+		}()
+	}
+	group.Wait()
+	require.Len(t, s.observations(), 64, "each captured and denied")
 }
 
 func TestAbsenceIsProvenAndFailureIsNot(t *testing.T) {
