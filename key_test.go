@@ -44,7 +44,7 @@ func TestKeySealsTokens(t *testing.T) {
 		sealed, err := k.Seal(token)
 		require.NoError(t, err)
 		require.Len(t, sealed, len(token)+28)
-		require.False(t, token != "" && strings.Contains(string(sealed), token))
+		require.False(t, len(token) > 8 && strings.Contains(string(sealed), token), "a single byte may be there by chance")
 		opened, err := k.Open(sealed)
 		require.NoError(t, err)
 		require.Equal(t, token, opened)
