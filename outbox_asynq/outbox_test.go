@@ -173,7 +173,7 @@ func TestSendHasAShortDeadline(t *testing.T) {
 		break_, mend func()
 	}{
 		{"hangs", server.Pause, server.Resume},
-		{"is stopped", server.Stop, server.Restart},
+		{"is stopped", server.Stop, func() { server.Restart() }},
 	} {
 		tt.break_()
 		start := time.Now()
