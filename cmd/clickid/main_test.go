@@ -118,8 +118,8 @@ func TestTheJourneyFails(t *testing.T) {
 		args []string
 		says string
 	}{
-		"a wrong API key":     {[]string{"-refuse", "401", "-timeout", "2s"}, "checkout: the receiver has not accepted order-1"},
-		"the platform's fall": {[]string{"-refuse", "503", "-timeout", "2s"}, "checkout: the receiver has not accepted order-1"},
+		"a wrong API key":     {[]string{"-refuse", "401"}, "checkout: the receiver has not accepted order-1: it answered 401 Unauthorized"},
+		"the platform's fall": {[]string{"-refuse", "503"}, "checkout: the receiver has not accepted order-1: it answered 503 Service Unavailable"},
 		"no time":             {[]string{"-timeout", "1ns"}, "deadline"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"net/url"
 	"strings"
 	"time"
@@ -210,10 +211,19 @@ const acceptanceTimeout = 15 * time.Second
 func (j *journey) awaitEvent(ctx context.Context, id string) error {
 	ctx, cancel := context.WithTimeout(ctx, acceptanceTimeout)
 	defer cancel()
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	go func() {
+		select {
+		case status := <-j.shopPlan.platform.refused:
+			fail(fmt.Errorf("it answered %d %s", status, http.StatusText(status)))
+		case <-ctx.Done():
+		}
+	}()
 	j.orders++
 	events, err := j.receiver.Wait(ctx, j.orders)
 	if err != nil {
-		return fmt.Errorf("the receiver has not accepted %s: %w", id, err)
+		return fmt.Errorf("the receiver has not accepted %s: %w", id, context.Cause(ctx))
 	}
 	latest := events[len(events)-1]
 	if latest.ID != id {

@@ -19,7 +19,8 @@ const shownEvents = 100
 type platform struct {
 	pages    *pages
 	receiver *clickidtest.Server
-	landing  string // the shop's landing page
+	landing  string   // the shop's landing page
+	refused  chan int // the status of a request that was refused
 
 	mu     sync.Mutex
 	events []receivedEvent // the latest first
@@ -59,6 +60,17 @@ func (p *platform) remember(e clickidtest.Event) {
 	defer p.mu.Unlock()
 	p.events = append([]receivedEvent{{e}}, p.events...)
 	p.events = p.events[:min(len(p.events), shownEvents)]
+}
+
+// watch notes a request that was refused.
+func (p *platform) watch(r clickidtest.Request) {
+	if r.Status < 300 {
+		return // accepted, or cut off
+	}
+	select {
+	case p.refused <- r.Status:
+	default: // nobody has read the last one
+	}
 }
 
 // find returns the platform's verdict on an event, which a duplicate does not

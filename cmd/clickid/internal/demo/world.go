@@ -139,8 +139,8 @@ func (w *World) servePlatform(options Options) error {
 	if err != nil {
 		return err
 	}
-	p := &platform{pages: pages, landing: w.ShopURL() + "summer"}
-	if w.receiver, err = clickidtest.Start(anyPort, clickidtest.Config{OnEvent: p.remember}); err != nil {
+	p := &platform{pages: pages, landing: w.ShopURL() + "summer", refused: make(chan int, 1)}
+	if w.receiver, err = clickidtest.Start(anyPort, clickidtest.Config{OnEvent: p.remember, OnRequest: p.watch}); err != nil {
 		return err
 	}
 	w.closers = append(w.closers, func(context.Context) error { w.receiver.Close(); return nil })
