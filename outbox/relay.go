@@ -175,7 +175,7 @@ func (r *Relay) loop(ctx context.Context, stop <-chan struct{}) {
 		pause := r.report(ctx, err)
 		stopping := isClosed(stop)
 		switch {
-		case stopping && (err != nil || moved == 0 && c.after == ""):
+		case stopping && (err != nil || moved == 0 && c.after == 0):
 			return
 		case err == nil && (moved > 0 || stopping):
 			continue
@@ -227,7 +227,7 @@ func (r *Relay) report(ctx context.Context, err error) time.Duration {
 // until the others have been moved: one event that the engine never takes must
 // not keep the others in the table.
 type cursor struct {
-	after string
+	after int64
 	size  int
 }
 
@@ -265,23 +265,36 @@ type database interface {
 
 func (r *Relay) transfer(ctx context.Context, db database, c *cursor) (int, error) {
 	table := r.cfg.Table
-	records, err := table.batch(ctx, db, c.after, c.size, table.dialect.locks())
+	batch, err := table.batch(ctx, db, c.after, c.size)
 	if err != nil {
 		return 0, fmt.Errorf("clickid: the relay cannot read the outbox table: %w", err)
 	}
-	if len(records) == 0 {
-		c.after = ""
+	if len(batch) == 0 {
+		c.after = 0
 		return 0, nil
 	}
-	if err := r.cfg.Queue.Enqueue(ctx, records); err != nil {
-		if c.size = len(records) / 2; c.size == 0 {
-			c.size, c.after = 1, records[0].Identity
+	if err := r.cfg.Queue.Enqueue(ctx, distinct(batch)); err != nil {
+		if c.size = len(batch) / 2; c.size == 0 {
+			c.size, c.after = 1, batch[0].id
 		}
 		return 0, fmt.Errorf("clickid: the relay cannot enqueue: %w", err)
 	}
-	if err := table.remove(ctx, db, records); err != nil {
+	if err := table.remove(ctx, db, batch); err != nil {
 		return 0, fmt.Errorf("clickid: the relay cannot delete from the outbox table: %w", err)
 	}
 	c.size = min(2*c.size, r.cfg.Batch)
-	return len(records), nil
+	return len(batch), nil
+}
+
+// distinct returns the records of a batch, each identity once.
+func distinct(batch []row) []Record {
+	records := make([]Record, 0, len(batch))
+	known := make(map[string]bool, len(batch))
+	for _, r := range batch {
+		if !known[r.record.Identity] {
+			known[r.record.Identity] = true
+			records = append(records, r.record)
+		}
+	}
+	return records
 }

@@ -55,7 +55,7 @@ type Execer interface {
 // problem at once. It makes no connection; see [Table.Migrate].
 func NewTable(cfg TableConfig) (*Table, error) {
 	var problems []error
-	if cfg.Dialect.statements() == nil {
+	if cfg.Dialect.columns() == nil {
 		problems = append(problems, errors.New("clickid: TableConfig.Dialect is none of PostgreSQL, MySQL and SQLite"))
 	}
 	if cfg.Client == nil {
@@ -159,7 +159,7 @@ func (t *Table) create(ctx context.Context, db *sql.DB) error {
 }
 
 // Erase removes the events that carry a key from the table and returns how
-// many they were. Call it before the engine's own Erase, which finds those
+// many they were; one that was sent twice counts twice. Call it before the engine's own Erase, which finds those
 // that have been moved. The zero Key is an error that matches
 // [clickid.ErrInvalid].
 func (t *Table) Erase(ctx context.Context, db *sql.DB, k clickid.Key) (int, error) {
@@ -182,7 +182,7 @@ func (t *Table) Erase(ctx context.Context, db *sql.DB, k clickid.Key) (int, erro
 func (t *Table) Stats(ctx context.Context, db *sql.DB) (Stats, error) {
 	var stats Stats
 	var oldest sql.NullInt64
-	row := db.QueryRowContext(ctx, "SELECT COUNT(*), MIN(queued_at) FROM "+t.name)
+	row := db.QueryRowContext(ctx, "SELECT COUNT(DISTINCT identity), MIN(queued_at) FROM "+t.name)
 	if err := row.Scan(&stats.Queued, &oldest); err != nil {
 		return Stats{}, fmt.Errorf("clickid: measuring the outbox table: %w", err)
 	}
@@ -197,42 +197,44 @@ type querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
 
-// batch reads up to limit records after an identity, in its order, so that
-// several relays always lock in the same order. With lock it locks them until
-// the transaction's end and passes over what others have locked.
-func (t *Table) batch(ctx context.Context, q querier, after string, limit int, lock bool) ([]Record, error) {
-	query := fmt.Sprintf("SELECT identity, payload, erase_keys, queued_at FROM %s WHERE identity > %s ORDER BY identity LIMIT %d",
-		t.name, t.dialect.placeholder(1), limit)
-	if lock {
-		query += " FOR UPDATE SKIP LOCKED"
-	}
-	rows, err := q.QueryContext(ctx, query, after)
+// row is an event in the table.
+type row struct {
+	id     int64
+	record Record
+}
+
+// batch reads up to limit rows after an id.
+func (t *Table) batch(ctx context.Context, q querier, after int64, limit int) ([]row, error) {
+	rows, err := q.QueryContext(ctx, t.dialect.batch(t.name, limit), after)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = rows.Close() }()
-	var records []Record
+	var batch []row
 	for rows.Next() {
-		var r Record
+		var r row
 		var keys string
 		var queuedAt int64
-		if err := rows.Scan(&r.Identity, &r.Payload, &keys, &queuedAt); err != nil {
+		if err := rows.Scan(&r.id, &r.record.Identity, &r.record.Payload, &keys, &queuedAt); err != nil {
 			return nil, err
 		}
-		r.Keys = strings.Fields(keys)
-		r.QueuedAt = time.UnixMilli(queuedAt).UTC()
-		records = append(records, r)
+		r.record.Keys = strings.Fields(keys)
+		r.record.QueuedAt = time.UnixMilli(queuedAt).UTC()
+		batch = append(batch, r)
 	}
-	return records, rows.Err()
+	return batch, rows.Err()
 }
 
-// remove deletes records that have been moved.
-func (t *Table) remove(ctx context.Context, tx Execer, records []Record) error {
-	marks := make([]string, len(records))
-	args := make([]any, len(records))
-	for i, r := range records {
-		marks[i], args[i] = t.dialect.placeholder(i+1), r.Identity
+// remove deletes rows that have been moved.
+func (t *Table) remove(ctx context.Context, tx Execer, batch []row) error {
+	ids := make([]int64, len(batch))
+	for i, r := range batch {
+		ids[i] = r.id
 	}
-	_, err := tx.ExecContext(ctx, "DELETE FROM "+t.name+" WHERE identity IN ("+strings.Join(marks, ", ")+")", args...)
-	return err
+	for _, statement := range t.dialect.remove(t.name, ids) {
+		if _, err := tx.ExecContext(ctx, statement); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -1,0 +1,245 @@
+package outbox_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/outbox"
+)
+
+func TestMigrateFromSeveralInstances(t *testing.T) {
+	onEachDatabase(t, func(t *testing.T, d database) {
+		var group sync.WaitGroup
+		for range 8 {
+			db := d.open(t)
+			table, err := outbox.NewTable(outbox.TableConfig{Dialect: d.dialect, Client: newClient(t, "http://127.0.0.1:1"), Prefix: "shop_"})
+			require.NoError(t, err)
+			group.Add(1)
+			go func() {
+				defer group.Done()
+				if err := table.Migrate(context.Background(), db); err != nil {
+					t.Error(err)
+				}
+			}()
+		}
+		group.Wait()
+	})
+}
+
+// TestRecordsAreMovedAsTheyAre compares what the engine gets with what it
+// would get without the table.
+func TestRecordsAreMovedAsTheyAre(t *testing.T) {
+	onEachDatabase(t, func(t *testing.T, d database) {
+		e := newEvent("exact-ü-😀")
+		e.Value = clickid.Decimal("123456789012345.123456789", "KWD")
+		e.OrderID = "order"
+		e.Keys = []clickid.Key{clickid.CustomerKey("customer"), clickid.SessionKey("session")}
+		e.Properties = map[string]any{"quotes": `'"\`, "nul": "a\x00b", "large": strings.Repeat("x", 60_000)}
+		client := newClient(t, "http://127.0.0.1:1")
+		delivery, err := outbox.NewDelivery(outbox.Config{Client: client})
+		require.NoError(t, err)
+		before := time.Now().Truncate(time.Millisecond)
+		_, direct := delivery.Admit(e)
+		require.Len(t, direct, 1)
+
+		db := d.open(t)
+		table, q := d.tableOf(t, db, client), newQueue()
+		write(t, table.In(db), e)
+		startRelay(t, outbox.RelayConfig{DB: db, Table: table, Queue: q})
+		eventually(t, "the record is moved", func() bool { return q.size() == 1 })
+		moved := q.records[direct[0].Identity]
+		require.Equal(t, string(direct[0].Payload), string(moved.Payload))
+		require.Equal(t, direct[0].Keys, moved.Keys)
+		require.Len(t, moved.Keys, 3)
+		require.False(t, moved.QueuedAt.Before(before))
+		require.Equal(t, time.UTC, moved.QueuedAt.Location())
+		require.WithinDuration(t, direct[0].QueuedAt, moved.QueuedAt, patience)
+	})
+}
+
+// TestTheOrdersTransactionDecides writes through a transaction alone.
+func TestTheOrdersTransactionDecides(t *testing.T) {
+	onEachDatabase(t, func(t *testing.T, d database) {
+		db := d.open(t)
+		table := d.table(t, db)
+		failed := errors.New("the order fails")
+		err := inTransaction(db, func(tx *sql.Tx) error {
+			write(t, table.In(tx), newEvents("rolled-back", 3)...)
+			return failed
+		})
+		require.ErrorIs(t, err, failed)
+		require.Zero(t, count(t, table, db))
+		require.NoError(t, inTransaction(db, func(tx *sql.Tx) error {
+			// More than one INSERT has room for, twice in one transaction.
+			write(t, table.In(tx), newEvents("committed", 1200)...)
+			write(t, table.In(tx), newEvents("committed", 1201)...)
+			return nil
+		}))
+		require.Equal(t, 1201, count(t, table, db))
+	})
+}
+
+// TestOtherErrorsAreNotTakenForKnownIdentities breaks the table.
+func TestOtherErrorsAreNotTakenForKnownIdentities(t *testing.T) {
+	onEachDatabase(t, func(t *testing.T, d database) {
+		db := d.open(t)
+		table := d.table(t, db)
+		_, err := db.Exec("ALTER TABLE clickid_outbox ADD COLUMN needed integer NOT NULL DEFAULT 1 CHECK (needed <> 1)")
+		require.NoError(t, err)
+		report, err := table.In(db).Send(context.Background(), newEvent("refused"))
+		require.ErrorContains(t, err, "outbox table")
+		require.Equal(t, clickid.Failed, report.Results[0].Verdict)
+		require.Zero(t, count(t, table, db))
+	})
+}
+
+func TestAMissingTableIsAnErrorForEverybody(t *testing.T) {
+	onEachDatabase(t, func(t *testing.T, d database) {
+		db, ctx := d.open(t), context.Background()
+		table, err := outbox.NewTable(outbox.TableConfig{Dialect: d.dialect, Client: newClient(t, "http://127.0.0.1:1")})
+		require.NoError(t, err)
+		_, err = table.In(db).Send(ctx, newEvent("lost"))
+		require.Error(t, err)
+		_, err = table.Stats(ctx, db)
+		require.Error(t, err)
+		_, err = table.Erase(ctx, db, clickid.OrderKey("order"))
+		require.Error(t, err)
+		r := &recorder{}
+		relay := startRelay(t, outbox.RelayConfig{DB: db, Table: table, Queue: newQueue(), Hook: r.hook})
+		eventually(t, "the relay says so", func() bool { return len(r.of(outbox.RelayFailing)) == 1 })
+		_, err = relay.Stop(ctx)
+		require.Error(t, err)
+	})
+}
+
+func TestEraseFromTheTable(t *testing.T) {
+	onEachDatabase(t, func(t *testing.T, d database) {
+		db, ctx := d.open(t), context.Background()
+		table := d.table(t, db)
+		for i := range 5 {
+			e := newEvent(fmt.Sprint("order-", i))
+			e.Keys = []clickid.Key{clickid.SessionKey("everybody"), clickid.CustomerKey(fmt.Sprint(i % 2))}
+			write(t, table.In(db), e)
+		}
+		_, err := table.Erase(ctx, db, clickid.Key{})
+		require.ErrorIs(t, err, clickid.ErrInvalid)
+		for _, step := range []struct {
+			key    clickid.Key
+			erased int
+		}{{clickid.CustomerKey("2"), 0}, {clickid.CustomerKey("1"), 2}, {clickid.CustomerKey("1"), 0}, {clickid.SessionKey("everybody"), 3}} {
+			n, err := table.Erase(ctx, db, step.key)
+			require.NoError(t, err)
+			require.Equal(t, step.erased, n)
+		}
+	})
+}
+
+// sqliteShop is a shop whose orders are in the same file as the table.
+func sqliteShop(t *testing.T) (database, *sql.DB, *outbox.Table) {
+	t.Helper()
+	d := newDatabase(t, outbox.SQLite)
+	db := d.open(t)
+	table := d.table(t, db)
+	_, err := db.Exec("CREATE TABLE orders (id text PRIMARY KEY, note blob)")
+	require.NoError(t, err)
+	return d, db, table
+}
+
+func orders(t testing.TB, db *sql.DB) (n int) {
+	t.Helper()
+	require.NoError(t, db.QueryRow("SELECT COUNT(*) FROM orders").Scan(&n))
+	return n
+}
+
+// placeOrder is what a shop does, and gives up when the conversion cannot be
+// stored.
+func placeOrder(db *sql.DB, table *outbox.Table, id string) error {
+	return inTransaction(db, func(tx *sql.Tx) error {
+		if _, err := tx.Exec("INSERT INTO orders (id, note) VALUES (?, zeroblob(1000))", id); err != nil {
+			return err
+		}
+		_, err := clickid.Convert(context.Background(), table.In(tx), newEvent(id))
+		return err
+	})
+}
+
+// TestAFullDiskFailsTheOrder bounds the file as a full disk does.
+func TestAFullDiskFailsTheOrder(t *testing.T) {
+	t.Parallel()
+	_, db, table := sqliteShop(t)
+	db.SetMaxOpenConns(1) // the bound is that of a connection
+	_, err := db.Exec("PRAGMA max_page_count = 40")
+	require.NoError(t, err)
+	placed := 0
+	for ; err == nil && placed < 1000; placed++ {
+		err = placeOrder(db, table, fmt.Sprint("order-", placed))
+	}
+	require.ErrorContains(t, err, "full")
+	require.Greater(t, placed, 1)
+	require.Equal(t, placed-1, orders(t, db))
+	require.Equal(t, placed-1, count(t, table, db), "an order without its conversion, or the other way round")
+	_, err = db.Exec("PRAGMA max_page_count = 100000")
+	require.NoError(t, err)
+	require.NoError(t, placeOrder(db, table, "afterwards"))
+}
+
+// TestAReadOnlyFileFailsTheOrder opens the file without the right to write.
+func TestAReadOnlyFileFailsTheOrder(t *testing.T) {
+	t.Parallel()
+	d, db, table := sqliteShop(t)
+	require.NoError(t, placeOrder(db, table, "before"))
+	d.dsn = strings.Replace(d.dsn, "?", "?mode=ro&", 1)
+	d.dsn = strings.Replace(d.dsn, "&_pragma=journal_mode(WAL)", "", 1)
+	d.dsn = strings.Replace(d.dsn, "_txlock=immediate&", "", 1)
+	readOnly := d.open(t)
+	require.ErrorContains(t, placeOrder(readOnly, table, "refused"), "readonly")
+	// A shop that writes no order of its own gets the error from Send.
+	_, err := table.In(readOnly).Send(context.Background(), newEvent("refused"))
+	require.ErrorContains(t, err, "readonly")
+	require.Equal(t, 1, orders(t, db))
+	require.Equal(t, 1, count(t, table, db))
+}
+
+// TestAnUnwritableFileDoesNotStopTheRelay takes the right to write away while
+// the relay works.
+func TestARelayOutlivesAReadOnlyFile(t *testing.T) {
+	t.Parallel()
+	d, db, table := sqliteShop(t)
+	require.NoError(t, placeOrder(db, table, "waiting"))
+	d.dsn = strings.Replace(d.dsn, "?", "?mode=ro&", 1)
+	d.dsn = strings.Replace(d.dsn, "&_pragma=journal_mode(WAL)", "", 1)
+	readOnly := d.open(t)
+	q, r := newQueue(), &recorder{}
+	relay := startRelay(t, outbox.RelayConfig{DB: readOnly, Table: table, Queue: q, Hook: r.hook})
+	eventually(t, "the relay says so", func() bool { return len(r.of(outbox.RelayFailing)) == 1 })
+	remaining, err := relay.Stop(context.Background())
+	require.NoError(t, err)
+	require.Equal(t, 1, remaining)
+	// The event was enqueued and could not be deleted: the next relay enqueues
+	// it again, and the engine knows it.
+	startRelay(t, outbox.RelayConfig{DB: db, Table: table, Queue: q})
+	eventually(t, "the event is moved", func() bool { return count(t, table, db) == 0 })
+	require.Equal(t, 1, q.size())
+}
+
+func TestTableConfigReportsEveryProblem(t *testing.T) {
+	t.Parallel()
+	_, err := outbox.NewTable(outbox.TableConfig{Dialect: "oracle", Prefix: "Robert'); DROP TABLE orders; --"})
+	for _, field := range []string{"Dialect", "Client", "Prefix"} {
+		require.ErrorContains(t, err, field)
+	}
+	_, err = outbox.NewRelay(outbox.RelayConfig{Batch: 100_000, Interval: -1})
+	for _, field := range []string{"DB", "Batch", "Interval"} {
+		require.ErrorContains(t, err, field)
+	}
+}
+
