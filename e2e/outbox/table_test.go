@@ -242,4 +242,3 @@ func TestTableConfigReportsEveryProblem(t *testing.T) {
 		require.ErrorContains(t, err, field)
 	}
 }
-
