@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -99,53 +98,7 @@ func (p *platform) requestTimes() []time.Time {
 	return append([]time.Time(nil), p.times...)
 }
 
-func reply(status int, body string, headers ...string) func() (*http.Response, error) {
-	return func() (*http.Response, error) {
-		header := http.Header{}
-		for i := 0; i < len(headers); i += 2 {
-			header.Set(headers[i], headers[i+1])
-		}
-		return &http.Response{StatusCode: status, Header: header, Body: io.NopCloser(strings.NewReader(body))}, nil
-	}
-}
-
 func hang() (*http.Response, error) { return nil, nil }
-
-func refuseConnection() (*http.Response, error) {
-	return nil, fmt.Errorf("dial tcp: connection refused")
-}
-
-var (
-	logEvent = clickid.LogEvent{EventSourceID: "shop"}
-	ecapi    = clickid.ECAPI{DataSetID: "ds_shop"}
-)
-
-func newClient(t testing.TB, p http.RoundTripper, d clickid.Dialect, edits ...func(*clickid.ClientConfig)) *clickid.Client {
-	t.Helper()
-	cfg := clickid.ClientConfig{APIKey: "scope3_key", Dialect: d, HTTPClient: &http.Client{Transport: p}}
-	for _, edit := range edits {
-		edit(&cfg)
-	}
-	c, err := clickid.NewClient(cfg)
-	require.NoError(t, err)
-	return c
-}
-
-func purchase(id string) clickid.Event {
-	now := time.Now()
-	return clickid.Event{
-		Type: clickid.Purchase, ID: id, Time: now,
-		Click: clickid.Click{ID: "01ARZ3NDEKTSV4RRFFQ69G5FAV", Param: "clkid", At: now, Expires: now.Add(30 * 24 * time.Hour)},
-	}
-}
-
-func purchases(n int) []clickid.Event {
-	events := make([]clickid.Event, n)
-	for i := range events {
-		events[i] = purchase(fmt.Sprint("order-", i))
-	}
-	return events
-}
 
 // recorder is a hook that counts.
 type recorder struct {
@@ -378,7 +331,7 @@ func TestAnUnsteadyPlatformIsNoOutage(t *testing.T) {
 		p.latency = 50 * time.Millisecond
 		var mu sync.Mutex
 		n := 0
-		unsteady := transport(func(req *http.Request) (*http.Response, error) {
+		unsteady := roundTripper(func(req *http.Request) (*http.Response, error) {
 			mu.Lock()
 			n++
 			bad := n%10 == 0
@@ -403,9 +356,9 @@ func TestAnUnsteadyPlatformIsNoOutage(t *testing.T) {
 	})
 }
 
-type transport func(*http.Request) (*http.Response, error)
+type roundTripper func(*http.Request) (*http.Response, error)
 
-func (f transport) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 // TestTheStoreIsDownForADay has the clicks' store fail, not the platform.
 func TestTheStoreIsDownForADay(t *testing.T) {

@@ -61,28 +61,3 @@ func TestTheTableBeforeRiverOnSQLite(t *testing.T) {
 		})
 	})
 }
-
-// TestTheTableBeforeMemory needs nothing but a database.
-func TestTheTableBeforeMemory(t *testing.T) {
-	onEachDatabase(t, func(t *testing.T, d database) {
-		outboxtest.Run(t, func(t testing.TB) outboxtest.Backend {
-			d := newDatabase(t, d.dialect)
-			db := d.open(t)
-			return outboxtest.Backend{
-				Open: func(t testing.TB, cfg outbox.Config) outbox.Outbox {
-					engine, err := outbox.NewMemory(outbox.AcceptLoss, cfg)
-					require.NoError(t, err)
-					ob, err := outbox.NewTableOutbox(engine, outbox.RelayConfig{
-						DB: db, Table: d.tableOf(t, db, cfg.Client), Interval: 20 * time.Millisecond, Hook: cfg.Hook,
-					})
-					require.NoError(t, err)
-					return ob
-				},
-				Transact: func(_ context.Context, ob outbox.Outbox, f func(clickid.Sender) error) error {
-					return inTransaction(db, func(tx *sql.Tx) error { return f(ob.(*outbox.TableOutbox).In(tx)) })
-				},
-				Forgets: true,
-			}
-		})
-	})
-}

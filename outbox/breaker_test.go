@@ -1,0 +1,190 @@
+//go:build go1.25
+
+package outbox
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// newTestBreaker returns a breaker and what it has reported.
+func newTestBreaker() (*breaker, *[]breakerState) {
+	var states []breakerState
+	return newBreaker(time.Second, 8*time.Second, func(s breakerState, _ error) { states = append(states, s) }), &states
+}
+
+// request is one that ends at once.
+func request(b *breaker, h health) (sent bool) {
+	done, ok := b.allow()
+	if ok {
+		done(ending{health: h, err: errors.New("cause")})
+	}
+	return ok
+}
+
+func open(t *testing.T, b *breaker) {
+	t.Helper()
+	for range breakerThreshold {
+		require.True(t, request(b, failing))
+	}
+	require.False(t, request(b, failing))
+}
+
+func TestTheBreakerOpensAfterFailuresInARow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, states := newTestBreaker()
+		for range 10 * breakerThreshold { // a failure, a success, and so on
+			require.True(t, request(b, failing))
+			require.True(t, request(b, healthy))
+			require.True(t, request(b, unknown))
+		}
+		require.Empty(t, *states)
+		open(t, b)
+		require.Equal(t, []breakerState{breakerOpened}, *states)
+	})
+}
+
+func TestTheBreakerOpensAtOnce(t *testing.T) {
+	for _, h := range []health{pausing, refusing} {
+		synctest.Test(t, func(t *testing.T) {
+			b, _ := newTestBreaker()
+			require.True(t, request(b, h))
+			require.False(t, request(b, healthy))
+		})
+	}
+}
+
+func TestProbesBecomeRarer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, _ := newTestBreaker()
+		open(t, b)
+		for _, longest := range []time.Duration{1, 2, 4, 8, 8, 8} {
+			wait, isOpen := b.remaining()
+			require.True(t, isOpen)
+			require.LessOrEqual(t, wait, longest*time.Second)
+			require.GreaterOrEqual(t, wait, longest*time.Second/2)
+			time.Sleep(wait - 1)
+			require.False(t, request(b, failing))
+			time.Sleep(1)
+			require.True(t, request(b, failing))
+		}
+	})
+}
+
+// TestOneProbeAtATime sends nothing beside a probe, and nothing is decided by
+// requests that were on their way when the breaker opened.
+func TestOneProbeAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, states := newTestBreaker()
+		old, _ := b.allow()
+		older, _ := b.allow()
+		open(t, b)
+		old(ending{health: healthy})
+		require.False(t, request(b, healthy))
+		time.Sleep(time.Second)
+		probe, ok := b.allow()
+		require.True(t, ok)
+		require.False(t, request(b, healthy))
+		older(ending{health: failing})
+		require.False(t, request(b, healthy))
+		probe(ending{health: unknown}) // interrupted, such as by a shutdown
+		require.True(t, request(b, healthy), "the next one takes its place")
+		require.True(t, request(b, healthy))
+		require.Equal(t, []breakerState{breakerOpened, breakerClosed}, *states)
+	})
+}
+
+func TestALongerWaitThatIsAskedForIsKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, _ := newTestBreaker()
+		late, _ := b.allow()
+		open(t, b)
+		late(ending{health: pausing, wait: time.Hour})
+		time.Sleep(time.Hour - 1)
+		require.False(t, request(b, healthy))
+		time.Sleep(1)
+		require.True(t, request(b, healthy))
+	})
+}
+
+// TestAwait is how deliveries wait for the other side's return.
+func TestAwait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, _ := newTestBreaker()
+		ctx, never := context.Background(), make(chan struct{})
+		leave, _, ok := b.await(ctx, never, time.Minute)
+		require.True(t, ok)
+		leave()
+		open(t, b)
+
+		start := time.Now()
+		leave, _, ok = b.await(ctx, never, time.Minute)
+		require.True(t, ok)
+		require.LessOrEqual(t, time.Since(start), time.Second, "until the next probe")
+
+		_, wait, ok := b.await(ctx, never, 5*time.Second)
+		require.False(t, ok, "another one is probing")
+		require.Positive(t, wait)
+
+		released := make(chan bool)
+		go func() {
+			_, _, ok := b.await(ctx, never, time.Minute)
+			released <- ok
+		}()
+		synctest.Wait()
+		require.True(t, request(b, healthy))
+		require.True(t, <-released, "all go on when it is back")
+		leave()
+
+		require.True(t, request(b, pausing))
+		for _, end := range []func(cancel func(), stop chan struct{}){
+			func(cancel func(), _ chan struct{}) { cancel() },
+			func(_ func(), stop chan struct{}) { close(stop) },
+		} {
+			ctx, cancel := context.WithCancel(ctx)
+			stop := make(chan struct{})
+			end(cancel, stop)
+			_, wait, ok = b.await(ctx, stop, time.Minute)
+			require.False(t, ok)
+			require.Zero(t, wait, "interrupted")
+			cancel()
+		}
+
+		long, _ := b.allow()
+		require.Nil(t, long)
+		time.Sleep(time.Second)
+		probe, _ := b.allow()
+		probe(ending{health: pausing, wait: time.Hour})
+		start = time.Now()
+		_, wait, ok = b.await(ctx, never, time.Minute)
+		require.False(t, ok)
+		require.Equal(t, time.Hour, wait)
+		require.Equal(t, start, time.Now(), "a longer wait is not sat out")
+	})
+}
+
+func TestAlarmsAreRepeatedWhileTheyLast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, states := newTestBreaker()
+		for start := time.Now(); time.Since(start) < alarmInterval; {
+			wait, _ := b.remaining()
+			time.Sleep(wait)
+			require.True(t, request(b, refusing))
+		}
+		require.Equal(t, []breakerState{breakerRefused, breakerRefused}, *states)
+		// An outage in between is none of the configuration's, and a refusal
+		// after it is a new one.
+		*states = nil
+		for _, h := range []health{failing, refusing} {
+			wait, _ := b.remaining()
+			time.Sleep(wait)
+			require.True(t, request(b, h))
+		}
+		require.Equal(t, []breakerState{breakerRefused}, *states)
+	})
+}

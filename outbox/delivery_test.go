@@ -1,0 +1,386 @@
+package outbox_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/outbox"
+	"github.com/stretchr/testify/require"
+)
+
+var (
+	logEvent = clickid.LogEvent{EventSourceID: "shop"}
+	ecapi    = clickid.ECAPI{DataSetID: "ds_shop"}
+)
+
+// transport answers requests in the process.
+type transport func(*http.Request) (*http.Response, error)
+
+func (f transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	if _, err := io.Copy(io.Discard, r.Body); err != nil {
+		return nil, err
+	}
+	return f(r)
+}
+
+// reply is an answer with headers given as names and values in turn.
+func reply(status int, body string, headers ...string) func() (*http.Response, error) {
+	return func() (*http.Response, error) {
+		header := http.Header{}
+		for i := 0; i < len(headers); i += 2 {
+			header.Set(headers[i], headers[i+1])
+		}
+		return &http.Response{StatusCode: status, Header: header, Body: io.NopCloser(strings.NewReader(body))}, nil
+	}
+}
+
+// refuseConnection is a platform that is down.
+func refuseConnection() (*http.Response, error) {
+	return nil, errors.New("dial tcp: connection refused")
+}
+
+// always gives the same answer to every request.
+func always(answer func() (*http.Response, error)) transport {
+	return func(*http.Request) (*http.Response, error) { return answer() }
+}
+
+func newClient(t testing.TB, p http.RoundTripper, d clickid.Dialect, edits ...func(*clickid.ClientConfig)) *clickid.Client {
+	t.Helper()
+	cfg := clickid.ClientConfig{APIKey: "scope3_key", Dialect: d, HTTPClient: &http.Client{Transport: p}}
+	for _, edit := range edits {
+		edit(&cfg)
+	}
+	c, err := clickid.NewClient(cfg)
+	require.NoError(t, err)
+	return c
+}
+
+func newDelivery(t testing.TB, cfg outbox.Config) *outbox.Delivery {
+	t.Helper()
+	d, err := outbox.NewDelivery(cfg)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, d.Close(context.Background())) })
+	return d
+}
+
+func purchase(id string) clickid.Event {
+	now := time.Now().UTC().Truncate(time.Second)
+	return clickid.Event{
+		Type: clickid.Purchase, ID: id, Time: now,
+		Click: clickid.Click{ID: "01ARZ3NDEKTSV4RRFFQ69G5FAV", Param: "clkid", At: now, Expires: now.Add(30 * 24 * time.Hour)},
+	}
+}
+
+func purchases(n int) []clickid.Event {
+	events := make([]clickid.Event, n)
+	for i := range events {
+		events[i] = purchase(fmt.Sprint("order-", i))
+	}
+	return events
+}
+
+// admit returns the record of an event that is to be queued.
+func admit(t testing.TB, d *outbox.Delivery, e clickid.Event) outbox.Record {
+	t.Helper()
+	report, records := d.Admit(e)
+	require.NoError(t, report.Err())
+	require.Len(t, records, 1)
+	return records[0]
+}
+
+const secret = "visitor@example.com"
+
+// TestVerdicts is what one delivery means, answer by answer. Waits are given by
+// their bounds.
+func TestVerdicts(t *testing.T) {
+	t.Parallel()
+	const second, minute = time.Second, time.Minute
+	for _, test := range []struct {
+		name    string
+		answer  func() (*http.Response, error)
+		verdict outbox.Verdict
+		status  int
+		reason  string // a part of it
+		atLeast time.Duration
+		atMost  time.Duration
+	}{
+		{"accepted", reply(200, `{"events_received":1,"events_processed":1}`), outbox.Done, 0, "", 0, 0},
+		{"accepted without a body", reply(202, ""), outbox.Done, 0, "", 0, 0},
+		{"a duplicate", reply(400, `{"errors":[{"code":"DUPLICATE_EVENT"}]}`), outbox.Done, 0, "", 0, 0},
+		{"a duplicate as a partial failure", reply(200, `{"partial_failures":[{"event_id":"order","code":"DUPLICATE"}]}`), outbox.Done, 0, "", 0, 0},
+		{"received and not processed", reply(200, `{"events_received":1,"events_processed":0}`), outbox.Done, 0, "", 0, 0},
+
+		{"no connection", refuseConnection, outbox.Snooze, 0, "no answer", second / 2, 2 * second},
+		{"408", reply(408, ""), outbox.Snooze, 408, "408", second / 2, 2 * second},
+		{"425", reply(425, ""), outbox.Snooze, 425, "425", second / 2, 2 * second},
+		{"429", reply(429, ""), outbox.Snooze, 429, "429", second / 2, 2 * second},
+		{"500", reply(500, "oops "+secret), outbox.Snooze, 500, "500", second / 2, 2 * second},
+		{"503", reply(503, ""), outbox.Snooze, 503, "503", second / 2, 2 * second},
+		{"429 with Retry-After", reply(429, "", "Retry-After", "3600"), outbox.Snooze, 429, "wait", 60 * minute, 61 * minute},
+		{"503 with Retry-After", reply(503, "", "Retry-After", "90"), outbox.Snooze, 503, "wait", 90 * second, 100 * second},
+		{"retry_after in the body", reply(400, `{"errors":[{"code":"RATE_LIMITED","recovery":"transient","retry_after":120}]}`), outbox.Snooze, 400, "RATE_LIMITED", 2 * minute, 133 * second},
+		{"a transient error in a 200", reply(200, `{"errors":[{"code":"ODD"}]}`), outbox.Snooze, 200, "ODD", second / 2, 2 * second},
+		{"a transient partial failure", reply(200, `{"partial_failures":[{"event_id":"order","code":"RATE_LIMITED"}]}`), outbox.Snooze, 200, "RATE_LIMITED", second / 2, 2 * second},
+
+		{"401", reply(401, ""), outbox.Snooze, 401, "API key", second / 2, 2 * second},
+		{"403", reply(403, ""), outbox.Snooze, 403, "access", second / 2, 2 * second},
+		{"404", reply(404, ""), outbox.Snooze, 404, "path", second / 2, 2 * second},
+		{"415", reply(415, ""), outbox.Snooze, 415, "Content-Type", second / 2, 2 * second},
+		{"a redirect", reply(302, "", "Location", "https://elsewhere.example/"), outbox.Snooze, 302, "redirect", second / 2, 2 * second},
+		{"an unregistered event source", reply(400, `{"errors":[{"code":"REFERENCE_NOT_FOUND","field":"event_source_id"}]}`), outbox.Snooze, 400, "register", second / 2, 2 * second},
+
+		{"a conflict", reply(409, `{"code":"CONFLICT"}`), outbox.Retry, 409, "409", second / 2, second},
+
+		{"this event refused", reply(400, `{"errors":[{"code":"VALIDATION_ERROR","field":"/events/0/event_type","message":"`+secret+`"}]}`), outbox.Dead, 400, "VALIDATION_ERROR, /events/0/event_type", 0, 0},
+		{"this event refused as a partial failure", reply(200, `{"partial_failures":[{"event_id":"order","code":"INVALID_REQUEST","message":"`+secret+`"}]}`), outbox.Dead, 200, "INVALID_REQUEST", 0, 0},
+		{"422", reply(422, ""), outbox.Dead, 422, "422", 0, 0},
+		{"413 for a single event", reply(413, ""), outbox.Dead, 413, "413", 0, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			var log bytes.Buffer
+			d := newDelivery(t, outbox.Config{
+				Client: newClient(t, always(test.answer), logEvent),
+				Logger: slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+			})
+			got := d.Deliver(context.Background(), admit(t, d, purchase("order")), 1)
+			require.Equal(t, test.verdict, got.Verdict, got.Failure.Reason)
+			require.Equal(t, test.status, got.Failure.Status)
+			require.Contains(t, got.Failure.Reason, test.reason)
+			require.GreaterOrEqual(t, got.Wait, test.atLeast)
+			require.LessOrEqual(t, got.Wait, test.atMost)
+			require.NotContains(t, got.Failure.Reason, secret)
+			for _, personal := range []string{secret, "01ARZ3NDEKTSV4RRFFQ69G5FAV", "scope3_key", "order-"} {
+				require.NotContains(t, log.String(), personal)
+			}
+		})
+	}
+}
+
+// TestVerdictsWithoutARequest is what needs no answer of the platform.
+func TestVerdictsWithoutARequest(t *testing.T) {
+	t.Parallel()
+	unreachable := transport(func(*http.Request) (*http.Response, error) {
+		t.Error("a request was sent")
+		return refuseConnection()
+	})
+	r := &resolver{}
+	client := newClient(t, unreachable, logEvent, func(cfg *clickid.ClientConfig) { cfg.Resolver = r })
+	withToken := purchase("order")
+	withToken.Click, withToken.ClickToken = clickid.Click{}, "token"
+	cancelled, cancel := context.WithCancel(context.Background())
+	cancel()
+	consent := func(c clickid.Consent, err error) func(*outbox.Config) {
+		return func(cfg *outbox.Config) {
+			cfg.Consent = func(context.Context, clickid.Event) (clickid.Consent, error) { return c, err }
+		}
+	}
+	for _, test := range []struct {
+		name    string
+		event   clickid.Event
+		config  func(*outbox.Config)
+		record  func(*outbox.Record)
+		ctx     context.Context
+		store   error
+		attempt int
+		verdict outbox.Verdict
+		reason  string
+	}{
+		{name: "a token without a click", event: withToken, store: clickid.ErrNotFound, verdict: outbox.Done, reason: "no click"},
+		{name: "a forged token", event: withToken, store: clickid.ErrInvalid, verdict: outbox.Done, reason: "no click"},
+		{name: "the store is down", event: withToken, store: errors.New("down"), verdict: outbox.Snooze, reason: "looked up"},
+		{name: "consent denied", event: purchase("order"), config: consent(clickid.ConsentDenied, nil), verdict: outbox.Done, reason: "denied"},
+		{name: "consent expired", event: purchase("order"), config: consent(clickid.ConsentUnknown, nil), verdict: outbox.Done, reason: "unknown"},
+		{name: "consent fails", event: purchase("order"), config: consent(clickid.ConsentUnknown, errors.New("down")), verdict: outbox.Snooze, reason: "looked up"},
+		{name: "an ended context", event: purchase("order"), ctx: cancelled, verdict: outbox.Snooze, reason: "interrupted"},
+		{name: "damaged", event: purchase("order"), record: func(r *outbox.Record) { r.Payload = []byte("{") }, verdict: outbox.Dead, reason: "damaged"},
+		{name: "empty", event: purchase("order"), record: func(r *outbox.Record) { r.Payload = nil }, verdict: outbox.Dead, reason: "damaged"},
+		{name: "of no version", event: purchase("order"), record: func(r *outbox.Record) { r.Payload = []byte(`{"event":{}}`) }, verdict: outbox.Dead, reason: "damaged"},
+		{name: "without an event", event: purchase("order"), record: func(r *outbox.Record) { r.Payload = []byte(`{"v":1}`) }, verdict: outbox.Dead, reason: "damaged"},
+		{name: "of a newer version", event: purchase("order"), record: func(r *outbox.Record) { r.Payload = []byte(`{"v":2,"event":"secret"}`) }, verdict: outbox.Snooze, reason: "newer version"},
+		{name: "past the horizon", event: purchase("order"), record: func(r *outbox.Record) { r.QueuedAt = time.Now().Add(-8 * 24 * time.Hour) }, verdict: outbox.Dead, reason: "horizon"},
+		{name: "invalid for the present dialect", event: purchase("order"), record: func(r *outbox.Record) {
+			r.Payload = bytes.Replace(r.Payload, []byte(`"purchase"`), []byte(`"no such type"`), 1)
+		}, verdict: outbox.Dead, reason: "type"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r.err = test.store
+			cfg := outbox.Config{Client: client}
+			if test.config != nil {
+				test.config(&cfg)
+			}
+			d := newDelivery(t, cfg)
+			record := admit(t, d, test.event)
+			if test.record != nil {
+				test.record(&record)
+			}
+			ctx := test.ctx
+			if ctx == nil {
+				ctx = context.Background()
+			}
+			got := d.Deliver(ctx, record, 1)
+			require.Equal(t, test.verdict, got.Verdict, got.Failure.Reason)
+			require.Contains(t, got.Failure.Reason, test.reason)
+			if test.ctx != nil {
+				require.Zero(t, got.Wait, "an interrupted event is due at once")
+			}
+		})
+	}
+}
+
+// resolver stands for a tracker.
+type resolver struct{ err error }
+
+func (r *resolver) Resolve(context.Context, string) (clickid.Click, error) {
+	return clickid.Click{}, r.err
+}
+
+func TestAnInterruptedRequestUsesNoAttempt(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(context.Background())
+	p := transport(func(r *http.Request) (*http.Response, error) {
+		cancel() // while the request is under way
+		<-r.Context().Done()
+		return nil, r.Context().Err()
+	})
+	d := newDelivery(t, outbox.Config{Client: newClient(t, p, logEvent), MaxAttempts: 1})
+	got := d.Deliver(ctx, admit(t, d, purchase("order")), 1)
+	require.Equal(t, outbox.Outcome{Verdict: outbox.Snooze, Failure: outbox.Failure{Reason: "the delivery was interrupted"}}, got)
+}
+
+func TestAttemptsEndInADeadLetter(t *testing.T) {
+	t.Parallel()
+	d := newDelivery(t, outbox.Config{Client: newClient(t, always(reply(409, "")), logEvent), MaxAttempts: 3})
+	record := admit(t, d, purchase("order"))
+	for attempt, want := range []outbox.Verdict{outbox.Retry, outbox.Retry, outbox.Dead} {
+		require.Equal(t, want, d.Deliver(context.Background(), record, attempt+1).Verdict)
+	}
+}
+
+func TestAdmit(t *testing.T) {
+	t.Parallel()
+	d := newDelivery(t, outbox.Config{Client: newClient(t, always(refuseConnection), ecapi)})
+	organic, denied, invalid, token := purchase("organic"), purchase("denied"), purchase("invalid"), purchase("token")
+	organic.Click = clickid.Click{}
+	denied.Consent = clickid.ConsentDenied
+	invalid.Value = clickid.Minor(-1, "USD")
+	token.Click, token.ClickToken = clickid.Click{}, "token"
+	lead := purchase("order")
+	lead.Type = clickid.Lead
+	report, records := d.Admit(purchase("order"), organic, denied, invalid, token, lead, purchase("order"))
+	var verdicts []clickid.Verdict
+	for _, result := range report.Results {
+		verdicts = append(verdicts, result.Verdict)
+	}
+	require.Equal(t, []clickid.Verdict{
+		clickid.Queued, clickid.SkippedOrganic, clickid.SkippedConsent, clickid.Rejected,
+		clickid.Failed, // there is no Resolver, so the click would never be known
+		clickid.Queued, clickid.Queued,
+	}, verdicts)
+	require.Len(t, records, 2, "twins share a record, and the type is part of the identity")
+	require.NotEqual(t, records[0].Identity, records[1].Identity)
+	require.ErrorIs(t, report.Err(), clickid.ErrInvalidEvent)
+}
+
+func TestIdentities(t *testing.T) {
+	t.Parallel()
+	of := func(d clickid.Dialect, e clickid.Event) string {
+		return admit(t, newDelivery(t, outbox.Config{Client: newClient(t, always(refuseConnection), d)}), e).Identity
+	}
+	base := of(logEvent, purchase("order"))
+	require.Len(t, base, 64)
+	require.Equal(t, "", strings.Trim(base, "0123456789abcdef"))
+	later := purchase("order")
+	later.Time = later.Time.Add(-time.Hour)
+	later.Value = clickid.Minor(1, "EUR")
+	require.Equal(t, base, of(logEvent, later), "the rest of the event does not matter")
+	require.NotEqual(t, base, of(logEvent, purchase("other")))
+	require.NotEqual(t, base, of(clickid.LogEvent{EventSourceID: "other"}, purchase("order")))
+	require.NotEqual(t, of(ecapi, purchase("order")), of(clickid.ECAPI{DataSetID: "ds_other"}, purchase("order")))
+}
+
+func TestRecordsSurviveTheirQueue(t *testing.T) {
+	t.Parallel()
+	d := newDelivery(t, outbox.Config{Client: newClient(t, always(refuseConnection), logEvent)})
+	e := purchase("order")
+	e.Time = time.Date(2026, 2, 3, 4, 5, 6, 789_000_000, time.FixedZone("", 3600))
+	e.Value = clickid.Decimal("0.10", "EUR")
+	e.Properties = map[string]any{"n": json.Number("12345678901234567890")}
+	e.OrderID, e.User.ExternalID = "1001", "customer"
+	e.Keys = []clickid.Key{clickid.SessionKey("session"), clickid.OrderKey("1001")}
+	e.ClickToken = "token"
+	record := admit(t, d, e)
+	require.Len(t, record.Keys, 3, "the order's key is there once")
+	for _, k := range []clickid.Key{clickid.SessionKey("session"), clickid.OrderKey("1001"), clickid.CustomerKey("customer")} {
+		hash, err := outbox.KeyHash(k)
+		require.NoError(t, err)
+		require.Contains(t, record.Keys, hash)
+	}
+	data, err := json.Marshal(record)
+	require.NoError(t, err)
+	var read outbox.Record
+	require.NoError(t, json.Unmarshal(data, &read))
+	require.Equal(t, record, read)
+	got, err := read.Event()
+	require.NoError(t, err)
+	require.True(t, e.Time.Equal(got.Time))
+	require.Equal(t, e.Value, got.Value)
+	require.Equal(t, e.Properties, got.Properties)
+	require.Equal(t, e.Click, got.Click)
+	require.Equal(t, e.ClickToken, got.ClickToken)
+}
+
+func TestNewDeliveryReportsEveryProblem(t *testing.T) {
+	t.Parallel()
+	_, err := outbox.NewDelivery(outbox.Config{
+		Horizon: -1, MaxAttempts: -1, MinSnooze: time.Hour, MaxSnooze: time.Minute, Linger: time.Minute,
+	})
+	for _, field := range []string{"Client", "Horizon", "MaxAttempts", "MaxSnooze", "Linger"} {
+		require.ErrorContains(t, err, field)
+	}
+	_, err = outbox.NewDelivery(outbox.Config{Client: newClient(t, always(refuseConnection), ecapi), MinSnooze: time.Hour})
+	require.NoError(t, err, "a long MinSnooze alone is no contradiction")
+}
+
+func TestAClosedDeliverySnoozes(t *testing.T) {
+	t.Parallel()
+	d := newDelivery(t, outbox.Config{Client: newClient(t, always(reply(200, "")), logEvent)})
+	record := admit(t, d, purchase("order"))
+	require.NoError(t, d.Close(context.Background()))
+	require.NoError(t, d.Close(context.Background()), "closing twice is no error")
+	got := d.Deliver(context.Background(), record, 1)
+	require.Equal(t, outbox.Snooze, got.Verdict)
+	require.Positive(t, got.Wait, "an engine that goes on does not spin")
+}
+
+func TestEachEventOfARequestHasItsOwnVerdict(t *testing.T) {
+	t.Parallel()
+	p := always(reply(200, `{"partial_failures":[
+		{"event_id":"order-1","code":"VALIDATION_ERROR"},{"event_id":"order-2","code":"RATE_LIMITED"}]}`))
+	d := newDelivery(t, outbox.Config{Client: newClient(t, p, logEvent), Linger: 200 * time.Millisecond})
+	type verdict struct {
+		i int
+		v outbox.Verdict
+	}
+	verdicts := make(chan verdict)
+	for i, e := range purchases(4) {
+		record := admit(t, d, e)
+		go func() { verdicts <- verdict{i, d.Deliver(context.Background(), record, 1).Verdict} }()
+	}
+	got := make([]outbox.Verdict, 4)
+	for range got {
+		v := <-verdicts
+		got[v.i] = v.v
+	}
+	require.Equal(t, []outbox.Verdict{outbox.Done, outbox.Dead, outbox.Snooze, outbox.Done}, got)
+}
