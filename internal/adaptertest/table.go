@@ -35,10 +35,9 @@ type site[H any] struct {
 	seen []sighting
 }
 
-// sighting is one context in which a handler looked for the click.
+// sighting is what a handler found when it looked for the click.
 type sighting struct {
 	idiom string
-	ctx   context.Context
 	id    string
 	err   error
 }

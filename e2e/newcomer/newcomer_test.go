@@ -1,0 +1,169 @@
+// Package newcomer_test walks the path of a new user: an empty directory, the
+// documentation's program pasted into it, go build, and a first click.
+package newcomer_test
+
+import (
+	"encoding/json"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+const (
+	clickID = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
+	module  = "github.com/clickid/clickid"
+	// patience bounds waits that never happen in a test that passes.
+	patience = 30 * time.Second
+)
+
+// TestPastedProgram tries every complete program of the documentation. Each is
+// found by what it imports, so that none goes missing unnoticed.
+func TestPastedProgram(t *testing.T) {
+	root, err := filepath.Abs("../..")
+	require.NoError(t, err)
+	readme := programs(t, filepath.Join(root, "README.md"))
+	require.Len(t, readme, 1)
+	routers := programs(t, filepath.Join(root, "docs", "routers.md"))
+	require.Len(t, routers, 5)
+
+	for _, tt := range []struct {
+		name    string
+		sources []string
+		imports string
+	}{
+		{"net/http", readme, module},
+		{"chi", routers, "github.com/go-chi/chi/v5"},
+		{"gin", routers, module + "/adapter_gin"},
+		{"echo v4", routers, module + "/adapter_echo"},
+		{"echo v5", routers, module + "/adapter_echo5"},
+		{"fiber", routers, module + "/adapter_fiber"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var found []string
+			for _, source := range tt.sources {
+				if strings.Contains(source, `"`+tt.imports+`"`) {
+					found = append(found, source)
+				}
+			}
+			require.Len(t, found, 1, "programs that import %s", tt.imports)
+			try(t, root, found[0])
+		})
+	}
+}
+
+var fenced = regexp.MustCompile("(?s)```go\n(package main\n.*?)```\n")
+
+// programs returns the complete programs among a document's code blocks.
+func programs(t *testing.T, document string) []string {
+	t.Helper()
+	text, err := os.ReadFile(document)
+	require.NoError(t, err)
+	var found []string
+	for _, match := range fenced.FindAllSubmatch(text, -1) {
+		found = append(found, string(match[1]))
+	}
+	return found
+}
+
+// try builds the program in an empty directory, runs it and clicks.
+func try(t *testing.T, root, source string) {
+	dir := t.TempDir()
+	goCommand(t, dir, "mod", "init", "example.com/shop")
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "main.go"), []byte(source), 0o600))
+	goCommand(t, dir, append([]string{"mod", "edit"}, unpublished(t, root, source)...)...)
+	goCommand(t, dir, "mod", "tidy")
+	goCommand(t, dir, "build", "-o", "shop", ".")
+
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	_, port, err := net.SplitHostPort(listener.Addr().String())
+	require.NoError(t, err)
+	require.NoError(t, listener.Close())
+	cmd := exec.Command(filepath.Join(dir, "shop"))
+	cmd.Env = append(os.Environ(), "PORT="+port)
+	var output strings.Builder
+	cmd.Stdout, cmd.Stderr = &output, &output
+	require.NoError(t, cmd.Start())
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	defer func() {
+		_ = cmd.Process.Kill() // it may have ended by itself
+		<-ended
+		if t.Failed() {
+			t.Logf("the program printed:\n%s", output.String())
+		}
+	}()
+
+	landing := landWhenReady(t, "http://127.0.0.1:"+port+"/?clkid="+clickID, ended)
+	require.Equal(t, http.StatusOK, landing.StatusCode)
+	require.Len(t, landing.Header["Set-Cookie"], 1)
+	require.Regexp(t, `^__Host-clkid=[A-Za-z0-9._~-]+; Path=/; Max-Age=2592000; HttpOnly; Secure; SameSite=Lax$`, landing.Header.Get("Set-Cookie"))
+}
+
+// unpublished returns the edits of a go.mod that put this checkout in the place
+// of the published modules, and ask for the tested versions of the routers.
+func unpublished(t *testing.T, root, source string) []string {
+	t.Helper()
+	var tested struct {
+		Require []struct {
+			Path, Version string
+			Indirect      bool
+		}
+	}
+	require.NoError(t, json.Unmarshal(goCommand(t, filepath.Join(root, "examples"), "mod", "edit", "-json"), &tested))
+	var edits []string
+	for _, required := range tested.Require {
+		if required.Indirect || !strings.Contains(source, `"`+required.Path) {
+			continue
+		}
+		edits = append(edits, "-require="+required.Path+"@"+required.Version)
+		if folder, ours := strings.CutPrefix(required.Path, module); ours {
+			edits = append(edits, "-replace="+required.Path+"="+filepath.Join(root, filepath.FromSlash(folder)))
+		}
+	}
+	return edits
+}
+
+// goCommand runs go as in a directory of its own, outside our workspace.
+func goCommand(t *testing.T, dir string, args ...string) []byte {
+	t.Helper()
+	cmd := exec.Command("go", args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=-mod=mod", "CGO_ENABLED=0")
+	var problems strings.Builder
+	cmd.Stderr = &problems
+	out, err := cmd.Output()
+	require.NoError(t, err, "go %s\n%s", strings.Join(args, " "), &problems)
+	return out
+}
+
+// landWhenReady requests the URL as curl does, as soon as the program answers.
+func landWhenReady(t *testing.T, url string, ended chan error) *http.Response {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	for {
+		resp, err := http.Get(url)
+		if err == nil {
+			require.NoError(t, resp.Body.Close())
+			return resp
+		}
+		select {
+		case err := <-ended:
+			ended <- err
+			t.Fatalf("the program ended at its start: %v", err)
+		case <-time.After(20 * time.Millisecond):
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the program does not answer: %v", err)
+		}
+	}
+}
