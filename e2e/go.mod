@@ -7,10 +7,11 @@ require (
 	github.com/chromedp/chromedp v0.23.0
 	github.com/clickid/clickid v0.0.0
 	github.com/clickid/clickid/outbox_river v0.0.0
-	github.com/clickid/clickid/outbox_sqlite v0.0.0-00010101000000-000000000000
+	github.com/clickid/clickid/outbox_sqlite v0.0.0
 	github.com/go-sql-driver/mysql v1.10.1
 	github.com/jackc/pgx/v5 v5.11.0
 	github.com/redis/go-redis/v9 v9.14.1
+	github.com/riverqueue/river/riverdriver/riverdatabasesql v0.51.1
 	github.com/riverqueue/river/riverdriver/riverpgxv5 v0.51.1
 	github.com/stretchr/testify v1.12.1
 	modernc.org/sqlite v1.62.0
