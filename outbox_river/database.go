@@ -102,7 +102,9 @@ func (o *Outbox[TTx]) table() string {
 	return `"` + o.cfg.Schema + `".river_job`
 }
 
-var errStrangers = errors.New("clickid: the outbox's tables hold jobs of another application of River, " +
+// ErrStrangers says that the application runs River itself where the outbox is
+// to be.
+var ErrStrangers = errors.New("clickid: the outbox's tables hold jobs of another application of River, " +
 	"which would throw our events away: give the outbox a Schema, or on SQLite a file, of its own")
 
 // refuseStrangers reports jobs that are not ours, or that there are no tables.
@@ -116,7 +118,7 @@ func (o *Outbox[TTx]) refuseStrangers(ctx context.Context) error {
 		return fmt.Errorf("clickid: the outbox's tables cannot be read (has Migrate run?): %w", err)
 	}
 	if len(kinds) > 0 {
-		return errStrangers
+		return ErrStrangers
 	}
 	return nil
 }

@@ -20,12 +20,7 @@ const pageSize = 1000
 
 // Failed lists the dead letters, the latest first. See [outbox.Outbox].
 func (o *Outbox[TTx]) Failed(ctx context.Context, page outbox.Page) ([]outbox.DeadLetter, error) {
-	if page.Limit == 0 {
-		page.Limit = 100
-	}
-	if page.Limit < 0 || page.Offset < 0 {
-		return nil, errors.New("clickid: Limit and Offset must not be negative")
-	}
+	page = page.WithDefaults()
 	params := river.NewJobListParams().
 		States(dead()...).
 		OrderBy(river.JobListOrderByFinalizedAt, river.SortOrderDesc)
@@ -43,11 +38,7 @@ func (o *Outbox[TTx]) Failed(ctx context.Context, page outbox.Page) ([]outbox.De
 				skip--
 				continue
 			}
-			letter, err := deadLetter(job)
-			if err != nil {
-				return nil, err
-			}
-			letters = append(letters, letter)
+			letters = append(letters, deadLetter(job))
 		}
 		if len(list.Jobs) < wanted {
 			break
@@ -58,36 +49,19 @@ func (o *Outbox[TTx]) Failed(ctx context.Context, page outbox.Page) ([]outbox.De
 	return letters, nil
 }
 
-func deadLetter(job *rivertype.JobRow) (outbox.DeadLetter, error) {
-	letter := outbox.DeadLetter{
-		ID:       strconv.FormatInt(job.ID, 10),
-		Attempts: job.Attempt,
-		QueuedAt: job.CreatedAt.UTC(),
-		FailedAt: job.FinalizedAt.UTC(),
-	}
-	var failure outbox.Failure
-	switch output := job.Output(); {
-	case output != nil:
-		if err := json.Unmarshal(output, &failure); err != nil {
-			return letter, fmt.Errorf("clickid: dead letter %s: its reason cannot be read", letter.ID)
-		}
-	case len(job.Errors) > 0:
+func deadLetter(job *rivertype.JobRow) outbox.DeadLetter {
+	failure := outbox.Failure{Reason: "somebody cancelled it in River"}
+	if len(job.Errors) > 0 {
 		failure.Reason = job.Errors[len(job.Errors)-1].Error
-	default:
-		failure.Reason = "cancelled in River"
 	}
-	letter.Reason, letter.Status = failure.Reason, failure.Status
+	if output := job.Output(); output != nil {
+		_ = json.Unmarshal(output, &failure) // the reason above is what is left of it
+	}
 	record, ok, err := recordOf(job)
-	if err != nil || !ok {
-		return letter, err
+	if !ok || err != nil {
+		record.QueuedAt = job.CreatedAt // there is no event to show or to replay
 	}
-	letter.QueuedAt = record.QueuedAt
-	letter.Event, err = record.Event()
-	if err != nil {
-		return letter, err
-	}
-	letter.Type, letter.EventID = letter.Event.Type, letter.Event.ID
-	return letter, nil
+	return outbox.NewDeadLetter(strconv.FormatInt(job.ID, 10), record, failure, job.Attempt, *job.FinalizedAt)
 }
 
 // Replay queues dead letters again. See [outbox.Outbox].
@@ -125,7 +99,7 @@ func (o *Outbox[TTx]) replay(ctx context.Context, params *river.JobDeleteManyPar
 		for _, job := range deleted.Jobs {
 			record, ok, err := recordOf(job)
 			if err != nil {
-				return err
+				return fmt.Errorf("dead letter %d: %w", job.ID, err)
 			}
 			if ok {
 				record.QueuedAt = time.Now().UTC()

@@ -1,0 +1,135 @@
+package river_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/clickidtest"
+	"github.com/clickid/clickid/e2e/internal/crash"
+	"github.com/clickid/clickid/internal/testserver"
+	"github.com/clickid/clickid/outbox"
+	"github.com/clickid/clickid/outbox_river"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+)
+
+// pgxOutbox is the outbox as most shops have it.
+type pgxOutbox = riveroutbox.Outbox[pgx.Tx]
+
+// within bounds the waits of a test.
+func within(t testing.TB, d time.Duration) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func newPool(t testing.TB, database string) *pgxpool.Pool {
+	t.Helper()
+	pool, err := pgxpool.New(context.Background(), database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	return pool
+}
+
+// sharedPool returns a pool of a new database on the shared server.
+func sharedPool(t testing.TB) *pgxpool.Pool {
+	t.Helper()
+	return newPool(t, testserver.Postgres(t))
+}
+
+func newClient(t testing.TB, platform *clickidtest.Server) *clickid.Client {
+	t.Helper()
+	client, err := crash.NewClient(platform.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client
+}
+
+// newOutbox returns a migrated outbox, with short waits unless cfg says
+// otherwise.
+func newOutbox(t testing.TB, pool *pgxpool.Pool, cfg riveroutbox.Config) *pgxOutbox {
+	t.Helper()
+	if cfg.Delivery.MinSnooze == 0 {
+		cfg.Delivery.MinSnooze = 50 * time.Millisecond
+	}
+	ob, err := riveroutbox.New(riverpgxv5.New(pool), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := ob.Migrate(within(t, time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	return ob
+}
+
+// start starts an outbox and stops it when the test ends.
+func start(t testing.TB, ob outbox.Outbox) {
+	t.Helper()
+	if err := ob.Start(within(t, time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if _, err := ob.Stop(ctx); err != nil {
+			t.Errorf("Stop: %v", err)
+		}
+	})
+}
+
+// send sends so many orders, whose IDs begin with prefix, and fails when one
+// is not queued.
+func send(t testing.TB, s clickid.Sender, prefix string, orders int) {
+	t.Helper()
+	events := make([]clickid.Event, orders)
+	for i := range events {
+		events[i] = crash.Conversion(fmt.Sprintf("%s-%d", prefix, i))
+	}
+	if report, err := s.Send(within(t, time.Minute), events...); err != nil || !report.Accepted() {
+		t.Fatalf("Send: %+v, %v", report, err)
+	}
+}
+
+// await waits until the platform has accepted so many events, and fails when
+// it has more.
+func await(t testing.TB, platform *clickidtest.Server, events int) {
+	t.Helper()
+	accepted, err := platform.Wait(within(t, 90*time.Second), events)
+	if err != nil || len(accepted) != events {
+		t.Fatalf("the platform has %d events, not %d: %v", len(accepted), events, err)
+	}
+}
+
+// eventually polls a condition in a database that other parties change.
+func eventually(t testing.TB, what string, condition func(ctx context.Context) (bool, error)) {
+	t.Helper()
+	ctx := within(t, 90*time.Second)
+	for {
+		ok, err := condition(ctx)
+		if err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		if ok {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			t.Fatalf("%s did not come true", what)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// count returns the number that a query counts.
+func count(ctx context.Context, pool *pgxpool.Pool, query string, args ...any) (n int, err error) {
+	err = pool.QueryRow(ctx, query, args...).Scan(&n)
+	return n, err
+}

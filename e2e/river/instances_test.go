@@ -1,0 +1,100 @@
+package river_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/clickidtest"
+	"github.com/clickid/clickid/outbox"
+	"github.com/clickid/clickid/outbox_river"
+)
+
+// Several instances deliver from one queue while a deploy is under way: one of
+// them still speaks the older dialect.
+func TestInstances(t *testing.T) {
+	t.Parallel()
+	for _, instances := range []int{2, 4} {
+		t.Run(fmt.Sprint(instances), func(t *testing.T) {
+			t.Parallel()
+			const events = 2000
+			platform := clickidtest.NewServer(t, func(cfg *clickidtest.Config) {
+				cfg.Accounts = []clickidtest.Account{{
+					APIKey: clickidtest.APIKey, DataSets: []string{clickidtest.EventSourceID}, EventSources: []string{clickidtest.EventSourceID},
+				}}
+			})
+			pool := sharedPool(t)
+			older, err := clickid.NewClient(clickid.ClientConfig{
+				APIKey: clickidtest.APIKey, BaseURL: platform.URL, Concurrency: 32,
+				Dialect: clickid.ECAPI{DataSetID: clickidtest.EventSourceID},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			all := []*pgxOutbox{newOutbox(t, pool, riveroutbox.Config{Delivery: outbox.Config{Client: older}, Workers: 20})}
+			for len(all) < instances {
+				own := newPool(t, pool.Config().ConnString())
+				all = append(all, newOutbox(t, own, riveroutbox.Config{Delivery: outbox.Config{Client: newClient(t, platform)}, Workers: 50}))
+			}
+			for i, ob := range all {
+				send(t, ob, "A", events/2) // everybody sends the same
+				if i > 0 {
+					send(t, ob, fmt.Sprintf("B%d", i), events/2/(instances-1))
+				}
+			}
+			for _, ob := range all {
+				start(t, ob)
+			}
+			total := events/2 + events/2/(instances-1)*(instances-1)
+			await(t, platform, total)
+			eventually(t, "an empty queue", func(ctx context.Context) (bool, error) {
+				stats, err := all[0].Stats(ctx)
+				return stats.Queued == 0 && stats.Delivered == total && stats.Dead == 0, err
+			})
+			dialects := make(map[string]int)
+			for _, event := range platform.Accepted() {
+				dialects[event.Dialect]++
+				if event.Received != 1 {
+					t.Errorf("%s was sent %d times", event.ID, event.Received)
+				}
+			}
+			if len(platform.Accepted()) != total || len(dialects) != 2 {
+				t.Errorf("%d events, by dialect %v", len(platform.Accepted()), dialects)
+			}
+		})
+	}
+}
+
+// Many workers and a short wait for company fill the requests, so that a
+// backlog keeps to the published 100 requests a minute.
+func TestBacklogGoesOutInFullRequests(t *testing.T) {
+	t.Parallel()
+	const events = 20_000
+	platform := clickidtest.NewServer(t)
+	platform.Down()
+	ob := newOutbox(t, sharedPool(t), riveroutbox.Config{Delivery: outbox.Config{Client: newClient(t, platform)}})
+	for i := range 10 {
+		send(t, ob, fmt.Sprint("A", i), events/10)
+	}
+	start(t, ob)
+	// The outage is noticed before it ends.
+	eventually(t, "the outage", func(ctx context.Context) (bool, error) {
+		stats, err := ob.Stats(ctx)
+		return stats.Queued == events && stats.Oldest > time.Second, err
+	})
+	back := time.Now()
+	if err := platform.Up(); err != nil {
+		t.Fatal(err)
+	}
+	await(t, platform, events)
+	took, requests := time.Since(back), len(platform.Requests())
+	if took > time.Minute {
+		t.Errorf("the backlog took %v", took)
+	}
+	if requests > 100 {
+		t.Errorf("the backlog took %d requests", requests)
+	}
+	t.Logf("%d events in %d requests within %v of the platform's return", events, requests, took)
+}
