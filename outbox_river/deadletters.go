@@ -68,7 +68,11 @@ func deadLetter(job *rivertype.JobRow) outbox.DeadLetter {
 func (o *Outbox[TTx]) Replay(ctx context.Context, ids ...string) (int, error) {
 	params := river.NewJobDeleteManyParams().States(dead()...).First(pageSize)
 	if len(ids) > 0 {
-		params = params.IDs(jobIDs(ids)...)
+		known := jobIDs(ids)
+		if len(known) == 0 {
+			return 0, nil // no IDs would be no condition
+		}
+		params = params.IDs(known...)
 	} else {
 		// What dies again meanwhile is not replayed for ever.
 		last, err := o.client.JobList(ctx, river.NewJobListParams().

@@ -2,10 +2,10 @@ package river_test
 
 import (
 	"context"
-	"fmt"
 	"testing"
 	"time"
 
+	"github.com/clickid/clickid"
 	"github.com/clickid/clickid/clickidtest"
 	"github.com/clickid/clickid/outbox"
 	"github.com/clickid/clickid/outbox_river"
@@ -74,7 +74,15 @@ func TestDeadEventsAreKnown(t *testing.T) {
 	t.Parallel()
 	ctx := within(t, time.Minute)
 	platform := clickidtest.NewServer(t)
-	ob := newOutbox(t, sharedPool(t), riveroutbox.Config{Delivery: outbox.Config{Client: newClient(t, platform)}})
+	// ECAPI, because log_event answers a request that is repeated unchanged as
+	// it did the first time.
+	client, err := clickid.NewClient(clickid.ClientConfig{
+		APIKey: clickidtest.APIKey, BaseURL: platform.URL, Dialect: clickid.ECAPI{DataSetID: clickidtest.DataSetID},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ob := newOutbox(t, sharedPool(t), riveroutbox.Config{Delivery: outbox.Config{Client: client}})
 	start(t, ob)
 	lift := platform.RefuseEvents(clickidtest.EventRefusal{IDs: []string{"A-0"}})
 	send(t, ob, "A", 1)
@@ -100,9 +108,6 @@ func TestDeadEventsAreKnown(t *testing.T) {
 	if n, err := ob.Replay(ctx); n != 1 || err != nil {
 		t.Fatalf("Replay: %d, %v", n, err)
 	}
-	time.Sleep(2*time.Second)
-	fmt.Println(ob.Stats(ctx))
-	for _, r := range platform.Requests() { fmt.Printf("%+v\n", r) }
 	await(t, platform, 1)
 	send(t, ob, "A", 2)
 	await(t, platform, 2)

@@ -1,0 +1,96 @@
+package sqliteoutbox_test
+
+import (
+	"context"
+	"database/sql"
+	"path/filepath"
+	"testing"
+
+	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/outbox"
+	"github.com/clickid/clickid/outbox/outboxtest"
+	"github.com/clickid/clickid/outbox_sqlite"
+)
+
+func TestSuiteInAFileOfItsOwn(t *testing.T) {
+	t.Parallel()
+	outboxtest.Run(t, func(t testing.TB) outboxtest.Backend {
+		path := filepath.Join(t.TempDir(), "outbox.db")
+		return outboxtest.Backend{
+			Single: true,
+			Open: func(t testing.TB, cfg outbox.Config) outbox.Outbox {
+				ob, err := sqliteoutbox.Open(context.Background(), path, sqliteoutbox.Config{Delivery: cfg, StartLater: true})
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { _ = ob.Close() })
+				return ob
+			},
+		}
+	})
+}
+
+func TestSuiteInTheShopsDatabase(t *testing.T) {
+	t.Parallel()
+	for name, open := range shopPools {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			outboxtest.Run(t, func(t testing.TB) outboxtest.Backend {
+				path := filepath.Join(t.TempDir(), "shop.db")
+				pools := make(map[outbox.Outbox]*sql.DB)
+				return outboxtest.Backend{
+					Single: true,
+					Open: func(t testing.TB, cfg outbox.Config) outbox.Outbox {
+						db := open(t, path)
+						ob, err := sqliteoutbox.New(context.Background(), db, sqliteoutbox.Config{Delivery: cfg, StartLater: true})
+						if err != nil {
+							t.Fatal(err)
+						}
+						t.Cleanup(func() { _ = ob.Close() }) // before its database
+						pools[ob] = db
+						return ob
+					},
+					Transact: func(ctx context.Context, ob outbox.Outbox, f func(clickid.Sender) error) error {
+						tx, err := pools[ob].BeginTx(ctx, nil)
+						if err != nil {
+							return err
+						}
+						defer func() { _ = tx.Rollback() }()
+						if err := f(ob.(*sqliteoutbox.Outbox).In(tx)); err != nil {
+							return err
+						}
+						return tx.Commit()
+					},
+					Kill: func(t testing.TB, ob outbox.Outbox) {
+						_ = pools[ob].Close()
+						ctx, cancel := context.WithCancel(context.Background())
+						cancel()
+						_, _ = ob.Stop(ctx) // lets go of the file
+					},
+				}
+			})
+		})
+	}
+}
+
+// shopPools are the two pools that are safe to share.
+var shopPools = map[string]func(testing.TB, string) *sql.DB{
+	"one connection": func(t testing.TB, path string) *sql.DB {
+		db := openShop(t, "file:"+path+"?_pragma=journal_mode(WAL)&_pragma=busy_timeout(10000)")
+		db.SetMaxOpenConns(1)
+		return db
+	},
+	"immediate transactions": func(t testing.TB, path string) *sql.DB {
+		return openShop(t, "file:"+path+"?_txlock=immediate&_pragma=journal_mode(WAL)&_pragma=busy_timeout(10000)")
+	},
+}
+
+func openShop(t testing.TB, source string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open("sqlite", source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	return db
+}
