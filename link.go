@@ -57,7 +57,8 @@ func (t *Tracker) Link(ctx context.Context, k Key) error {
 //
 //	err = tracker.LinkIn(ctx, store.In(tx), clickid.OrderKey(order.ID))
 //
-// Linked finds it when the linker shares its records with [Config].Linker. The
+// Linked finds it when the linker shares its records with [Config].Linker. A
+// click that is not stored yet is stored first, outside of the transaction. The
 // link's time is that of ctx and not of [Config].Timeout, which would end the
 // transaction with it, and its error is the transaction's: it is returned and
 // not reported.
