@@ -431,16 +431,21 @@ func TestACutConnectionIsRetried(t *testing.T) {
 	}
 }
 
-// A platform that does not answer costs the attempt's timeout, not more.
-func TestASlowAnswerIsCutShort(t *testing.T) {
+// A platform that does not answer holds nobody who has stopped waiting.
+func TestACallerLeavesAPlatformThatHangs(t *testing.T) {
 	t.Parallel()
 	srv := clickidtest.NewServer(t)
-	srv.Next(clickidtest.Trouble{Hold: make(chan struct{})})
-	client := receiverClient(t, srv, receiverECAPI, func(cfg *clickid.ClientConfig) { cfg.Timeout = 200 * time.Millisecond })
-	report, err := client.Send(context.Background(), purchase("1"))
-	require.NoError(t, err)
-	require.True(t, report.Accepted())
-	require.Len(t, srv.Requests(), 2)
+	srv.Always(clickidtest.Trouble{Hold: make(chan struct{})})
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		_, _ = srv.WaitRequests(ctx, 1)
+		cancel()
+	}()
+	report, err := receiverClient(t, srv, receiverECAPI).Send(ctx, purchase("1"))
+	require.ErrorIs(t, err, context.Canceled)
+	require.ErrorContains(t, err, "the caller cancelled the request")
+	require.Equal(t, clickid.Failed, report.Results[0].Verdict)
+	require.Len(t, srv.Requests(), 1)
 }
 
 // Values that the platform echoes, and the key, stay out of errors.
