@@ -48,7 +48,8 @@ func openShop(ctx context.Context, plan *shopPlan, site *site) (_ *shop, err err
 	s := &shop{shopPlan: plan, site: site}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, s.close(ctx))
+			_, closeErr := s.close(ctx)
+			err = errors.Join(err, closeErr)
 		}
 	}()
 	if s.db, err = openDatabase(ctx, plan.database); err != nil {
@@ -123,18 +124,16 @@ func (s *shop) newTracker(ctx context.Context) (*clickid.Tracker, error) {
 	})
 }
 
-// close ends the site, then the outbox, then the database.
-func (s *shop) close(ctx context.Context) error {
+// close ends the site, then the outbox, then the database. It returns how many
+// conversions remain in the outbox.
+func (s *shop) close(ctx context.Context) (remaining int, err error) {
 	failures := []error{s.site.close(ctx)}
 	if s.outbox != nil {
-		remaining, err := s.outbox.Stop(ctx)
-		if remaining > 0 {
-			s.log.Warn("conversions remain in the outbox", "number", remaining)
-		}
+		remaining, err = s.outbox.Stop(ctx)
 		failures = append(failures, err)
 	}
 	if s.db != nil {
 		failures = append(failures, s.db.Close())
 	}
-	return errors.Join(failures...)
+	return remaining, errors.Join(failures...)
 }

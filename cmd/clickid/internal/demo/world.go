@@ -120,7 +120,11 @@ func Start(ctx context.Context, options Options) (_ *World, err error) {
 		if w.shop == nil {
 			return nil // it did not come back from a restart
 		}
-		return w.shop.close(ctx)
+		remaining, err := w.shop.close(ctx)
+		if remaining > 0 {
+			w.shopPlan.log.Warn("conversions remain in the shop's outbox", "number", remaining)
+		}
+		return err
 	})
 	w.shop, err = openShop(ctx, &w.shopPlan, shopSite)
 	return w, err
@@ -190,7 +194,7 @@ func (w *World) placeDatabase(options Options) error {
 func (w *World) restartShop(ctx context.Context) error {
 	old := w.shop
 	w.shop = nil
-	if err := old.close(ctx); err != nil {
+	if _, err := old.close(ctx); err != nil {
 		return err
 	}
 	shopSite, err := listen(ctx, old.site.listener.Addr().String())
