@@ -1,0 +1,100 @@
+package outbox_test
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"log"
+	"time"
+
+	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/clickidtest"
+	"github.com/clickid/clickid/outbox"
+)
+
+// A shop's conversion is queued at once and delivered in the background. An
+// outbox in memory is for examples: the durable ones differ in their
+// constructor alone.
+func Example() {
+	ctx := context.Background()
+	platform, err := clickidtest.Start("127.0.0.1:0", clickidtest.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer platform.Close()
+	client, err := clickid.NewClient(clickid.ClientConfig{
+		APIKey:  clickidtest.APIKey,
+		BaseURL: platform.URL,
+		Dialect: clickid.LogEvent{EventSourceID: clickidtest.EventSourceID},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	ob, err := outbox.NewMemory(outbox.AcceptLoss, outbox.Config{Client: client})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := ob.Start(ctx); err != nil {
+		log.Fatal(err)
+	}
+
+	report, err := clickid.Convert(ctx, ob, clickid.Event{
+		Type: clickid.Purchase, ID: "order-1001", Time: time.Now(), Value: clickid.Minor(14999, "USD"),
+		Click: clickid.Click{ID: "01ARZ3NDEKTSV4RRFFQ69G5FAV", Param: "clkid"},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(report.Results[0].Verdict)
+
+	if _, err := platform.Wait(ctx, 1); err != nil {
+		log.Fatal(err)
+	}
+	remaining, err := ob.Stop(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(platform.Accepted()[0].ID, "accepted,", remaining, "remaining")
+	// Output:
+	// queued
+	// order-1001 accepted, 0 remaining
+}
+
+// The conversion commits or rolls back with its order, in MySQL, and is moved
+// from there to the engine.
+func ExampleTableOutbox() {
+	placeOrder := func(ctx context.Context, db *sql.DB, ob *outbox.TableOutbox, event clickid.Event) error {
+		tx, err := db.BeginTx(ctx, nil)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = tx.Rollback() }() // without effect after the commit
+		if _, err := tx.ExecContext(ctx, "INSERT INTO orders (id) VALUES (?)", event.ID); err != nil {
+			return err
+		}
+		if _, err := clickid.Convert(ctx, ob.In(tx), event); err != nil {
+			return err
+		}
+		if err := tx.Commit(); err != nil {
+			return err
+		}
+		ob.Notify()
+		return nil
+	}
+
+	open := func(ctx context.Context, db *sql.DB, client *clickid.Client, engine outbox.Engine) (*outbox.TableOutbox, error) {
+		table, err := outbox.NewTable(outbox.TableConfig{Dialect: outbox.MySQL, Client: client})
+		if err != nil {
+			return nil, err
+		}
+		ob, err := outbox.NewTableOutbox(engine, outbox.RelayConfig{DB: db, Table: table})
+		if err != nil {
+			return nil, err
+		}
+		if err := ob.Migrate(ctx); err != nil {
+			return nil, err
+		}
+		return ob, ob.Start(ctx)
+	}
+	_, _ = placeOrder, open
+}
