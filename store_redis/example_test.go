@@ -1,0 +1,100 @@
+package redisstore_test
+
+import (
+	"context"
+	"crypto/rand"
+	"log"
+	"log/slog"
+	"net/http"
+
+	"github.com/clickid/clickid"
+	redisstore "github.com/clickid/clickid/store_redis"
+	"github.com/redis/go-redis/v9"
+)
+
+// The small setup: clicks stay in the visitor's signed cookie, and Redis keeps
+// what the application links to its own orders, customers and sessions. Page
+// views and landings ask no server.
+func Example_linksOnly() {
+	client := redis.NewClient(&redis.Options{Addr: "localhost:6379", ContextTimeoutEnabled: true})
+	links, err := redisstore.New(redisstore.Config{Client: client})
+	if err != nil {
+		log.Fatal(err)
+	}
+	clicks, err := clickid.NewCookieStore(cookieKey())
+	if err != nil {
+		log.Fatal(err)
+	}
+	tracker, err := clickid.New(clickid.Config{Store: clicks, Linker: links})
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /checkout", func(w http.ResponseWriter, r *http.Request) {
+		// The payment's webhook finds the click with tracker.Linked.
+		if err := tracker.Link(r.Context(), clickid.OrderKey("order-42")); err != nil {
+			slog.Warn("the order is not attributed", "error", err)
+		}
+	})
+	_ = tracker.Handler(mux) // serve this
+	// Output:
+}
+
+// Redis keeps the clicks, too: the visitor's cookie holds a random token, and a
+// click can be revoked.
+func Example_clicks() {
+	client := redis.NewUniversalClient(&redis.UniversalOptions{
+		Addrs: []string{"redis-1:6379", "redis-2:6379", "redis-3:6379"}, ContextTimeoutEnabled: true,
+	})
+	store, err := redisstore.New(redisstore.Config{Client: client, Prefix: "shop:clickid:"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	tracker, err := clickid.New(clickid.Config{Store: store})
+	if err != nil {
+		log.Fatal(err)
+	}
+	_ = tracker.Handler(http.NotFoundHandler()) // serve this
+	// Output:
+}
+
+// An outage of Redis loses no click: the cookie takes those that Redis cannot
+// take in time.
+func Example_outage() {
+	client := redis.NewClient(&redis.Options{Addr: "localhost:6379", ContextTimeoutEnabled: true})
+	primary, err := redisstore.New(redisstore.Config{Client: client})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fallback, err := clickid.NewCookieStore(cookieKey())
+	if err != nil {
+		log.Fatal(err)
+	}
+	store, err := clickid.NewTieredStore(clickid.TieredConfig{
+		Primary:  primary,
+		Fallback: fallback,
+		OnFallback: func(_ context.Context, err error) {
+			slog.Error("Redis did not take a click", "error", err)
+		},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	tracker, err := clickid.New(clickid.Config{Store: store})
+	if err != nil {
+		log.Fatal(err)
+	}
+	_ = tracker.Handler(http.NotFoundHandler()) // serve this
+	// Output:
+}
+
+// cookieKey stands for the key that `clickid keygen` made once and the
+// environment or a secret store keeps.
+func cookieKey() []byte {
+	key := make([]byte, clickid.MinCookieKeyLength)
+	if _, err := rand.Read(key); err != nil {
+		log.Fatal(err)
+	}
+	return key
+}
