@@ -66,9 +66,9 @@ type Config struct {
 	// Hook is called for everything that the tracker notices, synchronously
 	// and concurrently; it must be fast. Defaults to none.
 	Hook func(context.Context, Observation)
-	// Logger receives the same: store errors as errors, lost clicks as
-	// warnings, invalid cookies as information, the rest for debugging.
-	// Defaults to slog.Default().
+	// Logger receives the same: store errors and clicks that fell back as
+	// errors, lost clicks as warnings, invalid cookies as information, the
+	// rest for debugging. Defaults to slog.Default().
 	Logger *slog.Logger
 }
 
@@ -323,13 +323,17 @@ func (t *Tracker) keep(w http.ResponseWriter, r *http.Request, v *visit, id stri
 	return nil
 }
 
-// save stores the click, and reports when the store fails.
+// save stores the click, and reports when the store or a tier of it fails.
 func (t *Tracker) save(ctx context.Context, c Click) (token string, err error) {
 	storeCtx, cancel := t.storeContext(ctx)
 	defer cancel()
-	if token, err = t.store.Save(storeCtx, c); err != nil {
+	var outage error
+	if token, err = t.store.Save(context.WithValue(storeCtx, fallbackReport{}, &outage), c); err != nil {
 		t.observe(ctx, Observation{Kind: StoreError, Param: c.Param, Err: err})
 		return "", fmt.Errorf("clickid: the store could not save the click: %w", err)
+	}
+	if outage != nil {
+		t.observe(ctx, Observation{Kind: FellBack, Param: c.Param, Err: outage})
 	}
 	return token, nil
 }

@@ -23,7 +23,7 @@ type Observation struct {
 	// Age is how long before the capture the platform issued the click ID, or
 	// 0 when the ID does not say. Days are the mark of a shared link.
 	Age time.Duration
-	// Err is the cause of a StoreError.
+	// Err is the cause of a StoreError or FellBack.
 	Err error
 }
 
@@ -48,6 +48,9 @@ const (
 	InvalidCookie Kind = "invalid cookie"
 	// StoreError: the store or linker failed; the page was served.
 	StoreError Kind = "store error"
+	// FellBack: the primary of a tiered store did not take a click in time. The
+	// fallback took it; [Captured] follows.
+	FellBack Kind = "fell back"
 	// LostClick: a landing from the platform without its click ID
 	// (utm_source=scope3), usually lost in a redirect.
 	LostClick Kind = "lost click"
@@ -72,7 +75,7 @@ func (t *Tracker) observe(ctx context.Context, o Observation) {
 	}
 	level := slog.LevelDebug
 	switch o.Kind {
-	case StoreError:
+	case StoreError, FellBack:
 		level = slog.LevelError
 	case LostClick:
 		level = slog.LevelWarn

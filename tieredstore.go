@@ -6,20 +6,6 @@ import (
 	"time"
 )
 
-// TieredConfig configures [NewTieredStore]. Later changes have no effect.
-type TieredConfig struct {
-	// Primary keeps the clicks, usually in Redis or SQL. Required.
-	Primary Store
-	// Fallback takes the clicks that Primary cannot take in time. It needs no
-	// server and knows its own tokens ([TokenChecker]) by more than their
-	// form, as a cookie store does by their signature. Required.
-	Fallback Store
-	// OnFallback is called for each click that Fallback took, with what kept
-	// Primary from it, synchronously and concurrently. It is the only sign of
-	// an outage on a landing, since the click was stored. Defaults to none.
-	OnFallback func(ctx context.Context, err error)
-}
-
 // primaryShare is the part of the time for a save that the primary may use up.
 const primaryShare = 0.75
 
@@ -31,7 +17,6 @@ type tieredStore struct {
 	linker          Linker       // the primary, or nil
 	fallback        Store
 	fallbackChecker TokenChecker
-	onFallback      func(context.Context, error)
 }
 
 // tieredLinker is a tieredStore whose primary is a linker.
@@ -42,10 +27,13 @@ type tieredLinker struct {
 
 // NewTieredStore returns a [Store] that saves clicks in a primary store, and in
 // a fallback when the primary fails or is slow, so that an outage of Redis or
-// of a database loses no click. Primary has three quarters of the time that
-// the context leaves, and of [DefaultTimeout] where that has no deadline; the
-// rest is the fallback's. Clicks of the primary cannot be loaded during its
-// outage.
+// of a database loses no click. A [Tracker] reports each such click as
+// [FellBack]. The fallback needs no server and knows its own tokens
+// ([TokenChecker]) by more than their form: it is a cookie store.
+//
+// The primary has three quarters of the time that the context leaves, and of
+// [DefaultTimeout] where that has no deadline; the rest is the fallback's. Clicks
+// of the primary cannot be loaded during its outage.
 //
 // Tokens are as their tier made them. Those of the fallback remain valid when
 // the primary is back, and a site can change from the fallback alone to a
@@ -55,21 +43,21 @@ type tieredLinker struct {
 //
 // The store is a [Linker] when the primary is one. It links tokens of both
 // tiers, in the primary: during its outage linking fails.
-func NewTieredStore(cfg TieredConfig) (Store, error) {
-	s := &tieredStore{primary: cfg.Primary, fallback: cfg.Fallback, onFallback: cfg.OnFallback}
+func NewTieredStore(primary, fallback Store) (Store, error) {
+	s := &tieredStore{primary: primary, fallback: fallback}
 	var problems []error
-	if s.primary == nil {
-		problems = append(problems, errors.New("clickid: a tiered store needs Primary, such as a Redis or SQL store"))
+	if primary == nil {
+		problems = append(problems, errors.New("clickid: a tiered store needs a primary, such as a Redis or SQL store"))
 	}
 	var ok bool
-	if s.fallbackChecker, ok = s.fallback.(TokenChecker); !ok {
-		problems = append(problems, errors.New("clickid: a tiered store needs a Fallback that knows its own tokens; NewCookieStore makes one"))
+	if s.fallbackChecker, ok = fallback.(TokenChecker); !ok {
+		problems = append(problems, errors.New("clickid: a tiered store needs a fallback that knows its own tokens; NewCookieStore makes one"))
 	}
 	if len(problems) > 0 {
 		return nil, errors.Join(problems...)
 	}
-	s.primaryChecker, _ = s.primary.(TokenChecker)
-	if s.linker, ok = s.primary.(Linker); ok {
+	s.primaryChecker, _ = primary.(TokenChecker)
+	if s.linker, ok = primary.(Linker); ok {
 		return tieredLinker{s, s.linker}, nil
 	}
 	return s, nil
@@ -85,11 +73,16 @@ func (s *tieredStore) Save(ctx context.Context, c Click) (string, error) {
 	if err != nil {
 		return "", errors.Join(failure, err)
 	}
-	if s.onFallback != nil {
-		s.onFallback(ctx, failure)
+	if report, ok := ctx.Value(fallbackReport{}).(*error); ok {
+		*report = failure
 	}
 	return token, nil
 }
+
+// fallbackReport is where the context of a save has room for what kept the
+// primary from it, since the save itself succeeds. The report passes through
+// stores that wrap this one.
+type fallbackReport struct{}
 
 func (s *tieredStore) savePrimary(ctx context.Context, c Click) (string, error) {
 	left := DefaultTimeout

@@ -50,9 +50,9 @@ type storeAlone struct {
 	clickid.TokenChecker
 }
 
-func newTiered(t testing.TB, primary clickid.Store, onFallback func(context.Context, error)) clickid.Store {
+func newTiered(t testing.TB, primary clickid.Store) clickid.Store {
 	t.Helper()
-	store, err := clickid.NewTieredStore(clickid.TieredConfig{Primary: primary, Fallback: newCookieStore(t, newCookieKey(t)), OnFallback: onFallback})
+	store, err := clickid.NewTieredStore(primary, newCookieStore(t, newCookieKey(t)))
 	require.NoError(t, err)
 	return store
 }
@@ -60,53 +60,53 @@ func newTiered(t testing.TB, primary clickid.Store, onFallback func(context.Cont
 func TestTieredStore(t *testing.T) {
 	t.Run("with its primary", func(t *testing.T) {
 		storetest.Run(t, func(t *testing.T) clickid.Store {
-			return newTiered(t, clickid.NewMemoryStore(), nil)
+			return newTiered(t, clickid.NewMemoryStore())
 		}, storetest.Options{Advance: advanceClock})
 	})
 	t.Run("in an outage", func(t *testing.T) {
 		storetest.Run(t, func(t *testing.T) clickid.Store {
-			return newTiered(t, &flakyStore{MemoryStore: clickid.NewMemoryStore(), outage: refuseConnections}, nil)
+			return newTiered(t, &flakyStore{MemoryStore: clickid.NewMemoryStore(), outage: refuseConnections})
 		}, storetest.Options{Stateless: true})
 	})
 	t.Run("links of both tiers", func(t *testing.T) {
 		storetest.RunLinker(t, func(t *testing.T) clickid.Linker {
-			return newTiered(t, clickid.NewMemoryStore(), nil).(clickid.Linker)
+			return newTiered(t, clickid.NewMemoryStore()).(clickid.Linker)
 		}, storetest.Options{Advance: advanceClock})
 	})
 }
 
 func TestTieredStoreIsALinkerWhenItsPrimaryIs(t *testing.T) {
-	_, ok := newTiered(t, clickid.NewMemoryStore(), nil).(clickid.Linker)
+	_, ok := newTiered(t, clickid.NewMemoryStore()).(clickid.Linker)
 	require.True(t, ok)
 	memory := clickid.NewMemoryStore()
-	_, ok = newTiered(t, storeAlone{memory, memory}, nil).(clickid.Linker)
+	_, ok = newTiered(t, storeAlone{memory, memory}).(clickid.Linker)
 	require.False(t, ok)
 }
 
 func TestTieredStoreNeedsBothTiers(t *testing.T) {
-	_, err := clickid.NewTieredStore(clickid.TieredConfig{})
-	require.ErrorContains(t, err, "Primary")
-	require.ErrorContains(t, err, "Fallback")
-	_, err = clickid.NewTieredStore(clickid.TieredConfig{Primary: clickid.NewMemoryStore(), Fallback: struct{ clickid.Store }{clickid.NewMemoryStore()}})
+	_, err := clickid.NewTieredStore(nil, nil)
+	require.ErrorContains(t, err, "needs a primary")
+	require.ErrorContains(t, err, "needs a fallback")
+	_, err = clickid.NewTieredStore(clickid.NewMemoryStore(), struct{ clickid.Store }{clickid.NewMemoryStore()})
 	require.ErrorContains(t, err, "knows its own tokens")
 }
 
 func TestOutageOfThePrimaryLosesNoClick(t *testing.T) {
 	for name, row := range map[string]struct {
 		outage func(context.Context) error
-		cause  error
+		cause  string
 	}{
-		"it refuses":      {refuseConnections, errOutage},
-		"it is silent":    {staySilent, context.DeadlineExceeded},
-		"it has a defect": {func(context.Context) error { panic("no such table") }, nil},
+		"it refuses":      {refuseConnections, errOutage.Error()},
+		"it is silent":    {staySilent, context.DeadlineExceeded.Error()},
+		"it has a defect": {func(context.Context) error { panic("no such table") }, "the store panicked"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			primary := &flakyStore{MemoryStore: clickid.NewMemoryStore(), outage: row.outage}
-			var causes []error
-			store := newTiered(t, primary, func(_ context.Context, err error) { causes = append(causes, err) })
+			store := newTiered(t, primary)
+			var observed []clickid.Observation
 			tracker := newTracker(t, clickid.Config{Store: store, Hook: func(_ context.Context, o clickid.Observation) {
-				require.NotEqual(t, clickid.StoreError, o.Kind, "%v", o.Err)
+				observed = append(observed, o)
 			}})
 
 			var linkErr error
@@ -122,10 +122,11 @@ func TestOutageOfThePrimaryLosesNoClick(t *testing.T) {
 			shop.ServeHTTP(landing, httptest.NewRequest("GET", "/?clkid="+documentedID, nil))
 			require.Less(t, time.Since(start), clickid.DefaultTimeout)
 			require.NoError(t, linkErr)
-			require.Len(t, causes, 1)
-			if row.cause != nil {
-				require.ErrorIs(t, causes[0], row.cause)
-			}
+			require.Len(t, observed, 2)
+			require.Equal(t, clickid.FellBack, observed[0].Kind)
+			require.Equal(t, "clkid", observed[0].Param)
+			require.ErrorContains(t, observed[0].Err, row.cause)
+			require.Equal(t, clickid.Captured, observed[1].Kind)
 			require.Len(t, landing.Result().Cookies(), 1)
 			cookie := landing.Result().Cookies()[0]
 
@@ -138,11 +139,14 @@ func TestOutageOfThePrimaryLosesNoClick(t *testing.T) {
 			c, err := tracker.Linked(context.Background(), order)
 			require.NoError(t, err)
 			require.Equal(t, documentedID, c.ID)
-			_, err = store.Save(context.Background(), c)
-			require.NoError(t, err)
-			require.Len(t, causes, 1, "the primary takes clicks again")
+			observed = nil
+			shop.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/?clkid="+documentedID, nil))
+			require.Len(t, observed, 1, "the primary takes clicks again")
+			require.Equal(t, clickid.Captured, observed[0].Kind)
 
 			// Withdrawn consent reaches the links of the fallback's token.
+			linker := store.(clickid.Linker)
+			require.NoError(t, linker.Link(context.Background(), order, cookie.Value, c.Expires))
 			require.NoError(t, store.Delete(context.Background(), cookie.Value))
 			_, err = tracker.Linked(context.Background(), order)
 			require.ErrorIs(t, err, clickid.ErrNotFound)
@@ -150,25 +154,31 @@ func TestOutageOfThePrimaryLosesNoClick(t *testing.T) {
 	}
 }
 
-func TestTieredStoreInvalidClick(t *testing.T) {
-	store := newTiered(t, clickid.NewMemoryStore(), func(context.Context, error) { t.Error("an invalid click is no outage") })
-	_, err := store.Save(context.Background(), clickid.Click{})
+// What a fallback may not take is no outage, and what it could not take is an
+// error of the store.
+func TestWhatTheFallbackDoesNotTake(t *testing.T) {
+	_, err := newTiered(t, clickid.NewMemoryStore()).Save(context.Background(), clickid.Click{})
 	require.ErrorIs(t, err, clickid.ErrInvalid)
+
+	flaky := &flakyStore{MemoryStore: clickid.NewMemoryStore(), outage: refuseConnections}
+	store, err := clickid.NewTieredStore(flaky, flaky)
+	require.NoError(t, err)
+	require.Equal(t, []clickid.Kind{clickid.StoreError}, kindsOfLanding(t, store))
 }
 
-func TestTieredStoreWhoseTiersBothFail(t *testing.T) {
-	flaky := &flakyStore{MemoryStore: clickid.NewMemoryStore(), outage: refuseConnections}
-	store, err := clickid.NewTieredStore(clickid.TieredConfig{Primary: flaky, Fallback: flaky,
-		OnFallback: func(context.Context, error) { t.Error("the fallback took nothing") }})
-	require.NoError(t, err)
-	now := time.Now()
-	_, err = store.Save(context.Background(), clickid.Click{ID: documentedID, Param: "clkid", At: now, Expires: now.Add(time.Hour)})
-	require.ErrorIs(t, err, errOutage)
+// kindsOfLanding returns what a tracker notices of a landing.
+func kindsOfLanding(t *testing.T, store clickid.Store) (kinds []clickid.Kind) {
+	t.Helper()
+	tracker := newTracker(t, clickid.Config{Store: store, Hook: func(_ context.Context, o clickid.Observation) {
+		kinds = append(kinds, o.Kind)
+	}})
+	tracker.Capture(httptest.NewRecorder(), httptest.NewRequest("GET", "/?clkid="+documentedID, nil))
+	return kinds
 }
 
 func TestLoadInAnOutageIsNoAbsence(t *testing.T) {
 	primary := &flakyStore{MemoryStore: clickid.NewMemoryStore()}
-	store := newTiered(t, primary, nil)
+	store := newTiered(t, primary)
 	now := time.Now()
 	token, err := store.Save(context.Background(), clickid.Click{ID: documentedID, Param: "clkid", At: now, Expires: now.Add(time.Hour)})
 	require.NoError(t, err)
@@ -179,24 +189,21 @@ func TestLoadInAnOutageIsNoAbsence(t *testing.T) {
 }
 
 func TestPrimaryWhoseTokensLookLikeTheFallbacks(t *testing.T) {
-	var cause error
-	store, err := clickid.NewTieredStore(clickid.TieredConfig{
-		Primary: clickid.NewMemoryStore(), Fallback: clickid.NewMemoryStore(),
-		OnFallback: func(_ context.Context, err error) { cause = err },
-	})
+	store, err := clickid.NewTieredStore(clickid.NewMemoryStore(), clickid.NewMemoryStore())
 	require.NoError(t, err)
-	now := time.Now()
-	token, err := store.Save(context.Background(), clickid.Click{ID: documentedID, Param: "clkid", At: now, Expires: now.Add(time.Hour)})
-	require.NoError(t, err)
-	require.ErrorContains(t, cause, "takes the primary's tokens for its own")
-	_, err = store.Load(context.Background(), token)
-	require.NoError(t, err)
+	require.Equal(t, []clickid.Kind{clickid.FellBack, clickid.Captured}, kindsOfLanding(t, store), "the mistake shows at once")
+}
+
+// A decorated store reports its outages nevertheless.
+func TestWrappedTieredStore(t *testing.T) {
+	tiered := newTiered(t, &flakyStore{MemoryStore: clickid.NewMemoryStore(), outage: refuseConnections})
+	require.Equal(t, []clickid.Kind{clickid.FellBack, clickid.Captured}, kindsOfLanding(t, struct{ clickid.Store }{tiered}))
 }
 
 // A site changes from a cookie store to a tiered store and back.
 func TestTieredStoreSharesItsTokensWithTheCookieStore(t *testing.T) {
 	cookies := newCookieStore(t, newCookieKey(t))
-	store, err := clickid.NewTieredStore(clickid.TieredConfig{Primary: clickid.NewMemoryStore(), Fallback: cookies})
+	store, err := clickid.NewTieredStore(clickid.NewMemoryStore(), cookies)
 	require.NoError(t, err)
 	now := time.Now()
 	token, err := cookies.Save(context.Background(), clickid.Click{ID: documentedID, Param: "clkid", At: now, Expires: now.Add(time.Hour)})
@@ -212,8 +219,7 @@ func TestTieredStoreSharesItsTokensWithTheCookieStore(t *testing.T) {
 	_, err = linker.Linked(context.Background(), order)
 	require.ErrorIs(t, err, clickid.ErrNotFound)
 
-	outage, err := clickid.NewTieredStore(clickid.TieredConfig{
-		Primary: &flakyStore{MemoryStore: clickid.NewMemoryStore(), outage: refuseConnections}, Fallback: cookies})
+	outage, err := clickid.NewTieredStore(&flakyStore{MemoryStore: clickid.NewMemoryStore(), outage: refuseConnections}, cookies)
 	require.NoError(t, err)
 	fromTiered, err := outage.Save(context.Background(), c)
 	require.NoError(t, err)

@@ -1,7 +1,6 @@
 package redisstore_test
 
 import (
-	"context"
 	"crypto/rand"
 	"log"
 	"log/slog"
@@ -71,13 +70,7 @@ func Example_outage() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	store, err := clickid.NewTieredStore(clickid.TieredConfig{
-		Primary:  primary,
-		Fallback: fallback,
-		OnFallback: func(_ context.Context, err error) {
-			slog.Error("Redis did not take a click", "error", err)
-		},
-	})
+	store, err := clickid.NewTieredStore(primary, fallback)
 	if err != nil {
 		log.Fatal(err)
 	}

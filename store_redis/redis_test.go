@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -41,14 +40,13 @@ func newCluster(t testing.TB) (*redis.ClusterClient, []*testserver.Server) {
 	var clients []*redis.Client
 	var addrs []string
 	for n := range nodes {
-		busPort := strconv.Itoa(testserver.FreePort(t))
-		server := testserver.StartRedis(t, "--cluster-enabled", "yes", "--cluster-port", busPort)
+		server := testserver.StartRedisNode(t)
 		client := newClient(t, server.DSN())
 		require.NoError(t, client.ClusterAddSlotsRange(ctx, n*slots/nodes, (n+1)*slots/nodes-1).Err())
 		for _, earlier := range clients {
 			host, port, err := net.SplitHostPort(server.Addr())
 			require.NoError(t, err)
-			require.NoError(t, earlier.Do(ctx, "CLUSTER", "MEET", host, port, busPort).Err())
+			require.NoError(t, earlier.ClusterMeet(ctx, host, port).Err())
 		}
 		servers, clients, addrs = append(servers, server), append(clients, client), append(addrs, server.Addr())
 	}

@@ -43,7 +43,29 @@ type Server struct {
 // come last and win.
 func StartRedis(tb testing.TB, extraArgs ...string) *Server {
 	tb.Helper()
-	return start(tb, "redis", "", func(s *Server, port string) {
+	return startRedis(tb, freePort(tb), extraArgs)
+}
+
+// StartRedisNode starts a Redis or Valkey server that can join a cluster.
+func StartRedisNode(tb testing.TB) *Server {
+	tb.Helper()
+	const busOffset = 10_000 // between a node's port and that of the cluster's bus
+	for range 1000 {
+		port := freePort(tb)
+		bus, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port+busOffset)))
+		if err != nil {
+			continue // taken, or beyond the last port
+		}
+		_ = bus.Close()
+		return startRedis(tb, port, []string{"--cluster-enabled", "yes"})
+	}
+	tb.Fatal("no two ports are free for a node of a cluster")
+	return nil
+}
+
+func startRedis(tb testing.TB, port int, extraArgs []string) *Server {
+	tb.Helper()
+	return start(tb, "redis", "", port, func(s *Server, port string) {
 		s.command = append([]string{
 			findRedis(tb), "--bind", "127.0.0.1", "--port", port, "--dir", s.dir,
 			"--appendonly", "yes", "--appendfsync", "always", "--save", "",
@@ -56,7 +78,7 @@ func StartRedis(tb testing.TB, extraArgs ...string) *Server {
 // promotes a replica once the server has been silent for a second.
 func StartSentinel(tb testing.TB, name string, watched *Server) *Server {
 	tb.Helper()
-	return start(tb, "sentinel", "", func(s *Server, port string) {
+	return start(tb, "sentinel", "", freePort(tb), func(s *Server, port string) {
 		config := filepath.Join(s.dir, "sentinel.conf") // Sentinel writes its state there
 		watch := strings.Join([]string{"bind 127.0.0.1", "port " + port,
 			"sentinel monitor " + name + " " + strings.Replace(watched.addr, ":", " ", 1) + " 1",
@@ -81,7 +103,7 @@ func StartPostgres(tb testing.TB) *Server {
 	tb.Helper()
 	const what, remedy = "PostgreSQL (initdb and postgres)", "install Debian's package postgresql"
 	initdb, postgres := find(tb, what, remedy, "initdb"), find(tb, what, remedy, "postgres")
-	return start(tb, "postgres", "postgres", func(s *Server, port string) {
+	return start(tb, "postgres", "postgres", freePort(tb), func(s *Server, port string) {
 		data := filepath.Join(s.dir, "data")
 		s.run(initdb, "--pgdata", data, "--username", "postgres", "--auth", "trust",
 			"--encoding", "UTF8", "--locale", "C", "--no-sync")
@@ -99,7 +121,7 @@ func StartMariaDB(tb testing.TB) *Server {
 	tb.Helper()
 	const what, remedy = "MariaDB (mariadb-install-db and mariadbd)", "install Debian's package mariadb-server"
 	install, mariadbd := find(tb, what, remedy, "mariadb-install-db"), find(tb, what, remedy, "mariadbd")
-	return start(tb, "mariadb", "mysql", func(s *Server, port string) {
+	return start(tb, "mariadb", "mysql", freePort(tb), func(s *Server, port string) {
 		data := filepath.Join(s.dir, "data")
 		fast := []string{"--no-defaults", "--datadir=" + data, "--innodb-flush-log-at-trx-commit=0", "--innodb-log-file-size=8M", "--innodb-buffer-pool-size=64M"}
 		s.run(install, append(fast, "--auth-root-authentication-method=normal")...)
@@ -192,8 +214,8 @@ func (s *Server) Restart(extraArgs ...string) {
 	}
 }
 
-// FreePort returns a port of 127.0.0.1 that nobody listens on.
-func FreePort(tb testing.TB) int {
+// freePort returns a port of 127.0.0.1 that nobody listens on.
+func freePort(tb testing.TB) int {
 	tb.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -204,7 +226,7 @@ func FreePort(tb testing.TB) int {
 }
 
 // start prepares a server's data, starts it and waits until it takes commands.
-func start(tb testing.TB, name, user string, configure func(s *Server, port string)) *Server {
+func start(tb testing.TB, name, user string, port int, configure func(s *Server, port string)) *Server {
 	tb.Helper()
 	s := &Server{tb: tb, name: name}
 	if os.Geteuid() == 0 {
@@ -224,9 +246,8 @@ func start(tb testing.TB, name, user string, configure func(s *Server, port stri
 	if err := own(dir, s.user); err != nil {
 		tb.Fatalf("giving %s its data directory: %v", name, err)
 	}
-	port := strconv.Itoa(FreePort(tb))
-	s.addr = net.JoinHostPort("127.0.0.1", port)
-	configure(s, port)
+	s.addr = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	configure(s, strconv.Itoa(port))
 	if err := s.launch(); err != nil {
 		tb.Fatalf("starting %s: %v\n%s", name, err, s.log())
 	}
