@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/clickid/clickid"
 	fiberadapter "github.com/clickid/clickid/adapter_fiber"
 	"github.com/clickid/clickid/internal/adaptertest"
 	"github.com/gofiber/fiber/v3"
@@ -16,6 +17,7 @@ import (
 	"github.com/gofiber/fiber/v3/middleware/compress"
 	"github.com/gofiber/fiber/v3/middleware/recover"
 	"github.com/gofiber/fiber/v3/middleware/static"
+	"github.com/valyala/fasthttp"
 )
 
 func TestFiber(t *testing.T) {
@@ -137,5 +139,42 @@ func pages(awaitReader func()) []adaptertest.Page[fiber.Handler] {
 		page(adaptertest.Panics, "before writing", func(c) error { panic("on purpose") }, 500, "on purpose"),
 		page(adaptertest.Fails, "unknown error", func(c) error { return errors.New("broken") }, 500, "broken"),
 		page(adaptertest.Fails, "after writing", func(c c) error { _ = c.SendString("hello"); return errors.New("broken") }, 500, "broken"),
+	}
+}
+
+// BenchmarkPageWithoutClick shows what the copies cost on every page.
+func BenchmarkPageWithoutClick(b *testing.B) {
+	store, err := clickid.NewCookieStore([]byte("0123456789abcdef0123456789abcdef"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	tracker, err := clickid.New(clickid.Config{Store: store})
+	if err != nil {
+		b.Fatal(err)
+	}
+	page := func(c fiber.Ctx) error { return c.SendString("hello") }
+	for name, handlers := range map[string][]any{
+		"bare":    {page},
+		"tracked": {fiberadapter.Middleware(tracker), page},
+	} {
+		b.Run(name, func(b *testing.B) {
+			app := fiber.New()
+			app.Get("/", handlers[0], handlers[1:]...)
+			handler := app.Handler()
+			var c fasthttp.RequestCtx
+			c.Request.SetRequestURI("/?size=42")
+			for name, value := range map[string]string{
+				"Host": "shop.test", "Cookie": "session=1", "Accept": "text/html",
+				"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document", "User-Agent": "Mozilla/5.0",
+			} {
+				c.Request.Header.Set(name, value)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				c.Response.Reset()
+				c.ResetUserValues()
+				handler(&c)
+			}
+		})
 	}
 }
