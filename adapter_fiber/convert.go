@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/clickid/clickid"
 	"github.com/gofiber/fiber/v3"
 )
 
@@ -38,6 +39,19 @@ type response struct {
 func (w response) Header() http.Header         { return w.header }
 func (w response) WriteHeader(status int)      { w.c.Status(status) }
 func (w response) Write(b []byte) (int, error) { return w.c.Write(b) }
+
+// apply carries the header into Fiber's response, and the click to where
+// handlers look for it.
+func (w response) apply(r *http.Request) {
+	w.write(false)
+	if r == nil {
+		return // f of Do changed no request
+	}
+	if click := r.Context().Value(clickid.ContextKey); click != nil {
+		w.c.SetContext(r.Context())
+		w.c.Locals(clickid.ContextKey, click)
+	}
+}
 
 // write moves the collected header into Fiber's response, or only those parts
 // of it that are missing there.

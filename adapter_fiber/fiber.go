@@ -23,12 +23,11 @@ func Middleware(t *clickid.Tracker) fiber.Handler {
 			return c.Next() // the page comes first
 		}
 		r = t.Capture(w, r)
-		if t.Strip(w, r) {
-			w.write(false)
+		answered := t.Strip(w, r)
+		w.apply(r)
+		if answered {
 			return nil
 		}
-		keep(c, r)
-		w.write(false)
 		// Fasthttp's own error pages empty the whole header, also where a
 		// handler that follows answers in their place.
 		defer w.write(true)
@@ -51,15 +50,6 @@ func Do(c fiber.Ctx, f func(http.ResponseWriter, *http.Request) (*http.Request, 
 		return err
 	}
 	r, err = f(w, r)
-	keep(c, r)
-	w.write(false)
+	w.apply(r)
 	return err
-}
-
-// keep puts the click where handlers look for it.
-func keep(c fiber.Ctx, r *http.Request) {
-	if click := r.Context().Value(clickid.ContextKey); click != nil {
-		c.SetContext(r.Context())
-		c.Locals(clickid.ContextKey, click)
-	}
 }

@@ -75,7 +75,7 @@ func serve(t *testing.T, site adaptertest.Site[fiber.Handler]) string {
 		return site.Tracker.Remember(w, r, "")
 	}), look, answer)
 	app.Get("/withdraw", consent(func(w http.ResponseWriter, r *http.Request) (*http.Request, error) {
-		return r, site.Tracker.Forget(w, r)
+		return nil, site.Tracker.Forget(w, r)
 	}), look, answer)
 
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

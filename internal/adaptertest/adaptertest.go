@@ -144,6 +144,7 @@ func Run[H any](t *testing.T, r Router[H]) {
 	t.Run("groups", suite.groups)
 	t.Run("middleware twice", suite.twice)
 	t.Run("unknown path", suite.unknownPath)
+	t.Run("trailing slash", suite.trailingSlash)
 	t.Run("StripParam", suite.stripParam)
 	t.Run("consent", suite.consent)
 	t.Run("failing store", suite.failingStore)

@@ -59,6 +59,17 @@ func (s suite[H]) unknownPath(t *testing.T) {
 	}
 }
 
+// trailingSlash lands on a page's path with a slash too many, which routers
+// redirect, serve or do not know: the click must not get lost on the way.
+func (s suite[H]) trailingSlash(t *testing.T) {
+	app := s.start(t, OnApp, clickid.Config{})
+	landing := app.get(t, Path(0)+"/?clkid="+documentedID)
+	if landing.status >= 300 && landing.status < 400 {
+		landing = app.get(t, landing.header.Get("Location"))
+	}
+	app.takeCookie(t, landing)
+}
+
 func (s suite[H]) stripParam(t *testing.T) {
 	app := s.start(t, OnApp, clickid.Config{StripParam: true})
 	for i, page := range app.Pages {
