@@ -2,11 +2,10 @@ package echoadapter_test
 
 import (
 	"net/http"
-	"net/http/httptest"
 	"testing"
 
-	"github.com/clickid/clickid"
 	echoadapter "github.com/clickid/clickid/adapter_echo"
+	"github.com/clickid/clickid/internal/adaptertest"
 	"github.com/labstack/echo/v4"
 )
 
@@ -14,29 +13,17 @@ import (
 // Echo v4 builds the chain anew for every request, which costs each middleware,
 // whatever it does, one allocation.
 func BenchmarkPageWithoutClick(b *testing.B) {
-	store, err := clickid.NewCookieStore([]byte("0123456789abcdef0123456789abcdef"))
-	if err != nil {
-		b.Fatal(err)
+	router := func(middleware ...echo.MiddlewareFunc) http.Handler {
+		e := echo.New()
+		e.Use(middleware...)
+		e.GET("/", func(c echo.Context) error { return c.NoContent(http.StatusNoContent) })
+		return e
 	}
-	tracker, err := clickid.New(clickid.Config{Store: store})
-	if err != nil {
-		b.Fatal(err)
-	}
-	for name, middleware := range map[string][]echo.MiddlewareFunc{
-		"bare":                         nil,
-		"a middleware without content": {func(next echo.HandlerFunc) echo.HandlerFunc { return func(c echo.Context) error { return next(c) } }},
-		"tracked":                      {echoadapter.Middleware(tracker)},
-	} {
-		b.Run(name, func(b *testing.B) {
-			e := echo.New()
-			e.GET("/", func(c echo.Context) error { return c.NoContent(http.StatusNoContent) }, middleware...)
-			r := httptest.NewRequest(http.MethodGet, "/?size=42", nil)
-			r.Header.Set("Cookie", "session=1")
-			w := httptest.NewRecorder()
-			b.ReportAllocs()
-			for b.Loop() {
-				e.ServeHTTP(w, r)
-			}
-		})
-	}
+	adaptertest.ComparePageWithoutClick(b, map[string]http.Handler{
+		"bare": router(),
+		"a middleware without content": router(func(next echo.HandlerFunc) echo.HandlerFunc {
+			return func(c echo.Context) error { return next(c) }
+		}),
+		"tracked": router(echoadapter.Middleware(adaptertest.NewTracker(b))),
+	})
 }

@@ -2,38 +2,23 @@ package echo5adapter_test
 
 import (
 	"net/http"
-	"net/http/httptest"
 	"testing"
 
-	"github.com/clickid/clickid"
 	echo5adapter "github.com/clickid/clickid/adapter_echo5"
+	"github.com/clickid/clickid/internal/adaptertest"
 	"github.com/labstack/echo/v5"
 )
 
 // BenchmarkPageWithoutClick compares a page with and without the middleware.
 func BenchmarkPageWithoutClick(b *testing.B) {
-	store, err := clickid.NewCookieStore([]byte("0123456789abcdef0123456789abcdef"))
-	if err != nil {
-		b.Fatal(err)
+	router := func(middleware ...echo.MiddlewareFunc) http.Handler {
+		e := echo.New()
+		e.Use(middleware...)
+		e.GET("/", func(c *echo.Context) error { return c.NoContent(http.StatusNoContent) })
+		return e
 	}
-	tracker, err := clickid.New(clickid.Config{Store: store})
-	if err != nil {
-		b.Fatal(err)
-	}
-	for name, middleware := range map[string][]echo.MiddlewareFunc{
-		"bare":    nil,
-		"tracked": {echo5adapter.Middleware(tracker)},
-	} {
-		b.Run(name, func(b *testing.B) {
-			e := echo.New()
-			e.GET("/", func(c *echo.Context) error { return c.NoContent(http.StatusNoContent) }, middleware...)
-			r := httptest.NewRequest(http.MethodGet, "/?size=42", nil)
-			r.Header.Set("Cookie", "session=1")
-			w := httptest.NewRecorder()
-			b.ReportAllocs()
-			for b.Loop() {
-				e.ServeHTTP(w, r)
-			}
-		})
-	}
+	adaptertest.ComparePageWithoutClick(b, map[string]http.Handler{
+		"bare":    router(),
+		"tracked": router(echo5adapter.Middleware(adaptertest.NewTracker(b))),
+	})
 }

@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/clickid/clickid"
 	fiberadapter "github.com/clickid/clickid/adapter_fiber"
 	"github.com/clickid/clickid/internal/adaptertest"
 	"github.com/gofiber/fiber/v3"
@@ -144,14 +143,7 @@ func pages(awaitReader func()) []adaptertest.Page[fiber.Handler] {
 
 // BenchmarkPageWithoutClick shows what the copies cost on every page.
 func BenchmarkPageWithoutClick(b *testing.B) {
-	store, err := clickid.NewCookieStore([]byte("0123456789abcdef0123456789abcdef"))
-	if err != nil {
-		b.Fatal(err)
-	}
-	tracker, err := clickid.New(clickid.Config{Store: store})
-	if err != nil {
-		b.Fatal(err)
-	}
+	tracker := adaptertest.NewTracker(b)
 	page := func(c fiber.Ctx) error { return c.SendString("hello") }
 	for name, handlers := range map[string][]any{
 		"bare":    {page},

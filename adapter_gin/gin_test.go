@@ -162,14 +162,7 @@ func pages(awaitReader func()) []adaptertest.Page[gin.HandlerFunc] {
 // again and drops what was Set.
 func TestRewrittenPath(t *testing.T) {
 	t.Parallel()
-	store, err := clickid.NewCookieStore([]byte("0123456789abcdef0123456789abcdef"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	tracker, err := clickid.New(clickid.Config{Store: store})
-	if err != nil {
-		t.Fatal(err)
-	}
+	tracker := adaptertest.NewTracker(t)
 	engine := gin.New()
 	engine.Use(ginadapter.Middleware(tracker))
 	engine.GET("/old", func(c *gin.Context) {

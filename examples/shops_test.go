@@ -105,6 +105,25 @@ func TestShopsSayWhatIsMissing(t *testing.T) {
 	}
 }
 
+// TestSharedParts keeps what the shops have in common the same: each of them is
+// complete for the sake of who copies it.
+func TestSharedParts(t *testing.T) {
+	t.Parallel()
+	part := func(shop, function string) string {
+		source, err := os.ReadFile(filepath.Join(shop, "main.go"))
+		require.NoError(t, err)
+		_, rest, found := strings.Cut(string(source), "\nfunc "+function+"(")
+		require.True(t, found, "%s has no %s", shop, function)
+		body, _, _ := strings.Cut(rest, "\n}\n")
+		return body
+	}
+	for _, shop := range []string{"chi", "gin", "echo", "echo5", "webhook"} {
+		require.Equal(t, part("nethttp", "configure"), part(shop, "configure"), shop)
+		require.Equal(t, part("nethttp", "serve"), part(shop, "serve"), shop)
+	}
+	require.Equal(t, part("nethttp", "configure"), part("fiber", "configure"))
+}
+
 // TestWebhook pays for orders while the platform is away, with notices that
 // come out of order, twice, forged, and again after the shop was restarted.
 func TestWebhook(t *testing.T) {

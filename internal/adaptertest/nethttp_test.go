@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/clickid/clickid"
 	"github.com/clickid/clickid/internal/adaptertest"
 	"github.com/stretchr/testify/require"
 )
@@ -46,10 +45,7 @@ func serve(t *testing.T, site adaptertest.Site[http.HandlerFunc]) string {
 // sets a cookie of its own, those that were set before are replaced.
 func TestTimeoutHandler(t *testing.T) {
 	t.Parallel()
-	store, err := clickid.NewCookieStore([]byte("0123456789abcdef0123456789abcdef"))
-	require.NoError(t, err)
-	tracker, err := clickid.New(clickid.Config{Store: store})
-	require.NoError(t, err)
+	tracker := adaptertest.NewTracker(t)
 	page := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		http.SetCookie(w, &http.Cookie{Name: "session", Value: "1"})
 	})

@@ -72,11 +72,11 @@ func (s suite[H]) start(t *testing.T, mount Mount, cfg clickid.Config, change ..
 	return app
 }
 
-func cookieStore(t *testing.T) clickid.Store {
-	t.Helper()
+func cookieStore(tb testing.TB) clickid.Store {
+	tb.Helper()
 	store, err := clickid.NewCookieStore([]byte("0123456789abcdef0123456789abcdef"))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return store
 }
