@@ -77,8 +77,8 @@ func (c Click) Validate() error {
 	}
 	if c.At.IsZero() || c.Expires.IsZero() {
 		problems = append(problems, fmt.Errorf("%w: At and Expires are required", ErrInvalid))
-	} else if !c.Expires.After(c.At) {
-		problems = append(problems, fmt.Errorf("%w: Expires must be after At", ErrInvalid))
+	} else if c.Expires.Unix() <= c.At.Unix() {
+		problems = append(problems, fmt.Errorf("%w: Expires must be after At, by whole seconds", ErrInvalid))
 	}
 	return errors.Join(problems...)
 }

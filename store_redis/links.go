@@ -85,20 +85,40 @@ func (s *Store) Linked(ctx context.Context, k clickid.Key) (string, error) {
 	if err := k.Validate(); err != nil {
 		return "", err
 	}
-	key := keyHash(k)
-	value, err := s.client.Get(ctx, s.linkKey(key)).Result()
-	if err == nil && len(value) > sha256.Size {
-		err = s.client.ZScore(ctx, s.linksKey(value[:sha256.Size]), key).Err()
+	for before := ""; ; {
+		value, confirmed, err := s.findLink(ctx, keyHash(k))
+		switch {
+		case err != nil:
+			return "", fmt.Errorf("clickid: finding a link in Redis: %w", err)
+		case confirmed:
+			return k.Open([]byte(value[sha256.Size:]))
+		case value == "" || value == before:
+			return "", clickid.ErrNotFound
+		}
+		// The key may have moved on to another token between the two reads. A
+		// link that is the same and still not confirmed does not count.
+		before = value
 	}
-	switch {
-	case errors.Is(err, redis.Nil):
-		return "", clickid.ErrNotFound
-	case err != nil:
-		return "", fmt.Errorf("clickid: finding a link in Redis: %w", err)
-	case len(value) <= sha256.Size:
-		return "", errors.New("clickid: finding a link in Redis: its record is no link; does something else use the prefix?")
+}
+
+// findLink returns the record of a key's link, which is empty when there is
+// none, and whether the token's set confirms it.
+func (s *Store) findLink(ctx context.Context, key string) (value string, confirmed bool, err error) {
+	value, err = s.client.Get(ctx, s.linkKey(key)).Result()
+	if errors.Is(err, redis.Nil) {
+		return "", false, nil
 	}
-	return k.Open([]byte(value[sha256.Size:]))
+	if err != nil {
+		return "", false, err
+	}
+	if len(value) <= sha256.Size {
+		return "", false, errors.New("the record is no link; does something else use the prefix?")
+	}
+	err = s.client.ZScore(ctx, s.linksKey(value[:sha256.Size]), key).Err()
+	if errors.Is(err, redis.Nil) {
+		return value, false, nil
+	}
+	return value, err == nil, err
 }
 
 // Unlink implements [clickid.Linker].

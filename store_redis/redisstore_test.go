@@ -148,7 +148,7 @@ func TestForeignRecordsAreNoAbsence(t *testing.T) {
 	require.NotErrorIs(t, err, clickid.ErrNotFound)
 	require.NotErrorIs(t, err, clickid.ErrInvalid)
 	_, err = store.Linked(ctx, k)
-	require.ErrorContains(t, err, "is no link")
+	require.ErrorContains(t, err, "the record is no link")
 	require.NotErrorIs(t, err, clickid.ErrNotFound)
 	require.NoError(t, store.Unlink(ctx, k))
 	_, err = store.Linked(ctx, k)

@@ -161,6 +161,10 @@ func unacceptableClickIsInvalid(t *testing.T, f fixture) {
 		"no At":                func(c *clickid.Click) { c.At = time.Time{} },
 		"no Expires":           func(c *clickid.Click) { c.Expires = time.Time{} },
 		"Expires before At":    func(c *clickid.Click) { c.Expires = c.At.Add(-time.Second) },
+		"no second between At and Expires": func(c *clickid.Click) {
+			c.At = c.At.Add(time.Minute)
+			c.Expires = c.At.Add(time.Second - 1)
+		},
 		"Expires in the past": func(c *clickid.Click) {
 			c.At, c.Expires = c.At.Add(-time.Hour), c.At.Add(-time.Minute)
 		},

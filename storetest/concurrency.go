@@ -128,3 +128,41 @@ func linksAndUnlinkingAtOnce(t *testing.T, f linkerFixture) {
 		f.linked(t, "an order that moved on", clickid.OrderKey(fmt.Sprint(n)), token(n))
 	}
 }
+
+// movingKeyIsNeverUnlinked lets a key move from token to token, and each token
+// be unlinked once the key has left it, while others look the key up: it holds
+// one token or the next at all times.
+func movingKeyIsNeverUnlinked(t *testing.T, f linkerFixture) {
+	const moves = 100
+	k := clickid.CustomerKey("42")
+	f.link(t, k, token(0))
+	moved := make(chan struct{})
+	go func() {
+		defer close(moved)
+		for n := range moves {
+			f.link(t, k, token(n+1))
+			isNil(t, "UnlinkToken of the earlier token", f.linker.UnlinkToken(f.ctx, token(n)))
+		}
+	}()
+	var readers sync.WaitGroup
+	for range 4 {
+		readers.Add(1)
+		go func() {
+			defer readers.Done()
+			for {
+				select {
+				case <-moved:
+					return
+				default:
+				}
+				if _, err := f.linker.Linked(f.ctx, k); err != nil {
+					t.Errorf("Linked of a key that moves: %v", err)
+					return
+				}
+			}
+		}()
+	}
+	readers.Wait()
+	<-moved
+	f.linked(t, "a key that has moved", k, token(moves))
+}

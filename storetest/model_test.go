@@ -54,6 +54,7 @@ const (
 	linksNothing       fault = "links empty keys and tokens"
 	firstLinkWins      fault = "keeps the first link of a key"
 	oneKeyPerToken     fault = "files a token under one key only"
+	movesWithGaps      fault = "removes a link before it files the next"
 	keysMeet           fault = "takes some keys for others"
 	keepsLinks         fault = "keeps unlinked links"
 	unlinkOpens        fault = "opens a link to remove it"
@@ -290,6 +291,10 @@ func (s *model) Link(ctx context.Context, k clickid.Key, token string, expires t
 	links := s.links
 	if s.is(losesWrites) {
 		links = maps.Clone(s.links)
+		s.yield()
+	}
+	if s.is(movesWithGaps) {
+		delete(links, hash)
 		s.yield()
 	}
 	links[hash] = modelLink{token: kept, sealed: sealed, expires: expires}

@@ -99,6 +99,7 @@ func RunLinker(t *testing.T, newLinker func(t *testing.T) clickid.Linker, option
 		{"the end of the context ends a link call", contextEndsLinkerCalls},
 		{"many links at once", manyLinksAtOnce},
 		{"links and unlinking at once", linksAndUnlinkingAtOnce},
+		{"a key that moves is never unlinked", movingKeyIsNeverUnlinked},
 	}
 	if options.Dump != nil {
 		checks = append(checks, check[linkerFixture]{"a dump of the links holds no secret", dumpHoldsNoSecret})

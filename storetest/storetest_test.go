@@ -77,6 +77,7 @@ func TestAFaultyStoreFails(t *testing.T) {
 		{linksNothing, []string{"no key and no token are invalid"}},
 		{firstLinkWins, []string{"the latest link of a key wins"}},
 		{oneKeyPerToken, []string{"several keys hold one token"}},
+		{movesWithGaps, []string{"a key that moves is never unlinked"}},
 		{keysMeet, []string{"kinds of keys never meet", "strange keys never meet"}},
 		{keepsLinks, []string{"unlink removes one link"}},
 		{unlinkOpens, []string{"unlink takes a key that was read back"}},
