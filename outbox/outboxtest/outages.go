@@ -1,7 +1,9 @@
 package outboxtest
 
 import (
+	"context"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/clickid/clickid"
@@ -15,7 +17,15 @@ const requestTimeout = 500 * time.Millisecond
 func testOutages(h *harness) {
 	never := make(chan struct{})
 	h.Cleanup(func() { close(never) })
-	ob := h.openOutbox(h.config(func(cfg *clickid.ClientConfig) { cfg.Timeout = requestTimeout }))
+	var failures atomic.Int32
+	ob := h.openOutbox(h.config(func(cfg *clickid.ClientConfig) {
+		cfg.Timeout = requestTimeout
+		cfg.Hook = func(_ context.Context, a clickid.Attempt) {
+			if a.Err != nil {
+				failures.Add(1)
+			}
+		}
+	}))
 	var ids []string
 	for _, outage := range []struct {
 		name    string
@@ -30,7 +40,7 @@ func testOutages(h *harness) {
 		{"hangs", clickidtest.Trouble{Hold: never}},
 	} {
 		lift := h.platform.Always(outage.trouble)
-		before := len(h.platform.Requests())
+		failures.Store(0)
 		if len(ids) == 0 {
 			h.send(ob, event(outage.name))
 			h.start(ob)
@@ -38,17 +48,16 @@ func testOutages(h *harness) {
 			h.send(ob, event(outage.name))
 		}
 		ids = append(ids, outage.name)
-		// The second failed request proves that the first one killed nothing.
-		h.requests(before + 2)
-		if queued := h.stats(ob).Queued; queued != 1 {
-			h.Errorf("while the platform %s, %d events are queued and not 1", outage.name, queued)
-		}
+		h.eventually("a request fails", func() bool { return failures.Load() > 0 })
+		h.eventually("it waits while the platform "+outage.name, func() bool { return h.stats(ob).Queued == 1 })
 		lift()
 		h.accepted(len(ids))
+		h.empty(ob)
 	}
 	h.platform.Down()
+	failures.Store(0)
 	h.send(ob, event("refuses connections"))
-	h.eventually("the outage is noticed", func() bool { return h.saw(outbox.PlatformAway) })
+	h.eventually("a request fails", func() bool { return failures.Load() > 0 })
 	if err := h.platform.Up(); err != nil {
 		h.Fatal(err)
 	}
@@ -56,8 +65,8 @@ func testOutages(h *harness) {
 	h.accepted(len(ids))
 	h.acceptedInTheEnd(ob, ids...)
 	h.noDeadLetters(ob)
-	if !h.saw(outbox.PlatformBack) {
-		h.Error("the hook was not told that the platform is back")
+	if !h.saw(outbox.PlatformAway) || !h.saw(outbox.PlatformBack) {
+		h.Error("the hook was not told that the platform was away, and is back")
 	}
 }
 
@@ -98,7 +107,7 @@ func testConfiguration(h *harness) {
 		before := len(h.platform.Requests())
 		h.send(ob, events(refusal.name, 3)...)
 		sent += 3
-		h.requests(before + 2)
+		h.requests(before + 1)
 		h.eventually("an alarm is raised for: "+refusal.name, func() bool { return h.saw(outbox.ConfigurationRefused) })
 		h.noDeadLetters(ob)
 		lift()
