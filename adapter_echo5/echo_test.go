@@ -75,6 +75,7 @@ func pages(awaitReader func()) []adaptertest.Page[echo.HandlerFunc] {
 		page(adaptertest.Writes, "JSONPretty", func(c c) error { return c.JSONPretty(200, "hello", " ") }, 200, "hello"),
 		page(adaptertest.Writes, "JSONP", func(c c) error { return c.JSONP(200, "call", "hello") }, 200, "hello"),
 		page(adaptertest.Writes, "XML", func(c c) error { return c.XML(200, "hello") }, 200, "hello"),
+		page(adaptertest.Writes, "Attachment", func(c c) error { return c.Attachment("echo.go", "echo.txt") }, 200, "package echo"),
 		page(adaptertest.Writes, "Blob", func(c c) error { return c.Blob(200, "text/plain", []byte("hello")) }, 200, "hello"),
 		page(adaptertest.Writes, "NoContent", func(c c) error { return c.NoContent(204) }, 204, ""),
 		page(adaptertest.Writes, "nothing", func(c) error { return nil }, 200, ""),

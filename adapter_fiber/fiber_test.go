@@ -101,6 +101,16 @@ func pages(awaitReader func()) []adaptertest.Page[fiber.Handler] {
 		page(adaptertest.Writes, "JSONP", func(c c) error { return c.JSONP("hello") }, 200, "hello"),
 		page(adaptertest.Writes, "XML", func(c c) error { return c.XML("hello") }, 200, "hello"),
 		page(adaptertest.Writes, "AutoFormat", func(c c) error { return c.AutoFormat("hello") }, 200, "hello"),
+		page(adaptertest.Writes, "Format", func(c c) error {
+			return c.Format(fiber.ResFmt{MediaType: "text/html", Handler: func(c fiber.Ctx) error { return c.SendString("hello") }})
+		}, 200, "hello"),
+		page(adaptertest.Writes, "SendEarlyHints", func(c c) error {
+			if err := c.SendEarlyHints([]string{"</style.css>; rel=preload; as=style"}); err != nil {
+				return err
+			}
+			return c.SendString("hello")
+		}, 200, "hello"),
+		page(adaptertest.Writes, "Download", func(c c) error { return c.Download("fiber.go") }, 200, "package fiberadapter"),
 		page(adaptertest.Writes, "SendStatus", func(c c) error { return c.SendStatus(204) }, 204, ""),
 		page(adaptertest.Writes, "nothing", func(c) error { return nil }, 200, ""),
 		page(adaptertest.Writes, "Write", func(c c) error { _, err := c.Write([]byte("hello")); return err }, 200, "hello"),

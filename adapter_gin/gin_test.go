@@ -3,6 +3,7 @@ package ginadapter_test
 import (
 	"context"
 	"errors"
+	"html/template"
 	"io"
 	"net/http"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	ginadapter "github.com/clickid/clickid/adapter_gin"
 	"github.com/clickid/clickid/internal/adaptertest"
 	"github.com/gin-gonic/gin"
+	"github.com/gin-gonic/gin/render"
 )
 
 func TestMain(m *testing.M) {
@@ -86,6 +88,15 @@ func pages(awaitReader func()) []adaptertest.Page[gin.HandlerFunc] {
 		page(adaptertest.Writes, "String", func(c c) { c.String(200, "hello") }, 200, "hello"),
 		page(adaptertest.Writes, "JSON", func(c c) { c.JSON(201, gin.H{"hello": "world"}) }, 201, "world"),
 		page(adaptertest.Writes, "IndentedJSON", func(c c) { c.IndentedJSON(200, gin.H{"hello": "world"}) }, 200, "world"),
+		page(adaptertest.Writes, "PureJSON", func(c c) { c.PureJSON(200, "hello") }, 200, "hello"),
+		page(adaptertest.Writes, "JSONP", func(c c) { c.JSONP(200, "hello") }, 200, "hello"),
+		page(adaptertest.Writes, "HTML", func(c c) {
+			c.Render(200, render.HTML{Template: template.Must(template.New("").Parse("<p>{{.}}")), Data: "hello"})
+		}, 200, "hello"),
+		page(adaptertest.Writes, "Negotiate", func(c c) {
+			c.Negotiate(200, gin.Negotiate{Offered: []string{gin.MIMEJSON, gin.MIMEXML}, Data: "hello"})
+		}, 406, ""),
+		page(adaptertest.Writes, "FileAttachment", func(c c) { c.FileAttachment("gin.go", "gin.txt") }, 200, "package ginadapter"),
 		page(adaptertest.Writes, "XML", func(c c) { c.XML(200, gin.H{"hello": "world"}) }, 200, "world"),
 		page(adaptertest.Writes, "YAML", func(c c) { c.YAML(200, gin.H{"hello": "world"}) }, 200, "world"),
 		page(adaptertest.Writes, "Data", func(c c) { c.Data(200, "text/html", []byte("hello")) }, 200, "hello"),

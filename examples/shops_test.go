@@ -13,6 +13,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"os/exec"
@@ -50,8 +51,10 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
+var shops = []string{"nethttp", "chi", "gin", "echo", "echo5", "fiber"}
+
 func TestShops(t *testing.T) {
-	for _, name := range []string{"nethttp", "chi", "gin", "echo", "echo5", "fiber"} {
+	for _, name := range shops {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			platform := clickidtest.NewServer(t)
@@ -81,6 +84,55 @@ func TestShops(t *testing.T) {
 			require.Equal(t, "Thank you! Conversion: failed\n", text(t, alone))
 
 			shop.stop(t)
+		})
+	}
+}
+
+// TestShopsFinishOrders ends each shop while an order waits for the platform.
+func TestShopsFinishOrders(t *testing.T) {
+	for _, name := range shops {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			arrived, release := make(chan struct{}), make(chan struct{})
+			receiver := clickidtest.New(clickidtest.Config{})
+			platform := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				close(arrived)
+				<-release
+				receiver.ServeHTTP(w, r)
+			}))
+			t.Cleanup(platform.Close)
+			shop := start(t, name, "CLICKID_API_KEY="+clickidtest.APIKey, "CLICKID_BASE_URL="+platform.URL)
+			cookie := shop.land(t)
+
+			confirmation := make(chan string, 1)
+			go func() {
+				r, err := http.NewRequest(http.MethodPost, shop.url+"/orders", nil)
+				if err != nil {
+					confirmation <- err.Error()
+					return
+				}
+				r.Header.Set("Cookie", cookie)
+				resp, err := http.DefaultClient.Do(r)
+				if err != nil {
+					confirmation <- err.Error()
+					return
+				}
+				defer resp.Body.Close()
+				body, _ := io.ReadAll(resp.Body) // what is missing is seen below
+				confirmation <- string(body)
+			}()
+			<-arrived
+			require.NoError(t, shop.cmd.Process.Signal(syscall.SIGTERM))
+			require.Eventually(t, func() bool {
+				conn, err := net.Dial("tcp", strings.TrimPrefix(shop.url, "http://"))
+				if err == nil {
+					_ = conn.Close()
+				}
+				return err != nil
+			}, patience, 10*time.Millisecond, "the shop takes no further visitors")
+			close(release)
+			require.Equal(t, "Thank you! Conversion: accepted\n", <-confirmation)
+			shop.end(t)
 		})
 	}
 }
@@ -179,8 +231,9 @@ func TestWebhook(t *testing.T) {
 type shop struct {
 	url    string
 	cmd    *exec.Cmd
-	output *bytes.Buffer // read it only when the process has ended
-	ended  chan error
+	ended  chan struct{} // closed when the process has ended; output and err are final then
+	output *bytes.Buffer
+	err    error
 }
 
 // start runs a shop on a free port and waits until it answers.
@@ -192,17 +245,19 @@ func start(t *testing.T, name string, env ...string) *shop {
 	require.NoError(t, err)
 	require.NoError(t, listener.Close())
 
-	s := &shop{url: "http://127.0.0.1:" + port, output: new(bytes.Buffer), ended: make(chan error, 1)}
+	s := &shop{url: "http://127.0.0.1:" + port, output: new(bytes.Buffer), ended: make(chan struct{})}
 	s.cmd = exec.Command(filepath.Join(binaries, name))
 	s.cmd.Env = append(append(cleanEnv(), "PORT="+port), env...)
 	s.cmd.Dir = t.TempDir()
 	s.cmd.Stdout, s.cmd.Stderr = s.output, s.output
 	require.NoError(t, s.cmd.Start())
-	go func() { s.ended <- s.cmd.Wait() }()
+	go func() {
+		s.err = s.cmd.Wait()
+		close(s.ended)
+	}()
 	t.Cleanup(func() {
-		if s.cmd.Process.Kill() == nil {
-			<-s.ended
-		}
+		_ = s.cmd.Process.Kill() // it may have ended by itself
+		<-s.ended
 		if t.Failed() {
 			t.Logf("%s printed:\n%s", name, s.output)
 		}
@@ -216,9 +271,8 @@ func start(t *testing.T, name string, env ...string) *shop {
 			return s
 		}
 		select {
-		case err := <-s.ended:
-			s.ended <- err
-			t.Fatalf("%s ended at its start: %v\n%s", name, err, s.output)
+		case <-s.ended:
+			t.Fatalf("%s ended at its start: %v", name, s.err)
 		case <-time.After(20 * time.Millisecond):
 		}
 		if time.Now().After(deadline) {
@@ -238,13 +292,19 @@ func cleanEnv() []string {
 	return env
 }
 
-// stop ends the shop as its operator does; it must end by itself and well.
+// stop ends the shop as its operator does; and waits for it.
 func (s *shop) stop(t *testing.T) {
 	t.Helper()
 	require.NoError(t, s.cmd.Process.Signal(syscall.SIGTERM))
+	s.end(t)
+}
+
+// end waits until the shop has ended, which must be well.
+func (s *shop) end(t *testing.T) {
+	t.Helper()
 	select {
-	case err := <-s.ended:
-		require.NoError(t, err, "%s", s.output)
+	case <-s.ended:
+		require.NoError(t, s.err)
 	case <-time.After(patience):
 		t.Fatal("the shop does not end")
 	}

@@ -62,8 +62,7 @@ func run(ctx context.Context) error {
 		}
 		return c.SendString(fmt.Sprintln("Thank you! Conversion:", report.Results[0].Verdict))
 	})
-	// When ctx ends, the requests that run then may finish.
-	return app.Listen(":"+cmp.Or(os.Getenv("PORT"), "8080"), fiber.ListenConfig{GracefulContext: ctx, ShutdownTimeout: 15 * time.Second})
+	return serve(ctx, app)
 }
 
 // configure reads the environment.
@@ -94,4 +93,18 @@ func configure() (*clickid.Tracker, *clickid.Client, error) {
 		Resolver: tracker,
 	})
 	return tracker, client, err
+}
+
+// serve answers requests until ctx ends, and lets those that run then finish.
+func serve(ctx context.Context, app *fiber.App) error {
+	stopped := make(chan error, 1)
+	go func() {
+		<-ctx.Done()
+		stopped <- app.ShutdownWithTimeout(15 * time.Second)
+	}()
+	// Listen returns as soon as the shutdown begins.
+	if err := app.Listen(":" + cmp.Or(os.Getenv("PORT"), "8080")); err != nil {
+		return err
+	}
+	return <-stopped
 }

@@ -29,6 +29,11 @@ func HTTPPages(awaitReader func()) []Page[http.HandlerFunc] {
 			w.Header().Set("Cache-Control", "public, max-age=60")
 			_, _ = io.WriteString(w, "hello")
 		}, 200, "hello").WithOwnCaching(),
+		page(Writes, "early hints first", func(w w, r r) {
+			w.Header().Set("Link", "</style.css>; rel=preload; as=style")
+			w.WriteHeader(http.StatusEarlyHints)
+			_, _ = io.WriteString(w, "hello")
+		}, 200, "hello"),
 		page(Writes, "ServeContent", func(w w, r r) {
 			http.ServeContent(w, r, "page.txt", time.Time{}, strings.NewReader("hello"))
 		}, 200, "hello"),
