@@ -54,6 +54,25 @@ func TestAnOutageNeverBreaksAPage(t *testing.T) {
 	})
 }
 
+// A full server takes no click, and still finds those it has.
+func TestFullServer(t *testing.T) {
+	client := newClient(t, testserver.StartRedis(t).DSN())
+	shop := outagetest.NewShop(t, clickid.Config{Store: newStore(t, client, "")})
+	landed := shop.Lands(t, "before-it-was-full")
+	require.NoError(t, client.ConfigSet(ctx, "maxmemory", "1").Err())
+
+	landing := shop.Get(t, "/?clkid=when-it-was-full")
+	require.Empty(t, landing.Cookies())
+	failures := shop.Failures()
+	require.Len(t, failures, 1)
+	require.ErrorContains(t, failures[0], "OOM")
+	require.Equal(t, "before-it-was-full", outagetest.ClickOf(shop.Get(t, "/cart", landed...)))
+	require.Empty(t, shop.Failures())
+
+	require.NoError(t, client.ConfigSet(ctx, "maxmemory", "0").Err())
+	shop.IsUp(t, landed, "before-it-was-full")
+}
+
 // A replica takes over from a server that crashes.
 func TestFailoverKeepsClicksAndLinks(t *testing.T) {
 	t.Parallel()

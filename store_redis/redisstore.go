@@ -10,9 +10,12 @@
 // gives up at once, and reports why. A silent server costs the timeout with any
 // options; [clickid.NewTieredStore] keeps the clicks meanwhile.
 //
-// The server lets clicks and links expire by itself. Give it a memory limit
-// with the policy volatile-ttl or noeviction: another one evicts living clicks
-// first. What Redis does not keep on disk is lost when it restarts.
+// The server lets clicks and links expire by itself. When its memory is full,
+// the policy noeviction refuses new clicks, and volatile-ttl forgets those
+// first that expire first; the other policies forget any. What Redis does not
+// keep on disk is lost when it restarts.
+//
+// A user of its own needs no more than [Permissions].
 package redisstore
 
 import (
@@ -30,6 +33,10 @@ import (
 
 // DefaultPrefix begins all keys unless [Config.Prefix] says otherwise.
 const DefaultPrefix = "clickid:"
+
+// Permissions are the rules of a Redis user (ACL SETUSER) for the store with the
+// default prefix.
+const Permissions = "~" + DefaultPrefix + "* +get +set +del +zadd +zrange +zrevrange +zremrangebyscore +zscore +zrem +pexpire +eval +evalsha"
 
 // Config configures a [Store]. Later changes have no effect.
 type Config struct {

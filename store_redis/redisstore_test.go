@@ -2,6 +2,7 @@ package redisstore_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -37,11 +38,26 @@ func TestStoreOnARing(t *testing.T) {
 	runOn(t, newRing(t))
 }
 
+func TestStoreWithItsPermissionsAlone(t *testing.T) {
+	t.Parallel()
+	server := testserver.StartRedis(t)
+	rules := []any{"ACL", "SETUSER", "shop", "on", ">secret"}
+	for _, rule := range strings.Fields(redisstore.Permissions) {
+		rules = append(rules, rule)
+	}
+	require.NoError(t, newClient(t, server.DSN()).Do(ctx, rules...).Err())
+	client := closed(t, redis.NewClient(&redis.Options{
+		Addr: server.Addr(), Username: "shop", Password: "secret", ContextTimeoutEnabled: true,
+	}))
+	require.ErrorContains(t, client.FlushAll(ctx).Err(), "NOPERM")
+	runOn(t, client)
+}
+
 func runOn(t *testing.T, client redis.UniversalClient) {
 	stores := 0
 	storetest.Run(t, func(t *testing.T) clickid.Store {
 		stores++
-		return newStore(t, client, fmt.Sprintf("%d:", stores))
+		return newStore(t, client, fmt.Sprintf("%s%d:", redisstore.DefaultPrefix, stores))
 	}, storetest.Options{})
 }
 
@@ -131,19 +147,25 @@ func TestRecordsExpire(t *testing.T) {
 	require.EqualValues(t, 2, client.ZCard(ctx, sets[0]).Val())
 }
 
+func saveAndLink(t *testing.T, store *redisstore.Store) (token string, k clickid.Key) {
+	t.Helper()
+	token, err := store.Save(ctx, newClick(time.Hour))
+	require.NoError(t, err)
+	k = clickid.OrderKey("42")
+	require.NoError(t, store.Link(ctx, k, token, time.Now().Add(time.Hour)))
+	return token, k
+}
+
 func TestForeignRecordsAreNoAbsence(t *testing.T) {
 	client := newClient(t, testserver.StartRedis(t).DSN())
 	store := newStore(t, client, "")
-	token, err := store.Save(ctx, newClick(time.Hour))
-	require.NoError(t, err)
-	k := clickid.OrderKey("42")
-	require.NoError(t, store.Link(ctx, k, token, time.Now().Add(time.Hour)))
+	token, k := saveAndLink(t, store)
 	for _, pattern := range []string{"*click:*", "*link:*"} {
 		keys := client.Keys(ctx, pattern).Val()
 		require.Len(t, keys, 1)
 		require.NoError(t, client.Set(ctx, keys[0], "something else", 0).Err())
 	}
-	_, err = store.Load(ctx, token)
+	_, err := store.Load(ctx, token)
 	require.ErrorContains(t, err, "no known version")
 	require.NotErrorIs(t, err, clickid.ErrNotFound)
 	require.NotErrorIs(t, err, clickid.ErrInvalid)
@@ -160,12 +182,9 @@ func TestForeignRecordsAreNoAbsence(t *testing.T) {
 func TestLinksWithoutTheirSetDoNotCount(t *testing.T) {
 	client := newClient(t, testserver.StartRedis(t).DSN())
 	store := newStore(t, client, "")
-	token, err := store.Save(ctx, newClick(time.Hour))
-	require.NoError(t, err)
-	k := clickid.OrderKey("42")
-	require.NoError(t, store.Link(ctx, k, token, time.Now().Add(time.Hour)))
+	token, k := saveAndLink(t, store)
 	require.NoError(t, client.Del(ctx, keysBelow(t, client, redisstore.DefaultPrefix+"links:")...).Err())
-	_, err = store.Linked(ctx, k)
+	_, err := store.Linked(ctx, k)
 	require.ErrorIs(t, err, clickid.ErrNotFound)
 	require.NoError(t, store.Link(ctx, k, token, time.Now().Add(time.Hour)))
 	linked, err := store.Linked(ctx, k)
