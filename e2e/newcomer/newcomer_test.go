@@ -4,6 +4,7 @@ package newcomer_test
 
 import (
 	"encoding/json"
+	"go/format"
 	"net"
 	"net/http"
 	"os"
@@ -69,6 +70,9 @@ func programs(t *testing.T, document string) []string {
 	require.NoError(t, err)
 	var found []string
 	for _, match := range fenced.FindAllSubmatch(text, -1) {
+		formatted, err := format.Source(match[1])
+		require.NoError(t, err)
+		require.Equal(t, string(formatted), string(match[1]), "gofmt would change a program of %s", document)
 		found = append(found, string(match[1]))
 	}
 	return found
