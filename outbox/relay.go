@@ -39,6 +39,7 @@ const (
 	defaultInterval = 500 * time.Millisecond
 	defaultTimeout  = 10 * time.Second
 	maxRelayBackoff = 30 * time.Second
+	countTimeout    = 2 * time.Second // of counting what remains after Stop
 )
 
 // Relay moves events from an outbox table to an engine. It is no queue: it
@@ -157,7 +158,7 @@ func (r *Relay) Stop(ctx context.Context) (remaining int, err error) {
 		}
 	}
 	// The deadline for the work has passed, not the wish to know.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.cfg.Interval+time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), countTimeout)
 	defer cancel()
 	stats, failed := r.cfg.Table.Stats(ctx, r.cfg.DB)
 	return stats.Queued, errors.Join(err, failed)
@@ -235,9 +236,9 @@ type cursor struct {
 func (r *Relay) move(ctx context.Context, c *cursor) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.cfg.Timeout)
 	defer cancel()
-	r.cfg.Table.moving.RLock()
-	defer r.cfg.Table.moving.RUnlock()
 	if !r.cfg.Table.dialect.locks() {
+		r.cfg.Table.moving.RLock()
+		defer r.cfg.Table.moving.RUnlock()
 		return r.transfer(ctx, r.cfg.DB, c)
 	}
 	// Under READ COMMITTED, MySQL locks the rows alone and not the gaps
@@ -279,7 +280,11 @@ func (r *Relay) transfer(ctx context.Context, db database, c *cursor) (int, erro
 		}
 		return 0, fmt.Errorf("clickid: the relay cannot enqueue: %w", err)
 	}
-	if err := table.remove(ctx, db, batch); err != nil {
+	ids := make([]int64, len(batch))
+	for i, r := range batch {
+		ids[i] = r.id
+	}
+	if _, err := table.remove(ctx, db, ids); err != nil {
 		return 0, fmt.Errorf("clickid: the relay cannot delete from the outbox table: %w", err)
 	}
 	c.size = min(2*c.size, r.cfg.Batch)

@@ -39,9 +39,9 @@ type Table struct {
 	name    string
 	wake    chan struct{} // tells the relays of this process to look
 
-	// moving is held while a relay of this process moves a batch, so that
-	// Erase does not pass an event that is neither in the table nor in the
-	// queue. On servers the rows' own locks do the same for all processes.
+	// moving is held on SQLite while a relay of this process moves a batch, so
+	// that Erase does not overlook an event on its way. On the other databases
+	// the rows' own locks do the same for all processes.
 	moving sync.RWMutex
 }
 
@@ -167,14 +167,43 @@ func (t *Table) Erase(ctx context.Context, db *sql.DB, k clickid.Key) (int, erro
 	if err != nil {
 		return 0, err
 	}
-	t.moving.Lock()
-	defer t.moving.Unlock()
-	result, err := db.ExecContext(ctx, "DELETE FROM "+t.name+" WHERE erase_keys LIKE "+t.dialect.placeholder(1), "%"+hash+"%")
-	if err != nil {
-		return 0, fmt.Errorf("clickid: erasing from the outbox table: %w", err)
+	if !t.dialect.locks() {
+		t.moving.Lock()
+		defer t.moving.Unlock()
 	}
-	n, err := result.RowsAffected()
-	return int(n), err
+	// Rows are looked for first, without a lock, and deleted by their key: a
+	// DELETE that searches would hold up orders on MySQL.
+	ids, err := t.find(ctx, db, hash)
+	erased := 0
+	for len(ids) > 0 && err == nil {
+		part := ids[:min(len(ids), maxBatch)]
+		var n int
+		n, err = t.remove(ctx, db, part)
+		erased += n
+		ids = ids[len(part):]
+	}
+	if err != nil {
+		return erased, fmt.Errorf("clickid: erasing from the outbox table: %w", err)
+	}
+	return erased, nil
+}
+
+// find returns the ids of the rows that carry the hash of a key.
+func (t *Table) find(ctx context.Context, db *sql.DB, hash string) ([]int64, error) {
+	rows, err := db.QueryContext(ctx, "SELECT id FROM "+t.name+" WHERE erase_keys LIKE "+t.dialect.placeholder(1), "%"+hash+"%")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	var ids []int64
+	for rows.Next() {
+		var id int64
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		ids = append(ids, id)
+	}
+	return ids, rows.Err()
 }
 
 // Stats counts the events in the table, which wait for a relay, and tells how
@@ -225,16 +254,19 @@ func (t *Table) batch(ctx context.Context, q querier, after int64, limit int) ([
 	return batch, rows.Err()
 }
 
-// remove deletes rows that have been moved.
-func (t *Table) remove(ctx context.Context, tx Execer, batch []row) error {
-	ids := make([]int64, len(batch))
-	for i, r := range batch {
-		ids[i] = r.id
-	}
+// remove deletes rows and returns how many were still there.
+func (t *Table) remove(ctx context.Context, tx Execer, ids []int64) (int, error) {
+	removed := 0
 	for _, statement := range t.dialect.remove(t.name, ids) {
-		if _, err := tx.ExecContext(ctx, statement); err != nil {
-			return err
+		result, err := tx.ExecContext(ctx, statement)
+		if err != nil {
+			return removed, err
 		}
+		n, err := result.RowsAffected()
+		if err != nil {
+			return removed, err
+		}
+		removed += int(n)
 	}
-	return nil
+	return removed, nil
 }

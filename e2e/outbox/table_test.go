@@ -242,3 +242,82 @@ func TestTableConfigReportsEveryProblem(t *testing.T) {
 		require.ErrorContains(t, err, field)
 	}
 }
+
+// TestANumberIsNeverUsedAgain deletes what a relay of another process has
+// enqueued, while it hangs and orders go on: its own deletion must not hit an
+// event that came later.
+func TestANumberIsNeverUsedAgain(t *testing.T) {
+	t.Parallel()
+	d, db, table := sqliteShop(t)
+	require.NoError(t, placeOrder(db, table, "first"))
+	q, entered, proceed := newQueue(), make(chan struct{}), make(chan struct{})
+	q.setFail(func(context.Context, []outbox.Record) error {
+		close(entered)
+		<-proceed
+		return nil
+	})
+	own := d.open(t)
+	relay, err := outbox.NewRelay(outbox.RelayConfig{DB: own, Table: d.table(t, own), Queue: q})
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error)
+	go func() { ended <- relay.Run(ctx) }()
+	<-entered
+	_, err = db.Exec("DELETE FROM clickid_outbox")
+	require.NoError(t, err)
+	require.NoError(t, placeOrder(db, table, "second"))
+	q.setFail(nil)
+	close(proceed)
+	eventually(t, "both are moved", func() bool { return q.size() == 2 })
+	cancel()
+	require.ErrorIs(t, <-ended, context.Canceled)
+}
+
+// TestEraseDoesNotHoldOrdersUp erases while a relay has locked an event.
+func TestEraseDoesNotHoldOrdersUp(t *testing.T) {
+	onEachDatabase(t, func(t *testing.T, d database) {
+		db, q := d.open(t), newQueue()
+		table := d.table(t, db)
+		entered, proceed := make(chan struct{}), make(chan struct{})
+		ctx, interrupt := context.WithCancel(context.Background())
+		q.setFail(func(context.Context, []outbox.Record) error {
+			close(entered)
+			<-proceed
+			interrupt()
+			return nil
+		})
+		hers := func(id string) clickid.Event {
+			e := newEvent(id)
+			e.Keys = []clickid.Key{clickid.CustomerKey("her-number")}
+			return e
+		}
+		write(t, table.In(db), hers("on-its-way"))
+		relay, err := outbox.NewRelay(outbox.RelayConfig{DB: db, Table: table, Queue: q})
+		require.NoError(t, err)
+		ended := make(chan error)
+		go func() { ended <- relay.Run(ctx) }()
+		<-entered
+		write(t, table.In(db), hers("waiting"), newEvent("his"))
+		erased := make(chan int)
+		go func() {
+			n, err := table.Erase(context.Background(), db, clickid.CustomerKey("her-number"))
+			if err != nil {
+				t.Error(err)
+			}
+			erased <- n
+		}()
+		// Orders commit while the erasure waits for the relay.
+		for i := range 20 {
+			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+			_, err := table.In(db).Send(ctx, newEvent(fmt.Sprint("order-", i)))
+			cancel()
+			require.NoError(t, err)
+		}
+		close(proceed)
+		// The relay was interrupted. What was on its way is in the engine as
+		// well, whose own Erase finds it.
+		require.ErrorIs(t, <-ended, context.Canceled)
+		require.Equal(t, 2, <-erased)
+		require.Equal(t, 21, count(t, table, db))
+	})
+}
