@@ -110,7 +110,7 @@ var ErrStrangers = errors.New("clickid: the outbox's tables hold jobs of another
 // refuseStrangers reports jobs that are not ours, or that there are no tables.
 func (o *Outbox[TTx]) refuseStrangers(ctx context.Context) error {
 	kinds, err := o.driver.GetExecutor().JobKindList(ctx, &riverdriver.JobKindListParams{
-		Exclude: []string{jobKind},
+		Exclude: []string{JobKind},
 		Max:     1,
 		Schema:  o.cfg.Schema,
 	})

@@ -12,8 +12,8 @@ import (
 	"github.com/riverqueue/river/rivertype"
 )
 
-// jobKind is the kind of our jobs in River.
-const jobKind = "clickid_event"
+// JobKind is the kind of the outbox's jobs in River.
+const JobKind = "clickid_event"
 
 // recordKey is where a job's metadata holds the record. It is not in the
 // arguments, because River can empty metadata in the same statement that
@@ -27,7 +27,7 @@ type jobArgs struct {
 	wait time.Duration // until the next attempt, when Work returns an error
 }
 
-func (jobArgs) Kind() string { return jobKind }
+func (jobArgs) Kind() string { return JobKind }
 
 func (jobArgs) InsertOpts() river.InsertOpts {
 	// All states: an event that waits, was delivered or is a dead letter is

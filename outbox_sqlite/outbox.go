@@ -122,19 +122,24 @@ func newOutbox(ctx context.Context, db *sql.DB, cfg Config) (*Outbox, error) {
 func (o *Outbox) Start(ctx context.Context) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.lock != nil && !o.lock.Locked() {
-		locked, err := o.lock.TryLock()
-		if err != nil {
-			return fmt.Errorf("clickid: locking the SQLite outbox for delivery: %w", err)
-		}
-		if !locked {
-			return ErrDelivering
-		}
-		if err := takeOver(ctx, o.db); err != nil {
-			return errors.Join(err, o.lock.Unlock())
-		}
+	if o.lock == nil || o.lock.Locked() {
+		return o.Outbox.Start(ctx)
 	}
-	return o.Outbox.Start(ctx)
+	locked, err := o.lock.TryLock()
+	if err != nil {
+		return fmt.Errorf("clickid: locking the SQLite outbox for delivery: %w", err)
+	}
+	if !locked {
+		return ErrDelivering
+	}
+	err = takeOver(ctx, o.db)
+	if err == nil {
+		err = o.Outbox.Start(ctx)
+	}
+	if err != nil {
+		return errors.Join(err, o.lock.Unlock())
+	}
+	return nil
 }
 
 // Stop ends the delivery. See [outbox.Outbox].
@@ -165,13 +170,14 @@ func (o *Outbox) Close() error {
 
 // takeOver makes available again what an earlier process was sending when it
 // died: since one process delivers at a time, nobody else does it. River alone
-// would wait for minutes.
+// would wait for minutes. Jobs and leaders of the application's own are left
+// alone; Start refuses them later.
 func takeOver(ctx context.Context, db *sql.DB) error {
 	for _, statement := range []string{
-		"UPDATE river_job SET state = 'available' WHERE state = 'running'",
-		"DELETE FROM river_leader",
+		"UPDATE river_job SET state = 'available' WHERE state = 'running' AND kind = $1",
+		"DELETE FROM river_leader WHERE NOT EXISTS (SELECT 1 FROM river_job WHERE kind <> $1)",
 	} {
-		if _, err := db.ExecContext(ctx, statement); err != nil {
+		if _, err := db.ExecContext(ctx, statement, riveroutbox.JobKind); err != nil {
 			return fmt.Errorf("clickid: taking over the SQLite outbox: %w", err)
 		}
 	}

@@ -1,0 +1,86 @@
+// Package outbox measures the outboxes on River: what an order pays for them,
+// and how fast they deliver.
+package outbox_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/clickid/clickid"
+)
+
+// platform accepts everything after a while, as cheaply as it can: what is
+// measured is the sender.
+type platform struct {
+	*httptest.Server
+	latency  time.Duration
+	events   atomic.Int64
+	requests atomic.Int64
+	arrived  chan struct{} // one value for every request
+}
+
+func newPlatform(b *testing.B, latency time.Duration) *platform {
+	b.Helper()
+	p := &platform{latency: latency, arrived: make(chan struct{}, 1<<20)}
+	p.Server = httptest.NewServer(p)
+	b.Cleanup(p.Close)
+	return p
+}
+
+func (p *platform) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return
+	}
+	events := bytes.Count(body, []byte(`"event_id":`))
+	time.Sleep(p.latency)
+	w.Header().Set("Content-Type", "application/json")
+	fmt.Fprintf(w, `{"events_received":%d,"events_processed":%d}`, events, events)
+	p.events.Add(int64(events))
+	p.requests.Add(1)
+	p.arrived <- struct{}{}
+}
+
+// await waits until so many events have arrived.
+func (p *platform) await(b *testing.B, events int) {
+	b.Helper()
+	for p.events.Load() < int64(events) {
+		select {
+		case <-p.arrived:
+		case <-time.After(2 * time.Minute):
+			b.Fatalf("%d of %d events arrived", p.events.Load(), events)
+		}
+	}
+}
+
+// client returns a client of the platform without its published limits.
+func (p *platform) client(b *testing.B) *clickid.Client {
+	b.Helper()
+	client, err := clickid.NewClient(clickid.ClientConfig{
+		APIKey:    "scope3_bench",
+		BaseURL:   p.URL,
+		Dialect:   clickid.LogEvent{EventSourceID: "shop"},
+		RateLimit: clickid.RateLimit{Requests: -1},
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return client
+}
+
+// conversion returns a purchase as a shop sends it.
+func conversion(order string) clickid.Event {
+	return clickid.Event{
+		Type: clickid.Purchase, ID: order, Time: time.Now(), Value: clickid.Minor(14999, "USD"),
+		Source: clickid.Website, PageURL: "https://shop.example/checkout/thanks",
+		Click: clickid.Click{ID: "01ARZ3NDEKTSV4RRFFQ69G5FAV", Param: "clkid", At: time.Now()},
+		User:  clickid.User{ExternalID: "c-" + order},
+		Items: []clickid.Item{{ID: "sku-1", Quantity: 1, Price: clickid.Minor(9999, "USD")}, {ID: "sku-2", Quantity: 2, Price: clickid.Minor(2500, "USD")}},
+	}
+}
