@@ -171,7 +171,6 @@ func TestTieredStoreInAnOutage(t *testing.T) {
 func TestLinkerOnly(t *testing.T) {
 	client := newClient(t, testserver.Redis(t))
 	prefix := sharedPrefix(t, client)
-	require.NoError(t, client.Ping(ctx).Err())
 	var asked commandCount
 	client.AddHook(&asked)
 	shop := outagetest.NewShop(t, clickid.Config{Store: newCookieStore(t), Linker: newStore(t, client, prefix)})
