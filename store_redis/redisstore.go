@@ -43,8 +43,10 @@ type Config struct {
 	// Client is how Redis is reached: redis.NewClient, NewFailoverClient,
 	// NewClusterClient, NewRing or NewUniversalClient makes one. Its options
 	// must say ContextTimeoutEnabled, since without it the client waits for
-	// seconds for a server that is silent. The store does not close it.
-	// Required.
+	// seconds for a server that is silent. They should not let it read from
+	// replicas (ReadOnly, RouteByLatency, RouteRandomly), since one that lags
+	// behind knows no click of a visitor who has just landed. The store does
+	// not close it. Required.
 	Client redis.UniversalClient
 	// Prefix begins all keys. It holds no braces, which would decide where a
 	// cluster keeps a key. Defaults to [DefaultPrefix].
