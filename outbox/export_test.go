@@ -26,3 +26,16 @@ func (m *Memory) Reopen(cfg Config) (*Memory, error) { return openMemory(m.stora
 
 // SetWorkers changes how many events are delivered at once.
 func (m *Memory) SetWorkers(n int) { m.workers = n }
+
+// Delivery returns what delivers.
+func (m *Memory) Delivery() *Delivery { return m.delivery }
+
+// ForgetDelivered forgets what was delivered, as after the window.
+func (m *Memory) ForgetDelivered() {
+	m.storage.mu.Lock()
+	defer m.storage.mu.Unlock()
+	for _, entry := range m.storage.done {
+		delete(m.storage.entries, entry.record.Identity)
+	}
+	m.storage.done = nil
+}

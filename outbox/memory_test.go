@@ -8,28 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestMemoryConforms runs the whole suite: what an outbox in memory holds can
-// be opened again within the process.
-func TestMemoryConforms(t *testing.T) {
-	outboxtest.Run(t, func(testing.TB) outboxtest.Backend {
-		var last *outbox.Memory
-		return outboxtest.Backend{
-			Open: func(t testing.TB, cfg outbox.Config) outbox.Outbox {
-				var err error
-				if last == nil {
-					last, err = outbox.NewMemory(outbox.AcceptLoss, cfg)
-				} else {
-					last, err = last.Reopen(cfg)
-				}
-				require.NoError(t, err)
-				return last
-			},
-			Kill: func(_ testing.TB, ob outbox.Outbox) { ob.(*outbox.Memory).Kill() },
-		}
-	})
-}
-
-// TestMemoryForgets runs what is left of the suite without that.
+// TestMemoryForgets runs what is left of the suite when the storage ends with
+// the outbox. TestMemoryConforms runs all of it.
 func TestMemoryForgets(t *testing.T) {
 	outboxtest.Run(t, func(testing.TB) outboxtest.Backend {
 		return outboxtest.Backend{

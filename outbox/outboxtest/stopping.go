@@ -217,14 +217,15 @@ func testInstances(h *harness) {
 
 func testKill(h *harness) {
 	const n = 30
-	hold := make(chan struct{})
-	h.platform.Always(clickidtest.Trouble{Hold: hold})
+	// The request of the killed instance is never processed.
+	never := make(chan struct{})
+	h.Cleanup(func() { close(never) })
+	h.platform.Always(clickidtest.Trouble{Hold: never})
 	ob := h.started(h.config())
 	h.send(ob, events("killed", n)...)
 	h.requests(1)
 	h.backend.Kill(h, ob)
 	h.platform.Always(clickidtest.Trouble{})
-	close(hold)
 	next := h.started(h.config())
 	h.accepted(n)
 	h.empty(next)

@@ -1,0 +1,292 @@
+package outbox_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"os"
+	"os/exec"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/outbox"
+	"github.com/clickid/clickid/outbox/outboxtest"
+	"github.com/stretchr/testify/require"
+)
+
+// fault is a mistake of an engine.
+type fault string
+
+const (
+	loses            fault = "loses an event in ten"
+	sendsTwice       fault = "knows no identities"
+	forgetsDelivered fault = "forgets what it has delivered"
+	mixesTypes       fault = "leaves the type out of the identity"
+	sendsAtOnce      fault = "sends before it stores"
+	keepsNoKeys      fault = "keeps no keys to erase by"
+	checksNothing    fault = "ignores the context of Send"
+	backdates        fault = "loses the time of queueing"
+	forgetsStopped   fault = "loses everything when it stops"
+	losesKilled      fault = "loses what a killed process was delivering"
+	deaf             fault = "tells no alarms"
+	asksNoConsent    fault = "asks for no consent"
+	rechecksNothing  fault = "does not look at clicks again"
+	ageless          fault = "has no horizon"
+	impatient        fault = "interrupts at once"
+	patient          fault = "ignores the deadline of Stop"
+	countsNothing    fault = "reports that nothing remains"
+	startsTwice      fault = "starts twice"
+	listsBackwards   fault = "lists the oldest dead letters first"
+	pagesNothing     fault = "ignores the page"
+	replaysAnything  fault = "replays all for an unknown ID"
+	discardsAnything fault = "discards all for no ID"
+	erasesNothing    fault = "erases nothing"
+	erasesForNobody  fault = "takes the zero key"
+	measuresNothing  fault = "measures nothing"
+	commitsAlways    fault = "ignores a rollback"
+)
+
+// faulty is an outbox with a mistake.
+type faulty struct {
+	*outbox.Memory
+	fault fault
+}
+
+func (f *faulty) Enqueue(ctx context.Context, records []outbox.Record) error {
+	records = slices.Clone(records)
+	for i := range records {
+		r := &records[i]
+		switch f.fault {
+		case sendsTwice:
+			id := make([]byte, 32)
+			if _, err := rand.Read(id); err != nil {
+				return err
+			}
+			r.Identity = hex.EncodeToString(id)
+		case mixesTypes:
+			e, err := r.Event()
+			if err != nil {
+				return err
+			}
+			r.Identity = hex.EncodeToString([]byte(e.ID))
+		case keepsNoKeys:
+			r.Keys = nil
+		case backdates:
+			r.QueuedAt = r.QueuedAt.Add(-time.Hour)
+		}
+	}
+	switch f.fault {
+	case loses:
+		records = slices.DeleteFunc(records, func(r outbox.Record) bool { return r.Identity[0] == '0' || r.Identity[0] == '1' })
+	case forgetsDelivered:
+		f.ForgetDelivered()
+	case checksNothing:
+		ctx = context.WithoutCancel(ctx)
+	}
+	return f.Memory.Enqueue(ctx, records)
+}
+
+func (f *faulty) Send(ctx context.Context, events ...clickid.Event) (clickid.Report, error) {
+	if f.fault == sendsAtOnce {
+		_, records := f.Delivery().Admit(events...)
+		for _, r := range records {
+			f.Delivery().Deliver(ctx, r, 1)
+		}
+	}
+	return f.Delivery().Send(ctx, f, events...)
+}
+
+func (f *faulty) Start(ctx context.Context) error {
+	err := f.Memory.Start(ctx)
+	if f.fault == startsTwice {
+		return nil
+	}
+	return err
+}
+
+func (f *faulty) Stop(ctx context.Context) (int, error) {
+	switch f.fault {
+	case impatient:
+		ended, cancel := context.WithCancel(ctx)
+		cancel()
+		n, _ := f.Memory.Stop(ended)
+		return n, nil
+	case patient:
+		return f.Memory.Stop(context.WithoutCancel(ctx))
+	case countsNothing:
+		_, err := f.Memory.Stop(ctx)
+		return 0, err
+	}
+	return f.Memory.Stop(ctx)
+}
+
+func (f *faulty) Failed(ctx context.Context, page outbox.Page) ([]outbox.DeadLetter, error) {
+	if f.fault == pagesNothing {
+		page = outbox.Page{}
+	}
+	letters, err := f.Memory.Failed(ctx, page)
+	if f.fault == listsBackwards {
+		slices.Reverse(letters)
+	}
+	return letters, err
+}
+
+func (f *faulty) Replay(ctx context.Context, ids ...string) (int, error) {
+	n, err := f.Memory.Replay(ctx, ids...)
+	if f.fault == replaysAnything && n == 0 {
+		return f.Memory.Replay(ctx)
+	}
+	return n, err
+}
+
+func (f *faulty) Discard(ctx context.Context, ids ...string) (int, error) {
+	if f.fault == discardsAnything && len(ids) == 0 {
+		letters, err := f.Memory.Failed(ctx, outbox.Page{})
+		if err != nil {
+			return 0, err
+		}
+		for _, letter := range letters {
+			ids = append(ids, letter.ID)
+		}
+	}
+	return f.Memory.Discard(ctx, ids...)
+}
+
+func (f *faulty) Erase(ctx context.Context, k clickid.Key) (int, error) {
+	switch {
+	case f.fault == erasesNothing && !k.IsZero():
+		return 0, nil
+	case f.fault == erasesForNobody && k.IsZero():
+		return 0, nil
+	}
+	return f.Memory.Erase(ctx, k)
+}
+
+func (f *faulty) Stats(ctx context.Context) (outbox.Stats, error) {
+	stats, err := f.Memory.Stats(ctx)
+	if f.fault == measuresNothing {
+		stats.Delivered, stats.Oldest = 0, 0
+	}
+	return stats, err
+}
+
+// transaction keeps events until its commit.
+type transaction struct {
+	*faulty
+	events []clickid.Event
+}
+
+func (tx *transaction) Send(ctx context.Context, events ...clickid.Event) (clickid.Report, error) {
+	report, _ := tx.Delivery().Admit(events...)
+	tx.events = append(tx.events, events...)
+	return report, report.Err()
+}
+
+// runSuite runs the suite on an outbox with a mistake, or with none.
+func runSuite(t *testing.T, f fault, patience time.Duration) {
+	outboxtest.Run(t, func(testing.TB) outboxtest.Backend {
+		var last *outbox.Memory
+		return outboxtest.Backend{
+			Open: func(t testing.TB, cfg outbox.Config) outbox.Outbox {
+				switch f {
+				case deaf:
+					cfg.Hook = nil
+				case asksNoConsent:
+					cfg.Consent = nil
+				case rechecksNothing:
+					cfg.RecheckClick = false
+				case ageless:
+					cfg.Horizon = 0
+				}
+				var err error
+				if last == nil || f == forgetsStopped {
+					last, err = outbox.NewMemory(outbox.AcceptLoss, cfg)
+				} else {
+					last, err = last.Reopen(cfg)
+				}
+				require.NoError(t, err)
+				return &faulty{last, f}
+			},
+			Transact: func(ctx context.Context, ob outbox.Outbox, use func(clickid.Sender) error) error {
+				tx := &transaction{faulty: ob.(*faulty)}
+				if err := use(tx); err != nil && f != commitsAlways {
+					return err
+				}
+				_, err := ob.Send(ctx, tx.events...)
+				return err
+			},
+			Kill: func(_ testing.TB, ob outbox.Outbox) {
+				ob.(*faulty).Kill()
+				if f == losesKilled {
+					last = nil
+				}
+			},
+			Patience: patience,
+		}
+	})
+}
+
+// TestMemoryConforms runs the whole suite: what an outbox in memory holds can
+// be opened again within the process.
+func TestMemoryConforms(t *testing.T) { runSuite(t, "", 0) }
+
+// faultVariable tells TestFaultyOutbox which mistake its outbox has.
+const faultVariable = "CLICKID_OUTBOXTEST_FAULT"
+
+// TestFaultyOutbox is run by TestAFaultyOutboxFails, in a process of its own.
+func TestFaultyOutbox(t *testing.T) {
+	if f := os.Getenv(faultVariable); f != "" {
+		runSuite(t, fault(f), time.Second)
+	}
+}
+
+// TestAFaultyOutboxFails shows that the suite finds what it looks for.
+func TestAFaultyOutboxFails(t *testing.T) {
+	for _, row := range []struct {
+		fault fault
+		test  string // that must fail
+	}{
+		{loses, "many events share requests"},
+		{sendsTwice, "an event of the same identity is taken once"},
+		{sendsTwice, "a queue takes records, each identity once"},
+		{forgetsDelivered, "an event of the same identity is taken once"},
+		{forgetsDelivered, "an identity is known after a restart"},
+		{mixesTypes, "the type is part of the identity"},
+		{sendsAtOnce, "what is sent is delivered once"},
+		{keepsNoKeys, "a person's events are erased from queue and dead letters"},
+		{checksNothing, "Send with an ended context fails and says so"},
+		{backdates, "a refused event is dead-lettered and the others are delivered"},
+		{forgetsStopped, "a restart delivers what was queued"},
+		{forgetsStopped, "a restart keeps dead letters"},
+		{losesKilled, "what a killed instance was delivering is delivered"},
+		{deaf, "a refused configuration dead-letters nothing and raises an alarm"},
+		{asksNoConsent, "consent is asked for at delivery"},
+		{rechecksNothing, "a click that was deleted meanwhile is not sent"},
+		{ageless, "an event past the horizon is dead-lettered"},
+		{impatient, "Stop waits for what is under way"},
+		{patient, "Stop interrupts what hangs at its deadline"},
+		{countsNothing, "Stop in an outage reports what remains"},
+		{startsTwice, "starting twice is an error, stopping what was not started is none"},
+		{listsBackwards, "dead letters are listed in pages, the latest first"},
+		{pagesNothing, "dead letters are listed in pages, the latest first"},
+		{replaysAnything, "dead letters are replayed"},
+		{discardsAnything, "dead letters are discarded"},
+		{erasesNothing, "a person's events are erased from queue and dead letters"},
+		{erasesForNobody, "a person's events are erased from queue and dead letters"},
+		{measuresNothing, "the queue is measured"},
+		{commitsAlways, "a rollback sends nothing"},
+	} {
+		t.Run(string(row.fault)+": "+row.test, func(t *testing.T) {
+			t.Parallel()
+			cmd := exec.Command(os.Args[0], "-test.run=^TestFaultyOutbox$/^"+row.test+"$", "-test.timeout=1m")
+			cmd.Env = append(os.Environ(), faultVariable+"="+string(row.fault))
+			var output bytes.Buffer
+			cmd.Stdout, cmd.Stderr = &output, &output
+			require.Error(t, cmd.Run(), "the suite passed an outbox that %s", row.fault)
+			require.Contains(t, output.String(), "--- FAIL: TestFaultyOutbox/", "it failed for another reason")
+		})
+	}
+}
