@@ -36,7 +36,7 @@ const (
 	rechecksNothing  fault = "does not look at clicks again"
 	ageless          fault = "has no horizon"
 	impatient        fault = "interrupts at once"
-	patient          fault = "ignores the deadline of Stop"
+	patient          fault = "overstays the deadline of Stop"
 	countsNothing    fault = "reports that nothing remains"
 	startsTwice      fault = "starts twice"
 	listsBackwards   fault = "lists the oldest dead letters first"
@@ -115,7 +115,9 @@ func (f *faulty) Stop(ctx context.Context) (int, error) {
 		n, _ := f.Memory.Stop(ended)
 		return n, nil
 	case patient:
-		return f.Memory.Stop(context.WithoutCancel(ctx))
+		longer, cancel := context.WithTimeout(context.WithoutCancel(ctx), 6*time.Second)
+		defer cancel()
+		return f.Memory.Stop(longer)
 	case countsNothing:
 		_, err := f.Memory.Stop(ctx)
 		return 0, err
