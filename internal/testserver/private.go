@@ -43,42 +43,53 @@ type Server struct {
 // come last and win.
 func StartRedis(tb testing.TB, extraArgs ...string) *Server {
 	tb.Helper()
-	return startRedis(tb, freePort(tb), extraArgs)
+	return startRedis(tb, freePort, extraArgs)
 }
 
 // StartRedisNode starts a Redis or Valkey server that can join a cluster.
 func StartRedisNode(tb testing.TB) *Server {
 	tb.Helper()
-	const busOffset = 10_000 // between a node's port and that of the cluster's bus
+	return startRedis(tb, freeNodePort, []string{"--cluster-enabled", "yes"})
+}
+
+// freeNodePort returns a free port whose companion for the cluster's bus, 10,000
+// further on, is free too.
+func freeNodePort(tb testing.TB) int {
+	tb.Helper()
 	for range 1000 {
 		port := freePort(tb)
-		bus, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port+busOffset)))
+		bus, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port+10_000)))
 		if err != nil {
 			continue // taken, or beyond the last port
 		}
 		_ = bus.Close()
-		return startRedis(tb, port, []string{"--cluster-enabled", "yes"})
+		return port
 	}
 	tb.Fatal("no two ports are free for a node of a cluster")
-	return nil
+	return 0
 }
 
-func startRedis(tb testing.TB, port int, extraArgs []string) *Server {
+func startRedis(tb testing.TB, choosePort func(testing.TB) int, extraArgs []string) *Server {
 	tb.Helper()
-	return start(tb, "redis", "", port, func(s *Server, port string) {
+	program := findRedis(tb)
+	s := newServer(tb, "redis", "")
+	s.start(choosePort, func(port string) {
 		s.command = append([]string{
-			findRedis(tb), "--bind", "127.0.0.1", "--port", port, "--dir", s.dir,
+			program, "--bind", "127.0.0.1", "--port", port, "--dir", s.dir,
 			"--appendonly", "yes", "--appendfsync", "always", "--save", "",
 		}, extraArgs...)
 		s.dsn, s.ready, s.stop = "redis://"+s.addr+"/0", redisReady, terminate
 	})
+	return s
 }
 
 // StartSentinel starts a Redis Sentinel that watches a server under a name and
 // promotes a replica once the server has been silent for a second.
 func StartSentinel(tb testing.TB, name string, watched *Server) *Server {
 	tb.Helper()
-	return start(tb, "sentinel", "", freePort(tb), func(s *Server, port string) {
+	program := findRedis(tb)
+	s := newServer(tb, "sentinel", "")
+	s.start(freePort, func(port string) {
 		config := filepath.Join(s.dir, "sentinel.conf") // Sentinel writes its state there
 		watch := strings.Join([]string{"bind 127.0.0.1", "port " + port,
 			"sentinel monitor " + name + " " + strings.Replace(watched.addr, ":", " ", 1) + " 1",
@@ -87,9 +98,10 @@ func StartSentinel(tb testing.TB, name string, watched *Server) *Server {
 		if err := os.WriteFile(config, []byte(watch), 0o600); err != nil {
 			tb.Fatalf("configuring Sentinel: %v", err)
 		}
-		s.command = []string{findRedis(tb), config, "--sentinel"}
+		s.command = []string{program, config, "--sentinel"}
 		s.dsn, s.ready, s.stop = "redis://"+s.addr, redisReady, terminate
 	})
+	return s
 }
 
 func findRedis(tb testing.TB) string {
@@ -103,16 +115,18 @@ func StartPostgres(tb testing.TB) *Server {
 	tb.Helper()
 	const what, remedy = "PostgreSQL (initdb and postgres)", "install Debian's package postgresql"
 	initdb, postgres := find(tb, what, remedy, "initdb"), find(tb, what, remedy, "postgres")
-	return start(tb, "postgres", "postgres", freePort(tb), func(s *Server, port string) {
-		data := filepath.Join(s.dir, "data")
-		s.run(initdb, "--pgdata", data, "--username", "postgres", "--auth", "trust",
-			"--encoding", "UTF8", "--locale", "C", "--no-sync")
+	s := newServer(tb, "postgres", "postgres")
+	data := filepath.Join(s.dir, "data")
+	s.run(initdb, "--pgdata", data, "--username", "postgres", "--auth", "trust",
+		"--encoding", "UTF8", "--locale", "C", "--no-sync")
+	s.start(freePort, func(port string) {
 		s.command = []string{
 			postgres, "-D", data, "-p", port, "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=",
 			"-c", "fsync=off", "-c", "full_page_writes=off", "-c", "shared_buffers=32MB",
 		}
 		s.dsn, s.ready, s.stop = "postgres://postgres@"+s.addr+"/postgres?sslmode=disable", postgresReady, os.Interrupt
 	})
+	return s
 }
 
 // StartMariaDB starts a MariaDB server with the user root, no password, and
@@ -121,14 +135,16 @@ func StartMariaDB(tb testing.TB) *Server {
 	tb.Helper()
 	const what, remedy = "MariaDB (mariadb-install-db and mariadbd)", "install Debian's package mariadb-server"
 	install, mariadbd := find(tb, what, remedy, "mariadb-install-db"), find(tb, what, remedy, "mariadbd")
-	return start(tb, "mariadb", "mysql", freePort(tb), func(s *Server, port string) {
-		data := filepath.Join(s.dir, "data")
-		fast := []string{"--no-defaults", "--datadir=" + data, "--innodb-flush-log-at-trx-commit=0", "--innodb-log-file-size=8M", "--innodb-buffer-pool-size=64M"}
-		s.run(install, append(fast, "--auth-root-authentication-method=normal")...)
+	s := newServer(tb, "mariadb", "mysql")
+	data := filepath.Join(s.dir, "data")
+	fast := []string{"--no-defaults", "--datadir=" + data, "--innodb-flush-log-at-trx-commit=0", "--innodb-log-file-size=8M", "--innodb-buffer-pool-size=64M"}
+	s.run(install, append(fast, "--auth-root-authentication-method=normal")...)
+	s.start(freePort, func(port string) {
 		s.command = append([]string{mariadbd}, append(fast, "--bind-address=127.0.0.1", "--port="+port, "--socket="+filepath.Join(s.dir, "socket"),
 			"--pid-file="+filepath.Join(s.dir, "pid"), "--skip-name-resolve")...)
 		s.dsn, s.ready, s.stop = "root@tcp("+s.addr+")/test", mariadbReady, terminate
 	})
+	return s
 }
 
 // Addr returns host and port.
@@ -225,8 +241,8 @@ func freePort(tb testing.TB) int {
 	return l.Addr().(*net.TCPAddr).Port
 }
 
-// start prepares a server's data, starts it and waits until it takes commands.
-func start(tb testing.TB, name, user string, port int, configure func(s *Server, port string)) *Server {
+// newServer makes a server's directory.
+func newServer(tb testing.TB, name, user string) *Server {
 	tb.Helper()
 	s := &Server{tb: tb, name: name}
 	if os.Geteuid() == 0 {
@@ -246,13 +262,29 @@ func start(tb testing.TB, name, user string, port int, configure func(s *Server,
 	if err := own(dir, s.user); err != nil {
 		tb.Fatalf("giving %s its data directory: %v", name, err)
 	}
-	s.addr = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
-	configure(s, strconv.Itoa(port))
-	if err := s.launch(); err != nil {
-		tb.Fatalf("starting %s: %v\n%s", name, err, s.log())
-	}
 	return s
 }
+
+// start starts the server on a free port and waits until it takes commands.
+func (s *Server) start(choosePort func(testing.TB) int, configure func(port string)) {
+	s.tb.Helper()
+	var err error
+	for range 5 { // somebody else may take the port first
+		port := strconv.Itoa(choosePort(s.tb))
+		s.addr = net.JoinHostPort("127.0.0.1", port)
+		configure(port)
+		if err = s.launch(); !errors.Is(err, errEnded) {
+			break
+		}
+	}
+	if err != nil {
+		s.tb.Fatalf("starting %s: %v\n%s", s.name, err, s.log())
+	}
+}
+
+// errEnded says that a server did not start: its port is taken, or its
+// arguments are wrong.
+var errEnded = errors.New("it ended at once")
 
 // launch starts the process and waits until it takes commands.
 func (s *Server) launch() error {
@@ -281,7 +313,7 @@ func (s *Server) launch() error {
 		select {
 		case <-exited:
 			s.cmd = nil
-			return errors.New("it ended at once")
+			return errEnded
 		case <-time.After(20 * time.Millisecond):
 		}
 		if time.Now().After(deadline) {
