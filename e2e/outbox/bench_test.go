@@ -1,0 +1,128 @@
+package outbox_test
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/outbox"
+)
+
+// benchmarkEachDatabase runs run on the shared servers and on SQLite.
+func benchmarkEachDatabase(b *testing.B, run func(b *testing.B, d database)) {
+	for _, dialect := range []outbox.Dialect{outbox.PostgreSQL, outbox.MySQL, outbox.SQLite} {
+		b.Run(string(dialect), func(b *testing.B) { run(b, newDatabase(b, dialect)) })
+	}
+}
+
+// BenchmarkOrder is what an order pays for its conversion: a transaction with
+// an order and three of its lines, without and with the outbox table, and with
+// it while a relay works.
+func BenchmarkOrder(b *testing.B) {
+	benchmarkEachDatabase(b, func(b *testing.B, d database) {
+		db := d.open(b)
+		table := d.table(b, db)
+		for _, statement := range []string{
+			"CREATE TABLE orders (id varchar(40) PRIMARY KEY, total integer NOT NULL)",
+			"CREATE TABLE order_lines (order_id varchar(40) NOT NULL, article varchar(40) NOT NULL, quantity integer NOT NULL, PRIMARY KEY (order_id, article))",
+		} {
+			_, err := db.Exec(statement)
+			require.NoError(b, err)
+		}
+		insertOrder, insertLine := "INSERT INTO orders (id, total) VALUES (?, ?)", "INSERT INTO order_lines (order_id, article, quantity) VALUES (?, ?, ?)"
+		if d.dialect == outbox.PostgreSQL {
+			insertOrder, insertLine = "INSERT INTO orders (id, total) VALUES ($1, $2)", "INSERT INTO order_lines (order_id, article, quantity) VALUES ($1, $2, $3)"
+		}
+		var number atomic.Int64
+		place := func(convert func(tx *sql.Tx, id string) error) error {
+			id := strconv.FormatInt(number.Add(1), 10)
+			return inTransaction(db, func(tx *sql.Tx) error {
+				if _, err := tx.Exec(insertOrder, id, 14999); err != nil {
+					return err
+				}
+				for line := range 3 {
+					if _, err := tx.Exec(insertLine, id, fmt.Sprint("article-", line), 1); err != nil {
+						return err
+					}
+				}
+				return convert(tx, id)
+			})
+		}
+		conversion := func(tx *sql.Tx, id string) error {
+			_, err := clickid.Convert(context.Background(), table.In(tx), newEvent(id))
+			return err
+		}
+		run := func(name string, convert func(tx *sql.Tx, id string) error) {
+			b.Run(name, func(b *testing.B) {
+				b.ReportAllocs()
+				for range b.N {
+					if err := place(convert); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+		run("alone", func(*sql.Tx, string) error { return nil })
+		run("with its conversion", conversion)
+		startRelay(b, outbox.RelayConfig{DB: d.open(b), Table: table, Queue: discarding{}})
+		run("with its conversion while a relay works", conversion)
+	})
+}
+
+// discarding is an engine that costs nothing.
+type discarding struct{}
+
+func (discarding) Enqueue(context.Context, []outbox.Record) error { return nil }
+
+// BenchmarkRelay moves a backlog to an engine that costs nothing. An operation
+// is one event.
+func BenchmarkRelay(b *testing.B) {
+	benchmarkEachDatabase(b, func(b *testing.B, d database) {
+		db := d.open(b)
+		table := d.table(b, db)
+		for sent := 0; sent < b.N; sent += 500 {
+			write(b, table.In(db), newEvents(fmt.Sprint("backlog-", sent), min(500, b.N-sent))...)
+		}
+		relay, err := outbox.NewRelay(outbox.RelayConfig{DB: db, Table: table, Queue: discarding{}})
+		require.NoError(b, err)
+		b.ReportAllocs()
+		b.ResetTimer()
+		require.NoError(b, relay.Start(context.Background()))
+		remaining, err := relay.Stop(context.Background())
+		b.StopTimer()
+		require.NoError(b, err)
+		require.Zero(b, remaining)
+	})
+}
+
+// BenchmarkCommitToEngine is the latency from the order's commit until the
+// engine has its event, in an idle shop whose commit is followed by Notify.
+func BenchmarkCommitToEngine(b *testing.B) {
+	benchmarkEachDatabase(b, func(b *testing.B, d database) {
+		db := d.open(b)
+		table := d.table(b, db)
+		arrived := make(chan time.Time, 1)
+		startRelay(b, outbox.RelayConfig{DB: db, Table: table, Queue: outbox.QueueFunc(func(context.Context, []outbox.Record) error {
+			arrived <- time.Now()
+			return nil
+		})})
+		var waited time.Duration
+		for i := range b.N {
+			require.NoError(b, inTransaction(db, func(tx *sql.Tx) error {
+				_, err := table.In(tx).Send(context.Background(), newEvent(fmt.Sprint("order-", i)))
+				return err
+			}))
+			committed := time.Now()
+			table.Notify()
+			waited += max(0, (<-arrived).Sub(committed))
+		}
+		b.ReportMetric(float64(waited.Microseconds())/float64(b.N)/1000, "ms/commit-to-engine")
+	})
+}
