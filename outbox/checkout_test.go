@@ -1,0 +1,127 @@
+package outbox_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/clickidtest"
+	"github.com/clickid/clickid/outbox"
+	"github.com/stretchr/testify/require"
+)
+
+// unsteadyStore is a store of clicks that can be down.
+type unsteadyStore struct {
+	*clickid.MemoryStore
+	down  atomic.Bool
+	loads atomic.Int32
+}
+
+func (s *unsteadyStore) Load(ctx context.Context, token string) (clickid.Click, error) {
+	s.loads.Add(1)
+	if s.down.Load() {
+		return clickid.Click{}, errors.New("connection refused")
+	}
+	return s.MemoryStore.Load(ctx, token)
+}
+
+// checkout is a shop with a tracker, an outbox and a platform.
+type checkout struct {
+	store    *unsteadyStore
+	tracker  *clickid.Tracker
+	platform *clickidtest.Server
+	outbox   *outbox.Memory
+	cookie   *http.Cookie
+	report   clickid.Report
+	err      error
+}
+
+// newCheckout returns a shop that a visitor has landed in.
+func newCheckout(t *testing.T, edits ...func(*outbox.Config)) *checkout {
+	t.Helper()
+	c := &checkout{store: &unsteadyStore{MemoryStore: clickid.NewMemoryStore()}, platform: clickidtest.NewServer(t)}
+	var err error
+	c.tracker, err = clickid.New(clickid.Config{Store: c.store})
+	require.NoError(t, err)
+	client, err := clickid.NewClient(clickid.ClientConfig{
+		APIKey: clickidtest.APIKey, BaseURL: c.platform.URL,
+		Dialect: clickid.LogEvent{EventSourceID: clickidtest.EventSourceID}, Resolver: c.tracker,
+	})
+	require.NoError(t, err)
+	cfg := outbox.Config{Client: client, MinSnooze: 10 * time.Millisecond}
+	for _, edit := range edits {
+		edit(&cfg)
+	}
+	c.outbox, err = outbox.NewMemory(outbox.AcceptLoss, cfg)
+	require.NoError(t, err)
+	w := httptest.NewRecorder()
+	c.tracker.Handler(http.NotFoundHandler()).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "https://shop.example/?clkid=01ARZ3NDEKTSV4RRFFQ69G5FAV", nil))
+	require.Len(t, w.Result().Cookies(), 1)
+	c.cookie = w.Result().Cookies()[0]
+	return c
+}
+
+// order completes an order of the visitor.
+func (c *checkout) order(id string) {
+	r := httptest.NewRequest(http.MethodPost, "https://shop.example/order", nil)
+	r.AddCookie(c.cookie)
+	c.tracker.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		c.report, c.err = clickid.Convert(r.Context(), c.outbox, clickid.Event{Type: clickid.Purchase, ID: id, Time: time.Now()})
+	})).ServeHTTP(httptest.NewRecorder(), r)
+}
+
+func (c *checkout) deliver(t *testing.T) {
+	t.Helper()
+	require.NoError(t, c.outbox.Start(context.Background()))
+	t.Cleanup(func() {
+		_, err := c.outbox.Stop(context.Background())
+		require.NoError(t, err)
+	})
+}
+
+func TestAnOrderWhileTheStoreIsDownIsAttributed(t *testing.T) {
+	t.Parallel()
+	c := newCheckout(t)
+	c.store.down.Store(true)
+	c.order("order")
+	require.NoError(t, c.err, "the checkout does not fail with the store")
+	require.True(t, c.report.Accepted())
+	c.deliver(t)
+	before := c.store.loads.Load()
+	require.Eventually(t, func() bool { return c.store.loads.Load() > before }, 10*time.Second, time.Millisecond)
+	require.Zero(t, c.platform.Count(), "an order is not sent without its click")
+	c.store.down.Store(false)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	got, err := c.platform.Wait(ctx, 1)
+	require.NoError(t, err)
+	require.Equal(t, "01ARZ3NDEKTSV4RRFFQ69G5FAV", got[0].ClickID)
+}
+
+// TestAClickThatIsForgottenAfterTheOrder withdraws between order and delivery.
+func TestAClickThatIsForgottenAfterTheOrder(t *testing.T) {
+	t.Parallel()
+	for _, recheck := range []bool{false, true} {
+		c := newCheckout(t, func(cfg *outbox.Config) { cfg.RecheckClick = recheck })
+		c.order("order")
+		require.NoError(t, c.err)
+		r := httptest.NewRequest(http.MethodPost, "https://shop.example/withdraw", nil)
+		r.AddCookie(c.cookie)
+		require.NoError(t, c.tracker.Forget(httptest.NewRecorder(), r))
+		c.deliver(t)
+		require.Eventually(t, func() bool {
+			s, err := c.outbox.Stats(context.Background())
+			return err == nil && s.Delivered == 1
+		}, 30*time.Second, 10*time.Millisecond)
+		want := 1
+		if recheck {
+			want = 0
+		}
+		require.Equal(t, want, c.platform.Count(), "recheck: %v", recheck)
+	}
+}
