@@ -1,4 +1,4 @@
-package asynq_test
+package relay_test
 
 import (
 	"context"
@@ -11,7 +11,7 @@ import (
 	"github.com/clickid/clickid/e2e/internal/crash"
 	"github.com/clickid/clickid/internal/testserver"
 	"github.com/clickid/clickid/outbox"
-	asynqoutbox "github.com/clickid/clickid/outbox_asynq"
+	"github.com/clickid/clickid/outbox_asynq"
 )
 
 const patience = 2 * time.Minute
