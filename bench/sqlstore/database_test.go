@@ -72,8 +72,10 @@ func clickRow(i int, now time.Time) []any {
 	return []any{hash[:], base32.HexEncoding.EncodeToString(random[:])[:26], "clkid", expires.Add(-clickid.DefaultTTL), expires}
 }
 
+// linkRow links to a token as long as those of the cookie store, since clicks
+// in cookies and links in SQL are the set-up to begin with.
 func linkRow(i int, now time.Time) []any {
-	k, token := clickid.OrderKey(fmt.Sprint(i)), tokenOf(i)
+	k, token := clickid.OrderKey(fmt.Sprint(i)), fmt.Sprintf("%0140d", i)
 	sealed, err := k.Seal(token)
 	if err != nil {
 		panic(err) // the key is not empty
