@@ -175,6 +175,8 @@ func TestADayOfOutage(t *testing.T) {
 		require.Equal(t, backlog, stats(t, m).Queued)
 		require.Equal(t, 1, r.count(outbox.PlatformAway), "an outage is one outage")
 
+		t.Logf("%d requests in a day of outage", requests)
+
 		p.set(nil)
 		time.Sleep(time.Minute)
 		_, accepted = p.count()
@@ -202,6 +204,7 @@ func TestABacklogLeavesWithinAMinute(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		after, accepted := p.count()
+		t.Logf("%d requests in an hour of outage; then %d events left in %v and %d requests", before, accepted, time.Since(back), after-before)
 		require.Equal(t, backlog, accepted)
 		require.LessOrEqual(t, time.Since(back), time.Minute)
 		require.LessOrEqual(t, after-before, 150, "a backlog of 20,000 leaves in about a hundred requests")
@@ -229,6 +232,7 @@ func TestECAPIDrainsAtItsOwnRate(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		after, accepted := p.count()
+		t.Logf("%d requests in an hour of outage; then %d events left in %v", before, accepted, time.Since(back))
 		require.Equal(t, backlog, accepted)
 		require.Equal(t, backlog, after-before, "no event is sent twice")
 		// 20 seconds at 100 a second, and the wait for the probe.
