@@ -9,7 +9,7 @@ import (
 	"os"
 	"strings"
 
-	_ "modernc.org/sqlite" // the driver "sqlite", in pure Go
+	"modernc.org/sqlite" // which is the driver "sqlite" as well, in pure Go
 )
 
 // busyTimeout is how long a statement waits for another process, in
@@ -35,10 +35,11 @@ func openFile(path string) (*sql.DB, error) {
 		"_txlock": {"immediate"},
 	}
 	source := url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: options.Encode()}
-	db, err := sql.Open("sqlite", source.String())
+	opens, err := sqlite.NewConnector(source.String())
 	if err != nil {
 		return nil, fmt.Errorf("clickid: opening the SQLite outbox: %w", err)
 	}
+	db := sql.OpenDB(connector{opens})
 	// One connection: SQLite has one writer, and River knows no readers.
 	db.SetMaxOpenConns(1)
 	return db, nil

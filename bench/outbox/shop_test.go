@@ -31,14 +31,15 @@ type shop struct {
 	order func(ctx context.Context, id string, converts bool) error
 }
 
-// shops are the setups that are measured, on PostgreSQL and on SQLite, where
-// outbox and orders share a database. No workers are the default number.
+// shops are the setups that are measured. The last one stores the conversion
+// in a transaction of its own. No workers are the default number.
 var shops = []struct {
 	name string
 	open func(b *testing.B, cfg outbox.Config, workers int) *shop
 }{
 	{"PostgreSQL", openPostgres},
-	{"SQLite", openSQLite},
+	{"SQLite shared", openSharedSQLite},
+	{"SQLite apart", openSQLiteApart},
 }
 
 // schema is a small shop's: an order reads and updates the stock, and has
@@ -98,7 +99,7 @@ func convert(ctx context.Context, s clickid.Sender, id string) error {
 func openPostgres(b *testing.B, cfg outbox.Config, workers int) *shop {
 	b.Helper()
 	ctx := context.Background()
-	pool, err := pgxpool.New(ctx, testserver.Postgres(b)+"?pool_max_conns=20")
+	pool, err := pgxpool.New(ctx, testserver.Postgres(b))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -130,46 +131,77 @@ func openPostgres(b *testing.B, cfg outbox.Config, workers int) *shop {
 	}}
 }
 
-func openSQLite(b *testing.B, cfg outbox.Config, workers int) *shop {
+func openSharedSQLite(b *testing.B, cfg outbox.Config, workers int) *shop {
 	b.Helper()
-	ctx := context.Background()
-	source := "file:" + filepath.Join(b.TempDir(), "shop.db") +
-		"?_txlock=immediate&_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)"
-	db, err := sql.Open("sqlite", source)
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { _ = db.Close() })
-	db.SetMaxOpenConns(1)
-	if _, err := db.ExecContext(ctx, schema); err != nil {
-		b.Fatal(err)
-	}
-	ob, err := sqliteoutbox.New(ctx, db, sqliteoutbox.Config{Delivery: cfg, StartLater: true, Workers: workers})
+	db := openShop(b)
+	ob, err := sqliteoutbox.New(context.Background(), db, sqliteoutbox.Config{Delivery: cfg, StartLater: true, Workers: workers})
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { _ = ob.Close() })
 	return &shop{outbox: ob, order: func(ctx context.Context, id string, converts bool) error {
-		tx, err := db.BeginTx(ctx, nil)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = tx.Rollback() }()
-		err = place(id, func(query string, args ...any) error {
-			_, err := tx.ExecContext(ctx, query, args...)
-			return err
-		}, func(query string, args ...any) error {
-			var pieces int
-			return tx.QueryRowContext(ctx, query, args...).Scan(&pieces)
+		return placeSQLite(ctx, db, id, func(tx *sql.Tx) error {
+			if !converts {
+				return nil
+			}
+			return convert(ctx, ob.In(tx), id)
 		})
-		if err == nil && converts {
-			err = convert(ctx, ob.In(tx), id)
-		}
-		if err != nil {
+	}}
+}
+
+func openSQLiteApart(b *testing.B, cfg outbox.Config, workers int) *shop {
+	b.Helper()
+	db := openShop(b)
+	ob, err := sqliteoutbox.Open(context.Background(), filepath.Join(b.TempDir(), "outbox.db"),
+		sqliteoutbox.Config{Delivery: cfg, StartLater: true, Workers: workers})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = ob.Close() })
+	return &shop{outbox: ob, order: func(ctx context.Context, id string, converts bool) error {
+		if err := placeSQLite(ctx, db, id, func(*sql.Tx) error { return nil }); err != nil || !converts {
 			return err
 		}
-		return tx.Commit()
+		return convert(ctx, ob, id)
 	}}
+}
+
+// openShop opens the shop's own SQLite database.
+func openShop(b *testing.B) *sql.DB {
+	b.Helper()
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(b.TempDir(), "shop.db")+
+		"?_txlock=immediate&_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)")
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = db.Close() })
+	db.SetMaxOpenConns(1)
+	if _, err := db.Exec(schema); err != nil {
+		b.Fatal(err)
+	}
+	return db
+}
+
+func placeSQLite(ctx context.Context, db *sql.DB, id string, then func(*sql.Tx) error) error {
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }()
+	err = place(id, func(query string, args ...any) error {
+		_, err := tx.ExecContext(ctx, query, args...)
+		return err
+	}, func(query string, args ...any) error {
+		var pieces int
+		return tx.QueryRowContext(ctx, query, args...).Scan(&pieces)
+	})
+	if err == nil {
+		err = then(tx)
+	}
+	if err != nil {
+		return err
+	}
+	return tx.Commit()
 }
 
 // start starts the outbox and stops it when the benchmark ends.
