@@ -1,0 +1,55 @@
+package outbox_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/clickid/clickid/internal/testserver"
+	"github.com/clickid/clickid/outbox"
+)
+
+// TestTheDatabaseCrashesDuringTheMove kills the database's server while a relay
+// moves a backlog, and starts it again.
+func TestTheDatabaseCrashesDuringTheMove(t *testing.T) {
+	t.Parallel()
+	for _, d := range []struct {
+		dialect outbox.Dialect
+		driver  string
+		start   func(testing.TB) *testserver.Server
+		durable string // makes what is committed survive the process
+	}{
+		{outbox.PostgreSQL, "pgx", testserver.StartPostgres, "--synchronous_commit=on"},
+		{outbox.MySQL, "mysql", testserver.StartMariaDB, "--innodb-flush-log-at-trx-commit=1"},
+	} {
+		t.Run(string(d.dialect), func(t *testing.T) {
+			t.Parallel()
+			const backlog = 1000
+			server := d.start(t)
+			server.Restart(d.durable)
+			place := database{d.dialect, d.driver, server.DSN()}
+			db, q, r := place.open(t), newQueue(), &recorder{}
+			table := place.table(t, db)
+			write(t, table.In(db), newEvents("order", backlog)...)
+			half := make(chan struct{})
+			q.setFail(func(ctx context.Context, _ []outbox.Record) error {
+				if q.size() == backlog/2 {
+					close(half)
+					q.setFail(nil)
+					<-ctx.Done() // the server is gone before the batch commits
+				}
+				return nil
+			})
+			startRelay(t, outbox.RelayConfig{DB: db, Table: table, Queue: q, Batch: 50, Timeout: 2 * time.Second, Hook: r.hook})
+			<-half
+			server.Kill()
+			eventually(t, "the relay says so", func() bool { return len(r.of(outbox.RelayFailing)) == 1 })
+			server.Restart()
+			eventually(t, "the relay goes on", func() bool { return len(r.of(outbox.RelayBack)) == 1 })
+			eventually(t, "everything is moved", func() bool { return count(t, table, db) == 0 })
+			require.Equal(t, backlog, q.size())
+		})
+	}
+}
