@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -121,4 +122,48 @@ func visit(ctx context.Context, s *Store, n, round int, customer clickid.Key) er
 		return s.Delete(ctx, token)
 	}
 	return nil
+}
+
+// Everybody writes the same few links, by key, by token and by expiry. That is
+// what makes databases give up statements; nobody hears of it.
+func TestContendedLinks(t *testing.T) {
+	const visitors, rounds, keys, tokens = 64, 50, 12, 4
+	onEachEngine(t, func(t *testing.T, e engine) {
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+		defer cancel()
+		s, db := e.store(t)
+		counted := &countedDB{DB: db}
+		s.db = counted
+		later := *s // purges what expires within two hours
+		later.now = func() time.Time { return time.Now().Add(2 * time.Hour) }
+		var done sync.WaitGroup
+		for n := range visitors {
+			done.Add(1)
+			go func() {
+				defer done.Done()
+				random := rand.New(rand.NewPCG(1, uint64(n)))
+				for range rounds {
+					k, token := clickid.OrderKey(fmt.Sprint(random.IntN(keys))), fmt.Sprint("token", random.IntN(tokens))
+					var err error
+					switch random.IntN(6) {
+					case 0, 1:
+						err = s.Link(ctx, k, token, time.Now().Add(time.Hour))
+					case 2:
+						err = s.Link(ctx, k, token, time.Now().Add(3*time.Hour))
+					case 3:
+						err = s.UnlinkToken(ctx, token)
+					case 4:
+						err = s.Unlink(ctx, k)
+					case 5:
+						_, err = later.Purge(ctx, 5)
+					}
+					if err != nil {
+						t.Error(err)
+					}
+				}
+			}()
+		}
+		done.Wait()
+		t.Logf("%d statements were given up for the sake of another and repeated", counted.givenUp.Load())
+	})
 }

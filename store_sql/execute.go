@@ -72,23 +72,27 @@ func (s *Store) repeat(ctx context.Context, f func() error) error {
 	return repeat(ctx, f)
 }
 
-// Bounds of repeat.
+// Bounds of repeat: it gives up once both are exceeded. Ten deadlocks are not
+// bad luck, and five seconds are SQLite's usual busy timeout.
 const (
-	repeatFor    = 5 * time.Second // SQLite's usual busy timeout
+	repeatTimes  = 10
+	repeatFor    = 5 * time.Second
 	longestPause = 50 * time.Millisecond
 )
 
 func repeat(ctx context.Context, f func() error) error {
 	pause := time.Millisecond
-	for start := time.Now(); ; pause = min(2*pause, longestPause) {
+	start := time.Now()
+	for tries := 1; ; tries++ {
 		err := f()
-		if err == nil || !isTransient(err) || time.Since(start) > repeatFor {
+		if err == nil || !isTransient(err) || tries > repeatTimes && time.Since(start) > repeatFor {
 			return err
 		}
 		// Jitter, or those who met here would meet again.
 		if wait(ctx, rand.N(pause)) != nil {
 			return err
 		}
+		pause = min(2*pause, longestPause)
 	}
 }
 

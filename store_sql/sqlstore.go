@@ -82,7 +82,7 @@ type Config struct {
 // Every method is one short statement, or two, each of which commits by
 // itself. A statement that the database gave up for the sake of another
 // (deadlock, serialization failure, a locked SQLite file) is repeated until
-// the context ends, at most for five seconds.
+// the context ends, or ten times and for five seconds.
 type Store struct {
 	db      DB
 	dialect Dialect

@@ -1,14 +1,18 @@
 package sqlstore
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
+	"errors"
+	"fmt"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/internal/outagetest"
 )
 
 func TestALinkLivesAndDiesWithTheOrder(t *testing.T) {
@@ -113,5 +117,64 @@ func TestADeadlockIsTheTransactionsOwn(t *testing.T) {
 			require.NoError(t, failed[1], "only one is given up")
 		}
 		require.ErrorContains(t, failed[0], "the transaction met another one")
+	})
+}
+
+// A statement of the store that the database gives up for the sake of a
+// transaction is repeated: in PostgreSQL after a serialization failure, which
+// repeatable read makes certain, in MySQL after a deadlock.
+func TestAStatementThatIsGivenUpIsRepeated(t *testing.T) {
+	settings := map[Dialect]string{
+		PostgreSQL: "default_transaction_isolation=repeatable%20read",
+		MySQL:      "interpolateParams=true",
+	}
+	waiting := map[Dialect]string{
+		PostgreSQL: "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
+		MySQL: `SELECT COUNT(*) FROM information_schema.innodb_trx JOIN information_schema.processlist ON id = trx_mysql_thread_id
+			WHERE db = DATABASE() AND trx_state = 'LOCK WAIT'`,
+	}
+	onEachEngine(t, func(t *testing.T, e engine) {
+		if e.dialect == SQLite {
+			return // one writer has no deadlock
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		db := e.open(t, e.with(e.create(t), settings[e.dialect]))
+		s := e.migrated(t, db, DefaultPrefix)
+		counted := &countedDB{DB: db}
+		s.db = counted
+		// MySQL deletes the links of a token in the order of their keys.
+		first, second := clickid.OrderKey("1"), clickid.OrderKey("2")
+		if a, b := first.Hash(), second.Hash(); bytes.Compare(a[:], b[:]) > 0 {
+			first, second = second, first
+		}
+		expires := time.Now().Add(time.Hour)
+		require.NoError(t, s.Link(ctx, first, "token", expires))
+		require.NoError(t, s.Link(ctx, second, "token", expires))
+
+		tx, err := db.BeginTx(ctx, nil)
+		require.NoError(t, err)
+		defer func() { _ = tx.Rollback() }()
+		for n := range 50 { // MySQL gives up the one that has done less
+			require.NoError(t, s.In(tx).Link(ctx, clickid.CustomerKey(fmt.Sprint(n)), "another", expires))
+		}
+		require.NoError(t, s.In(tx).Link(ctx, second, "token", expires))
+		unlinked := make(chan error, 1)
+		go func() { unlinked <- s.UnlinkToken(ctx, "token") }()
+		outagetest.Eventually(t, func() error {
+			time.Sleep(120 * time.Millisecond) // InnoDB shows an old picture to whoever looks more often
+			var n int
+			if _, err := scanRow(ctx, db, waiting[e.dialect], nil, &n); err != nil || n == 1 {
+				return err
+			}
+			return errors.New("nobody waits for the transaction")
+		})
+		if e.dialect == MySQL {
+			require.NoError(t, s.In(tx).Link(ctx, first, "token", expires))
+		}
+		require.NoError(t, tx.Commit())
+		require.NoError(t, <-unlinked)
+		require.NotZero(t, counted.givenUp.Load())
+		require.Equal(t, 50, s.count(t, "links"))
 	})
 }
