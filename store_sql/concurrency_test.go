@@ -127,7 +127,7 @@ func visit(ctx context.Context, s *Store, n, round int, customer clickid.Key) er
 // Everybody writes the same few links, by key, by token and by expiry. That is
 // what makes databases give up statements; nobody hears of it.
 func TestContendedLinks(t *testing.T) {
-	const visitors, rounds, keys, tokens = 64, 50, 12, 4
+	const visitors, rounds, keys, tokens = 64, 25, 12, 4
 	onEachEngine(t, func(t *testing.T, e engine) {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 		defer cancel()

@@ -58,7 +58,7 @@ func OpenSQLite(driverName, dsn string) (*sql.DB, error) {
 // createFile makes an empty database, if there is none. SQLite itself would
 // make it readable for everybody.
 func createFile(dsn string) error {
-	path := dsn
+	path, _, _ := strings.Cut(dsn, "?") // drivers take options from a path, too
 	if strings.HasPrefix(dsn, "file:") {
 		uri, err := url.Parse(dsn)
 		if err != nil {

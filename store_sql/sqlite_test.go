@@ -67,6 +67,7 @@ func TestSQLiteURIs(t *testing.T) {
 	t.Chdir(folder)
 	for _, row := range []struct{ dsn, file string }{
 		{"plain.db", "plain.db"},
+		{"options.db?_txlock=immediate", "options.db"},
 		{"file:relative%20name.db?_txlock=immediate", "relative name.db"},
 		{"file:" + folder + "/absolute.db", "absolute.db"},
 		{"file://" + folder + "/with-host.db?mode=rwc", "with-host.db"},
@@ -81,6 +82,9 @@ func TestSQLiteURIs(t *testing.T) {
 		require.Equal(t, os.FileMode(0o600), info.Mode().Perm(), row.dsn)
 		require.NotZero(t, info.Size(), row.dsn)
 	}
+	files, err := filepath.Glob("*")
+	require.NoError(t, err)
+	require.Len(t, files, 5, "no stray ones")
 }
 
 // oldDriver has none of the newer interfaces.
