@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"net/http"
 	"testing"
 	"time"
 
@@ -171,81 +170,6 @@ func TestConvertOutlivesTheVisitor(t *testing.T) {
 	_, err = clickid.Convert(gone, q, order("1"))
 	require.NoError(t, err)
 	require.NoError(t, q.err)
-}
-
-func TestConvertHasADeadline(t *testing.T) {
-	t.Parallel()
-	deadlineOf := func(ctx context.Context, options ...clickid.ConvertOption) time.Duration {
-		q := &queue{}
-		start := time.Now()
-		_, err := clickid.Convert(ctx, q, purchase("1"), options...)
-		require.NoError(t, err)
-		return q.deadline.Sub(start)
-	}
-	soon, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	late, cancel := context.WithTimeout(context.Background(), time.Hour)
-	defer cancel()
-	ctx := context.Background()
-	tests := map[string]struct{ got, want time.Duration }{
-		"of ten seconds by default":             {deadlineOf(ctx), 10 * time.Second},
-		"as it is told":                         {deadlineOf(ctx, clickid.ConvertTimeout(3*time.Second)), 3 * time.Second},
-		"longer, when told":                     {deadlineOf(ctx, clickid.ConvertTimeout(time.Minute)), time.Minute},
-		"the context's own when that is sooner": {deadlineOf(soon), time.Second},
-		"its own when that is sooner":           {deadlineOf(late), 10 * time.Second},
-		"the default instead of none":           {deadlineOf(ctx, clickid.ConvertTimeout(0)), 10 * time.Second},
-		"the default instead of a negative":     {deadlineOf(ctx, clickid.ConvertTimeout(-1)), 10 * time.Second},
-	}
-	for name, tt := range tests {
-		require.InDelta(t, tt.want.Seconds(), tt.got.Seconds(), 0.9, name)
-	}
-}
-
-func TestConvertEndsWithItsDeadline(t *testing.T) {
-	t.Parallel()
-	p := &platform{}
-	client := newClient(t, p, ecapi)
-	p.answer = func(n int, _ []byte) (*http.Response, error) {
-		<-p.requests[n].Context().Done() // a platform that never answers
-		return nil, p.requests[n].Context().Err()
-	}
-	start := time.Now()
-	report, err := clickid.Convert(context.Background(), client, purchase("1"), clickid.ConvertTimeout(20*time.Millisecond))
-	require.ErrorIs(t, err, context.DeadlineExceeded)
-	require.Equal(t, []clickid.Verdict{clickid.Failed}, verdicts(report))
-	require.Less(t, time.Since(start), 5*time.Second)
-}
-
-func TestConvertDoesNotWaitForALongerRetryAfter(t *testing.T) {
-	t.Parallel()
-	for name, answer := range map[string]func() (*http.Response, error){
-		"in the header": reply(429, `{}`, "Retry-After: 3600"),
-		"in the body":   reply(429, `{"errors":[{"code":"RATE_LIMITED","retry_after":3600}]}`),
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			p := answering(answer)
-			start := time.Now()
-			_, err := clickid.Convert(context.Background(), newClient(t, p, ecapi), purchase("1"))
-			var refusal *clickid.ResponseError
-			require.ErrorAs(t, err, &refusal)
-			require.Equal(t, time.Hour, refusal.RetryAfter)
-			require.True(t, refusal.Temporary())
-			require.Equal(t, 1, p.count())
-			require.Less(t, time.Since(start), 5*time.Second)
-		})
-	}
-}
-
-func TestLookUpKeepsToConvertsDeadline(t *testing.T) {
-	t.Parallel()
-	s := newSite(t, clickid.Config{Store: &hangingStore{Store: newCookieStore(t, firstKey)}, Timeout: time.Hour})
-	v := s.visitor()
-	v.cookies = []*http.Cookie{{Name: "__Host-clkid", Value: newTokenOf(t, newCookieStore(t, firstKey), "abc")}}
-	start := time.Now()
-	_, err := clickid.Convert(v.get("/checkout").ctx, newClient(t, answering(ok()), ecapi), order("1"), clickid.ConvertTimeout(20*time.Millisecond))
-	require.ErrorIs(t, err, context.DeadlineExceeded)
-	require.Less(t, time.Since(start), 5*time.Second)
 }
 
 // hangingStore answers nothing before its context ends.

@@ -3,7 +3,6 @@ package clickid_test
 import (
 	"context"
 	"errors"
-	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -23,12 +22,6 @@ type flakyStore struct {
 }
 
 func refuseConnections(context.Context) error { return errOutage }
-
-// staySilent is a server that takes connections and does not answer.
-func staySilent(ctx context.Context) error {
-	<-ctx.Done()
-	return ctx.Err()
-}
 
 func (s *flakyStore) Save(ctx context.Context, c clickid.Click) (string, error) {
 	if s.outage != nil {
@@ -89,70 +82,6 @@ func TestTieredStoreNeedsBothTiers(t *testing.T) {
 	require.ErrorContains(t, err, "needs a fallback")
 	_, err = clickid.NewTieredStore(clickid.NewMemoryStore(), struct{ clickid.Store }{clickid.NewMemoryStore()})
 	require.ErrorContains(t, err, "knows its own tokens")
-}
-
-func TestOutageOfThePrimaryLosesNoClick(t *testing.T) {
-	for name, row := range map[string]struct {
-		outage func(context.Context) error
-		cause  string
-	}{
-		"it refuses":      {refuseConnections, errOutage.Error()},
-		"it is silent":    {staySilent, context.DeadlineExceeded.Error()},
-		"it has a defect": {func(context.Context) error { panic("no such table") }, "the store panicked"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			primary := &flakyStore{MemoryStore: clickid.NewMemoryStore(), outage: row.outage}
-			store := newTiered(t, primary)
-			var observed []clickid.Observation
-			const timeout = time.Second // longer than the default, since the machine of a test may be busy
-			tracker := newTracker(t, clickid.Config{Store: store, Timeout: timeout, Hook: func(_ context.Context, o clickid.Observation) {
-				observed = append(observed, o)
-			}})
-
-			var linkErr error
-			order := clickid.OrderKey("42")
-			shop := tracker.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				c, err := clickid.Lookup(r.Context())
-				require.NoError(t, err)
-				require.Equal(t, documentedID, c.ID)
-				linkErr = tracker.Link(r.Context(), order)
-			}))
-			landing := httptest.NewRecorder()
-			start := time.Now()
-			shop.ServeHTTP(landing, httptest.NewRequest("GET", "/?clkid="+documentedID, nil))
-			require.Less(t, time.Since(start), timeout)
-			require.NoError(t, linkErr)
-			require.Len(t, observed, 2)
-			require.Equal(t, clickid.FellBack, observed[0].Kind)
-			require.Equal(t, "clkid", observed[0].Param)
-			require.ErrorContains(t, observed[0].Err, row.cause)
-			require.Equal(t, clickid.Captured, observed[1].Kind)
-			require.Len(t, landing.Result().Cookies(), 1)
-			cookie := landing.Result().Cookies()[0]
-
-			nextPage := httptest.NewRequest("GET", "/checkout", nil)
-			nextPage.AddCookie(cookie)
-			shop.ServeHTTP(httptest.NewRecorder(), nextPage)
-
-			// The fallback's token remains valid when the primary is back.
-			primary.outage = nil
-			c, err := tracker.Linked(context.Background(), order)
-			require.NoError(t, err)
-			require.Equal(t, documentedID, c.ID)
-			observed = nil
-			shop.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/?clkid="+documentedID, nil))
-			require.Len(t, observed, 1, "the primary takes clicks again")
-			require.Equal(t, clickid.Captured, observed[0].Kind)
-
-			// Withdrawn consent reaches the links of the fallback's token.
-			linker := store.(clickid.Linker)
-			require.NoError(t, linker.Link(context.Background(), order, cookie.Value, c.Expires))
-			require.NoError(t, store.Delete(context.Background(), cookie.Value))
-			_, err = tracker.Linked(context.Background(), order)
-			require.ErrorIs(t, err, clickid.ErrNotFound)
-		})
-	}
 }
 
 // What a fallback may not take is no outage, and what it could not take is an
