@@ -158,7 +158,7 @@ func TestADayOfOutage(t *testing.T) {
 		const backlog = 500
 		p, r := newPlatform(), &recorder{}
 		p.set(reply(503, ""))
-		m := startMemory(t, outbox.Config{Client: newClient(t, p, logEvent), Hook: r.hook}, 10)
+		m := startMemory(t, outbox.Config{Client: newClient(t, p, logEvent), Hook: r.hook}, 2)
 		sendAll(t, m, purchases(backlog))
 		time.Sleep(8 * time.Hour)
 		p.set(refuseConnection)
@@ -291,7 +291,7 @@ func TestARefusedConfigurationIsAnAlarmAndNoEnd(t *testing.T) {
 		const backlog = 200
 		p, r := newPlatform(), &recorder{}
 		p.set(reply(401, ""))
-		m := startMemory(t, outbox.Config{Client: newClient(t, p, logEvent), MaxAttempts: 1, Hook: r.hook}, 10)
+		m := startMemory(t, outbox.Config{Client: newClient(t, p, logEvent), MaxAttempts: 1, Hook: r.hook}, 2)
 		sendAll(t, m, purchases(backlog))
 		time.Sleep(time.Hour)
 		require.GreaterOrEqual(t, r.count(outbox.ConfigurationRefused), 5, "the alarm is repeated")
@@ -311,7 +311,7 @@ func TestTheHorizonEndsInADeadLetter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPlatform()
 		p.set(refuseConnection)
-		m := startMemory(t, outbox.Config{Client: newClient(t, p, logEvent), Horizon: 6 * time.Hour}, 10)
+		m := startMemory(t, outbox.Config{Client: newClient(t, p, logEvent), Horizon: 6 * time.Hour}, 2)
 		sendAll(t, m, purchases(3))
 		time.Sleep(7 * time.Hour)
 		require.Equal(t, outbox.Stats{Dead: 3}, stats(t, m))
@@ -466,7 +466,7 @@ func TestStopDoesNotWaitForThePlatformsReturn(t *testing.T) {
 		p.set(refuseConnection)
 		m := startMemory(t, outbox.Config{Client: newClient(t, p, logEvent)}, 500)
 		sendAll(t, m, purchases(1000))
-		time.Sleep(time.Hour)
+		time.Sleep(time.Minute)
 		start := time.Now()
 		require.Equal(t, 1000, stopMemory(t, m))
 		require.Less(t, time.Since(start), time.Second)

@@ -78,7 +78,9 @@ func NewTable(cfg TableConfig) (*Table, error) {
 // checkout never waits for the platform or the engine.
 //
 // After the commit, [Table.Notify] spares the event the relay's interval. With
-// an *sql.DB in place of a transaction each Send commits by itself and notifies.
+// an *sql.DB in place of a transaction each Send commits by itself and
+// notifies; when it fails, some of many events may be stored all the same, and
+// sending them again does no harm.
 func (t *Table) In(tx Execer) clickid.Sender { return tableSender{table: t, tx: tx} }
 
 type tableSender struct {
