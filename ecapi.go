@@ -9,7 +9,9 @@ import (
 // ECAPI is the dialect of Scope3's first conversion API, after the IAB Tech
 // Lab's Event and Conversion API 1.0: one event per request, identified by the
 // data set and the event's ID, without its type. By default it sends the
-// fields that Scope3 documents and no others.
+// fields that Scope3 documents and no others. Event types are sent whatever
+// they are; Scope3 refuses those beyond its ten, such as [Refund], with status
+// 400 (see [EventType]).
 type ECAPI struct {
 	// DataSetID is the customer's data set, such as "ds_abc123xyz". Required.
 	DataSetID string

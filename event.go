@@ -169,12 +169,17 @@ type Item struct {
 //
 // Where the dialects name the same thing differently, either constant is sent
 // under the name that the dialect documents.
+//
+// LogEvent takes all of them. Scope3's ECAPI documents ten (Purchase, AddToCart,
+// BeginCheckout, AddPaymentInfo, Lead, SignUp, CompleteRegistration, Subscribe,
+// PageView and ViewContent) and refuses every other with status 400, a Refund
+// among them; other platforms that speak the IAB standard take more.
 type EventType string
 
 // Event types of commerce.
 const (
 	Purchase         EventType = "purchase"
-	Refund           EventType = "refund"
+	Refund           EventType = "refund" // refused by Scope3's ECAPI
 	AddToCart        EventType = "add_to_cart"
 	RemoveFromCart   EventType = "remove_from_cart"
 	ViewedCart       EventType = "viewed_cart"
