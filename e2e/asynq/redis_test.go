@@ -1,4 +1,4 @@
-package relay_test
+package asynq_test
 
 import (
 	"context"

@@ -1,0 +1,121 @@
+package crash
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+	"time"
+
+	_ "github.com/go-sql-driver/mysql"
+	_ "github.com/jackc/pgx/v5/stdlib"
+	_ "modernc.org/sqlite"
+
+	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/outbox"
+)
+
+// OpenEngine opens an engine where it keeps its events, not started.
+type OpenEngine func(ctx context.Context, where string, cfg outbox.Config) (outbox.Engine, error)
+
+// TableSetup returns the setup that keeps the orders and the outbox table in
+// one database, and feeds an engine. The DSN and where the engine keeps its
+// events, with a space between, are what the harness calls the database.
+func TableSetup(dialect outbox.Dialect, open OpenEngine) Setup {
+	return Setup{
+		Name: string(dialect),
+		Open: func(ctx context.Context, database string, client *clickid.Client) (Shop, error) {
+			return openTableShop(ctx, dialect, open, database, client)
+		},
+		Orders: func(ctx context.Context, database string) ([]string, error) {
+			return committedOrders(ctx, dialect, database)
+		},
+	}
+}
+
+// tableShop takes orders.
+type tableShop struct {
+	db     *sql.DB
+	outbox *outbox.TableOutbox
+	insert string
+}
+
+func openOrders(dialect outbox.Dialect, database string) (db *sql.DB, where string, err error) {
+	dsn, where, _ := strings.Cut(database, " ")
+	db, err = sql.Open(map[outbox.Dialect]string{outbox.PostgreSQL: "pgx", outbox.MySQL: "mysql", outbox.SQLite: "sqlite"}[dialect], dsn)
+	return db, where, err
+}
+
+func openTableShop(ctx context.Context, dialect outbox.Dialect, open OpenEngine, database string, client *clickid.Client) (*tableShop, error) {
+	db, where, err := openOrders(dialect, database)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := db.ExecContext(ctx, "CREATE TABLE IF NOT EXISTS orders (id varchar(64) PRIMARY KEY)"); err != nil {
+		return nil, err
+	}
+	table, err := outbox.NewTable(outbox.TableConfig{Dialect: dialect, Client: client})
+	if err != nil {
+		return nil, err
+	}
+	engine, err := open(ctx, where, outbox.Config{Client: client, MinSnooze: 50 * time.Millisecond})
+	if err != nil {
+		return nil, err
+	}
+	ob, err := outbox.NewTableOutbox(engine, outbox.RelayConfig{DB: db, Table: table, Interval: 50 * time.Millisecond})
+	if err != nil {
+		return nil, err
+	}
+	if err := ob.Migrate(ctx); err != nil {
+		return nil, err
+	}
+	s := &tableShop{db: db, outbox: ob, insert: "INSERT INTO orders (id) VALUES (?)"}
+	if dialect == outbox.PostgreSQL {
+		s.insert = "INSERT INTO orders (id) VALUES ($1)"
+	}
+	return s, ob.Start(ctx)
+}
+
+// Order implements [Shop].
+func (s *tableShop) Order(ctx context.Context, conversion clickid.Event, commit bool) error {
+	tx, err := s.db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }() // without effect after the commit
+	if _, err := tx.ExecContext(ctx, s.insert, conversion.ID); err != nil {
+		return err
+	}
+	if report, err := clickid.Convert(ctx, s.outbox.In(tx), conversion); err != nil || !report.Accepted() {
+		return fmt.Errorf("storing the conversion: %+v, %w", report, err)
+	}
+	if !commit {
+		return nil
+	}
+	if err := tx.Commit(); err != nil {
+		return err
+	}
+	s.outbox.Notify()
+	return nil
+}
+
+func committedOrders(ctx context.Context, dialect outbox.Dialect, database string) (ids []string, err error) {
+	db, _, err := openOrders(dialect, database)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = db.Close() }()
+	rows, err := db.QueryContext(ctx, "SELECT id FROM orders")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		ids = append(ids, id)
+	}
+	return ids, rows.Err()
+}
