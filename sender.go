@@ -77,7 +77,7 @@ type Result struct {
 type Verdict int
 
 const (
-	// Ready: the event would be sent. Only [Client.Check] returns it.
+	// Ready: the event would be sent. Only [Client.Check] and a dry run return it.
 	Ready Verdict = iota
 	// Accepted: the platform has it, now or already from an earlier attempt.
 	Accepted
