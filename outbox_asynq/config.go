@@ -34,7 +34,7 @@ type Config struct {
 	// 500.
 	Workers int
 	// Window is how long a delivered event is remembered, so that the same one
-	// is not sent again. Its payload is not kept, but about 300 bytes of Redis'
+	// is not sent again. Its payload is not kept, but about 700 bytes of Redis'
 	// memory are. Defaults to [outbox.DefaultWindow].
 	Window time.Duration
 	// PollInterval is how long a worker may overlook a new event in an idle
