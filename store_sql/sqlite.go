@@ -36,6 +36,10 @@ var sqlitePragmas = [...]string{"PRAGMA busy_timeout = 100", "PRAGMA journal_mod
 // (_txlock=immediate in the DSN of modernc.org/sqlite), since SQLite refuses
 // to turn a reader into a writer once another has written. A database in
 // memory is refused: every connection would have its own.
+//
+// A database that the application shares with package sqliteoutbox needs
+// immediate transactions and longer waits: open it yourself, as the guide to
+// the outbox shows, and hand the same pool to both.
 func OpenSQLite(driverName, dsn string) (*sql.DB, error) {
 	if dsn == "" || strings.Contains(dsn, ":memory:") || strings.Contains(dsn, "mode=memory") {
 		return nil, errors.New("clickid: OpenSQLite needs a file; for a store in memory use clickid.NewMemoryStore")
