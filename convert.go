@@ -27,6 +27,10 @@ func ConvertTimeout(d time.Duration) ConvertOption {
 	}
 }
 
+// errNoSender is what an order gets instead of a panic, which would break its
+// page.
+var errNoSender = errors.New("clickid: Convert was given no Sender: a Client or an outbox is missing")
+
 // Convert is what a shop calls when an order completes: it finds the visitor's
 // click in ctx and hands the event to s.
 //
@@ -46,6 +50,10 @@ func ConvertTimeout(d time.Duration) ConvertOption {
 // (Retry-After) makes it return at once with an error that says so. The error
 // is non-nil exactly when the event failed.
 func Convert(ctx context.Context, s Sender, e Event, options ...ConvertOption) (Report, error) {
+	if s == nil {
+		report := Report{Results: []Result{failure(&e, errNoSender)}}
+		return report, report.Err()
+	}
 	o := convertOptions{timeout: DefaultConvertTimeout}
 	for _, option := range options {
 		option(&o)

@@ -172,6 +172,13 @@ func TestConvertOutlivesTheVisitor(t *testing.T) {
 	require.NoError(t, q.err)
 }
 
+func TestConvertWithoutASenderBreaksNoPage(t *testing.T) {
+	t.Parallel()
+	report, err := clickid.Convert(context.Background(), nil, purchase("1"))
+	require.ErrorContains(t, err, "no Sender")
+	require.Equal(t, []clickid.Verdict{clickid.Failed}, verdicts(report))
+}
+
 // hangingStore answers nothing before its context ends.
 type hangingStore struct{ clickid.Store }
 
