@@ -13,7 +13,10 @@ type Config struct {
 	// Delivery says how an event is delivered. Its Client is required.
 	Delivery outbox.Config
 	// Workers is how many events are delivered at once. A request of LogEvent
-	// carries as many events as there are workers waiting. Defaults to 500.
+	// carries as many events as there are workers waiting, and what they have
+	// delivered is noted in one transaction, for which other writers wait.
+	// Defaults to 500 in a file of the outbox's own, and to 200 in the
+	// application's.
 	Workers int
 	// Window is how long a delivered event is remembered, so that the same one
 	// is not sent again. Its payload is not kept. Defaults to
@@ -27,6 +30,9 @@ type Config struct {
 	// while another one delivers from the same file. Defaults to false.
 	StartLater bool
 }
+
+// sharedWorkers is the default number where orders wait for the outbox.
+const sharedWorkers = 200
 
 // river returns the configuration of the outbox on River.
 func (cfg *Config) river() riveroutbox.Config {

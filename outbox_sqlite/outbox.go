@@ -15,7 +15,8 @@
 // outbox and lets its relay feed this outbox.
 //
 // The file must be on a local disk. Several processes may store events in it,
-// but one delivers: Start refuses a second one with [ErrDelivering].
+// but one delivers: Start refuses a second one with [ErrDelivering]. An empty
+// file beside it, with ".delivery.lock" behind its name, tells who does.
 package sqliteoutbox
 
 import (
@@ -87,6 +88,9 @@ func New(ctx context.Context, db *sql.DB, cfg Config) (*Outbox, error) {
 	}
 	if err := checkPool(ctx, db); err != nil {
 		return nil, err
+	}
+	if cfg.Workers == 0 {
+		cfg.Workers = sharedWorkers
 	}
 	return newOutbox(ctx, db, cfg)
 }

@@ -73,15 +73,17 @@ func TestSuiteInTheShopsDatabase(t *testing.T) {
 	}
 }
 
-// shopPools are the two pools that are safe to share.
+// shopPools are the two pools that are safe to share, with more patience than
+// the documentation advises, for the race detector makes SQLite ten times as
+// slow.
 var shopPools = map[string]func(testing.TB, string) *sql.DB{
 	"one connection": func(t testing.TB, path string) *sql.DB {
-		db := openShop(t, "file:"+path+"?_pragma=journal_mode(WAL)&_pragma=busy_timeout(10000)")
+		db := openShop(t, "file:"+path+"?_pragma=journal_mode(WAL)&_pragma=busy_timeout(60000)")
 		db.SetMaxOpenConns(1)
 		return db
 	},
 	"immediate transactions": func(t testing.TB, path string) *sql.DB {
-		return openShop(t, "file:"+path+"?_txlock=immediate&_pragma=journal_mode(WAL)&_pragma=busy_timeout(10000)")
+		return openShop(t, "file:"+path+"?_txlock=immediate&_pragma=journal_mode(WAL)&_pragma=busy_timeout(60000)")
 	},
 }
 
