@@ -53,7 +53,8 @@ func TestStopDuringAnOutage(t *testing.T) {
 			if interrupted := errors.Is(err, context.DeadlineExceeded); err != nil && !interrupted || row.hanging && !interrupted {
 				t.Errorf("Stop: %v", err)
 			}
-			if took > 6*deadline {
+			// It may take 5 seconds more, and a busy machine as much again.
+			if took > deadline+10*time.Second {
 				t.Errorf("Stop took %v", took)
 			}
 			if n, err := count(within(t, time.Minute), pool, "SELECT count(*) FROM clickid.river_job WHERE state = 'running'"); n != 0 || err != nil {
