@@ -83,7 +83,7 @@ func withoutTwins(events []*outgoing) (unique []*outgoing, twins map[*outgoing]*
 // bytes. No request has two events of the same ID, since partial failures name
 // events by their ID alone.
 func (c *Client) plan(events []*outgoing) [][]*outgoing {
-	empty := len(c.cfg.Dialect.request([][]byte{nil}))
+	empty := len(c.cfg.Dialect.request([][]byte{nil}, 0))
 	var batches [][]*outgoing
 	for len(events) > 0 {
 		var batch, later []*outgoing
@@ -114,7 +114,7 @@ func (c *Client) plan(events []*outgoing) [][]*outgoing {
 // refuses for one of its events is divided until that stands alone.
 func (d *delivery) send(batch []*outgoing) {
 	for len(batch) > 0 {
-		body := d.cfg.Dialect.request(bodies(batch))
+		body := d.requestOf(batch)
 		answer, err := d.exchange(body, len(batch))
 		if err == nil {
 			d.accept(batch, answer)
@@ -135,12 +135,14 @@ func (d *delivery) send(batch []*outgoing) {
 	}
 }
 
-func bodies(batch []*outgoing) [][]byte {
-	events := make([][]byte, len(batch))
+// requestOf returns the body of the request that carries the batch.
+func (c *Client) requestOf(batch []*outgoing) []byte {
+	events, replays := make([][]byte, len(batch)), 0
 	for i, o := range batch {
 		events[i] = o.data
+		replays += o.event.Replays
 	}
-	return events
+	return c.cfg.Dialect.request(events, replays)
 }
 
 // largeBody is the size from which a cut connection is taken as a refusal of

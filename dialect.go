@@ -34,7 +34,9 @@ type Dialect interface {
 	// encode returns the event for the wire. It is deterministic.
 	encode(e *Event, p properties, pageURL string) (wireEvent, error)
 	// request returns the body of one request. It is deterministic.
-	request(events [][]byte) []byte
+	// replays is how often its events have been replayed, which makes it
+	// another request although its bytes are the same.
+	request(events [][]byte, replays int) []byte
 	// answersPerEvent reports whether a 2xx has a documented body, which can
 	// hide failures.
 	answersPerEvent() bool

@@ -63,7 +63,7 @@ func (c *Client) show(out *bytes.Buffer, batch []*outgoing) {
 		fmt.Fprintf(out, "%s: %s\n", name, header.Get(name))
 	}
 	out.WriteString("\n")
-	body := c.cfg.Dialect.request(bodies(batch))
+	body := c.requestOf(batch)
 	for _, o := range batch {
 		// The rest of the body stays as it is sent: its idempotency key is
 		// that of the real events.

@@ -260,4 +260,4 @@ func (d ECAPI) facts(e *Event, p properties, pageURL string) map[string]any {
 	return facts
 }
 
-func (d ECAPI) request(events [][]byte) []byte { return events[0] }
+func (d ECAPI) request(events [][]byte, _ int) []byte { return events[0] }

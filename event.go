@@ -69,6 +69,11 @@ type Event struct {
 	// outbox finds the event again to erase it. The keys of OrderID and
 	// User.ExternalID are always among them. Only their hashes are stored.
 	Keys []Key `json:"keys,omitempty"`
+	// Replays counts how often somebody has sent the event again after it was
+	// refused, such as by an outbox's Replay. LogEvent gives each of them an
+	// idempotency key of its own, since a platform answers a key that it knows
+	// as it did before.
+	Replays int `json:"replays,omitempty"`
 
 	// lookupErr is why Convert could not turn ClickToken into Click.
 	lookupErr error

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
+	"strconv"
 	"time"
 )
 
@@ -223,8 +225,9 @@ func (d LogEvent) customData(e *Event, p properties) map[string]any {
 
 // request wraps events that are encoded already. The idempotency key is
 // derived from everything else in the body, so that a retry repeats it and any
-// other request has another.
-func (d LogEvent) request(events [][]byte) []byte {
+// other request has another; and so has a replay, to which the platform would
+// otherwise repeat the refusal that it remembers.
+func (d LogEvent) request(events [][]byte, replays int) []byte {
 	size := 512
 	for _, event := range events {
 		size += len(event) + 1
@@ -244,7 +247,11 @@ func (d LogEvent) request(events [][]byte) []byte {
 		tail = append(tail, event...)
 	}
 	tail = append(tail, `]}`...)
-	key := sha256.Sum256(tail)
+	hashed := tail
+	if replays > 0 {
+		hashed = strconv.AppendInt(slices.Clip(tail), int64(replays), 10)
+	}
+	key := sha256.Sum256(hashed)
 
 	body := make([]byte, 0, len(tail)+128)
 	body = append(body, `{"idempotency_key":"`...)

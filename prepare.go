@@ -102,7 +102,7 @@ func (c *Client) examine(e *Event) (result Result, encoded *wireEvent, remark st
 	wire, err := c.cfg.Dialect.encode(e, v.properties, page)
 	if err != nil {
 		v.add("event", "cannot be encoded as JSON")
-	} else if size := len(c.cfg.Dialect.request([][]byte{wire.data})); size > c.cfg.MaxBatchBytes {
+	} else if size := len(c.cfg.Dialect.request([][]byte{wire.data}, 0)); size > c.cfg.MaxBatchBytes {
 		v.add("event", fmt.Sprintf("takes %d bytes, more than MaxBatchBytes", size))
 	}
 	if len(v.fields) > 0 {

@@ -119,6 +119,9 @@ func (v *validation) event(e *Event) {
 	if e.Consent < ConsentUnknown || e.Consent > ConsentDenied {
 		v.add("consent", "must be unknown, granted or denied")
 	}
+	if e.Replays < 0 {
+		v.add("replays", "must not be negative")
+	}
 }
 
 func (v *validation) identity(e *Event) {

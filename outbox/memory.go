@@ -325,7 +325,7 @@ func (m *Memory) Replay(ctx context.Context, ids ...string) (int, error) {
 	dead := m.storage.dead(ids)
 	for _, entry := range dead {
 		entry.attempts, entry.failure = 0, Failure{}
-		entry.record.QueuedAt = now.UTC()
+		entry.record = entry.record.Replayed(now)
 		m.storage.wait(entry, now)
 	}
 	return len(dead), nil

@@ -70,6 +70,22 @@ func newRecord(destination string, e clickid.Event, now time.Time) (Record, erro
 	}, nil
 }
 
+// Replayed returns the record of a dead letter that is queued again: with a
+// fresh acceptance horizon, and an event that the platform takes for a new
+// request. A record that cannot be read is returned with its new time alone.
+func (r Record) Replayed(now time.Time) Record {
+	r.QueuedAt = now.UTC().Truncate(time.Millisecond)
+	e, err := r.Event()
+	if err != nil {
+		return r
+	}
+	e.Replays++
+	if again, err := newRecord("", e, now); err == nil {
+		r.Payload = again.Payload
+	}
+	return r
+}
+
 // identity returns what an event is known by. None of its parts holds a NUL,
 // so two different events never read the same.
 func identity(destination string, e clickid.Event) string {

@@ -107,8 +107,7 @@ func (o *Outbox) Replay(ctx context.Context, ids ...string) (int, error) {
 		if err := json.Unmarshal(task.Payload, &l); err != nil {
 			return replayed, fmt.Errorf("clickid: a dead letter is damaged and can only be discarded: %w", err)
 		}
-		l.Record.QueuedAt = time.Now().UTC()
-		if err := o.replay(ctx, task.ID, l.Record); err != nil {
+		if err := o.replay(ctx, task.ID, l.Record.Replayed(time.Now())); err != nil {
 			return replayed, fmt.Errorf("clickid: Redis could not replay the dead letter: %w", err)
 		}
 		replayed++

@@ -106,8 +106,7 @@ func (o *Outbox[TTx]) replay(ctx context.Context, params *river.JobDeleteManyPar
 				return fmt.Errorf("dead letter %d: %w", job.ID, err)
 			}
 			if ok {
-				record.QueuedAt = time.Now().UTC()
-				records = append(records, record)
+				records = append(records, record.Replayed(time.Now()))
 			}
 		}
 		replayed = len(deleted.Jobs)

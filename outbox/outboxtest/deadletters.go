@@ -126,6 +126,19 @@ func testReplay(h *harness) {
 	}
 }
 
+// A platform answers an idempotency key that it knows as it did before: a
+// replay is another request, although its bytes are the same.
+func testReplayOfOne(h *harness) {
+	lift := h.platform.RefuseEvents(clickidtest.EventRefusal{IDs: []string{"only"}, Code: "INVALID_REQUEST"})
+	ob := h.started(h.config())
+	h.send(ob, event("only"))
+	h.dead(ob, 1)
+	lift()
+	h.replay(ob, 1)
+	h.accepted(1)
+	h.noDeadLetters(ob)
+}
+
 func (h *harness) replay(ob outbox.Outbox, want int, ids ...string) {
 	h.Helper()
 	if n, err := ob.Replay(h.ctx, ids...); n != want || err != nil {

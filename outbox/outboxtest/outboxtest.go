@@ -85,6 +85,7 @@ func Run(t *testing.T, newBackend func(t testing.TB) Backend) {
 		{"a refused event is dead-lettered and the others are delivered", testPoison, nil},
 		{"dead letters are listed in pages, the latest first", testPaging, nil},
 		{"dead letters are replayed", testReplay, nil},
+		{"a replay is a new request", testReplayOfOne, nil},
 		{"dead letters are discarded", testDiscard, nil},
 		{"an event past the horizon is dead-lettered", testHorizon, nil},
 		{"a person's events are erased from queue and dead letters", testErase, nil},
