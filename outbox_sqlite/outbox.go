@@ -1,5 +1,6 @@
 // Package sqliteoutbox delivers conversions durably with River on SQLite, in
-// one process and without any server. It needs no cgo.
+// one process and without any server. It needs no cgo, and a 64-bit system:
+// River's SQLite driver does not build for others.
 //
 //	ob, err := sqliteoutbox.Open(ctx, "outbox.db", sqliteoutbox.Config{
 //		Delivery: outbox.Config{Client: client},
