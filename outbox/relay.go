@@ -169,12 +169,14 @@ func (r *Relay) Stop(ctx context.Context) (remaining int, err error) {
 func (r *Relay) loop(ctx context.Context, stop <-chan struct{}) {
 	c := &cursor{size: r.cfg.Batch}
 	for ctx.Err() == nil {
+		// What was committed before Stop must be seen by a look that begins
+		// after it.
+		stopping := isClosed(stop)
 		moved, err := r.move(ctx, c)
 		if ctx.Err() != nil {
 			return
 		}
 		pause := r.report(ctx, err)
-		stopping := isClosed(stop)
 		switch {
 		case stopping && (err != nil || moved == 0 && c.after == 0):
 			return
