@@ -31,8 +31,12 @@ type Config struct {
 	StartLater bool
 }
 
-// sharedWorkers is the default number where orders wait for the outbox.
-const sharedWorkers = 200
+// Default numbers of workers. SQLite has one writer, for which orders wait
+// where they share its file.
+const (
+	ownWorkers    = 500
+	sharedWorkers = 200
+)
 
 // river returns the configuration of the outbox on River.
 func (cfg *Config) river() riveroutbox.Config {

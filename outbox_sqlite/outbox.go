@@ -65,6 +65,9 @@ func Open(ctx context.Context, path string, cfg Config) (*Outbox, error) {
 	if err != nil {
 		return nil, err
 	}
+	if cfg.Workers == 0 {
+		cfg.Workers = ownWorkers
+	}
 	o, err := newOutbox(ctx, db, cfg)
 	if err != nil {
 		return nil, errors.Join(err, db.Close())

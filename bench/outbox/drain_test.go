@@ -19,7 +19,7 @@ const (
 // 100 ms for a request. Run it with -benchtime=1x.
 func BenchmarkDrain(b *testing.B) {
 	for _, setup := range shops {
-		for _, workers := range []int{500, 2000} {
+		for _, workers := range []int{200, 500, 2000} {
 			b.Run(fmt.Sprintf("%s/%d workers", setup.name, workers), func(b *testing.B) {
 				b.ReportAllocs()
 				for range b.N {
