@@ -27,7 +27,7 @@ func TestDefaultsThatRiverDoesNotHave(t *testing.T) {
 		{"dead letters that River made kept", got.DiscardedJobRetentionPeriod, 7 * 24 * time.Hour, time.Duration(forever)},
 		{"pause between fetches", got.FetchCooldown, river.FetchCooldownDefault, 10 * time.Millisecond},
 		{"attempts before River gives up", got.MaxAttempts, river.MaxAttemptsDefault, 32767},
-		{"workers", got.Queues[river.QueueDefault].MaxWorkers, 0, 500},
+		{"workers", got.Queues[river.QueueDefault].MaxWorkers, 0, 2000},
 	} {
 		if row.ours != row.want {
 			t.Errorf("%s: %v, want %v (River's own default: %v)", row.what, row.ours, row.want, row.stock)

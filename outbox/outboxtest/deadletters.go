@@ -17,7 +17,7 @@ func (h *harness) refuse(ids ...string) (lift func()) {
 }
 
 func testPoison(h *harness) {
-	const n = 100
+	const n = 1000
 	h.refuse("order-41")
 	ob := h.openOutbox(h.config())
 	all := events("order", n)
