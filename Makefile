@@ -1,7 +1,7 @@
 # What a developer runs. Every target works from a fresh clone with Go alone;
 # the scripts say what they had to do without.
 
-.PHONY: help test lint build bench fuzz demo clean
+.PHONY: help test lint prose build bench fuzz demo clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' Makefile
@@ -11,6 +11,9 @@ test: ## everything: lint, builds, tests of every module, with servers and brows
 
 lint: ## gofmt, go vet and staticcheck in every module
 	@scripts/lint
+
+prose: ## check the English of comments, strings and documents
+	@scripts/lint-prose
 
 build: ## build every module by itself, as its users do
 	@scripts/build
