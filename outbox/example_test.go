@@ -83,7 +83,7 @@ func ExampleTableOutbox() {
 	}
 
 	open := func(ctx context.Context, db *sql.DB, client *clickid.Client, engine outbox.Engine) (*outbox.TableOutbox, error) {
-		table, err := outbox.NewTable(outbox.TableConfig{Dialect: outbox.MySQL, Client: client})
+		table, err := outbox.NewTable(outbox.TableConfig{Database: outbox.DatabaseMySQL, Client: client})
 		if err != nil {
 			return nil, err
 		}

@@ -238,7 +238,7 @@ type cursor struct {
 func (r *Relay) move(ctx context.Context, c *cursor) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.cfg.Timeout)
 	defer cancel()
-	if !r.cfg.Table.dialect.locks() {
+	if !r.cfg.Table.database.locks() {
 		r.cfg.Table.moving.RLock()
 		defer r.cfg.Table.moving.RUnlock()
 		return r.transfer(ctx, r.cfg.DB, c)

@@ -12,10 +12,10 @@ import (
 	"github.com/clickid/clickid"
 )
 
-// TableConfig configures a [Table]. Dialect and Client are required.
+// TableConfig configures a [Table]. Database and Client are required.
 type TableConfig struct {
-	// Dialect is the database's. Required.
-	Dialect Dialect
+	// Database is the kind of the order's database. Required.
+	Database Database
 	// Client is where the events will go: it validates them before they are
 	// stored, and its destination is part of their identity. Required.
 	Client *clickid.Client
@@ -34,10 +34,10 @@ const maxPrefix = 32
 // transaction, and a [Relay] moves them to an engine. It is safe for
 // concurrent use.
 type Table struct {
-	dialect Dialect
-	client  *clickid.Client
-	name    string
-	wake    chan struct{} // tells the relays of this process to look
+	database Database
+	client   *clickid.Client
+	name     string
+	wake     chan struct{} // tells the relays of this process to look
 
 	// moving is held on SQLite while a relay of this process moves a batch, so
 	// that Erase does not overlook an event on its way. On the other databases
@@ -55,8 +55,8 @@ type Execer interface {
 // problem at once. It makes no connection; see [Table.Migrate].
 func NewTable(cfg TableConfig) (*Table, error) {
 	var problems []error
-	if cfg.Dialect.columns() == nil {
-		problems = append(problems, errors.New("clickid: TableConfig.Dialect is none of PostgreSQL, MySQL and SQLite"))
+	if cfg.Database.columns() == nil {
+		problems = append(problems, errors.New("outbox: TableConfig.Database must be DatabasePostgreSQL, DatabaseMySQL or DatabaseSQLite"))
 	}
 	if cfg.Client == nil {
 		problems = append(problems, errors.New("clickid: TableConfig.Client is required"))
@@ -70,7 +70,7 @@ func NewTable(cfg TableConfig) (*Table, error) {
 	if err := errors.Join(problems...); err != nil {
 		return nil, err
 	}
-	return &Table{dialect: cfg.Dialect, client: cfg.Client, name: cfg.Prefix + "outbox", wake: make(chan struct{}, 1)}, nil
+	return &Table{database: cfg.Database, client: cfg.Client, name: cfg.Prefix + "outbox", wake: make(chan struct{}, 1)}, nil
 }
 
 // In returns a sender that writes the events into the table through tx, so
@@ -125,7 +125,7 @@ func (t *Table) insert(ctx context.Context, tx Execer, records []Record) error {
 		for _, r := range records[:n] {
 			args = append(args, r.Identity, r.Payload, strings.Join(r.Keys, " "), r.QueuedAt.UnixMilli())
 		}
-		if _, err := tx.ExecContext(ctx, t.dialect.insert(t.name, n), args...); err != nil {
+		if _, err := tx.ExecContext(ctx, t.database.insert(t.name, n), args...); err != nil {
 			return fmt.Errorf("clickid: writing to the outbox table: %w", err)
 		}
 		records = records[n:]
@@ -152,7 +152,7 @@ func (t *Table) create(ctx context.Context, db *sql.DB) error {
 		return err
 	}
 	defer func() { _ = tx.Rollback() }() // without effect after the commit
-	for _, statement := range t.dialect.create(t.name) {
+	for _, statement := range t.database.create(t.name) {
 		if _, err := tx.ExecContext(ctx, statement); err != nil {
 			return err
 		}
@@ -169,7 +169,7 @@ func (t *Table) Erase(ctx context.Context, db *sql.DB, k clickid.Key) (int, erro
 	if err != nil {
 		return 0, err
 	}
-	if !t.dialect.locks() {
+	if !t.database.locks() {
 		t.moving.Lock()
 		defer t.moving.Unlock()
 	}
@@ -192,7 +192,7 @@ func (t *Table) Erase(ctx context.Context, db *sql.DB, k clickid.Key) (int, erro
 
 // find returns the ids of the rows that carry the hash of a key.
 func (t *Table) find(ctx context.Context, db *sql.DB, hash string) ([]int64, error) {
-	rows, err := db.QueryContext(ctx, "SELECT id FROM "+t.name+" WHERE erase_keys LIKE "+t.dialect.placeholder(1), "%"+hash+"%")
+	rows, err := db.QueryContext(ctx, "SELECT id FROM "+t.name+" WHERE erase_keys LIKE "+t.database.placeholder(1), "%"+hash+"%")
 	if err != nil {
 		return nil, err
 	}
@@ -236,7 +236,7 @@ type row struct {
 
 // batch reads up to limit rows after an id.
 func (t *Table) batch(ctx context.Context, q querier, after int64, limit int) ([]row, error) {
-	rows, err := q.QueryContext(ctx, t.dialect.batch(t.name, limit), after)
+	rows, err := q.QueryContext(ctx, t.database.batch(t.name, limit), after)
 	if err != nil {
 		return nil, err
 	}
@@ -259,7 +259,7 @@ func (t *Table) batch(ctx context.Context, q querier, after int64, limit int) ([
 // remove deletes rows and returns how many were still there.
 func (t *Table) remove(ctx context.Context, tx Execer, ids []int64) (int, error) {
 	removed := 0
-	for _, statement := range t.dialect.remove(t.name, ids) {
+	for _, statement := range t.database.remove(t.name, ids) {
 		result, err := tx.ExecContext(ctx, statement)
 		if err != nil {
 			return removed, err

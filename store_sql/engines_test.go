@@ -20,7 +20,7 @@ import (
 
 // engine is a database that the tests run on.
 type engine struct {
-	dialect Dialect
+	database Database
 	// create makes an empty database and returns what driver opens.
 	create func(t *testing.T) (dsn string)
 	driver string
@@ -29,11 +29,11 @@ type engine struct {
 // onEachEngine runs test on the shared servers and on SQLite.
 func onEachEngine(t *testing.T, test func(t *testing.T, e engine)) {
 	for _, e := range []engine{
-		{PostgreSQL, func(t *testing.T) string { return testserver.Postgres(t) }, "pgx"},
-		{MySQL, func(t *testing.T) string { return testserver.MySQL(t) }, "mysql"},
-		{SQLite, func(t *testing.T) string { return filepath.Join(t.TempDir(), "clicks.db") }, "sqlite"},
+		{DatabasePostgreSQL, func(t *testing.T) string { return testserver.Postgres(t) }, "pgx"},
+		{DatabaseMySQL, func(t *testing.T) string { return testserver.MySQL(t) }, "mysql"},
+		{DatabaseSQLite, func(t *testing.T) string { return filepath.Join(t.TempDir(), "clicks.db") }, "sqlite"},
 	} {
-		t.Run(string(e.dialect), func(t *testing.T) {
+		t.Run(string(e.database), func(t *testing.T) {
 			t.Parallel()
 			test(t, e)
 		})
@@ -45,7 +45,7 @@ func onEachEngine(t *testing.T, test func(t *testing.T, e engine)) {
 func (e engine) open(t *testing.T, dsn string) *sql.DB {
 	t.Helper()
 	open := sql.Open
-	if e.dialect == SQLite {
+	if e.database == DatabaseSQLite {
 		open = OpenSQLite
 	}
 	db, err := open(e.driver, dsn)
@@ -58,7 +58,7 @@ func (e engine) open(t *testing.T, dsn string) *sql.DB {
 
 // with adds settings to what the driver opens.
 func (e engine) with(dsn, settings string) string {
-	if e.dialect == SQLite {
+	if e.database == DatabaseSQLite {
 		dsn = "file:" + dsn
 	}
 	separator := "?"
@@ -77,7 +77,7 @@ func (e engine) store(t *testing.T) (*Store, *sql.DB) {
 
 func (e engine) migrated(t *testing.T, db *sql.DB, prefix string) *Store {
 	t.Helper()
-	s, err := New(Config{DB: db, Dialect: e.dialect, Prefix: prefix})
+	s, err := New(Config{DB: db, Database: e.database, Prefix: prefix})
 	require.NoError(t, err)
 	require.NoError(t, s.Migrate(context.Background(), db))
 	return s
@@ -106,7 +106,7 @@ func (s *Store) fill(t *testing.T, n int, last time.Time) {
 			columns int
 			args    []any
 		}{{s.sql.save, 5, clicks}, {s.sql.link, 4, links}} {
-			_, err := s.db.ExecContext(context.Background(), manyRows(insert.query, len(insert.args)/insert.columns, s.dialect), insert.args...)
+			_, err := s.db.ExecContext(context.Background(), manyRows(insert.query, len(insert.args)/insert.columns, s.database), insert.args...)
 			require.NoError(t, err)
 		}
 	}
@@ -117,7 +117,7 @@ func filledKey(last time.Time, i int) clickid.Key {
 }
 
 // manyRows makes an INSERT of one row insert n.
-func manyRows(query string, n int, d Dialect) string {
+func manyRows(query string, n int, d Database) string {
 	start := strings.Index(query, "VALUES (") + len("VALUES ")
 	end := start + 1
 	for depth := 1; depth > 0; end++ { // to the closing parenthesis
@@ -129,13 +129,13 @@ func manyRows(query string, n int, d Dialect) string {
 		}
 	}
 	row := query[start:end]
-	if d == PostgreSQL {
+	if d == DatabasePostgreSQL {
 		for i := 5; i > 0; i-- {
 			row = strings.ReplaceAll(row, fmt.Sprintf("$%d", i), "?")
 		}
 	}
 	query = query[:start] + strings.Repeat(row+", ", n-1) + row + query[end:]
-	if d == PostgreSQL {
+	if d == DatabasePostgreSQL {
 		query = numbered(query)
 	}
 	return query

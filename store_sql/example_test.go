@@ -30,7 +30,7 @@ func Example() {
 		log.Fatal(err)
 	}
 	defer db.Close()
-	store, err := sqlstore.New(sqlstore.Config{DB: db, Dialect: sqlstore.SQLite})
+	store, err := sqlstore.New(sqlstore.Config{DB: db, Database: sqlstore.DatabaseSQLite})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -88,7 +88,7 @@ func ExampleStore_In() {
 	if _, err := db.ExecContext(ctx, "CREATE TABLE orders (id TEXT NOT NULL PRIMARY KEY)"); err != nil {
 		log.Fatal(err)
 	}
-	store, err := sqlstore.New(sqlstore.Config{DB: db, Dialect: sqlstore.SQLite})
+	store, err := sqlstore.New(sqlstore.Config{DB: db, Database: sqlstore.DatabaseSQLite})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -154,5 +154,5 @@ func (s *Store) failure(ctx context.Context, action string, err error) error {
 	case s.inTx && isTransient(err):
 		cause = "the transaction met another one, so repeat it from its beginning: "
 	}
-	return fmt.Errorf("clickid: %s in %s: %s%w", action, s.dialect, cause, err)
+	return fmt.Errorf("clickid: %s in %s: %s%w", action, s.database, cause, err)
 }

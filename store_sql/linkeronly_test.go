@@ -55,7 +55,7 @@ func TestClicksInTheCookieAndLinksInSQL(t *testing.T) {
 		db := sql.OpenDB(connector)
 		t.Cleanup(func() { require.NoError(t, db.Close()) })
 		statements := &countStatements{DB: db}
-		links, err := New(Config{DB: statements, Dialect: e.dialect})
+		links, err := New(Config{DB: statements, Database: e.database})
 		require.NoError(t, err)
 
 		cookies, err := clickid.NewCookieStore(bytes.Repeat([]byte("k"), 32))

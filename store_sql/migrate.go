@@ -94,8 +94,8 @@ func (s *Store) applyMigrations(ctx context.Context, conn *sql.Conn, migrations 
 
 // lockMigrations waits until no other instance migrates these tables.
 func (s *Store) lockMigrations(ctx context.Context, conn *sql.Conn) error {
-	switch s.dialect {
-	case PostgreSQL:
+	switch s.database {
+	case DatabasePostgreSQL:
 		if _, err := conn.ExecContext(ctx, "BEGIN"); err != nil {
 			return err
 		}
@@ -103,7 +103,7 @@ func (s *Store) lockMigrations(ctx context.Context, conn *sql.Conn) error {
 		name := sha256.Sum256([]byte("clickid migrations " + s.prefix))
 		_, err := conn.ExecContext(ctx, "SELECT pg_advisory_xact_lock($1)", int64(binary.BigEndian.Uint64(name[:8])))
 		return err
-	case MySQL:
+	case DatabaseMySQL:
 		var got sql.NullInt64
 		_, err := scanRow(ctx, conn, "SELECT GET_LOCK("+mysqlLock+", 86400)", []any{s.prefix}, &got)
 		if err == nil && got.Int64 != 1 {
@@ -129,7 +129,7 @@ func (s *Store) unlockMigrations(ctx context.Context, conn *sql.Conn, keep bool)
 	defer cancel()
 	var err error
 	switch {
-	case s.dialect == MySQL:
+	case s.database == DatabaseMySQL:
 		_, err = conn.ExecContext(ctx, "DO RELEASE_LOCK("+mysqlLock+")", s.prefix)
 	case keep:
 		_, err = conn.ExecContext(ctx, "COMMIT")
@@ -146,9 +146,9 @@ func (s *Store) unlockMigrations(ctx context.Context, conn *sql.Conn, keep bool)
 	return err
 }
 
-// migrations reads the dialect's files, in order, for the store's prefix.
+// migrations reads the database's files, in order, for the store's prefix.
 func (s *Store) migrations() ([]migration, error) {
-	dir := path.Join("migrations", string(s.dialect))
+	dir := path.Join("migrations", string(s.database))
 	entries, err := migrationFiles.ReadDir(dir)
 	if err != nil {
 		return nil, fmt.Errorf("clickid: reading the migrations: %w", err)

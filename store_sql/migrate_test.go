@@ -18,7 +18,7 @@ import (
 // newStore returns a store without its tables.
 func (e engine) newStore(t *testing.T, db *sql.DB) *Store {
 	t.Helper()
-	s, err := New(Config{DB: db, Dialect: e.dialect})
+	s, err := New(Config{DB: db, Database: e.database})
 	require.NoError(t, err)
 	return s
 }
@@ -90,10 +90,10 @@ func TestMigratingWaitsForAnotherInstance(t *testing.T) {
 }
 
 // readOnly forbids a session to write.
-var readOnly = map[Dialect]string{
-	PostgreSQL: "SET default_transaction_read_only = on",
-	MySQL:      "SET SESSION TRANSACTION READ ONLY",
-	SQLite:     "PRAGMA query_only = 1",
+var readOnly = map[Database]string{
+	DatabasePostgreSQL: "SET default_transaction_read_only = on",
+	DatabaseMySQL:      "SET SESSION TRANSACTION READ ONLY",
+	DatabaseSQLite:     "PRAGMA query_only = 1",
 }
 
 func TestMigratingAgainOnlyReads(t *testing.T) {
@@ -101,7 +101,7 @@ func TestMigratingAgainOnlyReads(t *testing.T) {
 		ctx := context.Background()
 		s, db := e.store(t)
 		db.SetMaxOpenConns(1)
-		_, err := db.ExecContext(ctx, readOnly[e.dialect])
+		_, err := db.ExecContext(ctx, readOnly[e.database])
 		require.NoError(t, err)
 		_, err = s.Save(ctx, newClick("01ARZ3NDEKTSV4RRFFQ69G5FAV"))
 		require.Error(t, err)
@@ -123,7 +123,7 @@ func TestTablesOfANewerVersionStay(t *testing.T) {
 
 func TestAFailedMigrationLeavesNothing(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, e engine) {
-		if e.dialect == MySQL {
+		if e.database == DatabaseMySQL {
 			return // it cannot roll back the creation of a table
 		}
 		ctx := context.Background()
@@ -131,7 +131,7 @@ func TestAFailedMigrationLeavesNothing(t *testing.T) {
 		s := e.newStore(t, db)
 		_, err := db.ExecContext(ctx, "CREATE TABLE clickid_links (other INTEGER)")
 		require.NoError(t, err)
-		require.ErrorContains(t, s.Migrate(ctx, db), "clickid: migrating the tables in "+string(e.dialect)+": migration 1: ")
+		require.ErrorContains(t, s.Migrate(ctx, db), "clickid: migrating the tables in "+string(e.database)+": migration 1: ")
 		for _, table := range []string{"clicks", "migrations"} {
 			_, err := db.ExecContext(ctx, "SELECT 1 FROM clickid_"+table)
 			require.True(t, isNoTable(err), "%s: %v", table, err)
@@ -161,10 +161,10 @@ func TestThePlainFiles(t *testing.T) {
 		ctx := context.Background()
 		dsn := e.create(t)
 		several := dsn
-		if e.dialect == MySQL {
+		if e.database == DatabaseMySQL {
 			several = e.with(dsn, "multiStatements=true")
 		}
-		files, err := filepath.Glob(filepath.Join("migrations", string(e.dialect), "*.sql"))
+		files, err := filepath.Glob(filepath.Join("migrations", string(e.database), "*.sql"))
 		require.NoError(t, err)
 		require.NotEmpty(t, files)
 		tool := e.open(t, several)
@@ -185,13 +185,13 @@ func TestThePlainFiles(t *testing.T) {
 }
 
 func TestMigrationsAreWellFormed(t *testing.T) {
-	for _, dialect := range []Dialect{PostgreSQL, MySQL, SQLite} {
-		s, err := New(Config{DB: new(sql.DB), Dialect: dialect, Prefix: "shop_"})
+	for _, database := range []Database{DatabasePostgreSQL, DatabaseMySQL, DatabaseSQLite} {
+		s, err := New(Config{DB: new(sql.DB), Database: database, Prefix: "shop_"})
 		require.NoError(t, err)
 		migrations, err := s.migrations()
 		require.NoError(t, err)
 		for i, m := range migrations {
-			require.Equal(t, i+1, m.version, dialect)
+			require.Equal(t, i+1, m.version, database)
 			require.NotEmpty(t, m.statements)
 			for _, statement := range m.statements {
 				require.Regexp(t, `^CREATE (TABLE|INDEX) IF NOT EXISTS shop_`, statement)
@@ -204,7 +204,7 @@ func TestMigrationsAreWellFormed(t *testing.T) {
 
 func TestMySQLNeedsADatabase(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, e engine) {
-		if e.dialect != MySQL {
+		if e.database != DatabaseMySQL {
 			return
 		}
 		dsn := e.create(t)

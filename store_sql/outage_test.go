@@ -18,10 +18,10 @@ func TestAnOutageNeverBreaksAPage(t *testing.T) {
 		engine
 		start func(testing.TB) *testserver.Server
 	}{
-		{engine{dialect: PostgreSQL, driver: "pgx"}, testserver.StartPostgres},
-		{engine{dialect: MySQL, driver: "mysql"}, testserver.StartMariaDB},
+		{engine{database: DatabasePostgreSQL, driver: "pgx"}, testserver.StartPostgres},
+		{engine{database: DatabaseMySQL, driver: "mysql"}, testserver.StartMariaDB},
 	} {
-		t.Run(string(e.dialect), func(t *testing.T) {
+		t.Run(string(e.database), func(t *testing.T) {
 			t.Parallel()
 			server := e.start(t)
 			db := e.open(t, server.DSN())
@@ -57,7 +57,7 @@ func TestAnOutageNeverBreaksAPage(t *testing.T) {
 // SQLite has no server to stop, but another process may hold its lock.
 func TestALockedFileNeverBreaksAPage(t *testing.T) {
 	t.Parallel()
-	e := engine{dialect: SQLite, driver: "sqlite"}
+	e := engine{database: DatabaseSQLite, driver: "sqlite"}
 	path := filepath.Join(t.TempDir(), "clicks.db")
 	s := outagetest.NewShop(t, clickid.Config{Store: e.migrated(t, e.open(t, path), DefaultPrefix)})
 	before := s.Lands(t, "before-the-lock")

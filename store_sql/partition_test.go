@@ -34,9 +34,9 @@ func guideSQL(t *testing.T, heading, prefix string) (blocks []string) {
 // The partitioned tables that the guide makes are as good as those of the
 // migrations, and a partition leaves as the guide says.
 func TestPartitionsOfTheGuide(t *testing.T) {
-	headings := map[Dialect]string{PostgreSQL: "Partitions in PostgreSQL", MySQL: "Partitions in MySQL and MariaDB"}
+	headings := map[Database]string{DatabasePostgreSQL: "Partitions in PostgreSQL", DatabaseMySQL: "Partitions in MySQL and MariaDB"}
 	onEachEngine(t, func(t *testing.T, e engine) {
-		heading, partitioned := headings[e.dialect]
+		heading, partitioned := headings[e.database]
 		if !partitioned {
 			return
 		}

@@ -12,7 +12,7 @@ import (
 )
 
 // analyze lets the planner know what is in the tables.
-var analyze = map[Dialect]string{PostgreSQL: "ANALYZE %s", MySQL: "ANALYZE TABLE %s", SQLite: "ANALYZE %s"}
+var analyze = map[Database]string{DatabasePostgreSQL: "ANALYZE %s", DatabaseMySQL: "ANALYZE TABLE %s", DatabaseSQLite: "ANALYZE %s"}
 
 // Every statement finds its rows through an index, however large the tables
 // are, and reads no more rows than it needs.
@@ -24,7 +24,7 @@ func TestEveryStatementUsesAnIndex(t *testing.T) {
 		s.fill(t, 8000, now.Add(30*24*time.Hour))
 		s.fill(t, 2000, now)
 		for _, table := range []string{"clickid_clicks", "clickid_links"} {
-			_, err := db.ExecContext(ctx, fmt.Sprintf(analyze[e.dialect], table))
+			_, err := db.ExecContext(ctx, fmt.Sprintf(analyze[e.database], table))
 			require.NoError(t, err)
 		}
 
@@ -55,7 +55,7 @@ func TestEveryStatementUsesAnIndex(t *testing.T) {
 func explain(t *testing.T, e engine, db *sql.DB, query string, args []any) []string {
 	t.Helper()
 	prefix := "EXPLAIN "
-	if e.dialect == SQLite {
+	if e.database == DatabaseSQLite {
 		prefix = "EXPLAIN QUERY PLAN "
 	}
 	rows, err := db.Query(prefix+query, args...)
@@ -84,17 +84,17 @@ func explain(t *testing.T, e engine, db *sql.DB, query string, args []any) []str
 func requireIndexed(t *testing.T, e engine, plan []string, name, mysqlIndex string) {
 	t.Helper()
 	all := name + ":\n" + strings.Join(plan, "\n")
-	switch e.dialect {
-	case PostgreSQL:
+	switch e.database {
+	case DatabasePostgreSQL:
 		require.Contains(t, all, "Index", all)
 		require.NotContains(t, all, "Seq Scan", all)
 		require.NotContains(t, all, "Sort", all)
-	case MySQL:
+	case DatabaseMySQL:
 		require.Contains(t, all, " key="+mysqlIndex+" ", all)
 		require.NotContains(t, all, "type=ALL", all)
 		require.NotContains(t, all, "type=index ", all)
 		require.NotContains(t, all, "filesort", all)
-	case SQLite:
+	case DatabaseSQLite:
 		require.Contains(t, all, "SEARCH clickid_", all)
 		require.NotContains(t, all, "SCAN", all)
 		require.NotContains(t, all, "TEMP B-TREE", all)

@@ -33,7 +33,7 @@ func TestPurge(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, 300, purged)
 		var oldest int64
-		_, err = scanRow(ctx, s.db, "SELECT MIN("+e.dialect.seconds("expires_at")+") FROM clickid_clicks", nil, &oldest)
+		_, err = scanRow(ctx, s.db, "SELECT MIN("+e.database.seconds("expires_at")+") FROM clickid_clicks", nil, &oldest)
 		require.NoError(t, err)
 		require.Equal(t, now.Unix()-2500+300+1, oldest)
 

@@ -19,7 +19,7 @@ import (
 
 func openSQLite(t *testing.T, path string) *sql.DB {
 	t.Helper()
-	return engine{dialect: SQLite, driver: "sqlite"}.open(t, path)
+	return engine{database: DatabaseSQLite, driver: "sqlite"}.open(t, path)
 }
 
 func TestOpenSQLite(t *testing.T) {
@@ -106,7 +106,7 @@ func TestWritersOfOneFile(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	path := filepath.Join(t.TempDir(), "clicks.db")
-	e := engine{dialect: SQLite, driver: "sqlite"}
+	e := engine{database: DatabaseSQLite, driver: "sqlite"}
 	stores := []*Store{e.migrated(t, openSQLite(t, path), DefaultPrefix), e.migrated(t, openSQLite(t, path), DefaultPrefix)}
 	shopDB, err := sql.Open("sqlite", "file:"+path+"?_txlock=immediate&_pragma=busy_timeout(60000)")
 	require.NoError(t, err)
@@ -169,7 +169,7 @@ func orderIn(ctx context.Context, s *Store, shopDB *sql.DB, id string) error {
 
 // A writer that waits for its turn goes when its visitor's time is over.
 func TestWaitingForTheWriterEnds(t *testing.T) {
-	s := engine{dialect: SQLite, driver: "sqlite"}.migrated(t, openSQLite(t, filepath.Join(t.TempDir(), "clicks.db")), DefaultPrefix)
+	s := engine{database: DatabaseSQLite, driver: "sqlite"}.migrated(t, openSQLite(t, filepath.Join(t.TempDir(), "clicks.db")), DefaultPrefix)
 	s.writing <- struct{}{}
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
 	defer cancel()

@@ -2,7 +2,7 @@
 // SQLite, through database/sql and the driver that the application has chosen.
 //
 //	db, err := sql.Open("pgx", os.Getenv("DATABASE_URL"))
-//	store, err := sqlstore.New(sqlstore.Config{DB: db, Dialect: sqlstore.PostgreSQL})
+//	store, err := sqlstore.New(sqlstore.Config{DB: db, Database: sqlstore.DatabasePostgreSQL})
 //	err = store.Migrate(ctx, db)
 //	tracker, err := clickid.New(clickid.Config{Store: store})
 //	go store.PurgeEvery(ctx, time.Hour, nil)
@@ -36,16 +36,16 @@ import (
 	"github.com/clickid/clickid"
 )
 
-// Dialect is the kind of SQL that a database speaks.
-type Dialect string
+// Database is a kind of SQL database.
+type Database string
 
 const (
-	// PostgreSQL is PostgreSQL 12 or later.
-	PostgreSQL Dialect = "postgresql"
-	// MySQL is MySQL 8.0 or later, or MariaDB 10.6 or later.
-	MySQL Dialect = "mysql"
-	// SQLite is SQLite 3.37 or later. It is for one machine: see [OpenSQLite].
-	SQLite Dialect = "sqlite"
+	// DatabasePostgreSQL is PostgreSQL 12 or later.
+	DatabasePostgreSQL Database = "postgresql"
+	// DatabaseMySQL is MySQL 8.0 or later, or MariaDB 10.6 or later.
+	DatabaseMySQL Database = "mysql"
+	// DatabaseSQLite is SQLite 3.37 or later. It is for one machine: see [OpenSQLite].
+	DatabaseSQLite Database = "sqlite"
 )
 
 // DefaultPrefix begins the names of all tables and indexes.
@@ -61,13 +61,13 @@ type DB interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
 
-// Config configures a [Store]. DB and Dialect are required.
+// Config configures a [Store]. DB and Database are required.
 type Config struct {
 	// DB is where the tables are, usually a *sql.DB. The store does not close
 	// it.
 	DB DB
-	// Dialect is what DB speaks.
-	Dialect Dialect
+	// Database is the kind of DB. Required.
+	Database Database
 	// Prefix begins the names of the tables: 1 to 32 characters of [a-z0-9_],
 	// the first no digit. The tables are PREFIXclicks and PREFIXlinks, and
 	// PREFIXmigrations where [Store.Migrate] is used. They are looked for as
@@ -84,13 +84,13 @@ type Config struct {
 // (deadlock, serialization failure, a locked SQLite file) is repeated until
 // the context ends, or ten times and for five seconds.
 type Store struct {
-	db      DB
-	dialect Dialect
-	prefix  string
-	sql     statements
-	inTx    bool
-	writing chan struct{} // holds SQLite's one writer of this store; nil elsewhere
-	now     func() time.Time
+	db       DB
+	database Database
+	prefix   string
+	sql      statements
+	inTx     bool
+	writing  chan struct{} // holds SQLite's one writer of this store; nil elsewhere
+	now      func() time.Time
 }
 
 var (
@@ -108,12 +108,12 @@ func New(cfg Config) (*Store, error) {
 	if cfg.DB == nil {
 		problems = append(problems, errors.New("clickid: DB is required"))
 	}
-	switch cfg.Dialect {
-	case PostgreSQL, MySQL, SQLite:
+	switch cfg.Database {
+	case DatabasePostgreSQL, DatabaseMySQL, DatabaseSQLite:
 	case "":
-		problems = append(problems, errors.New("clickid: Dialect is required: PostgreSQL, MySQL or SQLite"))
+		problems = append(problems, errors.New("sqlstore: Database is required: DatabasePostgreSQL, DatabaseMySQL or DatabaseSQLite"))
 	default:
-		problems = append(problems, errors.New("clickid: Dialect is none of PostgreSQL, MySQL and SQLite"))
+		problems = append(problems, errors.New("sqlstore: Database must be DatabasePostgreSQL, DatabaseMySQL or DatabaseSQLite"))
 	}
 	prefix := cfg.Prefix
 	if prefix == "" {
@@ -122,20 +122,20 @@ func New(cfg Config) (*Store, error) {
 	if len(prefix) > MaxPrefixLength || !prefixForm.MatchString(prefix) {
 		problems = append(problems, fmt.Errorf("clickid: Prefix must be 1 to %d characters of [a-z0-9_], the first no digit", MaxPrefixLength))
 	}
-	if cfg.Dialect == SQLite && strings.HasPrefix(prefix, "sqlite_") {
+	if cfg.Database == DatabaseSQLite && strings.HasPrefix(prefix, "sqlite_") {
 		problems = append(problems, errors.New("clickid: Prefix must not begin with sqlite_, which SQLite keeps for itself"))
 	}
 	if len(problems) > 0 {
 		return nil, errors.Join(problems...)
 	}
 	s := &Store{
-		db:      cfg.DB,
-		dialect: cfg.Dialect,
-		prefix:  prefix,
-		sql:     newStatements(cfg.Dialect, prefix),
-		now:     time.Now,
+		db:       cfg.DB,
+		database: cfg.Database,
+		prefix:   prefix,
+		sql:      newStatements(cfg.Database, prefix),
+		now:      time.Now,
 	}
-	if s.dialect == SQLite {
+	if s.database == DatabaseSQLite {
 		s.writing = make(chan struct{}, 1)
 	}
 	return s, nil

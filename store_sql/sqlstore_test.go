@@ -70,21 +70,21 @@ func TestConfiguration(t *testing.T) {
 		config   Config
 		problems []string
 	}{
-		"complete":               {Config{DB: db, Dialect: SQLite}, nil},
-		"with a prefix":          {Config{DB: db, Dialect: MySQL, Prefix: "shop_2_"}, nil},
-		"longest prefix":         {Config{DB: db, Dialect: PostgreSQL, Prefix: strings.Repeat("a", 32)}, nil},
-		"nothing":                {Config{}, []string{"DB is required", "Dialect is required"}},
-		"unknown dialect":        {Config{DB: db, Dialect: "oracle"}, []string{"Dialect is none of"}},
-		"everything wrong":       {Config{Dialect: "?", Prefix: "?"}, []string{"DB", "Dialect", "Prefix"}},
-		"injected prefix":        {Config{DB: db, Dialect: SQLite, Prefix: "x; DROP TABLE orders; --"}, []string{"Prefix must be"}},
-		"quoted prefix":          {Config{DB: db, Dialect: SQLite, Prefix: `"x"`}, []string{"Prefix must be"}},
-		"prefix with line":       {Config{DB: db, Dialect: SQLite, Prefix: "x\n"}, []string{"Prefix must be"}},
-		"capital prefix":         {Config{DB: db, Dialect: PostgreSQL, Prefix: "Shop_"}, []string{"Prefix must be"}},
-		"prefix with schema":     {Config{DB: db, Dialect: PostgreSQL, Prefix: "shop."}, []string{"Prefix must be"}},
-		"prefix of a digit":      {Config{DB: db, Dialect: MySQL, Prefix: "2_"}, []string{"Prefix must be"}},
-		"prefix too long":        {Config{DB: db, Dialect: MySQL, Prefix: strings.Repeat("a", 33)}, []string{"Prefix must be"}},
-		"SQLite's own prefix":    {Config{DB: db, Dialect: SQLite, Prefix: "sqlite_x"}, []string{"sqlite_"}},
-		"SQLite's own elsewhere": {Config{DB: db, Dialect: MySQL, Prefix: "sqlite_x"}, nil},
+		"complete":               {Config{DB: db, Database: DatabaseSQLite}, nil},
+		"with a prefix":          {Config{DB: db, Database: DatabaseMySQL, Prefix: "shop_2_"}, nil},
+		"longest prefix":         {Config{DB: db, Database: DatabasePostgreSQL, Prefix: strings.Repeat("a", 32)}, nil},
+		"nothing":                {Config{}, []string{"DB is required", "Database is required"}},
+		"unknown database":       {Config{DB: db, Database: "oracle"}, []string{"Database must be"}},
+		"everything wrong":       {Config{Database: "?", Prefix: "?"}, []string{"DB", "Database must be", "Prefix"}},
+		"injected prefix":        {Config{DB: db, Database: DatabaseSQLite, Prefix: "x; DROP TABLE orders; --"}, []string{"Prefix must be"}},
+		"quoted prefix":          {Config{DB: db, Database: DatabaseSQLite, Prefix: `"x"`}, []string{"Prefix must be"}},
+		"prefix with line":       {Config{DB: db, Database: DatabaseSQLite, Prefix: "x\n"}, []string{"Prefix must be"}},
+		"capital prefix":         {Config{DB: db, Database: DatabasePostgreSQL, Prefix: "Shop_"}, []string{"Prefix must be"}},
+		"prefix with schema":     {Config{DB: db, Database: DatabasePostgreSQL, Prefix: "shop."}, []string{"Prefix must be"}},
+		"prefix of a digit":      {Config{DB: db, Database: DatabaseMySQL, Prefix: "2_"}, []string{"Prefix must be"}},
+		"prefix too long":        {Config{DB: db, Database: DatabaseMySQL, Prefix: strings.Repeat("a", 33)}, []string{"Prefix must be"}},
+		"SQLite's own prefix":    {Config{DB: db, Database: DatabaseSQLite, Prefix: "sqlite_x"}, []string{"sqlite_"}},
+		"SQLite's own elsewhere": {Config{DB: db, Database: DatabaseMySQL, Prefix: "sqlite_x"}, nil},
 	} {
 		s, err := New(row.config)
 		if row.problems == nil {
@@ -119,24 +119,24 @@ func TestTimesAreUTCWhateverTheSessionSays(t *testing.T) {
 		time.Date(2040, 1, 15, 12, 0, 0, 0, time.UTC), time.Date(2040, 7, 15, 12, 0, 0, 0, time.UTC),
 		time.Date(2040, 11, 4, 5, 30, 0, 0, time.UTC), time.Date(2040, 11, 4, 6, 30, 0, 0, time.UTC),
 	}
-	settings := map[Dialect][]string{
-		PostgreSQL: {"timezone=America/New_York", "timezone=Asia/Kolkata"},
-		MySQL: {
+	settings := map[Database][]string{
+		DatabasePostgreSQL: {"timezone=America/New_York", "timezone=Asia/Kolkata"},
+		DatabaseMySQL: {
 			"time_zone=" + url.QueryEscape("'-08:00'"), "parseTime=true&loc=America%2FNew_York",
 			"parseTime=true&loc=Asia%2FTokyo&time_zone=" + url.QueryEscape("'+05:30'") + "&interpolateParams=true",
 		},
-		SQLite: {"_time_format=sqlite"},
+		DatabaseSQLite: {"_time_format=sqlite"},
 	}
-	stored := map[Dialect]string{
-		PostgreSQL: "to_char(expires_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS')",
-		MySQL:      "CAST(expires_at AS CHAR)",
-		SQLite:     "datetime(expires_at, 'unixepoch')",
+	stored := map[Database]string{
+		DatabasePostgreSQL: "to_char(expires_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS')",
+		DatabaseMySQL:      "CAST(expires_at AS CHAR)",
+		DatabaseSQLite:     "datetime(expires_at, 'unixepoch')",
 	}
 	onEachEngine(t, func(t *testing.T, e engine) {
 		ctx := context.Background()
 		dsn := e.create(t)
 		plain := e.migrated(t, e.open(t, dsn), DefaultPrefix)
-		for _, setting := range settings[e.dialect] {
+		for _, setting := range settings[e.database] {
 			elsewhere := e.migrated(t, e.open(t, e.with(dsn, setting)), DefaultPrefix)
 			for _, at := range times {
 				c := clickid.Click{ID: fmt.Sprint(at.Unix()), Param: "clkid", At: at.Add(-time.Hour), Expires: at}
@@ -150,7 +150,7 @@ func TestTimesAreUTCWhateverTheSessionSays(t *testing.T) {
 					}
 				}
 				var text string
-				_, err := scanRow(ctx, plain.db, "SELECT "+stored[e.dialect]+" FROM clickid_clicks WHERE click_id = '"+c.ID+"'", nil, &text)
+				_, err := scanRow(ctx, plain.db, "SELECT "+stored[e.database]+" FROM clickid_clicks WHERE click_id = '"+c.ID+"'", nil, &text)
 				require.NoError(t, err)
 				require.Equal(t, at.Format(time.DateTime), text, setting)
 			}
@@ -160,10 +160,10 @@ func TestTimesAreUTCWhateverTheSessionSays(t *testing.T) {
 
 func TestMissingTablesAreExplained(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, e engine) {
-		s, err := New(Config{DB: e.open(t, e.create(t)), Dialect: e.dialect})
+		s, err := New(Config{DB: e.open(t, e.create(t)), Database: e.database})
 		require.NoError(t, err)
 		_, err = s.Save(context.Background(), newClick("01ARZ3NDEKTSV4RRFFQ69G5FAV"))
-		require.ErrorContains(t, err, "clickid: saving the click in "+string(e.dialect)+": the tables are missing")
+		require.ErrorContains(t, err, "clickid: saving the click in "+string(e.database)+": the tables are missing")
 		require.NotContains(t, err.Error(), "01ARZ3")
 		_, err = s.Linked(context.Background(), clickid.OrderKey("42"))
 		require.ErrorContains(t, err, "the tables are missing")
@@ -181,7 +181,7 @@ func TestADamagedLinkIsInvalid(t *testing.T) {
 		// Somebody who writes the table cannot give an order another's click.
 		require.NoError(t, s.Link(ctx, clickid.OrderKey("43"), "another", time.Now().Add(time.Hour)))
 		_, err := db.ExecContext(ctx, "UPDATE clickid_links SET sealed_token = (SELECT MAX(sealed_token) FROM (SELECT sealed_token FROM clickid_links) AS x)")
-		if e.dialect == PostgreSQL {
+		if e.database == DatabasePostgreSQL {
 			_, err = db.ExecContext(ctx, "UPDATE clickid_links SET sealed_token = (SELECT sealed_token FROM clickid_links LIMIT 1)")
 		}
 		require.NoError(t, err)
@@ -198,7 +198,7 @@ func TestADamagedLinkIsInvalid(t *testing.T) {
 
 // A driver that is interrupted may say so in words of its own.
 func TestTheEndOfTheContextIsTheError(t *testing.T) {
-	s := &Store{dialect: SQLite}
+	s := &Store{database: DatabaseSQLite}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	cause := errors.New("interrupted (9)")

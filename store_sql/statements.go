@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// statements are the texts of one dialect and prefix.
+// statements are the texts of one database and prefix.
 type statements struct {
 	save, load, remove               string // clicks
 	link, linked, unlink, unlinkFrom string // links
@@ -19,7 +19,7 @@ type expired struct{ first, remove string }
 // newStatements writes all texts. Times cross the wire as Unix seconds and are
 // converted in SQL, so that no driver's and no session's time zone, and no
 // setting such as parseTime, has a say in them.
-func newStatements(d Dialect, prefix string) statements {
+func newStatements(d Database, prefix string) statements {
 	text := func(query string) string {
 		query = strings.NewReplacer(
 			"{clicks}", prefix+"clicks",
@@ -30,7 +30,7 @@ func newStatements(d Dialect, prefix string) statements {
 			"{captured seconds}", d.seconds("captured_at"),
 			"{or update}", d.orUpdate("key_hash", "token_hash", "sealed_token", "expires_at"),
 		).Replace(query)
-		if d == PostgreSQL {
+		if d == DatabasePostgreSQL {
 			query = numbered(query)
 		}
 		return query
@@ -64,31 +64,31 @@ func newStatements(d Dialect, prefix string) statements {
 }
 
 // time is the column value of a parameter in Unix seconds.
-func (d Dialect) time() string {
+func (d Database) time() string {
 	switch d {
-	case PostgreSQL:
+	case DatabasePostgreSQL:
 		return "to_timestamp(CAST(? AS bigint))"
-	case MySQL:
+	case DatabaseMySQL:
 		return "TIMESTAMPADD(SECOND, ?, TIMESTAMP'1970-01-01 00:00:00')"
 	}
 	return "?"
 }
 
 // seconds is a time column in Unix seconds.
-func (d Dialect) seconds(column string) string {
+func (d Database) seconds(column string) string {
 	switch d {
-	case PostgreSQL:
+	case DatabasePostgreSQL:
 		return "CAST(EXTRACT(EPOCH FROM " + column + ") AS bigint)"
-	case MySQL:
+	case DatabaseMySQL:
 		return "TIMESTAMPDIFF(SECOND, TIMESTAMP'1970-01-01 00:00:00', " + column + ")"
 	}
 	return column
 }
 
 // orUpdate ends an INSERT that replaces the row of an equal key.
-func (d Dialect) orUpdate(key string, columns ...string) string {
+func (d Database) orUpdate(key string, columns ...string) string {
 	clause, value := "ON CONFLICT ("+key+") DO UPDATE SET ", func(column string) string { return "EXCLUDED." + column }
-	if d == MySQL {
+	if d == DatabaseMySQL {
 		// MariaDB does not know MySQL's newer form, VALUES … AS new.
 		clause, value = "ON DUPLICATE KEY UPDATE ", func(column string) string { return "VALUES(" + column + ")" }
 	}
@@ -101,14 +101,14 @@ func (d Dialect) orUpdate(key string, columns ...string) string {
 
 // removeExpired deletes at most so many rows that expired between two times,
 // the longest expired first.
-func (d Dialect) removeExpired(table, key string) string {
+func (d Database) removeExpired(table, key string) string {
 	const oldest = " WHERE expires_at >= {time} AND expires_at <= {time} ORDER BY expires_at LIMIT ?"
 	switch d {
-	case PostgreSQL:
+	case DatabasePostgreSQL:
 		// The array keeps the planner from joining the whole table. Several
 		// instances that purge at once take different rows.
 		return "DELETE FROM " + table + " WHERE " + key + " = ANY (ARRAY(SELECT " + key + " FROM " + table + oldest + " FOR UPDATE SKIP LOCKED))"
-	case MySQL:
+	case DatabaseMySQL:
 		return "DELETE FROM " + table + oldest
 	}
 	return "DELETE FROM " + table + " WHERE " + key + " IN (SELECT " + key + " FROM " + table + oldest + ")"

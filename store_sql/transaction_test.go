@@ -79,7 +79,7 @@ func TestATransactionThatEnded(t *testing.T) {
 // each other. One is given up, and hears why.
 func TestADeadlockIsTheTransactionsOwn(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, e engine) {
-		if e.dialect == SQLite {
+		if e.database == DatabaseSQLite {
 			return // one writer has no deadlock
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -124,22 +124,22 @@ func TestADeadlockIsTheTransactionsOwn(t *testing.T) {
 // transaction is repeated: in PostgreSQL after a serialization failure, which
 // repeatable read makes certain, in MySQL after a deadlock.
 func TestAStatementThatIsGivenUpIsRepeated(t *testing.T) {
-	settings := map[Dialect]string{
-		PostgreSQL: "default_transaction_isolation=repeatable%20read",
-		MySQL:      "interpolateParams=true",
+	settings := map[Database]string{
+		DatabasePostgreSQL: "default_transaction_isolation=repeatable%20read",
+		DatabaseMySQL:      "interpolateParams=true",
 	}
-	waiting := map[Dialect]string{
-		PostgreSQL: "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
-		MySQL: `SELECT COUNT(*) FROM information_schema.innodb_trx JOIN information_schema.processlist ON id = trx_mysql_thread_id
+	waiting := map[Database]string{
+		DatabasePostgreSQL: "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
+		DatabaseMySQL: `SELECT COUNT(*) FROM information_schema.innodb_trx JOIN information_schema.processlist ON id = trx_mysql_thread_id
 			WHERE db = DATABASE() AND trx_state = 'LOCK WAIT'`,
 	}
 	onEachEngine(t, func(t *testing.T, e engine) {
-		if e.dialect == SQLite {
+		if e.database == DatabaseSQLite {
 			return // one writer has no deadlock
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
-		db := e.open(t, e.with(e.create(t), settings[e.dialect]))
+		db := e.open(t, e.with(e.create(t), settings[e.database]))
 		s := e.migrated(t, db, DefaultPrefix)
 		counted := &countedDB{DB: db}
 		s.db = counted
@@ -164,12 +164,12 @@ func TestAStatementThatIsGivenUpIsRepeated(t *testing.T) {
 		outagetest.Eventually(t, func() error {
 			time.Sleep(120 * time.Millisecond) // InnoDB shows an old picture to whoever looks more often
 			var n int
-			if _, err := scanRow(ctx, db, waiting[e.dialect], nil, &n); err != nil || n == 1 {
+			if _, err := scanRow(ctx, db, waiting[e.database], nil, &n); err != nil || n == 1 {
 				return err
 			}
 			return errors.New("nobody waits for the transaction")
 		})
-		if e.dialect == MySQL {
+		if e.database == DatabaseMySQL {
 			require.NoError(t, s.In(tx).Link(ctx, first, "token", expires))
 		}
 		require.NoError(t, tx.Commit())

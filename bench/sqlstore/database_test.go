@@ -25,22 +25,22 @@ import (
 // database is one that is measured.
 type database struct {
 	*sql.DB
-	dialect sqlstore.Dialect
+	kind sqlstore.Database
 }
 
-func open(b *testing.B, dialect sqlstore.Dialect, driver, dsn string) database {
+func open(b *testing.B, kind sqlstore.Database, driver, dsn string) database {
 	b.Helper()
 	db, err := sql.Open(driver, dsn)
 	failOn(b, err)
 	db.SetMaxOpenConns(16)
 	db.SetMaxIdleConns(16)
 	b.Cleanup(func() { _ = db.Close() })
-	return database{db, dialect}
+	return database{db, kind}
 }
 
 func (d database) version(b *testing.B) (version string) {
 	b.Helper()
-	if d.dialect == sqlstore.SQLite {
+	if d.kind == sqlstore.DatabaseSQLite {
 		failOn(b, d.QueryRow("SELECT sqlite_version()").Scan(&version))
 		return "SQLite " + version
 	}
@@ -99,13 +99,13 @@ func load(b *testing.B, d database, now time.Time) {
 		row := func(i int) []any {
 			values := table.row(i, now)
 			for n, value := range values {
-				if at, ok := value.(time.Time); ok && d.dialect == sqlstore.SQLite {
+				if at, ok := value.(time.Time); ok && d.kind == sqlstore.DatabaseSQLite {
 					values[n] = at.Unix()
 				}
 			}
 			return values
 		}
-		if d.dialect == sqlstore.PostgreSQL {
+		if d.kind == sqlstore.DatabasePostgreSQL {
 			copyRows(b, d, table.name, table.columns, table.n, row)
 		} else {
 			insertRows(b, d, table.name, table.columns, table.n, row)
@@ -152,10 +152,10 @@ func insertRows(b *testing.B, d database, table string, columns []string, n int,
 func (d database) analyze(b *testing.B) {
 	b.Helper()
 	statement := "ANALYZE TABLE clickid_clicks, clickid_links"
-	switch d.dialect {
-	case sqlstore.PostgreSQL:
+	switch d.kind {
+	case sqlstore.DatabasePostgreSQL:
 		statement = "VACUUM ANALYZE"
-	case sqlstore.SQLite:
+	case sqlstore.DatabaseSQLite:
 		statement = "ANALYZE"
 	}
 	_, err := d.Exec(statement)
@@ -167,11 +167,11 @@ func (d database) sizes(b *testing.B, say func(string, ...any)) (clickBytes, lin
 	b.Helper()
 	query := `SELECT table_name, SUM(data_length), SUM(index_length) FROM information_schema.tables
 		WHERE table_schema = DATABASE() AND table_name IN ('clickid_clicks', 'clickid_links') GROUP BY table_name`
-	switch d.dialect {
-	case sqlstore.SQLite:
+	switch d.kind {
+	case sqlstore.DatabaseSQLite:
 		query = `SELECT tbl_name, SUM(pgsize * (s.name = tbl_name)), SUM(pgsize * (s.name <> tbl_name)) FROM dbstat AS s JOIN sqlite_schema AS t ON t.name = s.name
 			WHERE tbl_name IN ('clickid_clicks', 'clickid_links') GROUP BY tbl_name`
-	case sqlstore.PostgreSQL:
+	case sqlstore.DatabasePostgreSQL:
 		query = `SELECT relname, pg_table_size(oid), pg_indexes_size(oid) FROM pg_class WHERE relname IN ('clickid_clicks', 'clickid_links')`
 	}
 	rows, err := d.Query(query)
@@ -196,7 +196,7 @@ func (d database) sizes(b *testing.B, say func(string, ...any)) (clickBytes, lin
 func (d database) explain(b *testing.B, tx *sql.Tx, query string, args []any) string {
 	b.Helper()
 	explain := "EXPLAIN "
-	if d.dialect == sqlstore.SQLite {
+	if d.kind == sqlstore.DatabaseSQLite {
 		explain = "EXPLAIN QUERY PLAN "
 	}
 	rows, err := tx.Query(explain+query, args...)
@@ -228,10 +228,10 @@ func (d database) explain(b *testing.B, tx *sql.Tx, query string, args []any) st
 
 // readsAll reports whether a plan reads a whole table or index.
 func (d database) readsAll(plan string) bool {
-	switch d.dialect {
-	case sqlstore.PostgreSQL:
+	switch d.kind {
+	case sqlstore.DatabasePostgreSQL:
 		return strings.Contains(plan, "Seq Scan")
-	case sqlstore.SQLite:
+	case sqlstore.DatabaseSQLite:
 		return strings.Contains(plan, "SCAN")
 	}
 	return strings.Contains(plan, "type=ALL") || strings.Contains(plan, "type=index ")

@@ -97,7 +97,7 @@ func benchmark(b *testing.B, start func(*testing.B) database) {
 
 func newStore(b *testing.B, d database, db sqlstore.DB) *sqlstore.Store {
 	b.Helper()
-	store, err := sqlstore.New(sqlstore.Config{DB: db, Dialect: d.dialect})
+	store, err := sqlstore.New(sqlstore.Config{DB: db, Database: d.kind})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -237,17 +237,17 @@ func openSQLite(b *testing.B) database {
 	db, err := sqlstore.OpenSQLite("sqlite", filepath.Join(b.TempDir(), "clicks.db"))
 	failOn(b, err)
 	b.Cleanup(func() { _ = db.Close() })
-	return database{db, sqlstore.SQLite}
+	return database{db, sqlstore.DatabaseSQLite}
 }
 
 func startPostgres(b *testing.B) database {
 	server := testserver.StartPostgres(b)
 	server.Restart("-c", "fsync=on", "-c", "full_page_writes=on", "-c", "shared_buffers=1GB", "-c", "max_wal_size=4GB")
-	return open(b, sqlstore.PostgreSQL, "pgx", server.DSN())
+	return open(b, sqlstore.DatabasePostgreSQL, "pgx", server.DSN())
 }
 
 func startMariaDB(b *testing.B) database {
 	server := testserver.StartMariaDB(b)
 	server.Restart("--innodb-flush-log-at-trx-commit=1", "--innodb-log-file-size=1G", "--innodb-buffer-pool-size=1G")
-	return open(b, sqlstore.MySQL, "mysql", server.DSN()+"?interpolateParams=true")
+	return open(b, sqlstore.DatabaseMySQL, "mysql", server.DSN()+"?interpolateParams=true")
 }

@@ -15,11 +15,13 @@ import (
 	"github.com/clickid/clickid/outbox_asynq"
 )
 
-func TestMain(m *testing.M) { crash.Main(m, setup(outbox.PostgreSQL), setup(outbox.MySQL)) }
+func TestMain(m *testing.M) {
+	crash.Main(m, setup(outbox.DatabasePostgreSQL), setup(outbox.DatabaseMySQL))
+}
 
 // setup feeds asynq from the outbox table.
-func setup(dialect outbox.Dialect) crash.Setup {
-	return crash.TableSetup(dialect, func(ctx context.Context, url string, cfg outbox.Config) (outbox.Engine, error) {
+func setup(kind outbox.Database) crash.Setup {
+	return crash.TableSetup(kind, func(ctx context.Context, url string, cfg outbox.Config) (outbox.Engine, error) {
 		connection, err := connect(url)
 		if err != nil {
 			return nil, err
@@ -54,10 +56,10 @@ func ageLeases(ctx context.Context, connection *redis.Client) error {
 
 // database returns an empty database for the orders, and a Redis server of the
 // test's own.
-func database(t *testing.T, dialect outbox.Dialect) string {
+func database(t *testing.T, kind outbox.Database) string {
 	t.Helper()
 	orders := testserver.Postgres
-	if dialect == outbox.MySQL {
+	if kind == outbox.DatabaseMySQL {
 		orders = testserver.MySQL
 	}
 	return orders(t) + " " + testserver.StartRedis(t).DSN()
@@ -65,15 +67,15 @@ func database(t *testing.T, dialect outbox.Dialect) string {
 
 func TestKilledAtAnyMoment(t *testing.T) {
 	t.Parallel()
-	for _, dialect := range []outbox.Dialect{outbox.PostgreSQL, outbox.MySQL} {
-		t.Run(string(dialect), func(t *testing.T) {
+	for _, kind := range []outbox.Database{outbox.DatabasePostgreSQL, outbox.DatabaseMySQL} {
+		t.Run(string(kind), func(t *testing.T) {
 			t.Parallel()
-			setup(dialect).AnyMoment(t, database(t, dialect), 20)
+			setup(kind).AnyMoment(t, database(t, kind), 20)
 		})
 	}
 }
 
 func TestKilledDuringDelivery(t *testing.T) {
 	t.Parallel()
-	setup(outbox.PostgreSQL).DuringDelivery(t, database(t, outbox.PostgreSQL), 5000, 500, 2000, 4000)
+	setup(outbox.DatabasePostgreSQL).DuringDelivery(t, database(t, outbox.DatabasePostgreSQL), 5000, 500, 2000, 4000)
 }

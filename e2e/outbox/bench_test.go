@@ -17,8 +17,8 @@ import (
 
 // benchmarkEachDatabase runs run on the shared servers and on SQLite.
 func benchmarkEachDatabase(b *testing.B, run func(b *testing.B, d database)) {
-	for _, dialect := range []outbox.Dialect{outbox.PostgreSQL, outbox.MySQL, outbox.SQLite} {
-		b.Run(string(dialect), func(b *testing.B) { run(b, newDatabase(b, dialect)) })
+	for _, kind := range []outbox.Database{outbox.DatabasePostgreSQL, outbox.DatabaseMySQL, outbox.DatabaseSQLite} {
+		b.Run(string(kind), func(b *testing.B) { run(b, newDatabase(b, kind)) })
 	}
 }
 
@@ -37,7 +37,7 @@ func BenchmarkOrder(b *testing.B) {
 			require.NoError(b, err)
 		}
 		insertOrder, insertLine := "INSERT INTO orders (id, total) VALUES (?, ?)", "INSERT INTO order_lines (order_id, article, quantity) VALUES (?, ?, ?)"
-		if d.dialect == outbox.PostgreSQL {
+		if d.kind == outbox.DatabasePostgreSQL {
 			insertOrder, insertLine = "INSERT INTO orders (id, total) VALUES ($1, $2)", "INSERT INTO order_lines (order_id, article, quantity) VALUES ($1, $2, $3)"
 		}
 		var number atomic.Int64

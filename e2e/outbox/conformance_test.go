@@ -27,7 +27,7 @@ type closing struct {
 func TestTheTableBeforeRiverOnSQLite(t *testing.T) {
 	onEachDatabase(t, func(t *testing.T, d database) {
 		outboxtest.Run(t, func(t testing.TB) outboxtest.Backend {
-			d := newDatabase(t, d.dialect)
+			d := newDatabase(t, d.kind)
 			db := d.open(t)
 			file := filepath.Join(t.TempDir(), "outbox.db")
 			var last *closing

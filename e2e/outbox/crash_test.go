@@ -11,12 +11,12 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	crash.Main(m, setup(outbox.PostgreSQL), setup(outbox.MySQL), setup(outbox.SQLite))
+	crash.Main(m, setup(outbox.DatabasePostgreSQL), setup(outbox.DatabaseMySQL), setup(outbox.DatabaseSQLite))
 }
 
 // setup feeds River in a SQLite file of its own.
-func setup(dialect outbox.Dialect) crash.Setup {
-	return crash.TableSetup(dialect, func(ctx context.Context, file string, cfg outbox.Config) (outbox.Engine, error) {
+func setup(kind outbox.Database) crash.Setup {
+	return crash.TableSetup(kind, func(ctx context.Context, file string, cfg outbox.Config) (outbox.Engine, error) {
 		return sqliteoutbox.Open(ctx, file, sqliteoutbox.Config{Delivery: cfg, StartLater: true})
 	})
 }
@@ -27,11 +27,11 @@ func (d database) place(t *testing.T) string {
 }
 
 func TestKilledAtAnyMoment(t *testing.T) {
-	onEachDatabase(t, func(t *testing.T, d database) { setup(d.dialect).AnyMoment(t, d.place(t), 20) })
+	onEachDatabase(t, func(t *testing.T, d database) { setup(d.kind).AnyMoment(t, d.place(t), 20) })
 }
 
 func TestKilledDuringDelivery(t *testing.T) {
 	t.Parallel()
-	d := newDatabase(t, outbox.MySQL)
-	setup(d.dialect).DuringDelivery(t, d.place(t), 5000, 500, 2000, 4000)
+	d := newDatabase(t, outbox.DatabaseMySQL)
+	setup(d.kind).DuringDelivery(t, d.place(t), 5000, 500, 2000, 4000)
 }

@@ -27,33 +27,33 @@ const patience = 30 * time.Second
 
 // database is an empty database of one test.
 type database struct {
-	dialect outbox.Dialect
-	driver  string
-	dsn     string
+	kind   outbox.Database
+	driver string
+	dsn    string
 }
 
 // onEachDatabase runs test on the shared servers and on SQLite.
 func onEachDatabase(t *testing.T, test func(t *testing.T, d database)) {
-	for _, dialect := range []outbox.Dialect{outbox.PostgreSQL, outbox.MySQL, outbox.SQLite} {
-		t.Run(string(dialect), func(t *testing.T) {
+	for _, kind := range []outbox.Database{outbox.DatabasePostgreSQL, outbox.DatabaseMySQL, outbox.DatabaseSQLite} {
+		t.Run(string(kind), func(t *testing.T) {
 			t.Parallel()
-			test(t, newDatabase(t, dialect))
+			test(t, newDatabase(t, kind))
 		})
 	}
 }
 
-func newDatabase(t testing.TB, dialect outbox.Dialect) database {
+func newDatabase(t testing.TB, kind outbox.Database) database {
 	t.Helper()
-	switch dialect {
-	case outbox.PostgreSQL:
-		return database{dialect, "pgx", testserver.Postgres(t)}
-	case outbox.MySQL:
-		return database{dialect, "mysql", testserver.MySQL(t)}
+	switch kind {
+	case outbox.DatabasePostgreSQL:
+		return database{kind, "pgx", testserver.Postgres(t)}
+	case outbox.DatabaseMySQL:
+		return database{kind, "mysql", testserver.MySQL(t)}
 	}
 	// As the documentation advises: immediate transactions wait for one
 	// another instead of failing.
 	file := filepath.Join(t.TempDir(), "shop.db")
-	return database{dialect, "sqlite", "file:" + file + "?_txlock=immediate&_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)"}
+	return database{kind, "sqlite", "file:" + file + "?_txlock=immediate&_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)"}
 }
 
 // open returns a pool that is closed when the test ends. It is small, since
@@ -76,7 +76,7 @@ func (d database) table(t testing.TB, db *sql.DB) *outbox.Table {
 
 func (d database) tableOf(t testing.TB, db *sql.DB, client *clickid.Client) *outbox.Table {
 	t.Helper()
-	table, err := outbox.NewTable(outbox.TableConfig{Dialect: d.dialect, Client: client})
+	table, err := outbox.NewTable(outbox.TableConfig{Database: d.kind, Client: client})
 	require.NoError(t, err)
 	require.NoError(t, table.Migrate(context.Background(), db))
 	return table

@@ -65,7 +65,7 @@ func TestSeveralRelaysAndOrdersAtOnce(t *testing.T) {
 // TestRelaysShareABacklog has four relays move what is there, each event once.
 func TestRelaysShareABacklog(t *testing.T) {
 	onEachDatabase(t, func(t *testing.T, d database) {
-		if d.dialect == outbox.SQLite {
+		if d.kind == outbox.DatabaseSQLite {
 			return // which has no locks that would divide the work
 		}
 		const backlog = 2000
@@ -108,7 +108,7 @@ func TestAHangingRelayHoldsNobodyUp(t *testing.T) {
 		// it moves everything.
 		startRelay(t, outbox.RelayConfig{DB: db, Table: table, Queue: q, Batch: 7})
 		left := 10
-		if d.dialect == outbox.SQLite {
+		if d.kind == outbox.DatabaseSQLite {
 			left = 0
 		}
 		eventually(t, "the others are moved", func() bool { return q.size() == 110-left && count(t, table, db) == left })
@@ -257,7 +257,7 @@ func TestStopOfARelay(t *testing.T) {
 		} {
 			t.Run(test.name, func(t *testing.T) {
 				db, q := d.open(t), newQueue()
-				table, err := outbox.NewTable(outbox.TableConfig{Dialect: d.dialect, Client: newClient(t, "http://127.0.0.1:1"), Prefix: fmt.Sprintf("t%d_", test.remaining+len(test.name))})
+				table, err := outbox.NewTable(outbox.TableConfig{Database: d.kind, Client: newClient(t, "http://127.0.0.1:1"), Prefix: fmt.Sprintf("t%d_", test.remaining+len(test.name))})
 				require.NoError(t, err)
 				require.NoError(t, table.Migrate(context.Background(), db))
 				relay := startRelay(t, outbox.RelayConfig{DB: db, Table: table, Queue: q, Batch: 20, Interval: time.Hour})

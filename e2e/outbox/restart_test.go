@@ -16,20 +16,20 @@ import (
 func TestTheDatabaseCrashesDuringTheMove(t *testing.T) {
 	t.Parallel()
 	for _, d := range []struct {
-		dialect outbox.Dialect
+		kind    outbox.Database
 		driver  string
 		start   func(testing.TB) *testserver.Server
 		durable string // makes what is committed survive the process
 	}{
-		{outbox.PostgreSQL, "pgx", testserver.StartPostgres, "--synchronous_commit=on"},
-		{outbox.MySQL, "mysql", testserver.StartMariaDB, "--innodb-flush-log-at-trx-commit=1"},
+		{outbox.DatabasePostgreSQL, "pgx", testserver.StartPostgres, "--synchronous_commit=on"},
+		{outbox.DatabaseMySQL, "mysql", testserver.StartMariaDB, "--innodb-flush-log-at-trx-commit=1"},
 	} {
-		t.Run(string(d.dialect), func(t *testing.T) {
+		t.Run(string(d.kind), func(t *testing.T) {
 			t.Parallel()
 			const backlog = 1000
 			server := d.start(t)
 			server.Restart(d.durable)
-			place := database{d.dialect, d.driver, server.DSN()}
+			place := database{d.kind, d.driver, server.DSN()}
 			db, q, r := place.open(t), newQueue(), &recorder{}
 			table := place.table(t, db)
 			write(t, table.In(db), newEvents("order", backlog)...)

@@ -21,7 +21,7 @@ func TestMigrateFromSeveralInstances(t *testing.T) {
 		var group sync.WaitGroup
 		for range 8 {
 			db := d.open(t)
-			table, err := outbox.NewTable(outbox.TableConfig{Dialect: d.dialect, Client: newClient(t, "http://127.0.0.1:1"), Prefix: "shop_"})
+			table, err := outbox.NewTable(outbox.TableConfig{Database: d.kind, Client: newClient(t, "http://127.0.0.1:1"), Prefix: "shop_"})
 			require.NoError(t, err)
 			group.Add(1)
 			go func() {
@@ -105,7 +105,7 @@ func TestOtherErrorsAreNotTakenForKnownIdentities(t *testing.T) {
 func TestAMissingTableIsAnErrorForEverybody(t *testing.T) {
 	onEachDatabase(t, func(t *testing.T, d database) {
 		db, ctx := d.open(t), context.Background()
-		table, err := outbox.NewTable(outbox.TableConfig{Dialect: d.dialect, Client: newClient(t, "http://127.0.0.1:1")})
+		table, err := outbox.NewTable(outbox.TableConfig{Database: d.kind, Client: newClient(t, "http://127.0.0.1:1")})
 		require.NoError(t, err)
 		_, err = table.In(db).Send(ctx, newEvent("lost"))
 		require.Error(t, err)
@@ -146,7 +146,7 @@ func TestEraseFromTheTable(t *testing.T) {
 // sqliteShop is a shop whose orders are in the same file as the table.
 func sqliteShop(t *testing.T) (database, *sql.DB, *outbox.Table) {
 	t.Helper()
-	d := newDatabase(t, outbox.SQLite)
+	d := newDatabase(t, outbox.DatabaseSQLite)
 	db := d.open(t)
 	table := d.table(t, db)
 	_, err := db.Exec("CREATE TABLE orders (id text PRIMARY KEY, note blob)")
@@ -233,8 +233,8 @@ func TestARelayOutlivesAReadOnlyFile(t *testing.T) {
 
 func TestTableConfigReportsEveryProblem(t *testing.T) {
 	t.Parallel()
-	_, err := outbox.NewTable(outbox.TableConfig{Dialect: "oracle", Prefix: "Robert'); DROP TABLE orders; --"})
-	for _, field := range []string{"Dialect", "Client", "Prefix"} {
+	_, err := outbox.NewTable(outbox.TableConfig{Database: "oracle", Prefix: "Robert'); DROP TABLE orders; --"})
+	for _, field := range []string{"Database", "Client", "Prefix"} {
 		require.ErrorContains(t, err, field)
 	}
 	_, err = outbox.NewRelay(outbox.RelayConfig{Batch: 100_000, Interval: -1})

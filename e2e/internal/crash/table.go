@@ -21,14 +21,14 @@ type OpenEngine func(ctx context.Context, where string, cfg outbox.Config) (outb
 // TableSetup returns the setup that keeps the orders and the outbox table in
 // one database, and feeds an engine. The DSN and where the engine keeps its
 // events, with a space between, are what the harness calls the database.
-func TableSetup(dialect outbox.Dialect, open OpenEngine) Setup {
+func TableSetup(kind outbox.Database, open OpenEngine) Setup {
 	return Setup{
-		Name: string(dialect),
+		Name: string(kind),
 		Open: func(ctx context.Context, database string, client *clickid.Client) (Shop, error) {
-			return openTableShop(ctx, dialect, open, database, client)
+			return openTableShop(ctx, kind, open, database, client)
 		},
 		Orders: func(ctx context.Context, database string) ([]string, error) {
-			return committedOrders(ctx, dialect, database)
+			return committedOrders(ctx, kind, database)
 		},
 	}
 }
@@ -40,21 +40,21 @@ type tableShop struct {
 	insert string
 }
 
-func openOrders(dialect outbox.Dialect, database string) (db *sql.DB, where string, err error) {
+func openOrders(kind outbox.Database, database string) (db *sql.DB, where string, err error) {
 	dsn, where, _ := strings.Cut(database, " ")
-	db, err = sql.Open(map[outbox.Dialect]string{outbox.PostgreSQL: "pgx", outbox.MySQL: "mysql", outbox.SQLite: "sqlite"}[dialect], dsn)
+	db, err = sql.Open(map[outbox.Database]string{outbox.DatabasePostgreSQL: "pgx", outbox.DatabaseMySQL: "mysql", outbox.DatabaseSQLite: "sqlite"}[kind], dsn)
 	return db, where, err
 }
 
-func openTableShop(ctx context.Context, dialect outbox.Dialect, open OpenEngine, database string, client *clickid.Client) (*tableShop, error) {
-	db, where, err := openOrders(dialect, database)
+func openTableShop(ctx context.Context, kind outbox.Database, open OpenEngine, database string, client *clickid.Client) (*tableShop, error) {
+	db, where, err := openOrders(kind, database)
 	if err != nil {
 		return nil, err
 	}
 	if _, err := db.ExecContext(ctx, "CREATE TABLE IF NOT EXISTS orders (id varchar(64) PRIMARY KEY)"); err != nil {
 		return nil, err
 	}
-	table, err := outbox.NewTable(outbox.TableConfig{Dialect: dialect, Client: client})
+	table, err := outbox.NewTable(outbox.TableConfig{Database: kind, Client: client})
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +70,7 @@ func openTableShop(ctx context.Context, dialect outbox.Dialect, open OpenEngine,
 		return nil, err
 	}
 	s := &tableShop{db: db, outbox: ob, insert: "INSERT INTO orders (id) VALUES (?)"}
-	if dialect == outbox.PostgreSQL {
+	if kind == outbox.DatabasePostgreSQL {
 		s.insert = "INSERT INTO orders (id) VALUES ($1)"
 	}
 	return s, ob.Start(ctx)
@@ -99,8 +99,8 @@ func (s *tableShop) Order(ctx context.Context, conversion clickid.Event, commit 
 	return nil
 }
 
-func committedOrders(ctx context.Context, dialect outbox.Dialect, database string) (ids []string, err error) {
-	db, _, err := openOrders(dialect, database)
+func committedOrders(ctx context.Context, kind outbox.Database, database string) (ids []string, err error) {
+	db, _, err := openOrders(kind, database)
 	if err != nil {
 		return nil, err
 	}

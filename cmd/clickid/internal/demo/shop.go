@@ -109,7 +109,7 @@ func openDatabase(ctx context.Context, file string) (*sql.DB, error) {
 
 // newTracker returns a tracker that keeps clicks in the shop's database.
 func (s *shop) newTracker(ctx context.Context) (*clickid.Tracker, error) {
-	store, err := sqlstore.New(sqlstore.Config{DB: s.db, Dialect: sqlstore.SQLite})
+	store, err := sqlstore.New(sqlstore.Config{DB: s.db, Database: sqlstore.DatabaseSQLite})
 	if err != nil {
 		return nil, err
 	}
