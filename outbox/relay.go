@@ -79,13 +79,13 @@ type failure struct {
 func NewRelay(cfg RelayConfig) (*Relay, error) {
 	var problems []error
 	if cfg.DB == nil || cfg.Table == nil || cfg.Queue == nil {
-		problems = append(problems, errors.New("clickid: RelayConfig needs DB, Table and Queue"))
+		problems = append(problems, errors.New("outbox: RelayConfig needs DB, Table and Queue"))
 	}
 	if cfg.Batch < 0 || cfg.Batch > maxBatch {
-		problems = append(problems, fmt.Errorf("clickid: RelayConfig.Batch must be from 1 to %d", maxBatch))
+		problems = append(problems, fmt.Errorf("outbox: RelayConfig.Batch must be from 1 to %d", maxBatch))
 	}
 	if cfg.Interval < 0 || cfg.Timeout < 0 {
-		problems = append(problems, errors.New("clickid: RelayConfig.Interval and RelayConfig.Timeout must not be negative"))
+		problems = append(problems, errors.New("outbox: RelayConfig.Interval and RelayConfig.Timeout must not be negative"))
 	}
 	if err := errors.Join(problems...); err != nil {
 		return nil, err
@@ -109,12 +109,12 @@ func NewRelay(cfg RelayConfig) (*Relay, error) {
 // without a deadline would. Starting twice is an error.
 func (r *Relay) Start(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("clickid: starting the relay: %w", err)
+		return fmt.Errorf("outbox: starting the relay: %w", err)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.run != nil {
-		return errors.New("clickid: the relay has been started already")
+		return errors.New("outbox: the relay has been started already")
 	}
 	working, interrupt := context.WithCancel(context.WithoutCancel(ctx))
 	run := &relayRun{stop: make(chan struct{}), interrupt: interrupt, done: make(chan struct{})}
@@ -152,7 +152,7 @@ func (r *Relay) Stop(ctx context.Context) (remaining int, err error) {
 		select {
 		case <-run.done:
 		case <-ctx.Done():
-			err = fmt.Errorf("clickid: stopping the relay: %w", ctx.Err())
+			err = fmt.Errorf("outbox: stopping the relay: %w", ctx.Err())
 			run.interrupt()
 			<-run.done
 		}
@@ -247,7 +247,7 @@ func (r *Relay) move(ctx context.Context, c *cursor) (int, error) {
 	// between them, into which orders insert.
 	tx, err := r.cfg.DB.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
 	if err != nil {
-		return 0, fmt.Errorf("clickid: the relay cannot reach the outbox table: %w", err)
+		return 0, fmt.Errorf("outbox: the relay cannot reach the outbox table: %w", err)
 	}
 	defer func() { _ = tx.Rollback() }() // without effect after the commit
 	moved, err := r.transfer(ctx, tx, c)
@@ -255,7 +255,7 @@ func (r *Relay) move(ctx context.Context, c *cursor) (int, error) {
 		return 0, err
 	}
 	if err := tx.Commit(); err != nil {
-		return 0, fmt.Errorf("clickid: the relay cannot commit: %w", err)
+		return 0, fmt.Errorf("outbox: the relay cannot commit: %w", err)
 	}
 	return moved, nil
 }
@@ -270,7 +270,7 @@ func (r *Relay) transfer(ctx context.Context, db database, c *cursor) (int, erro
 	table := r.cfg.Table
 	batch, err := table.batch(ctx, db, c.after, c.size)
 	if err != nil {
-		return 0, fmt.Errorf("clickid: the relay cannot read the outbox table: %w", err)
+		return 0, fmt.Errorf("outbox: the relay cannot read the outbox table: %w", err)
 	}
 	if len(batch) == 0 {
 		c.after = 0
@@ -280,14 +280,14 @@ func (r *Relay) transfer(ctx context.Context, db database, c *cursor) (int, erro
 		if c.size = len(batch) / 2; c.size == 0 {
 			c.size, c.after = 1, batch[0].id
 		}
-		return 0, fmt.Errorf("clickid: the relay cannot enqueue: %w", err)
+		return 0, fmt.Errorf("outbox: the relay cannot enqueue: %w", err)
 	}
 	ids := make([]int64, len(batch))
 	for i, r := range batch {
 		ids[i] = r.id
 	}
 	if _, err := table.remove(ctx, db, ids); err != nil {
-		return 0, fmt.Errorf("clickid: the relay cannot delete from the outbox table: %w", err)
+		return 0, fmt.Errorf("outbox: the relay cannot delete from the outbox table: %w", err)
 	}
 	c.size = min(2*c.size, r.cfg.Batch)
 	return len(batch), nil

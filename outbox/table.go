@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/internal/sqldb"
 )
 
 // TableConfig configures a [Table]. Database and Client are required.
@@ -27,8 +28,6 @@ type TableConfig struct {
 
 // DefaultPrefix begins the table's name. It is that of package sqlstore, too.
 const DefaultPrefix = "clickid_"
-
-const maxPrefix = 32
 
 // Table is an outbox table: conversions are written into it in the order's own
 // transaction, and a [Relay] moves them to an engine. It is safe for
@@ -55,17 +54,17 @@ type Execer interface {
 // problem at once. It makes no connection; see [Table.Migrate].
 func NewTable(cfg TableConfig) (*Table, error) {
 	var problems []error
-	if cfg.Database.columns() == nil {
+	if !sqldb.Database(cfg.Database).Valid() {
 		problems = append(problems, errors.New("outbox: TableConfig.Database must be DatabasePostgreSQL, DatabaseMySQL or DatabaseSQLite"))
 	}
 	if cfg.Client == nil {
-		problems = append(problems, errors.New("clickid: TableConfig.Client is required"))
+		problems = append(problems, errors.New("outbox: TableConfig.Client is required"))
 	}
 	if cfg.Prefix == "" {
 		cfg.Prefix = DefaultPrefix
 	}
-	if len(cfg.Prefix) > maxPrefix || strings.Trim(cfg.Prefix, "abcdefghijklmnopqrstuvwxyz0123456789_") != "" || cfg.Prefix[0] >= '0' && cfg.Prefix[0] <= '9' {
-		problems = append(problems, fmt.Errorf("clickid: TableConfig.Prefix must be 1 to %d characters of [a-z0-9_] and not begin with a digit", maxPrefix))
+	if err := sqldb.CheckPrefix(sqldb.Database(cfg.Database), cfg.Prefix); err != nil {
+		problems = append(problems, fmt.Errorf("outbox: TableConfig.Prefix %w", err))
 	}
 	if err := errors.Join(problems...); err != nil {
 		return nil, err
@@ -126,7 +125,7 @@ func (t *Table) insert(ctx context.Context, tx Execer, records []Record) error {
 			args = append(args, r.Identity, r.Payload, strings.Join(r.Keys, " "), r.QueuedAt.UnixMilli())
 		}
 		if _, err := tx.ExecContext(ctx, t.database.insert(t.name, n), args...); err != nil {
-			return fmt.Errorf("clickid: writing to the outbox table: %w", err)
+			return fmt.Errorf("outbox: writing to the outbox table: %w", err)
 		}
 		records = records[n:]
 	}
@@ -140,24 +139,14 @@ func (t *Table) Migrate(ctx context.Context, db *sql.DB) error {
 	if err := db.QueryRowContext(ctx, "SELECT 1 FROM "+t.name+" WHERE 1 = 0").Scan(&found); errors.Is(err, sql.ErrNoRows) {
 		return nil // an account without the right to create tables gets this far
 	}
-	if err := t.create(ctx, db); err != nil {
-		return fmt.Errorf("clickid: creating the outbox table: %w", err)
+	err := sqldb.Migrate(ctx, db, sqldb.Database(t.database), t.name, func(ctx context.Context, conn *sql.Conn) error {
+		_, err := conn.ExecContext(ctx, t.database.create(t.name))
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("outbox: creating the outbox table: %w", err)
 	}
 	return nil
-}
-
-func (t *Table) create(ctx context.Context, db *sql.DB) error {
-	tx, err := db.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = tx.Rollback() }() // without effect after the commit
-	for _, statement := range t.database.create(t.name) {
-		if _, err := tx.ExecContext(ctx, statement); err != nil {
-			return err
-		}
-	}
-	return tx.Commit()
 }
 
 // Erase removes the events that carry a key from the table and returns how
@@ -185,7 +174,7 @@ func (t *Table) Erase(ctx context.Context, db *sql.DB, k clickid.Key) (int, erro
 		ids = ids[len(part):]
 	}
 	if err != nil {
-		return erased, fmt.Errorf("clickid: erasing from the outbox table: %w", err)
+		return erased, fmt.Errorf("outbox: erasing from the outbox table: %w", err)
 	}
 	return erased, nil
 }
@@ -215,7 +204,7 @@ func (t *Table) Stats(ctx context.Context, db *sql.DB) (Stats, error) {
 	var oldest sql.NullInt64
 	row := db.QueryRowContext(ctx, "SELECT COUNT(DISTINCT identity), MIN(queued_at) FROM "+t.name)
 	if err := row.Scan(&stats.Queued, &oldest); err != nil {
-		return Stats{}, fmt.Errorf("clickid: measuring the outbox table: %w", err)
+		return Stats{}, fmt.Errorf("outbox: measuring the outbox table: %w", err)
 	}
 	if oldest.Valid {
 		stats.Oldest = max(0, time.Since(time.UnixMilli(oldest.Int64)))

@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"time"
 
+	"github.com/clickid/clickid/internal/sqldb"
 	"github.com/clickid/clickid/outbox"
 	"github.com/riverqueue/river/riverdriver"
 	"github.com/riverqueue/river/rivermigrate"
@@ -65,14 +65,12 @@ func (o *Outbox[TTx]) schemaExists(ctx context.Context) (exists bool, err error)
 // another transaction, because River's migrations want transactions of their
 // own.
 func (o *Outbox[TTx]) withLock(ctx context.Context, act func() error) error {
-	h := fnv.New64a()
-	_, _ = h.Write([]byte("clickid migration of " + o.cfg.Schema))
 	lock, err := o.driver.GetExecutor().Begin(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = lock.Rollback(context.WithoutCancel(ctx)) }()
-	if _, err := lock.PGAdvisoryXactLock(ctx, int64(h.Sum64())); err != nil {
+	if _, err := lock.PGAdvisoryXactLock(ctx, sqldb.MigrationLock(o.cfg.Schema)); err != nil {
 		return err
 	}
 	return act()

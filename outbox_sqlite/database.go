@@ -6,9 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
-	"strings"
 
+	"github.com/clickid/clickid/internal/sqldb"
 	"modernc.org/sqlite" // which is the driver "sqlite" as well, in pure Go
 )
 
@@ -18,16 +17,10 @@ const busyTimeout = "10000"
 
 // openFile opens the outbox's own file.
 func openFile(path string) (*sql.DB, error) {
-	if path == "" || strings.Contains(path, ":memory:") {
+	if sqldb.InMemory(path) {
 		return nil, errors.New("clickid: the outbox needs the path of a file: a database in memory loses every event at the end of the process")
 	}
-	// SQLite would create it readable for everybody, and it holds personal
-	// data.
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("clickid: opening the SQLite outbox: %w", err)
-	}
-	if err := file.Close(); err != nil {
+	if err := sqldb.CreateSQLiteFile(path); err != nil {
 		return nil, fmt.Errorf("clickid: opening the SQLite outbox: %w", err)
 	}
 	options := url.Values{

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/internal/sqldb"
 )
 
 // countedDB counts the statements that the database gave up.
@@ -23,7 +24,7 @@ type countedDB struct {
 
 func (c *countedDB) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
 	result, err := c.DB.ExecContext(ctx, query, args...)
-	if err != nil && isTransient(err) {
+	if err != nil && sqldb.IsTransient(err) {
 		c.givenUp.Add(1)
 	}
 	return result, err

@@ -12,6 +12,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/clickid/clickid/internal/sqldb"
+
 	"github.com/clickid/clickid"
 )
 
@@ -71,9 +73,15 @@ func TestMigratingWaitsForAnotherInstance(t *testing.T) {
 		ctx := context.Background()
 		dsn := e.create(t)
 		other := e.newStore(t, e.open(t, dsn))
-		conn, err := other.db.(*sql.DB).Conn(ctx)
-		require.NoError(t, err)
-		require.NoError(t, other.lockMigrations(ctx, conn))
+		locked, unlock, migrated := make(chan struct{}), make(chan struct{}), make(chan error)
+		go func() {
+			migrated <- sqldb.Migrate(ctx, other.db.(*sql.DB), sqldb.Database(e.database), "clickid_migrations", func(context.Context, *sql.Conn) error {
+				close(locked)
+				<-unlock
+				return nil
+			})
+		}()
+		<-locked
 
 		s := e.newStore(t, e.open(t, dsn))
 		short, cancel := context.WithTimeout(ctx, 200*time.Millisecond)
@@ -82,8 +90,8 @@ func TestMigratingWaitsForAnotherInstance(t *testing.T) {
 			require.ErrorIs(t, s.Migrate(short, s.db.(*sql.DB)), context.DeadlineExceeded)
 		})
 
-		require.NoError(t, other.unlockMigrations(ctx, conn, true))
-		require.NoError(t, conn.Close())
+		close(unlock)
+		require.NoError(t, <-migrated)
 		require.NoError(t, s.Migrate(ctx, s.db.(*sql.DB)))
 		requireWorks(t, s)
 	})
@@ -131,10 +139,10 @@ func TestAFailedMigrationLeavesNothing(t *testing.T) {
 		s := e.newStore(t, db)
 		_, err := db.ExecContext(ctx, "CREATE TABLE clickid_links (other INTEGER)")
 		require.NoError(t, err)
-		require.ErrorContains(t, s.Migrate(ctx, db), "clickid: migrating the tables in "+string(e.database)+": migration 1: ")
+		require.ErrorContains(t, s.Migrate(ctx, db), "sqlstore: migrating the tables in "+string(e.database)+": migration 1: ")
 		for _, table := range []string{"clicks", "migrations"} {
 			_, err := db.ExecContext(ctx, "SELECT 1 FROM clickid_"+table)
-			require.True(t, isNoTable(err), "%s: %v", table, err)
+			require.True(t, sqldb.IsMissingTable(err), "%s: %v", table, err)
 		}
 		_, err = db.ExecContext(ctx, "DROP TABLE clickid_links")
 		require.NoError(t, err)
@@ -209,6 +217,6 @@ func TestMySQLNeedsADatabase(t *testing.T) {
 		}
 		dsn := e.create(t)
 		db := e.open(t, dsn[:strings.LastIndexByte(dsn, '/')+1])
-		require.ErrorContains(t, e.newStore(t, db).Migrate(context.Background(), db), "does the connection name a database?")
+		require.ErrorContains(t, e.newStore(t, db).Migrate(context.Background(), db), "name the database")
 	})
 }

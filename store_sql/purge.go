@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+
+	"github.com/clickid/clickid/internal/sleep"
 )
 
 // purgeBatch is how many rows one statement of a purge deletes at most: some
@@ -21,7 +23,7 @@ const purgeBatch = 1000
 // After an error, the rows that were deleted by then stay deleted.
 func (s *Store) Purge(ctx context.Context, limit int) (purged int, err error) {
 	if limit < 1 {
-		return 0, errors.New("clickid: the limit of a purge must be at least 1")
+		return 0, errors.New("sqlstore: the limit of a purge must be at least 1")
 	}
 	now := s.now().Unix()
 	for _, table := range []expired{s.sql.expiredClicks, s.sql.expiredLinks} {
@@ -52,7 +54,7 @@ func (s *Store) purgeTable(ctx context.Context, table expired, now int64, limit 
 		if err != nil || int(n) < batch {
 			return purged, err
 		}
-		if err := wait(ctx, time.Since(start)); err != nil {
+		if err := sleep.For(ctx, time.Since(start)); err != nil {
 			return purged, s.failure(ctx, action, err)
 		}
 	}
@@ -71,12 +73,12 @@ const purgeStep = 100_000
 // and the next one tries again. A nil report logs failures to slog.Default().
 func (s *Store) PurgeEvery(ctx context.Context, interval time.Duration, report func(purged int, err error)) error {
 	if interval < time.Second {
-		return fmt.Errorf("clickid: the interval of the purge must be at least a second")
+		return fmt.Errorf("sqlstore: the interval of the purge must be at least a second")
 	}
 	if report == nil {
 		report = func(_ int, err error) {
 			if err != nil {
-				slog.ErrorContext(ctx, "clickid: purge failed", slog.Any("error", err))
+				slog.ErrorContext(ctx, "sqlstore: purge failed", slog.Any("error", err))
 			}
 		}
 	}

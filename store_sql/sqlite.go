@@ -7,9 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
 	"runtime"
 	"strings"
+
+	"github.com/clickid/clickid/internal/sqldb"
 )
 
 // sqlitePragmas are set on every new connection.
@@ -41,16 +42,20 @@ var sqlitePragmas = [...]string{"PRAGMA busy_timeout = 100", "PRAGMA journal_mod
 // immediate transactions and longer waits: open it yourself, as the guide to
 // the outbox shows, and hand the same pool to both.
 func OpenSQLite(driverName, dsn string) (*sql.DB, error) {
-	if dsn == "" || strings.Contains(dsn, ":memory:") || strings.Contains(dsn, "mode=memory") {
-		return nil, errors.New("clickid: OpenSQLite needs a file; for a store in memory use clickid.NewMemoryStore")
+	if sqldb.InMemory(dsn) {
+		return nil, errors.New("sqlstore: OpenSQLite needs a file; for a store in memory use clickid.NewMemoryStore")
+	}
+	path, err := sqlitePath(dsn)
+	if err != nil {
+		return nil, fmt.Errorf("sqlstore: opening the SQLite database: %w", err)
 	}
 	// Only database/sql knows the registered drivers. This opens nothing yet.
 	registered, err := sql.Open(driverName, dsn)
 	if err == nil {
-		err = errors.Join(registered.Close(), createFile(dsn))
+		err = errors.Join(registered.Close(), sqldb.CreateSQLiteFile(path))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("clickid: opening the SQLite database: %w", err)
+		return nil, fmt.Errorf("sqlstore: opening the SQLite database: %w", err)
 	}
 	db := sql.OpenDB(&sqliteConnector{dsnConnector{registered.Driver(), dsn}})
 	connections := max(4, runtime.GOMAXPROCS(0))
@@ -59,26 +64,23 @@ func OpenSQLite(driverName, dsn string) (*sql.DB, error) {
 	return db, nil
 }
 
-// createFile makes an empty database, if there is none. SQLite itself would
-// make it readable for everybody.
-func createFile(dsn string) error {
-	path, _, _ := strings.Cut(dsn, "?") // drivers take options from a path, too
-	if strings.HasPrefix(dsn, "file:") {
-		uri, err := url.Parse(dsn)
-		if err != nil {
-			return errors.New("the URI is malformed")
-		}
-		if path = uri.Path; uri.Opaque != "" { // a relative path
-			if path, err = url.PathUnescape(uri.Opaque); err != nil {
-				return errors.New("the URI is malformed")
-			}
+// sqlitePath returns the path in a data source name.
+func sqlitePath(dsn string) (string, error) {
+	path, _, _ := strings.Cut(dsn, "?") // drivers accept options after a path, too
+	if !strings.HasPrefix(dsn, "file:") {
+		return path, nil
+	}
+	uri, err := url.Parse(dsn)
+	if err == nil {
+		path = uri.Path
+		if uri.Opaque != "" { // a relative path
+			path, err = url.PathUnescape(uri.Opaque)
 		}
 	}
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return err
+		return "", errors.New("the URI is malformed") // without its text
 	}
-	return file.Close()
+	return path, nil
 }
 
 // dsnConnector opens connections as database/sql does for drivers that have no
@@ -106,17 +108,17 @@ func (c *sqliteConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	execer, ok := conn.(driver.ExecerContext)
 	if !ok {
 		_ = conn.Close()
-		return nil, errors.New("clickid: the SQLite driver does not implement driver.ExecerContext")
+		return nil, errors.New("sqlstore: the SQLite driver does not implement driver.ExecerContext")
 	}
 	for _, pragma := range sqlitePragmas {
 		// Turning the log on needs the file alone for a moment, without waiting.
-		err := repeat(ctx, func() error {
+		err := sqldb.Repeat(ctx, func() error {
 			_, err := execer.ExecContext(ctx, pragma, nil)
 			return err
 		})
 		if err != nil {
 			_ = conn.Close()
-			return nil, fmt.Errorf("clickid: preparing the SQLite connection: %w", err)
+			return nil, fmt.Errorf("sqlstore: preparing the SQLite connection: %w", err)
 		}
 	}
 	return conn, nil

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -46,7 +45,7 @@ func TestOpenSQLite(t *testing.T) {
 		require.ErrorContains(t, err, "OpenSQLite needs a file", dsn)
 	}
 	_, err = OpenSQLite("no-such-driver", path)
-	require.ErrorContains(t, err, "clickid: opening the SQLite database: sql: unknown driver")
+	require.ErrorContains(t, err, "sqlstore: opening the SQLite database: sql: unknown driver")
 
 	_, err = OpenSQLite("sqlite", filepath.Join(t.TempDir(), "no", "such", "folder", "clicks.db"))
 	require.ErrorIs(t, err, os.ErrNotExist)
@@ -178,38 +177,4 @@ func TestWaitingForTheWriterEnds(t *testing.T) {
 	<-s.writing
 	_, err = s.Save(context.Background(), newClick("01ARZ3NDEKTSV4RRFFQ69G5FAV"))
 	require.NoError(t, err)
-}
-
-func TestWhatIsRepeated(t *testing.T) {
-	passes := errors.New("database is locked (5) (SQLITE_BUSY)")
-	for _, row := range []struct {
-		name  string
-		fails int
-		err   error
-		want  int // calls
-	}{
-		{"success", 0, nil, 1},
-		{"a lock that passes", 3, passes, 4},
-		{"another error", 3, errors.New("disk full"), 1},
-	} {
-		calls := 0
-		err := repeat(context.Background(), func() error {
-			if calls++; calls <= row.fails {
-				return row.err
-			}
-			return nil
-		})
-		require.Equal(t, row.want, calls, row.name)
-		if calls <= row.fails {
-			require.Equal(t, row.err, err, row.name)
-		} else {
-			require.NoError(t, err, row.name)
-		}
-	}
-
-	ctx, cancel := context.WithCancel(context.Background())
-	calls := 0
-	err := repeat(ctx, func() error { calls++; cancel(); return passes })
-	require.Equal(t, 1, calls)
-	require.Equal(t, passes, err)
 }

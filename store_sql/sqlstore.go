@@ -29,11 +29,10 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"regexp"
-	"strings"
 	"time"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/internal/sqldb"
 )
 
 // Database is a kind of SQL database.
@@ -50,9 +49,6 @@ const (
 
 // DefaultPrefix begins the names of all tables and indexes.
 const DefaultPrefix = "clickid_"
-
-// MaxPrefixLength keeps every name within PostgreSQL's 63 bytes.
-const MaxPrefixLength = 32
 
 // DB is what a [Store] needs of a database. *sql.DB, *sql.Conn and *sql.Tx are
 // one, and so are the handles of most libraries that build on database/sql.
@@ -99,31 +95,22 @@ var (
 	_ clickid.TokenChecker = (*Store)(nil)
 )
 
-var prefixForm = regexp.MustCompile(`^[a-z_][a-z0-9_]*$`)
-
 // New returns a store, or an error that names every problem of cfg. It does
 // not speak to the database.
 func New(cfg Config) (*Store, error) {
 	var problems []error
 	if cfg.DB == nil {
-		problems = append(problems, errors.New("clickid: DB is required"))
+		problems = append(problems, errors.New("sqlstore: Config.DB is required, such as a *sql.DB"))
 	}
-	switch cfg.Database {
-	case DatabasePostgreSQL, DatabaseMySQL, DatabaseSQLite:
-	case "":
-		problems = append(problems, errors.New("sqlstore: Database is required: DatabasePostgreSQL, DatabaseMySQL or DatabaseSQLite"))
-	default:
-		problems = append(problems, errors.New("sqlstore: Database must be DatabasePostgreSQL, DatabaseMySQL or DatabaseSQLite"))
+	if !sqldb.Database(cfg.Database).Valid() {
+		problems = append(problems, errors.New("sqlstore: Config.Database must be DatabasePostgreSQL, DatabaseMySQL or DatabaseSQLite"))
 	}
 	prefix := cfg.Prefix
 	if prefix == "" {
 		prefix = DefaultPrefix
 	}
-	if len(prefix) > MaxPrefixLength || !prefixForm.MatchString(prefix) {
-		problems = append(problems, fmt.Errorf("clickid: Prefix must be 1 to %d characters of [a-z0-9_], the first no digit", MaxPrefixLength))
-	}
-	if cfg.Database == DatabaseSQLite && strings.HasPrefix(prefix, "sqlite_") {
-		problems = append(problems, errors.New("clickid: Prefix must not begin with sqlite_, which SQLite keeps for itself"))
+	if err := sqldb.CheckPrefix(sqldb.Database(cfg.Database), prefix); err != nil {
+		problems = append(problems, fmt.Errorf("sqlstore: Config.Prefix %w", err))
 	}
 	if len(problems) > 0 {
 		return nil, errors.Join(problems...)

@@ -73,7 +73,7 @@ func TestConfiguration(t *testing.T) {
 		"complete":               {Config{DB: db, Database: DatabaseSQLite}, nil},
 		"with a prefix":          {Config{DB: db, Database: DatabaseMySQL, Prefix: "shop_2_"}, nil},
 		"longest prefix":         {Config{DB: db, Database: DatabasePostgreSQL, Prefix: strings.Repeat("a", 32)}, nil},
-		"nothing":                {Config{}, []string{"DB is required", "Database is required"}},
+		"nothing":                {Config{}, []string{"DB is required", "Database must be"}},
 		"unknown database":       {Config{DB: db, Database: "oracle"}, []string{"Database must be"}},
 		"everything wrong":       {Config{Database: "?", Prefix: "?"}, []string{"DB", "Database must be", "Prefix"}},
 		"injected prefix":        {Config{DB: db, Database: DatabaseSQLite, Prefix: "x; DROP TABLE orders; --"}, []string{"Prefix must be"}},
@@ -102,8 +102,8 @@ func TestConfiguration(t *testing.T) {
 func TestTheLongestPrefixFits(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, e engine) {
 		db := e.open(t, e.create(t))
-		first := e.migrated(t, db, strings.Repeat("a", MaxPrefixLength))
-		second := e.migrated(t, db, strings.Repeat("a", MaxPrefixLength-1)+"b")
+		first := e.migrated(t, db, strings.Repeat("a", 32))
+		second := e.migrated(t, db, strings.Repeat("a", 32-1)+"b")
 		token, err := first.Save(context.Background(), newClick("first"))
 		require.NoError(t, err)
 		_, err = first.Load(context.Background(), token)
@@ -163,7 +163,7 @@ func TestMissingTablesAreExplained(t *testing.T) {
 		s, err := New(Config{DB: e.open(t, e.create(t)), Database: e.database})
 		require.NoError(t, err)
 		_, err = s.Save(context.Background(), newClick("01ARZ3NDEKTSV4RRFFQ69G5FAV"))
-		require.ErrorContains(t, err, "clickid: saving the click in "+string(e.database)+": the tables are missing")
+		require.ErrorContains(t, err, "sqlstore: saving the click in "+string(e.database)+": the tables are missing")
 		require.NotContains(t, err.Error(), "01ARZ3")
 		_, err = s.Linked(context.Background(), clickid.OrderKey("42"))
 		require.ErrorContains(t, err, "the tables are missing")

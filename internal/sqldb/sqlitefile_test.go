@@ -1,0 +1,39 @@
+package sqldb_test
+
+import (
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+
+	"github.com/clickid/clickid/internal/sqldb"
+	"github.com/stretchr/testify/require"
+)
+
+func TestCreateSQLiteFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "shop.db")
+	require.NoError(t, sqldb.CreateSQLiteFile(path))
+	info, err := os.Stat(path)
+	require.NoError(t, err)
+	require.Zero(t, info.Size())
+	if runtime.GOOS != "windows" {
+		require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
+	}
+
+	require.NoError(t, os.WriteFile(path, []byte("content"), 0o600))
+	require.NoError(t, sqldb.CreateSQLiteFile(path))
+	content, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Equal(t, "content", string(content), "an existing file stays as it is")
+
+	require.Error(t, sqldb.CreateSQLiteFile(filepath.Join(path, "below-a-file.db")))
+}
+
+func TestInMemory(t *testing.T) {
+	for _, name := range []string{"", ":memory:", "file::memory:?cache=shared", "file:clicks?mode=memory"} {
+		require.True(t, sqldb.InMemory(name), name)
+	}
+	for _, name := range []string{"clicks.db", "file:/srv/memory/clicks.db?mode=rwc"} {
+		require.False(t, sqldb.InMemory(name), name)
+	}
+}
