@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/clickid/clickid/internal/redisclient"
 	"github.com/clickid/clickid/outbox"
 	"github.com/redis/go-redis/v9"
 )
@@ -82,10 +83,8 @@ func (cfg *Config) problems() []error {
 	report := func(format string, args ...any) {
 		problems = append(problems, fmt.Errorf("clickid: "+format, args...))
 	}
-	if cfg.Redis == nil {
-		report("Redis is required: a client of go-redis")
-	} else if enabled, known := contextTimeoutEnabled(cfg.Redis); known && !enabled {
-		report("Redis must have ContextTimeoutEnabled in its options, or a server that hangs holds up every checkout")
+	if err := redisclient.Check(cfg.Redis); err != nil {
+		report("Redis %w", err)
 	}
 	if len(cfg.Queue) > maxQueueName || strings.Trim(cfg.Queue, "abcdefghijklmnopqrstuvwxyz0123456789_-") != "" {
 		report("Queue must be 1 to %d characters of [a-z0-9_-]", maxQueueName)
@@ -103,18 +102,4 @@ func (cfg *Config) problems() []error {
 		report("PollInterval must not be negative")
 	}
 	return problems
-}
-
-// contextTimeoutEnabled reports whether c keeps the deadlines of contexts, as
-// far as its type is known.
-func contextTimeoutEnabled(c redis.UniversalClient) (enabled, known bool) {
-	switch c := c.(type) {
-	case *redis.Client:
-		return c.Options().ContextTimeoutEnabled, true
-	case *redis.ClusterClient:
-		return c.Options().ContextTimeoutEnabled, true
-	case *redis.Ring:
-		return c.Options().ContextTimeoutEnabled, true
-	}
-	return false, false
 }

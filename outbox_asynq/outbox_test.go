@@ -110,15 +110,25 @@ func TestNewReportsEveryProblem(t *testing.T) {
 	}
 }
 
-func TestNewWantsContextTimeouts(t *testing.T) {
+func TestNew_unusableRedis(t *testing.T) {
 	t.Parallel()
-	client := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1"})
-	defer func() { _ = client.Close() }()
-	_, err := asynqoutbox.New(asynqoutbox.Config{
-		Delivery: outbox.Config{Client: newClient(t, clickidtest.NewServer(t))}, Redis: client,
-	})
-	if err == nil || !strings.Contains(err.Error(), "ContextTimeoutEnabled") {
-		t.Fatalf("a connection that would hold up a checkout was accepted: %v", err)
+	delivery := outbox.Config{Client: newClient(t, clickidtest.NewServer(t))}
+	ignoresDeadlines := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1"})
+	defer func() { _ = ignoresDeadlines.Close() }()
+	for _, tt := range []struct {
+		name   string
+		client redis.UniversalClient
+		want   string
+	}{
+		{"nil", nil, "Redis is required"},
+		{"nil client", (*redis.Client)(nil), "Redis is required"},
+		{"nil cluster client", (*redis.ClusterClient)(nil), "Redis is required"},
+		{"client that ignores deadlines", ignoresDeadlines, "set ContextTimeoutEnabled"},
+	} {
+		_, err := asynqoutbox.New(asynqoutbox.Config{Delivery: delivery, Redis: tt.client})
+		if err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: got the error %v, want %q", tt.name, err, tt.want)
+		}
 	}
 }
 

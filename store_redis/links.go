@@ -75,7 +75,7 @@ func (s *Store) Link(ctx context.Context, k clickid.Key, token string, expires t
 		err = s.client.Set(ctx, s.linkKey(key), hash+string(sealed), expires.Sub(now)).Err()
 	}
 	if err != nil {
-		return fmt.Errorf("clickid: linking in Redis: %w", err)
+		return fmt.Errorf("redisstore: linking in Redis: %w", err)
 	}
 	return nil
 }
@@ -89,7 +89,7 @@ func (s *Store) Linked(ctx context.Context, k clickid.Key) (string, error) {
 		value, confirmed, err := s.findLink(ctx, keyHash(k))
 		switch {
 		case err != nil:
-			return "", fmt.Errorf("clickid: finding a link in Redis: %w", err)
+			return "", fmt.Errorf("redisstore: finding a link in Redis: %w", err)
 		case confirmed:
 			return k.Open([]byte(value[sha256.Size:]))
 		case value == "" || value == before:
@@ -132,7 +132,7 @@ func (s *Store) Unlink(ctx context.Context, k clickid.Key) error {
 		err = s.client.ZRem(ctx, s.linksKey(value[:sha256.Size]), key).Err()
 	}
 	if err != nil && !errors.Is(err, redis.Nil) {
-		return fmt.Errorf("clickid: removing a link from Redis: %w", err)
+		return fmt.Errorf("redisstore: removing a link from Redis: %w", err)
 	}
 	return nil
 }
@@ -141,7 +141,7 @@ func (s *Store) Unlink(ctx context.Context, k clickid.Key) error {
 func (s *Store) UnlinkToken(ctx context.Context, token string) error {
 	hash := tokenHash(token)
 	if err := s.forget(ctx, hash, s.linksKey(hash)); err != nil {
-		return fmt.Errorf("clickid: removing links from Redis: %w", err)
+		return fmt.Errorf("redisstore: removing links from Redis: %w", err)
 	}
 	return nil
 }

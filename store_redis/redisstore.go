@@ -27,6 +27,7 @@ import (
 	"time"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/internal/redisclient"
 	"github.com/clickid/clickid/internal/reference"
 	"github.com/redis/go-redis/v9"
 )
@@ -73,42 +74,15 @@ func New(cfg Config) (*Store, error) {
 	}
 	var problems []error
 	if strings.ContainsAny(s.prefix, "{}") {
-		problems = append(problems, errors.New("clickid: Prefix must not contain braces, which decide where a cluster keeps a key"))
+		problems = append(problems, errors.New("redisstore: Config.Prefix must not contain braces, which decide where a cluster keeps a key"))
 	}
-	if honours, known := honoursDeadlines(s.client); !known {
-		problems = append(problems, errors.New("clickid: Client is required"))
-	} else if !honours {
-		problems = append(problems, errors.New("clickid: Client ignores the deadlines of its callers, so a silent server would hold up pages for seconds; set ContextTimeoutEnabled in its options"))
+	if err := redisclient.Check(s.client); err != nil {
+		problems = append(problems, fmt.Errorf("redisstore: Config.Client %w", err))
 	}
 	if len(problems) > 0 {
 		return nil, errors.Join(problems...)
 	}
 	return s, nil
-}
-
-// honoursDeadlines reports whether a client ends a call at its context's
-// deadline. Clients of other types, such as wrappers, are trusted to do so. A
-// missing client is not known.
-func honoursDeadlines(client redis.UniversalClient) (honours, known bool) {
-	switch c := client.(type) {
-	case nil:
-		return false, false
-	case *redis.Client:
-		if c != nil {
-			return c.Options().ContextTimeoutEnabled, true
-		}
-	case *redis.ClusterClient:
-		if c != nil {
-			return c.Options().ContextTimeoutEnabled, true
-		}
-	case *redis.Ring:
-		if c != nil {
-			return c.Options().ContextTimeoutEnabled, true
-		}
-	default:
-		return true, true
-	}
-	return false, false
 }
 
 // Save implements [clickid.Store].
@@ -126,7 +100,7 @@ func (s *Store) Save(ctx context.Context, c clickid.Click) (string, error) {
 		return "", err
 	}
 	if err := s.client.Set(ctx, s.clickKey(tokenHash(token)), value, c.Expires.Sub(now)).Err(); err != nil {
-		return "", fmt.Errorf("clickid: saving the click in Redis: %w", err)
+		return "", fmt.Errorf("redisstore: saving the click in Redis: %w", err)
 	}
 	return token, nil
 }
@@ -141,12 +115,12 @@ func (s *Store) Load(ctx context.Context, token string) (clickid.Click, error) {
 		return clickid.Click{}, clickid.ErrNotFound
 	}
 	if err != nil {
-		return clickid.Click{}, fmt.Errorf("clickid: loading the click from Redis: %w", err)
+		return clickid.Click{}, fmt.Errorf("redisstore: loading the click from Redis: %w", err)
 	}
 	var c clickid.Click
 	if err := c.UnmarshalBinary(value); err != nil {
 		// %v, since the token is right: the caller must not take this for a forgery.
-		return clickid.Click{}, fmt.Errorf("clickid: loading the click from Redis: %v", err)
+		return clickid.Click{}, fmt.Errorf("redisstore: loading the click from Redis: %v", err)
 	}
 	// The click is kept to the second, and the server's clock may be another.
 	if !c.Expires.After(time.Now()) {
@@ -159,7 +133,7 @@ func (s *Store) Load(ctx context.Context, token string) (clickid.Click, error) {
 func (s *Store) Delete(ctx context.Context, token string) error {
 	hash := tokenHash(token)
 	if err := s.forget(ctx, hash, s.linksKey(hash), s.clickKey(hash)); err != nil {
-		return fmt.Errorf("clickid: deleting the click from Redis: %w", err)
+		return fmt.Errorf("redisstore: deleting the click from Redis: %w", err)
 	}
 	return nil
 }

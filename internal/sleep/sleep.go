@@ -6,18 +6,17 @@ import (
 	"time"
 )
 
-// For waits for d. It returns ctx's error as soon as ctx ends, and at once when
-// ctx has ended before the call.
+// For waits for d, or until ctx ends. It returns ctx's error when ctx has
+// ended, and returns at once when d is not positive.
 func For(ctx context.Context, d time.Duration) error {
-	if err := ctx.Err(); err != nil {
-		return err
+	if d <= 0 || ctx.Err() != nil {
+		return ctx.Err()
 	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
-	case <-ctx.Done():
-		return ctx.Err()
 	case <-timer.C:
-		return nil
+	case <-ctx.Done():
 	}
+	return ctx.Err()
 }

@@ -20,9 +20,9 @@ func TestFor_ended(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	// Many times, since a select with two ready cases picks one at random.
+	// Many times, since a select of two ready cases picks one at random.
 	for range 100 {
-		require.ErrorIs(t, sleep.For(ctx, 0), context.Canceled)
+		require.ErrorIs(t, sleep.For(ctx, time.Nanosecond), context.Canceled)
 	}
 }
 
@@ -31,4 +31,12 @@ func TestFor_endsMeanwhile(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
 	defer cancel()
 	require.ErrorIs(t, sleep.For(ctx, time.Hour), context.DeadlineExceeded)
+}
+
+func TestFor_noTime(t *testing.T) {
+	t.Parallel()
+	require.NoError(t, sleep.For(context.Background(), -time.Hour))
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	require.ErrorIs(t, sleep.For(ctx, 0), context.Canceled)
 }
