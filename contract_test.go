@@ -361,7 +361,7 @@ func TestAnEventThatBreaksTheContractIsIsolated(t *testing.T) {
 func TestFewerProcessedThanReceivedIsAWarning(t *testing.T) {
 	t.Parallel()
 	srv := clickidtest.NewServer(t)
-	srv.Next(clickidtest.Trouble{Unprocessed: 1})
+	srv.Next(clickidtest.Fault{Unprocessed: 1})
 	report, err := receiverClient(t, srv, receiverLogEvent).Send(context.Background(), numbered(3)...)
 	require.NoError(t, err)
 	require.True(t, report.Accepted())
@@ -394,13 +394,13 @@ func TestAPlatformThatIsDown(t *testing.T) {
 	t.Parallel()
 	srv := clickidtest.NewServer(t)
 	client := receiverClient(t, srv, receiverECAPI)
-	srv.Down()
+	srv.Stop()
 	report, err := client.Send(context.Background(), purchase("1"))
 	var transport *clickid.TransportError
 	require.ErrorAs(t, err, &transport)
 	require.ErrorContains(t, err, "connection refused")
 	require.Equal(t, clickid.Failed, report.Results[0].Verdict)
-	require.NoError(t, srv.Up())
+	require.NoError(t, srv.Restart())
 	report, err = client.Send(context.Background(), purchase("1"))
 	require.NoError(t, err)
 	require.True(t, report.Accepted())
@@ -414,13 +414,13 @@ func TestACutConnectionIsRetried(t *testing.T) {
 		"before reading":   clickidtest.CutBeforeReading,
 		"after reading":    clickidtest.CutAfterReading,
 		"after processing": clickidtest.CutAfterProcessing,
-		"mid-answer":       clickidtest.CutMidAnswer,
+		"mid-answer":       clickidtest.CutMidResponse,
 	} {
 		for dialectName, dialect := range map[string]clickid.Dialect{"ECAPI": receiverECAPI, "LogEvent": receiverLogEvent, "Interchange": receiverInterchange} {
 			t.Run(name+" "+dialectName, func(t *testing.T) {
 				t.Parallel()
 				srv := clickidtest.NewServer(t)
-				srv.Next(clickidtest.Trouble{Cut: cut, Times: 2})
+				srv.Next(clickidtest.Fault{Cut: cut, Times: 2})
 				report, err := receiverClient(t, srv, dialect).Send(context.Background(), purchase("1"))
 				require.NoError(t, err)
 				require.True(t, report.Accepted())
@@ -435,7 +435,7 @@ func TestACutConnectionIsRetried(t *testing.T) {
 func TestACallerLeavesAPlatformThatHangs(t *testing.T) {
 	t.Parallel()
 	srv := clickidtest.NewServer(t)
-	srv.Always(clickidtest.Trouble{Hold: make(chan struct{})})
+	srv.Always(clickidtest.Fault{Hold: make(chan struct{})})
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() {
 		_, _ = srv.WaitRequests(ctx, 1)
@@ -453,7 +453,7 @@ func TestErrorsHoldNoSecret(t *testing.T) {
 	t.Parallel()
 	srv := clickidtest.NewServer(t)
 	for _, status := range []int{200, 400, 401, 403, 422, 500} {
-		srv.Next(clickidtest.Trouble{Status: status, Error: clickidtest.Error{
+		srv.Next(clickidtest.Fault{Status: status, Error: clickidtest.Error{
 			Code: documentedID, Message: "click " + documentedID + " of customer-42 with " + clickidtest.APIKey, Field: "/" + documentedID,
 		}})
 		client := receiverClient(t, srv, receiverLogEvent).WithRetry(clickid.Retry{Attempts: 1})

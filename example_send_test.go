@@ -293,9 +293,9 @@ func ExampleResponseError() {
 	platform := startPlatform()
 	defer platform.Close()
 	platform.Next(
-		clickidtest.Trouble{Status: http.StatusForbidden},
-		clickidtest.Trouble{Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {"120"}}},
-		clickidtest.Trouble{Status: http.StatusBadRequest},
+		clickidtest.Fault{Status: http.StatusForbidden},
+		clickidtest.Fault{Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {"120"}}},
+		clickidtest.Fault{Status: http.StatusBadRequest},
 	)
 	client := exampleClient(platform, clickid.ECAPI{DataSetID: clickidtest.DataSetID})
 

@@ -125,27 +125,27 @@ func (b *bodiesOf) RoundTrip(r *http.Request) (*http.Response, error) {
 // What is repeated and what is not.
 func TestWhatIsRetried(t *testing.T) {
 	t.Parallel()
-	status := func(status int) clickidtest.Trouble { return clickidtest.Trouble{Status: status} }
-	recovery := func(status int, code, recovery string) clickidtest.Trouble {
-		return clickidtest.Trouble{Status: status, Error: clickidtest.Error{Code: code, Recovery: recovery}}
+	status := func(status int) clickidtest.Fault { return clickidtest.Fault{Status: status} }
+	recovery := func(status int, code, recovery string) clickidtest.Fault {
+		return clickidtest.Fault{Status: status, Error: clickidtest.Error{Code: code, Recovery: recovery}}
 	}
 	tests := []struct {
 		name    string
-		trouble clickidtest.Trouble
+		trouble clickidtest.Fault
 		retried bool
 	}{
 		{"408", status(408), true}, {"425", status(425), true}, {"429", status(429), true},
 		{"500", status(500), true}, {"502", status(502), true}, {"503", status(503), true}, {"504", status(504), true}, {"599", status(599), true},
-		{"a cut before the request was read", clickidtest.Trouble{Cut: clickidtest.CutBeforeReading}, true},
-		{"a cut after the request was read", clickidtest.Trouble{Cut: clickidtest.CutAfterReading}, true},
-		{"a cut in place of the answer", clickidtest.Trouble{Cut: clickidtest.CutAfterProcessing}, true},
-		{"a cut in the answer", clickidtest.Trouble{Cut: clickidtest.CutMidAnswer}, true},
-		{"no answer in time", clickidtest.Trouble{Latency: 11 * time.Second}, true},
+		{"a cut before the request was read", clickidtest.Fault{Cut: clickidtest.CutBeforeReading}, true},
+		{"a cut after the request was read", clickidtest.Fault{Cut: clickidtest.CutAfterReading}, true},
+		{"a cut in place of the answer", clickidtest.Fault{Cut: clickidtest.CutAfterProcessing}, true},
+		{"a cut in the answer", clickidtest.Fault{Cut: clickidtest.CutMidResponse}, true},
+		{"no answer in time", clickidtest.Fault{Latency: 11 * time.Second}, true},
 		{"transient by its own word", recovery(400, "BUSY", "transient"), true},
 		{"transient inside a success", recovery(200, "BUSY", "transient"), true},
 		{"an unknown code without recovery inside a success", recovery(200, "SOMETHING_NEW", ""), true},
 		{"RATE_LIMITED inside a success", recovery(200, "RATE_LIMITED", ""), true},
-		{"an answer just in time", clickidtest.Trouble{Latency: 9 * time.Second}, false},
+		{"an answer just in time", clickidtest.Fault{Latency: 9 * time.Second}, false},
 		{"correctable", recovery(200, "SOMETHING_NEW", "correctable"), false},
 		{"terminal", recovery(200, "SOMETHING_NEW", "terminal"), false},
 		{"301", status(301), false}, {"302", status(302), false}, {"307", status(307), false}, {"308", status(308), false},
@@ -184,7 +184,7 @@ func TestBackoff(t *testing.T) {
 			cfg.Retry = clickid.Retry{Attempts: 6, BaseDelay: time.Second, MaxDelay: 5 * time.Second}
 		}
 		inBubble(t, receiverECAPI, retry, func(t *testing.T, r *clickidtest.Receiver, c *clickid.Client) {
-			r.Always(clickidtest.Trouble{Status: 503})
+			r.Always(clickidtest.Fault{Status: 503})
 			_, err := c.Send(context.Background(), fresh(1)...)
 			var refusal *clickid.ResponseError
 			require.ErrorAs(t, err, &refusal)
@@ -211,7 +211,7 @@ func TestARetryRepeatsTheSameBytes(t *testing.T) {
 			cfg.HTTPClient = &http.Client{Transport: sent}
 		}
 		inBubble(t, d, keep, func(t *testing.T, r *clickidtest.Receiver, c *clickid.Client) {
-			r.Next(clickidtest.Trouble{Status: 500}, clickidtest.Trouble{Cut: clickidtest.CutAfterProcessing}, clickidtest.Trouble{Cut: clickidtest.CutMidAnswer})
+			r.Next(clickidtest.Fault{Status: 500}, clickidtest.Fault{Cut: clickidtest.CutAfterProcessing}, clickidtest.Fault{Cut: clickidtest.CutMidResponse})
 			_, err := c.Send(context.Background(), fresh(1)...)
 			require.NoError(t, err)
 			require.Len(t, sent.bodies, 4)
@@ -230,15 +230,15 @@ func TestRetryAfter(t *testing.T) {
 	tests := []struct {
 		name    string
 		dialect clickid.Dialect
-		trouble clickidtest.Trouble
+		trouble clickidtest.Fault
 		wait    time.Duration
 	}{
-		{"seconds", receiverECAPI, clickidtest.Trouble{Status: 429, Header: http.Header{"Retry-After": {"7"}}}, 7 * time.Second},
-		{"a date", receiverECAPI, clickidtest.Trouble{Status: 503, Header: http.Header{"Retry-After": {"Sat, 01 Jan 2000 00:00:08 GMT"}}}, 8 * time.Second},
-		{"retry_after, rounded up", receiverLogEvent, clickidtest.Trouble{Status: 429, Error: clickidtest.Error{RetryAfter: 2.2}}, 3 * time.Second},
-		{"retry_after inside a success", receiverLogEvent, clickidtest.Trouble{Error: clickidtest.Error{Code: "RATE_LIMITED", RetryAfter: 4}}, 4 * time.Second},
-		{"retry_after, wrapped", receiverInterchange, clickidtest.Trouble{Status: 503, Error: clickidtest.Error{RetryAfter: 5}}, 5 * time.Second},
-		{"the longer of both", receiverLogEvent, clickidtest.Trouble{Status: 429, Header: http.Header{"Retry-After": {"3"}}, Error: clickidtest.Error{RetryAfter: 6}}, 6 * time.Second},
+		{"seconds", receiverECAPI, clickidtest.Fault{Status: 429, Header: http.Header{"Retry-After": {"7"}}}, 7 * time.Second},
+		{"a date", receiverECAPI, clickidtest.Fault{Status: 503, Header: http.Header{"Retry-After": {"Sat, 01 Jan 2000 00:00:08 GMT"}}}, 8 * time.Second},
+		{"retry_after, rounded up", receiverLogEvent, clickidtest.Fault{Status: 429, Error: clickidtest.Error{RetryAfter: 2.2}}, 3 * time.Second},
+		{"retry_after inside a success", receiverLogEvent, clickidtest.Fault{Error: clickidtest.Error{Code: "RATE_LIMITED", RetryAfter: 4}}, 4 * time.Second},
+		{"retry_after, wrapped", receiverInterchange, clickidtest.Fault{Status: 503, Error: clickidtest.Error{RetryAfter: 5}}, 5 * time.Second},
+		{"the longer of both", receiverLogEvent, clickidtest.Fault{Status: 429, Header: http.Header{"Retry-After": {"3"}}, Error: clickidtest.Error{RetryAfter: 6}}, 6 * time.Second},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -261,7 +261,7 @@ func TestUselessRetryAfter(t *testing.T) {
 	for _, value := range []string{"0", "-5", "soon", "", "Fri, 31 Dec 1999 23:59:00 GMT", "1e3", "0x10"} {
 		thrice := func(cfg *clickid.ClientConfig) { cfg.Retry = clickid.Retry{Attempts: 3, BaseDelay: time.Second} }
 		inBubble(t, receiverECAPI, thrice, func(t *testing.T, r *clickidtest.Receiver, c *clickid.Client) {
-			r.Always(clickidtest.Trouble{Status: 429, Header: http.Header{"Retry-After": {value}}})
+			r.Always(clickidtest.Fault{Status: 429, Header: http.Header{"Retry-After": {value}}})
 			_, err := c.Send(context.Background(), fresh(1)...)
 			require.Error(t, err)
 			list := waits(r)
@@ -276,7 +276,7 @@ func TestRetryAfterUsesNoAttempt(t *testing.T) {
 	t.Parallel()
 	twice := func(cfg *clickid.ClientConfig) { cfg.Retry.Attempts = 2 }
 	inBubble(t, receiverECAPI, twice, func(t *testing.T, r *clickidtest.Receiver, c *clickid.Client) {
-		r.Next(clickidtest.Trouble{Status: 429, Header: http.Header{"Retry-After": {"4"}}, Times: 5}, clickidtest.Trouble{Status: 500})
+		r.Next(clickidtest.Fault{Status: 429, Header: http.Header{"Retry-After": {"4"}}, Times: 5}, clickidtest.Fault{Status: 500})
 		_, err := c.Send(context.Background(), fresh(1)...)
 		require.NoError(t, err)
 		require.Len(t, r.Requests(), 7)
@@ -313,7 +313,7 @@ func TestRetryAfterBeyondTheDeadline(t *testing.T) {
 					ctx, cancel = context.WithTimeout(ctx, tt.ctx)
 					defer cancel()
 				}
-				r.Next(clickidtest.Trouble{Status: 429, Header: http.Header{"Retry-After": {"60"}}})
+				r.Next(clickidtest.Fault{Status: 429, Header: http.Header{"Retry-After": {"60"}}})
 				start := time.Now()
 				report, err := c.Send(ctx, fresh(3)...)
 				if tt.waits {
@@ -340,12 +340,12 @@ func TestRetryAfterBeyondTheDeadline(t *testing.T) {
 // end with the visitor.
 func TestConvertEndsInTime(t *testing.T) {
 	t.Parallel()
-	troubles := map[string]func() clickidtest.Trouble{
-		"no answer": func() clickidtest.Trouble { return clickidtest.Trouble{Hold: make(chan struct{})} },
-		"a long wait asked": func() clickidtest.Trouble {
-			return clickidtest.Trouble{Status: 503, Header: http.Header{"Retry-After": {"11"}}}
+	troubles := map[string]func() clickidtest.Fault{
+		"no answer": func() clickidtest.Fault { return clickidtest.Fault{Hold: make(chan struct{})} },
+		"a long wait asked": func() clickidtest.Fault {
+			return clickidtest.Fault{Status: 503, Header: http.Header{"Retry-After": {"11"}}}
 		},
-		"slow errors for ever": func() clickidtest.Trouble { return clickidtest.Trouble{Status: 500, Latency: 3 * time.Second} },
+		"slow errors for ever": func() clickidtest.Fault { return clickidtest.Fault{Status: 500, Latency: 3 * time.Second} },
 	}
 	for name, trouble := range troubles {
 		for _, limit := range []time.Duration{0, 2 * time.Second} {
@@ -378,7 +378,7 @@ func TestConvertEndsInTime(t *testing.T) {
 func TestCancellingEndsAWait(t *testing.T) {
 	t.Parallel()
 	inBubble(t, receiverECAPI, nil, func(t *testing.T, r *clickidtest.Receiver, c *clickid.Client) {
-		r.Always(clickidtest.Trouble{Status: 429, Header: http.Header{"Retry-After": {"20"}}})
+		r.Always(clickidtest.Fault{Status: 429, Header: http.Header{"Retry-After": {"20"}}})
 		ctx, cancel := context.WithCancel(context.Background())
 		time.AfterFunc(3*time.Second, cancel)
 		start := time.Now()
@@ -393,7 +393,7 @@ func TestCancellingEndsAWait(t *testing.T) {
 func TestOneAttemptWaitsForNothing(t *testing.T) {
 	t.Parallel()
 	once := func(cfg *clickid.ClientConfig) { cfg.Retry.Attempts = 1 }
-	for _, trouble := range []clickidtest.Trouble{{Status: 503}, {Status: 429, Header: http.Header{"Retry-After": {"1"}}}, {Cut: clickidtest.CutAfterReading}} {
+	for _, trouble := range []clickidtest.Fault{{Status: 503}, {Status: 429, Header: http.Header{"Retry-After": {"1"}}}, {Cut: clickidtest.CutAfterReading}} {
 		inBubble(t, receiverECAPI, once, func(t *testing.T, r *clickidtest.Receiver, c *clickid.Client) {
 			r.Next(trouble)
 			start := time.Now()

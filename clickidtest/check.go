@@ -17,10 +17,10 @@ import (
 	"unicode/utf8"
 )
 
-// maxProblems bounds what is reported of one request.
+// maxProblems bounds the problems that are reported for a request.
 const maxProblems = 100
 
-// problems collects what is wrong with a request.
+// problems collects the problems of a request.
 type problems struct {
 	found []Problem
 }
@@ -34,7 +34,7 @@ func (p *problems) add(field, format string, args ...any) {
 // parse reads one JSON value, numbers as json.Number, and nothing after it.
 func parse(data []byte) (any, error) {
 	if !utf8.Valid(data) {
-		return nil, errors.New("not UTF-8") // encoding/json would mend it silently
+		return nil, errors.New("not UTF-8") // encoding/json would replace the bytes silently
 	}
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.UseNumber()
@@ -49,7 +49,7 @@ func parse(data []byte) (any, error) {
 }
 
 // object is a JSON object whose members are checked one by one. Members that
-// were never asked for are unknown.
+// were not asked for are reported by refuseOthers.
 type object struct {
 	*problems
 	path    string
@@ -57,7 +57,7 @@ type object struct {
 	asked   []string
 }
 
-// newObject returns v as an object, or nil after reporting that it is none.
+// newObject returns v as an object, or reports a problem and returns nil.
 func (p *problems) newObject(path string, v any) *object {
 	members, ok := v.(map[string]any)
 	if !ok {
@@ -107,15 +107,16 @@ func (o *object) refuseOthers() {
 	}
 	slices.Sort(others)
 	for _, name := range others {
-		o.wrong(name, "is not a member that the contract knows")
+		o.wrong(name, "is not a member of the contract")
 	}
 }
 
-// rule says what is wrong with a text, or "".
+// rule returns the problem of a text, or "".
 type rule func(string) string
 
-// text returns a member that is a string of 1 to limit characters (0: of any
-// length) and keeps the rules, or "" after reporting what is wrong.
+// text returns a member that is a string of 1 to limit characters (of any
+// length if limit is 0) and follows the rules. Otherwise it reports a problem
+// and returns "".
 func (o *object) text(name string, limit int, rules ...rule) string {
 	v, ok := o.take(name)
 	if !ok {
@@ -192,8 +193,7 @@ func (o *object) object(name string) *object {
 	return o.newObject(o.field(name), v)
 }
 
-// number returns a member that is a JSON number from low to high, as it was
-// written.
+// number returns the text of a member that is a JSON number from low to high.
 func (o *object) number(name string, low, high float64) string {
 	v, ok := o.take(name)
 	if !ok {
@@ -222,7 +222,8 @@ func numberProblem(v any, low, high float64) string {
 	return ""
 }
 
-// integer returns a member that is written as an integer from low to high.
+// integer returns a member that is an integer from low to high, written
+// without fraction and exponent.
 func (o *object) integer(name string, low, high float64) (int64, bool) {
 	v, ok := o.take(name)
 	if !ok {
@@ -312,28 +313,27 @@ func webURL(s string) string {
 
 var rfc3339 = regexp.MustCompile(`^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})$`)
 
-// timestamp returns a member that is a time of RFC 3339.
+// timestamp returns a member that is a time in the form of RFC 3339.
 func (o *object) timestamp(name string, now time.Time) time.Time {
 	s := o.text(name, 0)
 	if s == "" {
 		return time.Time{}
 	}
-	// time.Parse takes single-digit hours and decimal commas as well.
+	// time.Parse also accepts single-digit hours and decimal commas.
 	t, err := time.Parse(time.RFC3339, strings.ToUpper(s))
 	if err != nil || !rfc3339.MatchString(s) {
-		o.wrong(name, "must be a time of RFC 3339, such as 2026-01-31T12:00:00Z")
+		o.wrong(name, "must be an RFC 3339 time, such as 2026-01-31T12:00:00Z")
 		return time.Time{}
 	}
 	o.notAhead(name, t, now)
 	return t
 }
 
-// ahead is how far clocks and time zones may be wrong. What lies further in
-// the future is no time of an event.
+// ahead is the tolerance for wrong clocks and time zones.
 const ahead = 24 * time.Hour
 
 func (o *object) notAhead(name string, t, now time.Time) {
 	if t.After(now.Add(ahead)) {
-		o.wrong(name, "lies in the future")
+		o.wrong(name, "is in the future")
 	}
 }

@@ -111,7 +111,7 @@ const validECAPI = `{
 	"properties": {"items": [{"id": "sku-1"}], "anything": {"goes": [1, true, null]}}
 }`
 
-func TestECAPIContract(t *testing.T) {
+func TestReceiver_ecapi(t *testing.T) {
 	t.Parallel()
 	check(t, clickidtest.Config{}, eventsPath, []row{
 		{"the full event", `{}`, ""},
@@ -138,18 +138,18 @@ func TestECAPIContract(t *testing.T) {
 
 		{"timestamp is required", `{"timestamp":null}`, "/timestamp"},
 		{"timestamp is in seconds", `{"timestamp":1732356930123}`, "/timestamp"},
-		{"timestamp is no float", `{"timestamp":1732356930.5}`, "/timestamp"},
-		{"timestamp is no integral float", `{"timestamp":1732356930.0}`, "/timestamp"},
+		{"timestamp is not a float", `{"timestamp":1732356930.5}`, "/timestamp"},
+		{"timestamp is not an integral float", `{"timestamp":1732356930.0}`, "/timestamp"},
 		{"timestamp has no exponent", `{"timestamp":1.7e9}`, "/timestamp"},
-		{"timestamp is no string", `{"timestamp":"1732356930"}`, "/timestamp"},
-		{"timestamp is no RFC 3339", `{"timestamp":"2024-11-23T10:15:30Z"}`, "/timestamp"},
+		{"timestamp is not a string", `{"timestamp":"1732356930"}`, "/timestamp"},
+		{"timestamp is not an RFC 3339 time", `{"timestamp":"2024-11-23T10:15:30Z"}`, "/timestamp"},
 		{"timestamp is not negative", `{"timestamp":-1}`, "/timestamp"},
 		{"timestamp is not in the future", `{"timestamp":99999999999}`, "/timestamp"},
 
 		{"id is optional", `{"id":null}`, ""},
 		{"id is a string", `{"id":1001}`, "/id"},
 		{"id is not empty", `{"id":""}`, "/id"},
-		{"id is no e-mail address", `{"id":"jane@example.com"}`, "/id"},
+		{"id is not an e-mail address", `{"id":"jane@example.com"}`, "/id"},
 
 		{"source app", `{"source":"app"}`, ""},
 		{"source pos", `{"source":"pos"}`, ""},
@@ -157,15 +157,15 @@ func TestECAPIContract(t *testing.T) {
 
 		{"value is optional", `{"value":null}`, ""},
 		{"value 0", `{"value":0}`, ""},
-		{"value is no string", `{"value":"149.90"}`, "/value"},
-		{"value is no boolean", `{"value":true}`, "/value"},
+		{"value is not a string", `{"value":"149.90"}`, "/value"},
+		{"value is not a boolean", `{"value":true}`, "/value"},
 		{"value can be represented", `{"value":1e999}`, "/value"},
 
 		{"currency JPY", `{"currency":"JPY"}`, ""},
 		{"currency is a code of ISO 4217", `{"currency":"XYZ"}`, "/currency"},
 		{"currency is in capitals", `{"currency":"usd"}`, "/currency"},
-		{"currency is no symbol", `{"currency":"$"}`, "/currency"},
-		{"currency is no list of codes", `{"currency":"USD USN"}`, "/currency"},
+		{"currency is not a symbol", `{"currency":"$"}`, "/currency"},
+		{"currency is not a list of codes", `{"currency":"USD USN"}`, "/currency"},
 		{"currency is a string", `{"currency":840}`, "/currency"},
 		{"currency_code beside currency", `{"currency_code":"USD"}`, ""},
 		{"currency_code does not contradict currency", `{"currency_code":"EUR"}`, "/currency_code"},
@@ -178,8 +178,8 @@ func TestECAPIContract(t *testing.T) {
 		{"click_id is not empty", `{"user_data":{"click_id":""}}`, "/user_data/click_id"},
 		{"external_id is a string", `{"user_data":{"external_id":42}}`, "/user_data/external_id"},
 		{"external_id can be a long number", `{"user_data":{"external_id":"491701234567"}}`, ""},
-		{"external_id is no e-mail address", `{"user_data":{"external_id":"Jane.Doe@Example.COM"}}`, "/user_data/external_id"},
-		{"external_id is no phone number", `{"user_data":{"external_id":"+1 212-555-0000"}}`, "/user_data/external_id"},
+		{"external_id is not an e-mail address", `{"user_data":{"external_id":"Jane.Doe@Example.COM"}}`, "/user_data/external_id"},
+		{"external_id is not a phone number", `{"user_data":{"external_id":"+1 212-555-0000"}}`, "/user_data/external_id"},
 		{"user_data has no other member", `{"user_data":{"email":"x"}}`, "/user_data/email"},
 		{"user_data has no hashed e-mail outside the IAB standard", `{"user_data":{"email_address":[]}}`, "/user_data/email_address"},
 		{"uids is an array", `{"user_data":{"uids":{}}}`, "/user_data/uids"},
@@ -188,10 +188,10 @@ func TestECAPIContract(t *testing.T) {
 		{"a uid has a source", `{"user_data":{"uids":[{"id":"XY1000","atype":3}]}}`, "/user_data/uids/0/source"},
 		{"a uid has an atype", `{"user_data":{"uids":[{"id":"XY1000","source":"liveramp.com"}]}}`, "/user_data/uids/0/atype"},
 		{"a uid's id is a string", `{"user_data":{"uids":[{"id":1,"source":"liveramp.com","atype":3}]}}`, "/user_data/uids/0/id"},
-		{"a uid's id is no e-mail address", `{"user_data":{"uids":[{"id":"jane@example.com","source":"liveramp.com","atype":3}]}}`, "/user_data/uids/0/id"},
+		{"a uid's id is not an e-mail address", `{"user_data":{"uids":[{"id":"jane@example.com","source":"liveramp.com","atype":3}]}}`, "/user_data/uids/0/id"},
 		{"a uid's source is in the table", `{"user_data":{"uids":[{"id":"x","source":"uidapi.com","atype":3}]}}`, "/user_data/uids/0/source"},
 		{"a uid's atype is an integer", `{"user_data":{"uids":[{"id":"x","source":"liveramp.com","atype":"3"}]}}`, "/user_data/uids/0/atype"},
-		{"a RampID is a person", `{"user_data":{"uids":[{"id":"x","source":"liveramp.com","atype":1}]}}`, "/user_data/uids/0/atype"},
+		{"a RampID has atype 3", `{"user_data":{"uids":[{"id":"x","source":"liveramp.com","atype":1}]}}`, "/user_data/uids/0/atype"},
 		{"an ID5 ID is a device", `{"user_data":{"uids":[{"id":"x","source":"id5-sync.com","atype":3}]}}`, "/user_data/uids/0/atype"},
 		{"a uid has no other member", `{"user_data":{"uids":[{"id":"x","source":"liveramp.com","atype":3,"ext":{}}]}}`, "/user_data/uids/0/ext"},
 
@@ -212,7 +212,7 @@ func TestECAPIContract(t *testing.T) {
 	}, func(patch string) string { return patched(t, validECAPI, patch) })
 }
 
-func TestECAPIBeyondScope3(t *testing.T) {
+func TestReceiver_ecapiIAB(t *testing.T) {
 	t.Parallel()
 	hash := strings.Repeat("0af9", 16)
 	check(t, clickidtest.Config{IAB: true}, eventsPath, []row{
@@ -289,7 +289,7 @@ func logEvent(events ...string) string {
 	return `{"event_source_id":"shop","idempotency_key":"` + idempotencyKey + `","events":[` + strings.Join(events, ",") + `]}`
 }
 
-func TestLogEventContract(t *testing.T) {
+func TestReceiver_logEvent(t *testing.T) {
 	t.Parallel()
 	rows := []row{
 		{"the full event", `{}`, ""},
@@ -300,14 +300,14 @@ func TestLogEventContract(t *testing.T) {
 		{"event_id has at least 1 character", `{"event_id":""}`, "/event_id"},
 		{"event_id of 256 characters", `{"event_id":"` + strings.Repeat("ä", 256) + `"}`, ""},
 		{"event_id of 257 characters", `{"event_id":"` + x(257) + `"}`, "/event_id"},
-		{"event_id is no e-mail address", `{"event_id":"jane@example.com"}`, "/event_id"},
+		{"event_id is not an e-mail address", `{"event_id":"jane@example.com"}`, "/event_id"},
 
 		{"event_type is required", `{"event_type":null}`, "/event_type"},
 		{"event_type is not one of ECAPI's", `{"event_type":"begin_checkout"}`, "/event_type"},
 		{"event_type is in lower case", `{"event_type":"PURCHASE"}`, "/event_type"},
 
 		{"event_time is required", `{"event_time":null}`, "/event_time"},
-		{"event_time is no number", `{"event_time":1732356930}`, "/event_time"},
+		{"event_time is not a number", `{"event_time":1732356930}`, "/event_time"},
 		{"event_time with an offset", `{"event_time":"2024-11-23T10:15:30.123+02:00"}`, ""},
 		{"event_time in lower case", `{"event_time":"2024-11-23t10:15:30z"}`, ""},
 		{"event_time has a zone", `{"event_time":"2024-11-23T10:15:30"}`, "/event_time"},
@@ -339,7 +339,7 @@ func TestLogEventContract(t *testing.T) {
 		{"user_match by e-mail", `{"user_match":{"click_id":null,"click_id_type":null,"uids":null,"hashed_phone":null,"client_ip":null,"client_user_agent":null}}`, ""},
 		{"user_match by phone", `{"user_match":{"click_id":null,"click_id_type":null,"uids":null,"hashed_email":null,"client_ip":null,"client_user_agent":null}}`, ""},
 		{"user_match by device", `{"user_match":{"click_id":null,"click_id_type":null,"uids":null,"hashed_email":null,"hashed_phone":null}}`, ""},
-		{"user_match by IP alone", `{"user_match":{"click_id":null,"click_id_type":null,"uids":null,"hashed_email":null,"hashed_phone":null,"client_user_agent":null}}`, "/user_match"},
+		{"user_match with only an IP address", `{"user_match":{"click_id":null,"click_id_type":null,"uids":null,"hashed_email":null,"hashed_phone":null,"client_user_agent":null}}`, "/user_match"},
 		{"user_match by nothing", `{"user_match":{"click_id":null,"click_id_type":null,"uids":null,"hashed_email":null,"hashed_phone":null,"client_ip":null,"client_user_agent":null}}`, "/user_match"},
 		{"user_match by an empty list", `{"user_match":{"click_id":null,"click_id_type":null,"uids":[],"hashed_email":null,"hashed_phone":null,"client_ip":null,"client_user_agent":null}}`, "/user_match"},
 		{"user_match has no other member", `{"user_match":{"email":"none"}}`, "/user_match/email"},
@@ -356,7 +356,7 @@ func TestLogEventContract(t *testing.T) {
 		{"a uid's type is in the list", `{"user_match":{"uids":[{"type":"liveramp.com","value":"x"}]}}`, "/user_match/uids/0/type"},
 		{"a uid's value of 512 characters", `{"user_match":{"uids":[{"type":"id5","value":"` + x(512) + `"}]}}`, ""},
 		{"a uid's value of 513 characters", `{"user_match":{"uids":[{"type":"id5","value":"` + x(513) + `"}]}}`, "/user_match/uids/0/value"},
-		{"a uid's value is no e-mail address", `{"user_match":{"uids":[{"type":"other","value":"jane@example.com"}]}}`, "/user_match/uids/0/value"},
+		{"a uid's value is not an e-mail address", `{"user_match":{"uids":[{"type":"other","value":"jane@example.com"}]}}`, "/user_match/uids/0/value"},
 		{"a uid that is a hashed e-mail", `{"user_match":{"uids":[{"type":"hashed_email","value":"` + strings.Repeat("0", 64) + `"}]}}`, ""},
 		{"a uid that should be a hashed e-mail", `{"user_match":{"uids":[{"type":"hashed_email","value":"abc"}]}}`, "/user_match/uids/0/value"},
 		{"a uid has no other member", `{"user_match":{"uids":[{"type":"id5","value":"x","atype":1}]}}`, "/user_match/uids/0/atype"},
@@ -376,7 +376,7 @@ func TestLogEventContract(t *testing.T) {
 		{"value is at least 0", `{"custom_data":{"value":-0.01}}`, "/custom_data/value"},
 		{"value is a number", `{"custom_data":{"value":"1"}}`, "/custom_data/value"},
 		{"currency is three capitals", `{"custom_data":{"currency":"Usd"}}`, "/custom_data/currency"},
-		{"currency is no more than three", `{"custom_data":{"currency":"USDT"}}`, "/custom_data/currency"},
+		{"currency has at most three letters", `{"custom_data":{"currency":"USDT"}}`, "/custom_data/currency"},
 		{"order_id of 256 characters", `{"custom_data":{"order_id":"` + x(256) + `"}}`, ""},
 		{"order_id of 257 characters", `{"custom_data":{"order_id":"` + x(257) + `"}}`, "/custom_data/order_id"},
 		{"order_id is a string", `{"custom_data":{"order_id":1001}}`, "/custom_data/order_id"},
@@ -427,7 +427,7 @@ func TestLogEventContract(t *testing.T) {
 	check(t, clickidtest.Config{}, capiPath, rows, func(patch string) string { return logEvent(patched(t, validEvent, patch)) })
 }
 
-func TestLogEventRequestContract(t *testing.T) {
+func TestReceiver_logEventRequest(t *testing.T) {
 	t.Parallel()
 	check(t, clickidtest.Config{}, capiPath, []row{
 		{"the smallest request", `{}`, ""},
@@ -451,7 +451,7 @@ func TestLogEventRequestContract(t *testing.T) {
 	}, func(patch string) string { return patched(t, logEvent(validEvent), patch) })
 }
 
-func TestInterchangeHasFewerActionSources(t *testing.T) {
+func TestReceiver_interchangeActionSources(t *testing.T) {
 	t.Parallel()
 	for source, want := range map[string]int{
 		"website": 200, "app": 200, "in_store": 200, "phone_call": 200, "system_generated": 200, "other": 200,
@@ -463,7 +463,7 @@ func TestInterchangeHasFewerActionSources(t *testing.T) {
 	}
 }
 
-func TestNullIsNoValue(t *testing.T) {
+func TestReceiver_null(t *testing.T) {
 	t.Parallel()
 	for _, body := range []string{
 		`{"data_set_id":"ds_test","event_type":"purchase","timestamp":1732356930,"id":null}`,
@@ -475,7 +475,7 @@ func TestNullIsNoValue(t *testing.T) {
 	}
 }
 
-func TestBatchSize(t *testing.T) {
+func TestReceiver_batchSize(t *testing.T) {
 	t.Parallel()
 	for n, want := range map[int]int{10_000: 200, 10_001: 400} {
 		r := clickidtest.New(clickidtest.Config{})
@@ -489,14 +489,14 @@ func TestBatchSize(t *testing.T) {
 	}
 }
 
-func TestMillisecondsAreNamed(t *testing.T) {
+func TestReceiver_milliseconds(t *testing.T) {
 	t.Parallel()
 	w := serve(clickidtest.New(clickidtest.Config{}), request(t, "", eventsPath, patched(t, validECAPI, `{"timestamp":1732356930123}`)))
 	require.Contains(t, w.Body.String(), "must be in seconds, not in milliseconds")
 }
 
 // Every problem is named at once.
-func TestEveryProblemIsNamed(t *testing.T) {
+func TestReceiver_allProblems(t *testing.T) {
 	t.Parallel()
 	r := clickidtest.New(clickidtest.Config{})
 	w := serve(r, request(t, "", eventsPath, `{"data_set_id":"ds_test","event_type":"x","value":"1","currency":"usd","more":1}`))

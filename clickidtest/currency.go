@@ -11,11 +11,11 @@ const isoCodes = " AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF B
 	" TND TOP TRY TTD TWD TZS UAH UGX USD USN UYI UYU UYW UZS VED VES VND VUV WST XAF XCD XCG XDR XOF XPF XSU XUA YER" +
 	" ZAR ZMW ZWG "
 
-// isoCurrency is the rule of ECAPI's currencies; log_event fixes their form
-// alone.
+// isoCurrency is the rule for ECAPI's currencies; log_event only fixes their
+// form.
 func isoCurrency(s string) string {
 	if len(s) != 3 || !strings.Contains(isoCodes, " "+s+" ") {
-		return "must be a currency code of ISO 4217, such as USD"
+		return "must be an ISO 4217 currency code, such as USD"
 	}
 	return ""
 }

@@ -23,12 +23,12 @@ var iabSource = oneOf(
 // agentTypes are the identity providers of Scope3's table and their atype.
 var agentTypes = map[string]int64{"liveramp.com": 3, "id5-sync.com": 1}
 
-// latestSecond is far enough for every time in seconds, and before every
-// recent one in milliseconds.
+// latestSecond tells seconds from milliseconds: it is after every plausible
+// time in seconds and before every recent one in milliseconds.
 const latestSecond = 1e11
 
-// ecapi takes a request of the first dialect.
-func (x *exchange) ecapi() answer {
+// ecapi handles a request in the dialect ECAPI.
+func (x *exchange) ecapi() response {
 	parsed, err := parse(x.body)
 	if err != nil {
 		return x.malformed()
@@ -53,7 +53,7 @@ func (x *exchange) ecapi() answer {
 		}
 	}
 	if len(p.found) > 0 {
-		e.Outcome = Refused
+		e.Outcome = OutcomeRefused
 		return x.invalid(p.found)
 	}
 	x.mu.Lock()
@@ -93,7 +93,7 @@ func (x *exchange) ecapiEvent(o *object) *Event {
 	case e.Currency == "" && code != "":
 		e.Currency = code
 		if !iab {
-			o.wrong("currency_code", "is the IAB standard's name; this dialect's is currency")
+			o.wrong("currency_code", "is the name in the IAB standard; use currency")
 		}
 	case code != "" && code != e.Currency:
 		o.wrong("currency_code", "must be the same as currency")
@@ -112,8 +112,8 @@ func (x *exchange) ecapiEvent(o *object) *Event {
 	return e
 }
 
-// ecapiBeyond checks the members that the IAB standard has beside Scope3's,
-// and the rules that it adds.
+// ecapiBeyond checks the members and rules that the IAB standard adds to
+// Scope3's dialect.
 func (x *exchange) ecapiBeyond(o *object, e *Event) {
 	o.text("custom_event", 0) // ignored with other types
 	if e.Type == "custom" && !o.has("custom_event") {
@@ -153,7 +153,7 @@ func (x *exchange) ecapiUser(o *object, e *Event) {
 	o.refuseOthers()
 }
 
-// iabUser checks what the IAB standard has in user_data.
+// iabUser checks the members that the IAB standard adds to user_data.
 func iabUser(o *object) {
 	o.text("customer_identifier", 0, sha256Hex)
 	o.texts("email_address", 0, sha256Hex)
@@ -185,8 +185,7 @@ func iabUser(o *object) {
 	o.object("ext")
 }
 
-// iabProperties checks the documented members of properties; others are
-// allowed.
+// iabProperties checks the documented members of properties and allows others.
 func iabProperties(o *object) {
 	o.text("transaction_id", 0)
 	o.text("page_url", 0, webURL)

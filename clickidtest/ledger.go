@@ -5,39 +5,41 @@ import (
 	"time"
 )
 
-// ledger is what the platform has counted, and what it has answered to
-// requests with an idempotency key. The receiver's lock guards it.
+// ledger holds the counted events and the responses to requests with an
+// idempotency key. The receiver's lock guards it.
 type ledger struct {
-	keep    int
-	count   int
-	events  []*Event
-	known   map[identity]*Event
-	answers map[idempotency]answered
-	keys    []idempotency // in the order of their arrival
+	keep      int
+	count     int
+	events    []*Event
+	known     map[identity]*Event
+	exchanges map[idempotency]completed
+	keys      []idempotency // in the order of their arrival
 }
 
-// identity is under what an event is counted once. ECAPI leaves kind empty.
+// identity identifies the events that are counted as one. ECAPI deduplicates
+// without the type and leaves kind empty.
 type identity struct {
-	dialect, destination, testCode, kind, id string
+	dialect                         Dialect
+	destination, testCode, kind, id string
 }
 
-// idempotency is a key as one account uses it.
+// idempotency identifies an idempotency key. Accounts do not share keys.
 type idempotency struct {
 	apiKey, key string
 }
 
-// answered is what a request was told.
-type answered struct {
-	body   [sha256.Size]byte
-	answer answer
-	events []*Event
+// completed is a request with an idempotency key and its response.
+type completed struct {
+	body     [sha256.Size]byte
+	response response
+	events   []*Event
 }
 
 func newLedger(keep int) ledger {
 	return ledger{
-		keep:    keep,
-		known:   make(map[identity]*Event),
-		answers: make(map[idempotency]answered),
+		keep:      keep,
+		known:     make(map[identity]*Event),
+		exchanges: make(map[idempotency]completed),
 	}
 }
 
@@ -49,15 +51,15 @@ func (e *Event) identity() identity {
 	return id
 }
 
-// book counts a valid event and fills in what became of it. An event without
-// an ID is always new.
+// book counts a valid event and sets its outcome. An event without an ID is
+// always new.
 func (l *ledger) book(e *Event, at time.Time) {
-	e.Received, e.FirstAt, e.LastAt, e.Outcome = 1, at, at, Accepted
+	e.Received, e.FirstAt, e.LastAt, e.Outcome = 1, at, at, OutcomeAccepted
 	if e.ID != "" {
 		id := e.identity()
 		if first := l.known[id]; first != nil {
 			first.again(e, at)
-			e.Outcome, e.Request, e.Received, e.FirstAt, e.Merged = Duplicate, first.Request, first.Received, first.FirstAt, first.Merged
+			e.Outcome, e.Request, e.Received, e.FirstAt, e.Merged = OutcomeDuplicate, first.Request, first.Received, first.FirstAt, first.Merged
 			return
 		}
 		kept := *e
@@ -74,13 +76,13 @@ func (l *ledger) book(e *Event, at time.Time) {
 	}
 }
 
-// again merges a later event of the same identity into e: it fills in what e
-// lacks and changes nothing else.
+// again merges a later event of the same identity into e. It sets the fields
+// that are empty in e and leaves the others.
 func (e *Event) again(later *Event, at time.Time) {
 	e.Received++
 	e.LastAt = at
 	if later.Type != e.Type {
-		// A new slice, since copies of e share the old one.
+		// Copies of e share the old slice.
 		e.Merged = append(e.Merged[:len(e.Merged):len(e.Merged)], later.Type)
 	}
 	for _, member := range []struct{ mine, theirs *string }{
@@ -96,12 +98,12 @@ func (e *Event) again(later *Event, at time.Time) {
 	}
 }
 
-// remember keeps what a request was told.
-func (l *ledger) remember(key idempotency, a answered) {
-	l.answers[key] = a
+// remember keeps a response for requests that repeat its key.
+func (l *ledger) remember(key idempotency, c completed) {
+	l.exchanges[key] = c
 	l.keys = append(l.keys, key)
 	for len(l.keys) > l.keep {
-		delete(l.answers, l.keys[0])
+		delete(l.exchanges, l.keys[0])
 		l.keys = l.keys[1:]
 	}
 }

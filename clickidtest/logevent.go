@@ -29,8 +29,8 @@ var (
 	threeCapitals  = pattern(`^[A-Z]{3}$`)
 )
 
-// logEvent takes a request of the second dialect.
-func (x *exchange) logEvent() answer {
+// logEvent handles a request in the dialect log_event.
+func (x *exchange) logEvent() response {
 	parsed, err := parse(x.body)
 	if err != nil {
 		return x.malformed()
@@ -44,10 +44,10 @@ func (x *exchange) logEvent() answer {
 	b := x.openRequest(o)
 	if len(p.found) == 0 {
 		x.mu.Lock()
-		a, ok := x.earlier()
+		resp, ok := x.earlier()
 		x.mu.Unlock()
 		if ok {
-			return a
+			return resp
 		}
 	}
 	if source := b.source; source != "" && !permits(x.account.EventSources, source) {
@@ -64,8 +64,8 @@ func (x *exchange) logEvent() answer {
 		x.leaveEvents()
 		return x.invalid(append(p.found, b.spoilt...))
 	}
-	if a, refused := x.refuseWhole(); refused {
-		return a
+	if resp, refused := x.refuseWhole(); refused {
+		return resp
 	}
 	return x.bookEvents(&b)
 }
@@ -75,7 +75,7 @@ type batch struct {
 	source, testCode string
 	list             []any
 	spoilt           []Problem // of all events
-	unnamed          bool      // one of them cannot be named by its ID
+	unnamed          bool      // an invalid event has no ID to report it by
 	warnings         []string
 }
 
@@ -99,23 +99,23 @@ func (x *exchange) openRequest(o *object) batch {
 	return b
 }
 
-// rawEvents returns the n events of a valid body as they were written.
+// rawEvents returns the n events of a valid body as they were sent.
 func rawEvents(body []byte, n int) []json.RawMessage {
 	var members map[string]json.RawMessage
 	events := make([]json.RawMessage, 0, n)
-	// The body has been parsed before: this cannot fail.
+	// parse has accepted the body, so this cannot fail.
 	_ = json.Unmarshal(body, &members)
 	_ = json.Unmarshal(members["events"], &events)
 	return events
 }
 
-// earlier returns the answer to a request whose idempotency key was used
-// before: what was answered then, or a conflict when the body is another. The
-// lock is held.
-func (x *exchange) earlier() (answer, bool) {
-	known, ok := x.ledger.answers[idempotency{x.account.APIKey, x.record.IdempotencyKey}]
+// earlier returns the response to a request whose idempotency key was used
+// before: the earlier response, or a conflict if the body differs. The caller
+// holds the lock.
+func (x *exchange) earlier() (response, bool) {
+	known, ok := x.ledger.exchanges[idempotency{x.account.APIKey, x.record.IdempotencyKey}]
 	if !ok {
-		return answer{}, false
+		return response{}, false
 	}
 	if known.body != sha256.Sum256(x.body) {
 		x.leaveEvents()
@@ -128,11 +128,11 @@ func (x *exchange) earlier() (answer, bool) {
 	for i, e := range known.events {
 		repeated := *e
 		x.events[i] = &repeated
-		if e.Outcome == Accepted || e.Outcome == Duplicate {
+		if e.Outcome == OutcomeAccepted || e.Outcome == OutcomeDuplicate {
 			x.ledger.book(&repeated, x.cfg.Now())
 		}
 	}
-	return known.answer, true
+	return known.response, true
 }
 
 // readEvent checks one event of the request.
@@ -154,7 +154,7 @@ func (x *exchange) readEvent(b *batch, index int, v any, raw json.RawMessage) {
 	}
 	e.Problems = p.found
 	if len(p.found) > 0 {
-		e.Outcome = Refused
+		e.Outcome = OutcomeRefused
 		b.unnamed = b.unnamed || e.ID == ""
 		b.spoilt = append(b.spoilt, p.found[:min(len(p.found), maxProblems-len(b.spoilt))]...)
 	}
@@ -174,7 +174,7 @@ func (x *exchange) logEventMembers(o *object, e *Event) {
 	e.ID = o.text("event_id", 256)
 	e.Type = o.text("event_type", 0, logEventTypes)
 	e.Time = o.timestamp("event_time", x.cfg.Now())
-	if x.endpoint == interchange {
+	if x.endpoint == endpointInterchange {
 		e.Source = o.text("action_source", 0, interchangeSources)
 	} else {
 		e.Source = o.text("action_source", 0, actionSources)
@@ -185,7 +185,7 @@ func (x *exchange) logEventMembers(o *object, e *Event) {
 	case e.Type == "custom" && !o.has("custom_event_name"):
 		o.wrong("custom_event_name", "is required with the type custom")
 	case e.Type != "" && e.Type != "custom" && name != "":
-		o.wrong("custom_event_name", "is for the type custom alone")
+		o.wrong("custom_event_name", "is only for the type custom")
 	}
 	if match := o.object("user_match"); match != nil {
 		userMatch(match, e)
@@ -234,7 +234,7 @@ func userMatch(o *object, e *Event) {
 	}
 }
 
-// customData checks the documented members; others are allowed.
+// customData checks the documented members and allows others.
 func customData(o *object, e *Event) {
 	e.Value = o.number("value", 0, unbounded)
 	e.Currency = o.text("currency", 0, threeCapitals)
@@ -259,17 +259,17 @@ func customData(o *object, e *Event) {
 	o.noPostalAddress(o.path, o.members)
 }
 
-// leaveEvents marks the events of a refused request that are not at fault.
+// leaveEvents marks the valid events of a refused request as not processed.
 func (x *exchange) leaveEvents() {
 	for _, e := range x.events {
 		if e.Outcome == "" {
-			e.Outcome = NotProcessed
+			e.Outcome = OutcomeNotProcessed
 		}
 	}
 }
 
 // refuseWhole applies the scripted refusals that concern the whole request.
-func (x *exchange) refuseWhole() (answer, bool) {
+func (x *exchange) refuseWhole() (response, bool) {
 	refusals := x.refusals()
 	for i, e := range x.events {
 		r := refusals.of(e.ID)
@@ -284,7 +284,7 @@ func (x *exchange) refuseWhole() (answer, bool) {
 		}
 		return x.refuse(r.Status, refusal), true
 	}
-	return answer{}, false
+	return response{}, false
 }
 
 type partialFailure struct {
@@ -294,7 +294,7 @@ type partialFailure struct {
 	Recovery string `json:"recovery,omitempty"`
 }
 
-type logEventAnswer struct {
+type logEventResponse struct {
 	Received        int              `json:"events_received"`
 	Processed       int              `json:"events_processed"`
 	PartialFailures []partialFailure `json:"partial_failures"`
@@ -302,15 +302,15 @@ type logEventAnswer struct {
 	MatchQuality    float64          `json:"match_quality"`
 }
 
-// bookEvents counts the events that are not refused, and answers.
-func (x *exchange) bookEvents(b *batch) answer {
-	told := logEventAnswer{Received: len(x.events), PartialFailures: []partialFailure{}, Warnings: []string{}}
-	told.Warnings = append(told.Warnings, b.warnings...)
+// bookEvents counts the events that are not refused and returns the response.
+func (x *exchange) bookEvents(b *batch) response {
+	body := logEventResponse{Received: len(x.events), PartialFailures: []partialFailure{}, Warnings: []string{}}
+	body.Warnings = append(body.Warnings, b.warnings...)
 	refusals := x.refusals()
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if a, ok := x.earlier(); ok {
-		return a // the same key came in a second time meanwhile
+	if resp, ok := x.earlier(); ok {
+		return resp // another request used the key in the meantime
 	}
 	matched := 0
 	for i, e := range x.events {
@@ -320,31 +320,31 @@ func (x *exchange) bookEvents(b *batch) answer {
 			code, recovery = r.Code, r.Recovery
 		}
 		switch {
-		case e.Outcome == Refused:
-			told.PartialFailures = append(told.PartialFailures, partialFailure{
+		case e.Outcome == OutcomeRefused:
+			body.PartialFailures = append(body.PartialFailures, partialFailure{
 				EventID: e.ID, Code: code, Message: e.Problems[0].Field + " " + e.Problems[0].Message, Recovery: recovery,
 			})
-		case i >= len(x.events)-x.trouble.Unprocessed:
-			e.Outcome = NotProcessed
+		case i >= len(x.events)-x.fault.Unprocessed:
+			e.Outcome = OutcomeNotProcessed
 		default:
 			x.ledger.book(e, x.cfg.Now())
-			told.Processed++
+			body.Processed++
 			if e.ClickID != "" || len(e.UIDs) > 0 {
 				matched++
 			}
 		}
 	}
-	if told.Processed > 0 {
-		told.MatchQuality = float64(matched) / float64(told.Processed)
+	if body.Processed > 0 {
+		body.MatchQuality = float64(matched) / float64(body.Processed)
 	}
-	var a answer
-	if x.endpoint == interchange {
-		a = x.reply(http.StatusOK, map[string]any{"data": told})
+	var resp response
+	if x.endpoint == endpointInterchange {
+		resp = x.reply(http.StatusOK, map[string]any{"data": body})
 	} else {
-		a = x.reply(http.StatusOK, told)
+		resp = x.reply(http.StatusOK, body)
 	}
-	x.ledger.remember(idempotency{x.account.APIKey, x.record.IdempotencyKey}, answered{
-		body: sha256.Sum256(x.body), answer: a, events: x.events,
+	x.ledger.remember(idempotency{x.account.APIKey, x.record.IdempotencyKey}, completed{
+		body: sha256.Sum256(x.body), response: resp, events: x.events,
 	})
-	return a
+	return resp
 }

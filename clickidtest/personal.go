@@ -9,8 +9,7 @@ import (
 	"strings"
 )
 
-// Personal data in clear: the contract takes pre-resolved tokens and hashes
-// only.
+// Raw personal data. The contract only takes tokens and hashes.
 var (
 	emailAddress  = regexp.MustCompile(`(?i)[a-z0-9._%+-]+@[a-z0-9-]+(\.[a-z0-9-]+)*\.([a-z]{2,24})`)
 	international = regexp.MustCompile(`(^|[\s(:;,])\+[1-9][0-9 ().-]{6,20}[0-9]\b`)
@@ -19,12 +18,12 @@ var (
 	bareNumber    = regexp.MustCompile(`^\+?[0-9 ()./-]{6,24}$`)
 )
 
-// postalNames are members that hold a postal address, whatever it looks like.
+// postalNames are members that hold a postal address in any form.
 var postalNames = []string{
 	"address", "street", "street_address", "postal_address", "shipping_address", "billing_address", "home_address",
 }
 
-// userAgents hold what their makers like: a crawler's has its owner's address.
+// userAgents may contain an e-mail address: crawlers name their operator's.
 var userAgents = []string{"client_user_agent", "event_user_agent", "landing_user_agent"}
 
 var phoneNames = []string{"phone", "phone_number", "telephone", "mobile", "mobile_number"}
@@ -76,7 +75,7 @@ func sortedNames(members map[string]any) []string {
 	return names
 }
 
-// personal says which personal data the text of a member is.
+// personal describes the personal data in the text of a member, or returns "".
 func personal(name, s string) string {
 	if strings.Contains(s, "%40") {
 		if decoded, err := url.QueryUnescape(s); err == nil {
@@ -84,16 +83,17 @@ func personal(name, s string) string {
 		}
 	}
 	if strings.Contains(s, "@") && holdsEmail(s) {
-		return "is or holds a raw e-mail address"
+		return "contains a raw e-mail address"
 	}
 	if northAmerican.MatchString(s) || holdsInternational(s) ||
 		slices.Contains(phoneNames, strings.ToLower(name)) && bareNumber.MatchString(s) {
-		return "is or holds a raw phone number"
+		return "contains a raw phone number"
 	}
 	return ""
 }
 
-// holdsEmail does not take the @2x of an image's name for an address.
+// holdsEmail reports whether s contains an e-mail address. The name of an
+// image, such as logo@2x.png, is not one.
 func holdsEmail(s string) bool {
 	for _, match := range emailAddress.FindAllStringSubmatch(s, -1) {
 		switch strings.ToLower(match[2]) {
@@ -105,7 +105,8 @@ func holdsEmail(s string) bool {
 	return false
 }
 
-// holdsInternational looks for E.164 as people write it: 8 to 15 digits.
+// holdsInternational reports whether s contains a number of E.164, with 8 to
+// 15 digits and the usual separators.
 func holdsInternational(s string) bool {
 	if !strings.Contains(s, "+") {
 		return false

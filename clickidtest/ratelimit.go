@@ -8,21 +8,21 @@ import (
 	"time"
 )
 
-// window counts the requests of one client address in a fixed time.
-type window struct {
+// quota counts the requests of one client address until it ends.
+type quota struct {
 	ends  time.Time
 	count int
 }
 
-// limited is what the rate limit says of one request.
+// limited is the state of the rate limit after a request.
 type limited struct {
 	exceeded   bool
-	limit      int // 0: none is configured
+	limit      int // 0 if there is no limit
 	remaining  int
 	retryAfter float64 // seconds
 }
 
-// limit counts the request.
+// limit counts the request against the rate limit.
 func (x *exchange) limit() limited {
 	rule := x.cfg.RateLimit
 	if rule.Requests <= 0 {
@@ -35,21 +35,21 @@ func (x *exchange) limit() limited {
 	now := x.cfg.Now()
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	w := x.windows[address]
-	if w == nil || !now.Before(w.ends) {
-		w = &window{ends: now.Add(rule.Per)}
-		x.windows[address] = w
+	q := x.quotas[address]
+	if q == nil || !now.Before(q.ends) {
+		q = &quota{ends: now.Add(rule.Per)}
+		x.quotas[address] = q
 	}
-	w.count++
+	q.count++
 	return limited{
-		exceeded:   w.count > rule.Requests,
+		exceeded:   q.count > rule.Requests,
 		limit:      rule.Requests,
-		remaining:  max(0, rule.Requests-w.count),
-		retryAfter: math.Ceil(w.ends.Sub(now).Seconds()),
+		remaining:  max(0, rule.Requests-q.count),
+		retryAfter: math.Ceil(q.ends.Sub(now).Seconds()),
 	}
 }
 
-// header tells the client how much is left.
+// header returns the response headers that report the limit.
 func (l limited) header() http.Header {
 	if l.limit == 0 {
 		return nil

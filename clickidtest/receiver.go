@@ -1,6 +1,7 @@
-// Package clickidtest is a stand-in for the ad platform: it takes conversions
-// over HTTP at the platform's paths, refuses whatever the platform's contract
-// refuses, remembers what it accepted, and makes trouble on request.
+// Package clickidtest provides a receiver: a local stand-in for the ad
+// platform. It accepts conversions over HTTP at the platform's paths, refuses
+// what the platform's contract refuses, records the events it accepted, and
+// injects faults on request.
 //
 //	srv := clickidtest.NewServer(t)
 //	client, err := clickid.NewClient(clickid.ClientConfig{
@@ -11,8 +12,8 @@
 //	…
 //	events := srv.Accepted()
 //
-// It is an independent reading of the contract: it shares no code with the
-// client, and is not lenient to it.
+// The receiver is an independent implementation of the contract. It shares no
+// code with the client and is at least as strict.
 package clickidtest
 
 import (
@@ -25,7 +26,7 @@ import (
 	"time"
 )
 
-// What the default configuration knows.
+// The account of the default configuration.
 const (
 	APIKey        = "scope3_test"
 	DataSetID     = "ds_test"
@@ -33,55 +34,55 @@ const (
 	AdvertiserID  = "adv_test"
 )
 
-// Any stands, as a name in an [Account], for every name. As the API key it
-// stands for every key that begins with "scope3_".
+// Any in a list of an [Account] allows every name. As the API key it allows
+// every key that begins with "scope3_".
 const Any = "*"
 
 // Config configures a [Receiver]. The zero value is the default.
 type Config struct {
-	// Accounts are the API keys and what each of them may use. Defaults to one
-	// account of APIKey, DataSetID, EventSourceID and AdvertiserID.
+	// Accounts are the API keys and their permissions. Defaults to one account
+	// of APIKey, DataSetID, EventSourceID and AdvertiserID.
 	Accounts []Account
-	// IAB makes the ECAPI endpoint take what the IAB standard has beyond
+	// IAB makes the ECAPI endpoint accept the whole IAB standard, not only
 	// Scope3's dialect: further event types and members, currency_code, any
 	// identity provider. Defaults to false.
 	IAB bool
-	// PartialFailures reports an event of a log_event request that breaks the
-	// contract as a partial failure, where its ID can be read. By default it
-	// has the whole request refused, with the place as "/events/1/event_type".
+	// PartialFailures reports an invalid event of a log_event request as a
+	// partial failure if its ID can be read. By default an invalid event fails
+	// the whole request, with a field such as "/events/1/event_type".
 	PartialFailures bool
-	// RateLimit bounds the requests of each client address. Defaults to no
+	// RateLimit limits the requests of each client address. Defaults to no
 	// limit.
 	RateLimit RateLimit
-	// MaxBytes is the size of a body from which on the connection is cut
-	// without any answer, as it has been seen to happen. Defaults to 4 MiB.
+	// MaxBytes is the largest request body. The connection of a larger one is
+	// cut without a response, as real servers do. Defaults to 4 MiB.
 	MaxBytes int
-	// Keep is how many events, requests and idempotency keys are remembered,
-	// the latest of each. Defaults to 100,000.
+	// Keep is the number of events, of requests and of idempotency keys that
+	// are kept; the oldest are dropped. Defaults to 100,000.
 	Keep int
 	// Now is the clock. Defaults to time.Now.
 	Now func() time.Time
 	// OnEvent is called for every event that could be read, accepted or not,
-	// and OnRequest for every request. Both are called before the answer is
-	// written, concurrently, and must not keep it waiting.
+	// and OnRequest for every request. Both are called concurrently and before
+	// the response is written, so they must not block.
 	OnEvent   func(Event)
 	OnRequest func(Request)
 }
 
-// Account is an API key and what it may use.
+// Account is an API key with its permissions.
 type Account struct {
 	// APIKey begins with "scope3_".
 	APIKey string
-	// DataSets are the data sets of ECAPI that the key has access to.
+	// DataSets are the ECAPI data sets that the key has access to.
 	DataSets []string
-	// EventSources are the event sources of log_event that are registered.
+	// EventSources are the registered event sources of log_event.
 	EventSources []string
-	// Advertisers are those in the path of the Interchange endpoint.
+	// Advertisers are allowed in the path of the Interchange endpoint.
 	Advertisers []string
 }
 
-// RateLimit allows Requests within each time of length Per and answers 429 to
-// others. The zero value is no limit.
+// RateLimit allows a number of requests per time. The response to others has
+// status 429. The zero value sets no limit.
 type RateLimit struct {
 	Requests int
 	Per      time.Duration // Defaults to a minute.
@@ -93,18 +94,18 @@ const (
 	apiKeyPrefix    = "scope3_"
 )
 
-// Receiver stands in for the platform. It is an [http.Handler] with state of
-// its own and safe for concurrent use.
+// Receiver stands in for the platform. It is an [http.Handler] and safe for
+// concurrent use.
 type Receiver struct {
 	cfg Config
 
 	mu       sync.Mutex
 	ledger   ledger
 	script   script
-	windows  map[string]*window // of the rate limit, by client address
+	quotas   map[string]*quota // of the rate limit, by client address
 	arrived  int
 	requests []*Request
-	changed  chan struct{} // closed at the next change; nil when nobody waits
+	changed  chan struct{} // closed at the next change; nil without waiters
 }
 
 // New returns a receiver. Later changes of cfg have no effect.
@@ -130,74 +131,74 @@ func New(cfg Config) *Receiver {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Receiver{cfg: cfg, ledger: newLedger(cfg.Keep), windows: make(map[string]*window)}
+	return &Receiver{cfg: cfg, ledger: newLedger(cfg.Keep), quotas: make(map[string]*quota)}
 }
 
-// endpoint is one of the platform's, which differ in what they take and in the
-// form of their answers.
+// endpoint is an endpoint of the platform. Endpoints differ in the events they
+// accept and in the form of their responses.
 type endpoint int
 
 const (
-	noEndpoint  endpoint = iota
-	ecapi                // one event per request
-	tracking             // log_event, bare answers
-	interchange          // log_event, answers wrapped in data
+	endpointNone        endpoint = iota
+	endpointECAPI                // one event per request
+	endpointTracking             // log_event, bare responses
+	endpointInterchange          // log_event, responses wrapped in data
 )
 
 // route returns the endpoint of a path and the advertiser in it, if any.
 func route(path string) (e endpoint, advertiser string) {
 	switch path {
 	case "/agentic/v1/events":
-		return ecapi, ""
+		return endpointECAPI, ""
 	case "/agentic/v1/capi":
-		return tracking, ""
+		return endpointTracking, ""
 	}
 	rest, ok := strings.CutPrefix(path, "/api/v2/buyer/advertisers/")
 	if !ok {
-		return noEndpoint, ""
+		return endpointNone, ""
 	}
 	advertiser, ok = strings.CutSuffix(rest, "/log-event")
 	if !ok || advertiser == "" || strings.Contains(advertiser, "/") {
-		return noEndpoint, ""
+		return endpointNone, ""
 	}
-	return interchange, advertiser
+	return endpointInterchange, advertiser
 }
 
-// exchange is one request on its way through the receiver.
+// exchange is a request in progress.
 type exchange struct {
 	*Receiver
 	http       *http.Request
 	endpoint   endpoint
 	advertiser string
 	record     *Request
-	trouble    Trouble
+	fault      Fault
 	body       []byte
 	account    Account
-	events     []*Event // as far as they could be read
+	events     []*Event // those that could be read
 }
 
-// ServeHTTP takes a request of the platform's API.
+// ServeHTTP handles a request of the platform's API.
 func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	x := &exchange{Receiver: r, http: req}
 	x.endpoint, x.advertiser = route(req.URL.Path)
 	x.arrive()
-	var a answer
+	var resp response
 	if x.receive() {
-		a = x.answer()
+		resp = x.respond()
 	}
-	if x.trouble.Cut == CutAfterProcessing {
-		a.status = 0
+	if x.fault.Cut == CutAfterProcessing {
+		resp.status = 0
 	}
-	x.finish(a)
-	if a.status == 0 {
-		panic(http.ErrAbortHandler) // cuts the connection without an answer
+	x.finish(resp)
+	if resp.status == 0 {
+		panic(http.ErrAbortHandler) // cuts the connection without a response
 	}
-	a.write(w, x.trouble.Cut == CutMidAnswer)
+	resp.write(w, x.fault.Cut == CutMidResponse)
 }
 
-// receive reads the request and reports whether it is to be answered.
+// receive reads the request and reports whether to process it.
 func (x *exchange) receive() bool {
-	if x.trouble.Cut == CutBeforeReading {
+	if x.fault.Cut == CutBeforeReading {
 		return false
 	}
 	body, err := io.ReadAll(io.LimitReader(x.http.Body, int64(x.cfg.MaxBytes)+1))
@@ -205,63 +206,64 @@ func (x *exchange) receive() bool {
 		return false
 	}
 	x.body = body
-	return x.trouble.wait(x.http.Context()) && x.trouble.Cut != CutAfterReading
+	return x.fault.wait(x.http.Context()) && x.fault.Cut != CutAfterReading
 }
 
-// answer decides about the request.
-func (x *exchange) answer() answer {
-	var a answer
-	if x.trouble.replaces() {
-		a = x.scripted()
-	} else if a = x.judge(); x.trouble.Status != 0 && a.status == http.StatusOK {
-		a.status = x.trouble.Status
+// respond returns the response: that of the fault, or that of the contract
+// with the changes of the fault.
+func (x *exchange) respond() response {
+	var resp response
+	if x.fault.replaces() {
+		resp = x.scripted()
+	} else if resp = x.process(); x.fault.Status != 0 && resp.status == http.StatusOK {
+		resp.status = x.fault.Status
 	}
-	return a.with(x.trouble.Header)
+	return resp.with(x.fault.Header)
 }
 
-// judge applies the rules that hold for every endpoint, in the order in which
-// a server meets them, and then the endpoint's own.
-func (x *exchange) judge() answer {
+// process applies the rules that hold for every endpoint, and then those of
+// the endpoint.
+func (x *exchange) process() response {
 	limit := x.limit()
 	if limit.exceeded {
 		return x.refuse(http.StatusTooManyRequests, Error{
 			Code: "RATE_LIMITED", Message: "Too many requests", RetryAfter: limit.retryAfter, Recovery: "transient",
 		}).with(limit.header())
 	}
-	a, ok := x.admit()
+	resp, ok := x.admit()
 	if ok {
-		if x.endpoint == ecapi {
-			a = x.ecapi()
+		if x.endpoint == endpointECAPI {
+			resp = x.ecapi()
 		} else {
-			a = x.logEvent()
+			resp = x.logEvent()
 		}
 	}
-	return a.with(limit.header())
+	return resp.with(limit.header())
 }
 
-// admit checks path, method, key and content type. When ok is false the answer
-// is final.
-func (x *exchange) admit() (a answer, ok bool) {
-	if x.endpoint == noEndpoint {
+// admit checks path, method, key and content type. If ok is false, the
+// response is final.
+func (x *exchange) admit() (resp response, ok bool) {
+	if x.endpoint == endpointNone {
 		return x.refuse(http.StatusNotFound, Error{Code: "NOT_FOUND", Message: "Not found"}), false
 	}
 	if x.http.Method != http.MethodPost {
-		a := x.refuse(http.StatusMethodNotAllowed, Error{Code: "METHOD_NOT_ALLOWED", Message: "Method not allowed"})
-		return a.with(http.Header{"Allow": {http.MethodPost}}), false
+		resp := x.refuse(http.StatusMethodNotAllowed, Error{Code: "METHOD_NOT_ALLOWED", Message: "Method not allowed"})
+		return resp.with(http.Header{"Allow": {http.MethodPost}}), false
 	}
 	account, known := x.authorise()
 	if !known {
-		a := x.refuse(http.StatusUnauthorized, Error{Code: "UNAUTHORIZED", Message: "Unauthorized"})
-		return a.with(http.Header{"Www-Authenticate": {"Bearer"}}), false
+		resp := x.refuse(http.StatusUnauthorized, Error{Code: "UNAUTHORIZED", Message: "Unauthorized"})
+		return resp.with(http.Header{"Www-Authenticate": {"Bearer"}}), false
 	}
 	x.account = account
-	if x.endpoint == interchange && !permits(account.Advertisers, x.advertiser) {
+	if x.endpoint == endpointInterchange && !permits(account.Advertisers, x.advertiser) {
 		return x.refuse(http.StatusForbidden, Error{Code: "ACCESS_DENIED", Message: "Access denied to advertiser"}), false
 	}
 	if !isJSON(x.http.Header) {
 		return x.refuse(http.StatusUnsupportedMediaType, Error{Code: "UNSUPPORTED_MEDIA_TYPE", Message: "Content-Type must be application/json"}), false
 	}
-	return answer{}, true
+	return response{}, true
 }
 
 // authorise returns the account of the request's API key.
@@ -287,17 +289,17 @@ func permits(names []string, name string) bool {
 	return slices.Contains(names, name) || slices.Contains(names, Any)
 }
 
-// malformed is the refusal of a body that is no JSON.
-func (x *exchange) malformed() answer {
+// malformed refuses a body that is not JSON.
+func (x *exchange) malformed() response {
 	return x.refuse(http.StatusBadRequest, Error{Code: "BAD_REQUEST", Message: "Invalid JSON payload"})
 }
 
-// invalid is the refusal of a request that breaks the contract.
-func (x *exchange) invalid(problems []Problem) answer {
+// invalid refuses a request that breaks the contract.
+func (x *exchange) invalid(problems []Problem) response {
 	e := Error{Code: "VALIDATION_ERROR", Message: "Validation error", Recovery: "correctable", Issues: problems}
 	if len(problems) > 0 {
 		e.Field = problems[0].Field
-		if x.endpoint != ecapi {
+		if x.endpoint != endpointECAPI {
 			e.Message = fmt.Sprintf("%s %s", problems[0].Field, problems[0].Message)
 		}
 	}

@@ -8,27 +8,30 @@ import (
 	"time"
 )
 
-// Dialects of an [Event].
+// Dialect is the dialect of an [Event].
+type Dialect string
+
+// The dialects of the platform.
 const (
-	DialectECAPI    = "ecapi"
-	DialectLogEvent = "log_event"
+	DialectECAPI    Dialect = "ecapi"
+	DialectLogEvent Dialect = "log_event"
 )
 
-// Event is one event as the receiver understood it. Its slices are shared and
-// must not be changed.
+// Event is an event as the receiver read it. Its slices are shared and must
+// not be changed.
 type Event struct {
-	// Dialect is DialectECAPI or DialectLogEvent.
-	Dialect string `json:"dialect"`
+	// Dialect is the dialect of the event's request.
+	Dialect Dialect `json:"dialect"`
 	// Destination is the data set or event source.
 	Destination string `json:"destination"`
-	// TestCode is the test_event_code that came with it. Events of different
-	// codes, and those without one, never meet.
+	// TestCode is the test_event_code of the request. Only events of the same
+	// code are deduplicated.
 	TestCode string `json:"test_code,omitempty"`
 	// Type, ID and Time are the event's own.
 	Type string    `json:"type"`
 	ID   string    `json:"id,omitempty"`
 	Time time.Time `json:"time"`
-	// Value is the JSON number as it was written, or "".
+	// Value is the text of the JSON number, or "".
 	Value    string `json:"value,omitempty"`
 	Currency string `json:"currency,omitempty"`
 	// Source is ECAPI's source or log_event's action_source.
@@ -41,20 +44,22 @@ type Event struct {
 	ExternalID string `json:"external_id,omitempty"`
 	// UIDs are all tokens of identity providers.
 	UIDs []UID `json:"uids,omitempty"`
-	// Raw is the event's JSON as it was received first.
+	// Raw is the event's JSON as it was first received.
 	Raw json.RawMessage `json:"raw"`
 
-	// Outcome is what became of it, and Problems why it was refused.
+	// Outcome is the receiver's decision, and Problems are the reasons for a
+	// refusal.
 	Outcome  Outcome   `json:"outcome"`
 	Problems []Problem `json:"problems,omitempty"`
-	// Request is the number of the request it came in first.
+	// Request is the number of the first request that contained the event.
 	Request int `json:"request"`
-	// Received counts how many times it was received, with repeated requests.
+	// Received counts how often the event was received, including repeated
+	// requests.
 	Received int `json:"received"`
-	// Merged are the types of later events that ECAPI took for this one, since
-	// it deduplicates by the ID alone.
+	// Merged are the types of later events that ECAPI merged into this one
+	// because their ID is the same.
 	Merged []string `json:"merged,omitempty"`
-	// FirstAt and LastAt are when it was received.
+	// FirstAt and LastAt are the times of the first and the last receipt.
 	FirstAt time.Time `json:"first_at"`
 	LastAt  time.Time `json:"last_at"`
 }
@@ -63,50 +68,50 @@ type Event struct {
 type UID struct {
 	Provider string `json:"provider"` // ECAPI's source or log_event's type
 	Value    string `json:"value"`
-	AType    int    `json:"atype,omitempty"` // ECAPI alone: 1 device, 3 person
+	AType    int    `json:"atype,omitempty"` // only in ECAPI: 1 for a device, 3 for a user
 }
 
-// Outcome is what became of an event.
+// Outcome is the receiver's decision about an event.
 type Outcome string
 
 const (
-	// Accepted: it is new and counted.
-	Accepted Outcome = "accepted"
-	// Duplicate: it was counted before.
-	Duplicate Outcome = "duplicate"
-	// Refused: this very event is refused.
-	Refused Outcome = "refused"
-	// NotProcessed: its request was refused for another reason, or it was
-	// received and left aside without a word.
-	NotProcessed Outcome = "not processed"
+	// OutcomeAccepted means that the event is new and counted.
+	OutcomeAccepted Outcome = "accepted"
+	// OutcomeDuplicate means that the event was counted before.
+	OutcomeDuplicate Outcome = "duplicate"
+	// OutcomeRefused means that this event was refused.
+	OutcomeRefused Outcome = "refused"
+	// OutcomeNotProcessed means that the request was refused because of other
+	// events, or that a [Fault] left this one out.
+	OutcomeNotProcessed Outcome = "not processed"
 )
 
-// Request is one request, whatever its path.
+// Request is a recorded request to any path.
 type Request struct {
 	// Number counts the requests from 1, in the order of their arrival.
 	Number int       `json:"number"`
 	At     time.Time `json:"at"`
 	Method string    `json:"method"`
 	Path   string    `json:"path"`
-	// Header is the request's without Authorization.
+	// Header is the header of the request without Authorization.
 	Header http.Header `json:"header"`
-	// Bytes is the size of the body, and Events how many events it holds.
+	// Bytes is the size of the body, and Events the number of its events.
 	Bytes  int `json:"bytes"`
 	Events int `json:"events"`
-	// IdempotencyKey is that of a log_event request, and Replayed says that it
-	// was answered with what an earlier request of the same key was told.
+	// IdempotencyKey is the key of a log_event request. Replayed reports that
+	// the response is that of an earlier request with the same key.
 	IdempotencyKey string `json:"idempotency_key,omitempty"`
 	Replayed       bool   `json:"replayed,omitempty"`
-	// Status is what was answered: 0 while the answer is under way, and when
-	// the connection was cut instead.
+	// Status is the status of the response. It is 0 until then, and when the
+	// connection was cut.
 	Status int `json:"status"`
 	// Error is the refusal, if any.
 	Error Error `json:"error"`
-	// Scripted says that trouble was made for it.
+	// Scripted reports that a [Fault] was injected.
 	Scripted bool `json:"scripted,omitempty"`
 }
 
-// arrive records the request and finds its trouble.
+// arrive records the request and takes its fault.
 func (x *exchange) arrive() {
 	header := x.http.Header.Clone()
 	header.Del("Authorization")
@@ -118,8 +123,8 @@ func (x *exchange) arrive() {
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.trouble = x.script.take()
-	x.record.Scripted = !x.trouble.isNone()
+	x.fault = x.script.take()
+	x.record.Scripted = !x.fault.isNone()
 	x.arrived++
 	x.record.Number = x.arrived
 	kept := *x.record
@@ -127,14 +132,14 @@ func (x *exchange) arrive() {
 	x.notify()
 }
 
-func (t Trouble) isNone() bool {
-	return t.Latency == 0 && t.Hold == nil && t.Cut == NoCut && t.Status == 0 &&
-		t.Error.isZero() && len(t.Header) == 0 && t.Body == "" && t.Unprocessed == 0
+func (f Fault) isNone() bool {
+	return f.Latency == 0 && f.Hold == nil && f.Cut == CutNone && f.Status == 0 &&
+		f.Error.isZero() && len(f.Header) == 0 && f.Body == "" && f.Unprocessed == 0
 }
 
-// finish records the outcome and calls the hooks.
-func (x *exchange) finish(a answer) {
-	x.record.Status = a.status
+// finish records the response and calls the hooks.
+func (x *exchange) finish(resp response) {
+	x.record.Status = resp.status
 	x.record.Bytes = len(x.body)
 	x.mu.Lock()
 	if i := x.record.Number - 1 - (x.arrived - len(x.requests)); i >= 0 {
@@ -160,7 +165,7 @@ func keepLatest[T any](list []T, limit int) []T {
 	return list[len(list)-limit:]
 }
 
-// notify wakes those who wait. The lock is held.
+// notify wakes the waiters. The caller holds the lock.
 func (r *Receiver) notify() {
 	if r.changed != nil {
 		close(r.changed)
@@ -168,7 +173,7 @@ func (r *Receiver) notify() {
 	}
 }
 
-// until waits until done, which is called with the lock held, returns true.
+// until waits until done returns true. It calls done with the lock held.
 func (r *Receiver) until(ctx context.Context, done func() bool) error {
 	for {
 		r.mu.Lock()
@@ -208,8 +213,8 @@ func (r *Receiver) Count() int {
 	return r.ledger.count
 }
 
-// Requests returns the requests in the order of their arrival, those included
-// that are not answered yet.
+// Requests returns the requests in the order of their arrival, including those
+// that have no response yet.
 func (r *Receiver) Requests() []Request {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -220,8 +225,8 @@ func (r *Receiver) Requests() []Request {
 	return requests
 }
 
-// Wait waits until n events have been accepted and returns them, or an error
-// when ctx ends first.
+// Wait waits until n events have been accepted and returns them. It returns an
+// error if ctx ends first.
 func (r *Receiver) Wait(ctx context.Context, n int) ([]Event, error) {
 	count := 0
 	err := r.until(ctx, func() bool {
@@ -229,13 +234,13 @@ func (r *Receiver) Wait(ctx context.Context, n int) ([]Event, error) {
 		return count >= n
 	})
 	if err != nil {
-		return nil, fmt.Errorf("clickidtest: %d of %d events were accepted: %w", count, n, err)
+		return nil, fmt.Errorf("clickidtest: wait for events: %d of %d accepted: %w", count, n, err)
 	}
 	return r.Accepted(), nil
 }
 
-// WaitRequests waits until n requests have arrived, answered or not, and
-// returns them, or an error when ctx ends first.
+// WaitRequests waits until n requests have arrived and returns them. They need
+// not have a response yet. It returns an error if ctx ends first.
 func (r *Receiver) WaitRequests(ctx context.Context, n int) ([]Request, error) {
 	arrived := 0
 	err := r.until(ctx, func() bool {
@@ -243,7 +248,7 @@ func (r *Receiver) WaitRequests(ctx context.Context, n int) ([]Request, error) {
 		return arrived >= n
 	})
 	if err != nil {
-		return nil, fmt.Errorf("clickidtest: %d of %d requests arrived: %w", arrived, n, err)
+		return nil, fmt.Errorf("clickidtest: wait for requests: %d of %d arrived: %w", arrived, n, err)
 	}
 	return r.Requests(), nil
 }

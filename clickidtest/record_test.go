@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// take sends bodies that must be answered with 200.
+// take sends bodies that must get status 200.
 func take(t testing.TB, r *clickidtest.Receiver, path string, bodies ...string) {
 	t.Helper()
 	for _, body := range bodies {
@@ -38,7 +38,7 @@ func keyed(key int, events ...string) string {
 	return strings.Replace(logEvent(events...), idempotencyKey, fmt.Sprintf("key-%016d", key), 1)
 }
 
-func TestECAPIDeduplicatesByDataSetAndID(t *testing.T) {
+func TestReceiver_ecapiDuplicates(t *testing.T) {
 	t.Parallel()
 	r := clickidtest.New(clickidtest.Config{IAB: true, Accounts: []clickidtest.Account{
 		{APIKey: clickidtest.APIKey, DataSets: []string{clickidtest.Any}},
@@ -59,7 +59,7 @@ func TestECAPIDeduplicatesByDataSetAndID(t *testing.T) {
 	require.Equal(t, 3, first.Received)
 	require.Equal(t, "purchase", first.Type)
 	require.Equal(t, []string{"refund"}, first.Merged)
-	require.Equal(t, "5", first.Value, "what the first one lacked is filled in")
+	require.Equal(t, "5", first.Value, "empty fields are merged from later events")
 	require.Equal(t, []clickidtest.UID{{Provider: "liveramp.com", Value: "x", AType: 3}}, first.UIDs)
 	require.Equal(t, []string{"1", "2", "1", "", ""}, ids(events))
 	for _, e := range events[1:] {
@@ -76,7 +76,7 @@ func ids(events []clickidtest.Event) []string {
 	return list
 }
 
-func TestLogEventDeduplicatesBySourceTypeAndID(t *testing.T) {
+func TestReceiver_logEventDuplicates(t *testing.T) {
 	t.Parallel()
 	r := clickidtest.New(clickidtest.Config{Accounts: []clickidtest.Account{
 		{APIKey: clickidtest.APIKey, EventSources: []string{clickidtest.Any}, Advertisers: []string{clickidtest.Any}},
@@ -97,7 +97,7 @@ func TestLogEventDeduplicatesBySourceTypeAndID(t *testing.T) {
 	require.Equal(t, "T", events[3].TestCode)
 }
 
-func TestDialectsNeverMeet(t *testing.T) {
+func TestReceiver_dialectsApart(t *testing.T) {
 	t.Parallel()
 	r := clickidtest.New(clickidtest.Config{Accounts: []clickidtest.Account{
 		{APIKey: clickidtest.APIKey, DataSets: []string{"x"}, EventSources: []string{"x"}},
@@ -107,7 +107,7 @@ func TestDialectsNeverMeet(t *testing.T) {
 	require.Equal(t, 2, r.Count())
 }
 
-func TestIdempotencyKey(t *testing.T) {
+func TestReceiver_idempotencyKey(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	r := clickidtest.New(clickidtest.Config{Now: func() time.Time { return now }, Accounts: []clickidtest.Account{
@@ -120,7 +120,7 @@ func TestIdempotencyKey(t *testing.T) {
 
 	again := serve(r, mustRequest(capiPath, body))
 	require.Equal(t, first.Code, again.Code)
-	require.Equal(t, first.Body.String(), again.Body.String(), "a repeat replays the answer")
+	require.Equal(t, first.Body.String(), again.Body.String(), "a repeated request gets the same response")
 	require.Equal(t, 1, r.Count())
 	require.Equal(t, 2, r.Accepted()[0].Received)
 
@@ -138,7 +138,7 @@ func TestIdempotencyKey(t *testing.T) {
 	other.Header.Set("Authorization", "Bearer scope3_other")
 	require.Equal(t, 200, serve(r, other).Code, "another account's keys are its own")
 
-	// A refused request does not use its key up: it is corrected and sent.
+	// A refused request leaves its key free for the corrected request.
 	require.Equal(t, 400, serve(r, mustRequest(capiPath, keyed(2, `{}`))).Code)
 	require.Equal(t, 200, serve(r, mustRequest(capiPath, keyed(2, minimalEvent("purchase", "4")))).Code)
 	requests := r.Requests()
@@ -146,7 +146,7 @@ func TestIdempotencyKey(t *testing.T) {
 	require.Equal(t, "key-0000000000000001", requests[0].IdempotencyKey)
 }
 
-func TestPartialFailuresInsteadOfRefusals(t *testing.T) {
+func TestConfig_partialFailures(t *testing.T) {
 	t.Parallel()
 	r := clickidtest.New(clickidtest.Config{PartialFailures: true})
 	w := serve(r, mustRequest(capiPath, logEvent(minimalEvent("purchase", "1"), minimalEvent("nonsense", "2"), minimalEvent("lead", "3"))))
@@ -156,7 +156,7 @@ func TestPartialFailuresInsteadOfRefusals(t *testing.T) {
 	require.Equal(t, 400, serve(r, mustRequest(capiPath, keyed(9, `{"event_type":"lead"}`))).Code, "an event without an ID cannot be named")
 }
 
-func TestEventIsNormalised(t *testing.T) {
+func TestReceiver_event(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	r := clickidtest.New(clickidtest.Config{Now: func() time.Time { return now }})
@@ -169,19 +169,19 @@ func TestEventIsNormalised(t *testing.T) {
 			Value: "149.90", Currency: "USD", Source: "website", ClickID: "01ARZ3NDEKTSV4RRFFQ69G5FAV", ExternalID: "c-1",
 			UIDs:    []clickidtest.UID{{Provider: "liveramp.com", Value: "XY1000", AType: 3}, {Provider: "id5-sync.com", Value: "ID5*abc", AType: 1}},
 			Raw:     []byte(validECAPI),
-			Outcome: clickidtest.Accepted, Request: 1, Received: 1, FirstAt: now, LastAt: now,
+			Outcome: clickidtest.OutcomeAccepted, Request: 1, Received: 1, FirstAt: now, LastAt: now,
 		},
 		{
 			Dialect: clickidtest.DialectLogEvent, Destination: "shop", Type: "purchase", ID: "order-1", Time: at,
 			Value: "149.90", Currency: "USD", Source: "website", ClickID: "01ARZ3NDEKTSV4RRFFQ69G5FAV", ClickIDType: "clkid", ExternalID: "c-1",
 			UIDs:    []clickidtest.UID{{Provider: "rampid", Value: "XY1000"}, {Provider: "publisher_first_party", Value: "c-1"}},
 			Raw:     []byte(validEvent),
-			Outcome: clickidtest.Accepted, Request: 2, Received: 1, FirstAt: now, LastAt: now,
+			Outcome: clickidtest.OutcomeAccepted, Request: 2, Received: 1, FirstAt: now, LastAt: now,
 		},
 	}, r.Accepted())
 }
 
-func TestRequestsAreRecordedWithoutTheKey(t *testing.T) {
+func TestReceiver_request(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	r := clickidtest.New(clickidtest.Config{Now: func() time.Time { return now }})
@@ -200,7 +200,7 @@ func TestRequestsAreRecordedWithoutTheKey(t *testing.T) {
 	}, r.Requests())
 }
 
-func TestHooksSeeEveryEventAndRequest(t *testing.T) {
+func TestConfig_hooks(t *testing.T) {
 	t.Parallel()
 	var outcomes []string
 	var statuses []int
@@ -231,7 +231,7 @@ func TestHooksSeeEveryEventAndRequest(t *testing.T) {
 	require.Equal(t, []int{200, 200, 400, 400, 400, 200, 200, 400, 404}, statuses)
 }
 
-func TestWait(t *testing.T) {
+func TestReceiver_wait(t *testing.T) {
 	t.Parallel()
 	r := clickidtest.New(clickidtest.Config{})
 	var group sync.WaitGroup
@@ -255,14 +255,14 @@ func TestWait(t *testing.T) {
 	cancel()
 	_, err := r.Wait(ended, 4)
 	require.ErrorIs(t, err, context.Canceled)
-	require.ErrorContains(t, err, "3 of 4 events")
+	require.ErrorContains(t, err, "3 of 4 accepted")
 	_, err = r.WaitRequests(ended, 9)
-	require.ErrorContains(t, err, "4 of 9 requests")
+	require.ErrorContains(t, err, "4 of 9 arrived")
 	_, err = r.Wait(ended, 3)
-	require.NoError(t, err, "nothing is left to wait for")
+	require.NoError(t, err, "three events have been accepted")
 }
 
-func TestKeepBoundsWhatIsRemembered(t *testing.T) {
+func TestConfig_keep(t *testing.T) {
 	t.Parallel()
 	r := clickidtest.New(clickidtest.Config{Keep: 2})
 	body := keyed(0, minimalEvent("lead", "0"))
@@ -281,20 +281,20 @@ func TestKeepBoundsWhatIsRemembered(t *testing.T) {
 
 // Many clients at once: every event is counted once, and scripts, waits and
 // readers do not disturb.
-func TestConcurrentUse(t *testing.T) {
+func TestReceiver_concurrent(t *testing.T) {
 	t.Parallel()
 	const clients, requests = 8, 40
 	seen := make(chan clickidtest.Event, 4*clients*requests)
 	r := clickidtest.New(clickidtest.Config{OnEvent: func(e clickidtest.Event) { seen <- e }})
-	r.Next(clickidtest.Trouble{Status: 503, Times: clients})
+	r.Next(clickidtest.Fault{Status: 503, Times: clients})
 	var group sync.WaitGroup
 	for client := range clients {
 		group.Add(1)
 		go func() {
 			defer group.Done()
 			for i := range requests {
-				lift := r.Always(clickidtest.Trouble{Status: 202})
-				stop := r.RefuseEvents(clickidtest.EventRefusal{IDs: []string{"nobody"}})
+				lift := r.Always(clickidtest.Fault{Status: 202})
+				stop := r.RefuseEvents(clickidtest.EventRefusal{IDs: []string{"unknown"}})
 				id := strconv.Itoa(i) // every client sends the same events
 				for _, req := range []func() *http.Request{
 					func() *http.Request { return mustRequest(eventsPath, ecapiEvent(id)) },
@@ -326,7 +326,7 @@ func TestConcurrentUse(t *testing.T) {
 	close(seen)
 	accepted := 0
 	for e := range seen {
-		if e.Outcome == clickidtest.Accepted {
+		if e.Outcome == clickidtest.OutcomeAccepted {
 			accepted++
 		}
 	}

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// TB is what [NewServer] needs of a test; *testing.T, *testing.B and
-// *testing.F have it.
+// TB is the part of [testing.TB] that [NewServer] uses. *testing.T, *testing.B
+// and *testing.F implement it.
 type TB interface {
 	Helper()
 	Cleanup(func())
@@ -20,20 +20,20 @@ type TB interface {
 // Server is a [Receiver] that listens on loopback.
 type Server struct {
 	*Receiver
-	// URL is scheme, host and port, for a client's base URL.
+	// URL is the base URL for a client: scheme, host and port.
 	URL string
 
 	address string
 	mu      sync.Mutex
-	up      *listening // nil while it is down
+	running *listening // nil while it is stopped
 }
 
-// listening is the time between Up and Down.
+// listening is a server from its start until Stop.
 type listening struct {
 	server *http.Server
-	// busy is read-locked by every request that is under way.
-	busy sync.RWMutex
-	over bool
+	// busy is read-locked by every request in progress.
+	busy    sync.RWMutex
+	stopped bool
 }
 
 // NewServer starts a receiver on a free port of 127.0.0.1 and closes it when
@@ -53,39 +53,39 @@ func NewServer(tb TB, edits ...func(*Config)) *Server {
 	return s
 }
 
-// Start starts a receiver on an address such as "127.0.0.1:8080"; port 0 takes
-// a free one. Close ends it.
+// Start starts a receiver on an address such as "127.0.0.1:8080". Port 0
+// chooses a free port. The caller must call Close.
 func Start(address string, cfg Config) (*Server, error) {
 	s := &Server{Receiver: New(cfg), address: address}
-	if err := s.Up(); err != nil {
+	if err := s.Restart(); err != nil {
 		return nil, err
 	}
 	s.URL = "http://" + s.address
 	return s, nil
 }
 
-// Up listens again, on the same port, after Down. While it is up already it
-// does nothing.
-func (s *Server) Up() error {
+// Restart listens on the same port again after Stop. It has no effect while
+// the server is running.
+func (s *Server) Restart() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.up != nil {
+	if s.running != nil {
 		return nil
 	}
 	listener, err := net.Listen("tcp", s.address)
 	if err != nil {
-		return fmt.Errorf("clickidtest: the receiver cannot listen: %w", err)
+		return fmt.Errorf("clickidtest: start receiver: %w", err)
 	}
 	s.address = listener.Addr().String()
-	up := &listening{}
-	up.server = &http.Server{
-		Handler:           up.handler(s.Receiver),
+	l := &listening{}
+	l.server = &http.Server{
+		Handler:           l.handler(s.Receiver),
 		ReadHeaderTimeout: 10 * time.Second,
 	}
-	s.up = up
+	s.running = l
 	go func() {
-		if err := up.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			panic(fmt.Sprintf("clickidtest: the receiver stopped: %v", err))
+		if err := l.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			panic(fmt.Sprintf("clickidtest: serve: %v", err))
 		}
 	}()
 	return nil
@@ -95,29 +95,28 @@ func (l *listening) handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		l.busy.RLock()
 		defer l.busy.RUnlock()
-		if l.over {
+		if l.stopped {
 			panic(http.ErrAbortHandler)
 		}
 		next.ServeHTTP(w, r)
 	})
 }
 
-// Down stops listening, so that connections are refused, cuts the open ones
-// and returns when no request is under way any more. What was recorded stays.
-// While it is down already it does nothing. A hook must not call it.
-func (s *Server) Down() {
+// Stop closes the listener and all connections, and waits for the requests in
+// progress to end. Recorded events and requests are kept. Stop has no effect
+// on a stopped server. A hook must not call it.
+func (s *Server) Stop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.up == nil {
+	if s.running == nil {
 		return
 	}
-	// Its error is that of closing sockets that are of no use any more.
-	_ = s.up.server.Close()
-	s.up.busy.Lock()
-	s.up.over = true
-	s.up.busy.Unlock()
-	s.up = nil
+	_ = s.running.server.Close() // the sockets are not used again
+	s.running.busy.Lock()
+	s.running.stopped = true
+	s.running.busy.Unlock()
+	s.running = nil
 }
 
-// Close ends the server for good, as Down does.
-func (s *Server) Close() { s.Down() }
+// Close stops the server.
+func (s *Server) Close() { s.Stop() }

@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// limited bounds a test that would otherwise wait for ever.
+// limited returns a context that ends after 30 seconds, so that a failing test ends.
 func limited(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	t.Cleanup(cancel)
@@ -27,7 +27,7 @@ const (
 	interchangePath = "/api/v2/buyer/advertisers/adv_test/log-event"
 )
 
-// request returns a POST with everything that the contract asks for.
+// request returns a valid POST request.
 func request(t *testing.T, base, path, body string) *http.Request {
 	t.Helper()
 	req, err := http.NewRequestWithContext(limited(t), http.MethodPost, base+path, strings.NewReader(body))
@@ -37,7 +37,7 @@ func request(t *testing.T, base, path, body string) *http.Request {
 	return req
 }
 
-// send returns status, header and body of the answer.
+// send returns status, header and body of the response.
 func send(t *testing.T, req *http.Request) (int, http.Header, string) {
 	t.Helper()
 	resp, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(req)
@@ -50,36 +50,36 @@ func send(t *testing.T, req *http.Request) (int, http.Header, string) {
 
 func post(t *testing.T, srv *clickidtest.Server, path, body string) (int, string) {
 	t.Helper()
-	status, _, answer := send(t, request(t, srv.URL, path, body))
-	return status, answer
+	status, _, response := send(t, request(t, srv.URL, path, body))
+	return status, response
 }
 
 func ecapiEvent(id string) string {
 	return `{"data_set_id":"ds_test","event_type":"purchase","timestamp":1732356930,"id":"` + id + `"}`
 }
 
-func TestServerGoesDownAndUpOnItsPort(t *testing.T) {
+func TestServer_restart(t *testing.T) {
 	t.Parallel()
 	srv := clickidtest.NewServer(t)
 	status, _ := post(t, srv, eventsPath, ecapiEvent("1"))
 	require.Equal(t, 200, status)
 
-	srv.Down()
-	srv.Down()
+	srv.Stop()
+	srv.Stop()
 	_, err := net.Dial("tcp", strings.TrimPrefix(srv.URL, "http://"))
 	require.Error(t, err)
 
-	require.NoError(t, srv.Up())
-	require.NoError(t, srv.Up())
+	require.NoError(t, srv.Restart())
+	require.NoError(t, srv.Restart())
 	status, _ = post(t, srv, eventsPath, ecapiEvent("1"))
 	require.Equal(t, 200, status)
-	require.Equal(t, 1, srv.Count(), "it remembers what it accepted before")
+	require.Equal(t, 1, srv.Count(), "accepted events are kept")
 }
 
-func TestDownEndsWhatIsUnderWay(t *testing.T) {
+func TestServer_stop(t *testing.T) {
 	t.Parallel()
 	srv := clickidtest.NewServer(t)
-	srv.Next(clickidtest.Trouble{Hold: make(chan struct{})})
+	srv.Next(clickidtest.Fault{Hold: make(chan struct{})})
 	var group sync.WaitGroup
 	group.Add(1)
 	req := request(t, srv.URL, eventsPath, ecapiEvent("1"))
@@ -88,20 +88,20 @@ func TestDownEndsWhatIsUnderWay(t *testing.T) {
 		resp, err := http.DefaultTransport.RoundTrip(req)
 		if err == nil {
 			resp.Body.Close()
-			t.Error("the request was answered")
+			t.Error("the request got a response")
 		}
 	}()
 	_, err := srv.WaitRequests(limited(t), 1)
 	require.NoError(t, err)
-	srv.Down()
+	srv.Stop()
 	group.Wait()
 	require.Zero(t, srv.Count())
 	require.Zero(t, srv.Requests()[0].Status)
 }
 
-func TestStartRefusesAnAddressInUse(t *testing.T) {
+func TestStart_addressInUse(t *testing.T) {
 	t.Parallel()
 	srv := clickidtest.NewServer(t)
 	_, err := clickidtest.Start(strings.TrimPrefix(srv.URL, "http://"), clickidtest.Config{})
-	require.ErrorContains(t, err, "cannot listen")
+	require.ErrorContains(t, err, "start receiver")
 }

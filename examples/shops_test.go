@@ -78,7 +78,7 @@ func TestShops(t *testing.T) {
 			require.Equal(t, "Thank you! Conversion: skipped: organic\n", text(t, organic))
 			require.Len(t, platform.Accepted(), 1)
 
-			platform.Down()
+			platform.Stop()
 			alone := shop.do(t, http.MethodPost, "/orders", cookie)
 			require.Equal(t, http.StatusOK, alone.StatusCode, "an order is good without the platform")
 			require.Equal(t, "Thank you! Conversion: failed\n", text(t, alone))
@@ -194,7 +194,7 @@ func TestWebhook(t *testing.T) {
 
 	require.Equal(t, http.StatusUnauthorized, shop.notify(t, "forged", "payment.paid", order, paidAt))
 
-	platform.Down()
+	platform.Stop()
 	require.Equal(t, http.StatusOK, shop.notify(t, "secret", "payment.paid", order, paidAt))
 	require.Equal(t, http.StatusOK, shop.notify(t, "secret", "payment.pending", order, paidAt.Add(-time.Minute)))
 	require.Equal(t, http.StatusOK, shop.notify(t, "secret", "payment.paid", order, paidAt))
@@ -202,7 +202,7 @@ func TestWebhook(t *testing.T) {
 	require.Equal(t, http.StatusOK, shop.notify(t, "secret", "payment.paid", "unknown", paidAt))
 	shop.stop(t)
 
-	require.NoError(t, platform.Up())
+	require.NoError(t, platform.Restart())
 	shop = start(t, "webhook", env...)
 	require.Equal(t, http.StatusOK, shop.notify(t, "secret", "payment.paid", order, paidAt))
 	ctx, cancel := context.WithTimeout(context.Background(), patience)

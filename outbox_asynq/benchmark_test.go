@@ -36,7 +36,7 @@ func benchmarkBacklog(b *testing.B, fsync string) {
 	ctx := context.Background()
 	connection := connect(b, testserver.StartRedis(b, "--appendfsync", fsync).DSN())
 	platform := clickidtest.NewServer(b)
-	platform.Always(clickidtest.Trouble{Latency: 100 * time.Millisecond})
+	platform.Always(clickidtest.Fault{Latency: 100 * time.Millisecond})
 	ob, err := asynqoutbox.New(asynqoutbox.Config{
 		Delivery: outbox.Config{Client: newClient(b, platform)}, Redis: connection, EnqueueTimeout: time.Minute,
 	})

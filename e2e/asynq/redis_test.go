@@ -63,7 +63,7 @@ func TestRedisRestartsDuringDelivery(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	server, platform := testserver.StartRedis(t), clickidtest.NewServer(t)
-	platform.Always(clickidtest.Trouble{Latency: 50 * time.Millisecond})
+	platform.Always(clickidtest.Fault{Latency: 50 * time.Millisecond})
 	ob := openOutbox(t, server, platform, func(cfg *asynqoutbox.Config) { cfg.Workers = 50 })
 	const n = 1000
 	sendAll(ctx, t, ob, n)

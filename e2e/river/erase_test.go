@@ -41,7 +41,7 @@ func erase(t *testing.T, ob outbox.Outbox, platform *clickidtest.Server) {
 	lift()
 	before := len(platform.Accepted())
 	hold := make(chan struct{})
-	lift = platform.Always(clickidtest.Trouble{Hold: hold, Status: 503})
+	lift = platform.Always(clickidtest.Fault{Hold: hold, Status: 503})
 	if _, err := ob.Send(ctx, event("being sent")); err != nil {
 		t.Fatal(err)
 	}

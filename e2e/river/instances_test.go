@@ -53,7 +53,7 @@ func TestInstances(t *testing.T) {
 				stats, err := all[0].Stats(ctx)
 				return stats.Queued == 0 && stats.Delivered == total && stats.Dead == 0, err
 			})
-			dialects := make(map[string]int)
+			dialects := make(map[clickidtest.Dialect]int)
 			for _, event := range platform.Accepted() {
 				dialects[event.Dialect]++
 				if event.Received != 1 {
@@ -73,7 +73,7 @@ func TestBacklogGoesOutInFullRequests(t *testing.T) {
 	t.Parallel()
 	const events = 20_000
 	platform := clickidtest.NewServer(t)
-	platform.Down()
+	platform.Stop()
 	ob := newOutbox(t, sharedPool(t), riveroutbox.Config{Delivery: outbox.Config{Client: newClient(t, platform)}})
 	for i := range 10 {
 		send(t, ob, fmt.Sprint("A", i), events/10)
@@ -85,7 +85,7 @@ func TestBacklogGoesOutInFullRequests(t *testing.T) {
 		return stats.Queued == events && stats.Oldest > time.Second, err
 	})
 	back := time.Now()
-	if err := platform.Up(); err != nil {
+	if err := platform.Restart(); err != nil {
 		t.Fatal(err)
 	}
 	await(t, platform, events)

@@ -17,7 +17,7 @@ func TestDatabaseRestarts(t *testing.T) {
 	t.Parallel()
 	server := testserver.StartPostgres(t)
 	platform := clickidtest.NewServer(t)
-	platform.Always(clickidtest.Trouble{Latency: 20 * time.Millisecond})
+	platform.Always(clickidtest.Fault{Latency: 20 * time.Millisecond})
 	ctx := within(t, 3*time.Minute)
 	opened, err := inTransaction.Open(ctx, server.DSN(), newClient(t, platform))
 	if err != nil {

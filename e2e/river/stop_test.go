@@ -20,12 +20,12 @@ func TestStopDuringAnOutage(t *testing.T) {
 		hanging bool
 	}{
 		{"connections are refused", func(p *clickidtest.Server) func() {
-			p.Down()
-			return func() { _ = p.Up() }
+			p.Stop()
+			return func() { _ = p.Restart() }
 		}, false},
-		{"503", func(p *clickidtest.Server) func() { return p.Always(clickidtest.Trouble{Status: 503}) }, false},
+		{"503", func(p *clickidtest.Server) func() { return p.Always(clickidtest.Fault{Status: 503}) }, false},
 		{"the platform hangs", func(p *clickidtest.Server) func() {
-			return p.Always(clickidtest.Trouble{Hold: make(chan struct{})})
+			return p.Always(clickidtest.Fault{Hold: make(chan struct{})})
 		}, true},
 	} {
 		t.Run(row.name, func(t *testing.T) {

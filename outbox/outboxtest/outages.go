@@ -29,15 +29,15 @@ func testOutages(h *harness) {
 	var ids []string
 	for _, outage := range []struct {
 		name    string
-		trouble clickidtest.Trouble
+		trouble clickidtest.Fault
 	}{
-		{"answers 503", clickidtest.Trouble{Status: http.StatusServiceUnavailable}},
-		{"answers 500 with a page", clickidtest.Trouble{Status: http.StatusInternalServerError, Body: "<html>"}},
-		{"answers 429 without saying how long", clickidtest.Trouble{Status: http.StatusTooManyRequests}},
-		{"answers 408", clickidtest.Trouble{Status: http.StatusRequestTimeout}},
-		{"answers 200 with a transient error", clickidtest.Trouble{Status: http.StatusOK, Error: clickidtest.Error{Code: "SERVICE_UNAVAILABLE", Recovery: "transient"}}},
-		{"cuts the connection", clickidtest.Trouble{Cut: clickidtest.CutBeforeReading}},
-		{"hangs", clickidtest.Trouble{Hold: never}},
+		{"answers 503", clickidtest.Fault{Status: http.StatusServiceUnavailable}},
+		{"answers 500 with a page", clickidtest.Fault{Status: http.StatusInternalServerError, Body: "<html>"}},
+		{"answers 429 without saying how long", clickidtest.Fault{Status: http.StatusTooManyRequests}},
+		{"answers 408", clickidtest.Fault{Status: http.StatusRequestTimeout}},
+		{"answers 200 with a transient error", clickidtest.Fault{Status: http.StatusOK, Error: clickidtest.Error{Code: "SERVICE_UNAVAILABLE", Recovery: "transient"}}},
+		{"cuts the connection", clickidtest.Fault{Cut: clickidtest.CutBeforeReading}},
+		{"hangs", clickidtest.Fault{Hold: never}},
 	} {
 		lift := h.platform.Always(outage.trouble)
 		failures.Store(0)
@@ -54,11 +54,11 @@ func testOutages(h *harness) {
 		h.accepted(len(ids))
 		h.empty(ob)
 	}
-	h.platform.Down()
+	h.platform.Stop()
 	failures.Store(0)
 	h.send(ob, event("refuses connections"))
 	h.eventually("a request fails", func() bool { return failures.Load() > 0 })
-	if err := h.platform.Up(); err != nil {
+	if err := h.platform.Restart(); err != nil {
 		h.Fatal(err)
 	}
 	ids = append(ids, "refuses connections")
@@ -72,7 +72,7 @@ func testOutages(h *harness) {
 
 func testRetryAfter(h *harness) {
 	const asked = 2 * time.Second
-	h.platform.Next(clickidtest.Trouble{
+	h.platform.Next(clickidtest.Fault{
 		Status: http.StatusTooManyRequests,
 		Header: http.Header{"Retry-After": {"2"}},
 	})
@@ -93,14 +93,14 @@ func testConfiguration(h *harness) {
 	sent := 0
 	for _, refusal := range []struct {
 		name    string
-		trouble clickidtest.Trouble
+		trouble clickidtest.Fault
 	}{
-		{"wrong key", clickidtest.Trouble{Status: http.StatusUnauthorized}},
-		{"no access", clickidtest.Trouble{Status: http.StatusForbidden}},
-		{"wrong path", clickidtest.Trouble{Status: http.StatusNotFound}},
-		{"wrong content type", clickidtest.Trouble{Status: http.StatusUnsupportedMediaType}},
-		{"redirect", clickidtest.Trouble{Status: http.StatusFound, Header: http.Header{"Location": {"https://elsewhere.example/"}}}},
-		{"unregistered event source", clickidtest.Trouble{Status: http.StatusBadRequest, Error: clickidtest.Error{Code: "REFERENCE_NOT_FOUND", Field: "event_source_id"}}},
+		{"wrong key", clickidtest.Fault{Status: http.StatusUnauthorized}},
+		{"no access", clickidtest.Fault{Status: http.StatusForbidden}},
+		{"wrong path", clickidtest.Fault{Status: http.StatusNotFound}},
+		{"wrong content type", clickidtest.Fault{Status: http.StatusUnsupportedMediaType}},
+		{"redirect", clickidtest.Fault{Status: http.StatusFound, Header: http.Header{"Location": {"https://elsewhere.example/"}}}},
+		{"unregistered event source", clickidtest.Fault{Status: http.StatusBadRequest, Error: clickidtest.Error{Code: "REFERENCE_NOT_FOUND", Field: "event_source_id"}}},
 	} {
 		lift := h.platform.Always(refusal.trouble)
 		h.forget()

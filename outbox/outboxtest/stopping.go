@@ -33,7 +33,7 @@ func testStartStop(h *harness) {
 
 func testCancelledStart(h *harness) {
 	hold := make(chan struct{})
-	h.platform.Always(clickidtest.Trouble{Hold: hold})
+	h.platform.Always(clickidtest.Fault{Hold: hold})
 	ob := h.openOutbox(h.config())
 	ctx, cancel := context.WithCancel(h.ctx)
 	if err := ob.Start(ctx); err != nil {
@@ -54,7 +54,7 @@ func testCancelledStart(h *harness) {
 func testGracefulStop(h *harness) {
 	const n = 50
 	hold := make(chan struct{})
-	h.platform.Always(clickidtest.Trouble{Hold: hold})
+	h.platform.Always(clickidtest.Fault{Hold: hold})
 	ob := h.started(h.config())
 	h.send(ob, events("under-way", n)...)
 	h.requests(1)
@@ -108,7 +108,7 @@ func (h *harness) stopWithin(ob outbox.Outbox, deadline time.Duration) (int, err
 
 func testStopInOutage(h *harness) {
 	const n = 20
-	h.platform.Always(clickidtest.Trouble{Status: http.StatusServiceUnavailable})
+	h.platform.Always(clickidtest.Fault{Status: http.StatusServiceUnavailable})
 	ob := h.started(h.config())
 	h.send(ob, events("outage", n)...)
 	h.requests(2)
@@ -126,7 +126,7 @@ func testStopInterrupts(h *harness) {
 	const n = 20
 	never := make(chan struct{})
 	h.Cleanup(func() { close(never) })
-	h.platform.Always(clickidtest.Trouble{Hold: never})
+	h.platform.Always(clickidtest.Fault{Hold: never})
 	ob := h.started(h.config(func(cfg *clickid.ClientConfig) { cfg.Timeout = time.Minute }))
 	h.send(ob, events("hanging", n)...)
 	h.requests(1)
@@ -146,7 +146,7 @@ func (h *harness) deliveredAfterRestart(n int) {
 	if h.backend.Forgets {
 		return
 	}
-	h.platform.Always(clickidtest.Trouble{})
+	h.platform.Always(clickidtest.Fault{})
 	ob := h.started(h.config())
 	h.accepted(n)
 	h.empty(ob)
@@ -220,12 +220,12 @@ func testKill(h *harness) {
 	// The request of the killed instance is never processed.
 	never := make(chan struct{})
 	h.Cleanup(func() { close(never) })
-	h.platform.Always(clickidtest.Trouble{Hold: never})
+	h.platform.Always(clickidtest.Fault{Hold: never})
 	ob := h.started(h.config())
 	h.send(ob, events("killed", n)...)
 	h.requests(1)
 	h.backend.Kill(h, ob)
-	h.platform.Always(clickidtest.Trouble{})
+	h.platform.Always(clickidtest.Fault{})
 	next := h.started(h.config())
 	h.accepted(n)
 	h.empty(next)

@@ -170,11 +170,11 @@ func (s Setup) prepare(t *testing.T, database string, platform *clickidtest.Serv
 // each time when so many of them have been accepted.
 func (s Setup) DuringDelivery(t *testing.T, database string, orders int, killAt ...int) {
 	platform := clickidtest.NewServer(t)
-	platform.Down()
+	platform.Stop()
 	shop := s.Start(t, database, platform, "D", orders)
 	shop.AwaitOrders()
-	platform.Always(clickidtest.Trouble{Latency: 20 * time.Millisecond})
-	if err := platform.Up(); err != nil {
+	platform.Always(clickidtest.Fault{Latency: 20 * time.Millisecond})
+	if err := platform.Restart(); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)

@@ -237,7 +237,7 @@ func (j *journey) awaitEvent(ctx context.Context, id string) error {
 
 // orderInOutage orders while nothing listens at the platform's address.
 func (j *journey) orderInOutage(ctx context.Context) (string, error) {
-	j.receiver.Down()
+	j.receiver.Stop()
 	eventID, err := j.orderQueued(ctx, "bottle", "card")
 	j.waiting = eventID
 	return eventID + ", thanked for and queued", err
@@ -259,7 +259,7 @@ func (j *journey) restart(ctx context.Context) (string, error) {
 }
 
 func (j *journey) endOutage(ctx context.Context) (string, error) {
-	if err := j.receiver.Up(); err != nil {
+	if err := j.receiver.Restart(); err != nil {
 		return "", err
 	}
 	return j.waiting + ", accepted with the click", j.awaitEvent(ctx, j.waiting)

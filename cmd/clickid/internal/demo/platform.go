@@ -79,7 +79,7 @@ func (p *platform) find(id string) *receivedEvent {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, e := range p.events {
-		if e.ID == id && e.Outcome != clickidtest.Duplicate {
+		if e.ID == id && e.Outcome != clickidtest.OutcomeDuplicate {
 			return &e
 		}
 	}
@@ -119,7 +119,7 @@ func (p *platform) switchOutage(w http.ResponseWriter, r *http.Request) {
 		p.lift()
 		p.lift = nil
 	} else {
-		p.lift = p.receiver.Always(clickidtest.Trouble{Status: http.StatusServiceUnavailable})
+		p.lift = p.receiver.Always(clickidtest.Fault{Status: http.StatusServiceUnavailable})
 	}
 	p.mu.Unlock()
 	http.Redirect(w, r, "/", http.StatusSeeOther)

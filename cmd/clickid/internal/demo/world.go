@@ -149,7 +149,7 @@ func (w *World) servePlatform(options Options) error {
 	}
 	w.closers = append(w.closers, func(context.Context) error { w.receiver.Close(); return nil })
 	if options.Refuse != 0 {
-		w.receiver.Always(clickidtest.Trouble{Status: options.Refuse})
+		w.receiver.Always(clickidtest.Fault{Status: options.Refuse})
 	}
 	p.receiver = w.receiver
 	w.platform.serve(p.routes())

@@ -15,7 +15,7 @@ var bodies = map[string]string{
 	interchangePath: logEvent(minimalEvent("purchase", "1")),
 }
 
-func TestAccess(t *testing.T) {
+func TestReceiver_access(t *testing.T) {
 	t.Parallel()
 	header := func(name string, values ...string) func(*http.Request) {
 		return func(r *http.Request) {
@@ -34,7 +34,7 @@ func TestAccess(t *testing.T) {
 		{"no API key", header("Authorization"), 401},
 		{"an empty API key", header("Authorization", "Bearer "), 401},
 		{"an unknown API key", header("Authorization", "Bearer scope3_other"), 401},
-		{"the prefix alone", header("Authorization", "Bearer scope3_"), 401},
+		{"only the prefix", header("Authorization", "Bearer scope3_"), 401},
 		{"a key of another form", header("Authorization", "Bearer test"), 401},
 		{"a key that begins with a known one", header("Authorization", "Bearer scope3_test2"), 401},
 		{"the key without a scheme", header("Authorization", "scope3_test"), 401},
@@ -75,7 +75,7 @@ func TestAccess(t *testing.T) {
 	}
 }
 
-func TestMalformedJSON(t *testing.T) {
+func TestReceiver_malformedJSON(t *testing.T) {
 	t.Parallel()
 	for path := range bodies {
 		for _, body := range []string{
@@ -94,7 +94,7 @@ func TestMalformedJSON(t *testing.T) {
 }
 
 // Each endpoint words the same refusals in its own form.
-func TestAnswers(t *testing.T) {
+func TestReceiver_responses(t *testing.T) {
 	t.Parallel()
 	anonymous := func(r *http.Request) { r.Header.Del("Authorization") }
 	text := func(r *http.Request) { r.Header.Set("Content-Type", "text/plain") }
@@ -128,14 +128,14 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-func TestWarnings(t *testing.T) {
+func TestReceiver_warnings(t *testing.T) {
 	t.Parallel()
 	body := logEvent(patched(t, minimalEvent("lead", "1"), `{"action_source":"website","custom_data":{"value":1}}`))
 	w := serve(clickidtest.New(clickidtest.Config{}), request(t, "", capiPath, body))
 	require.Contains(t, w.Body.String(), `"warnings":["/events/0 has a value without a currency","/events/0 has the action source website without an event_source_url"]`)
 }
 
-func TestAccounts(t *testing.T) {
+func TestConfig_accounts(t *testing.T) {
 	t.Parallel()
 	accounts := []clickidtest.Account{
 		{APIKey: "scope3_a", DataSets: []string{"ds_a"}, EventSources: []string{"a"}},

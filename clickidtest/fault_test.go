@@ -19,17 +19,17 @@ func statuses(requests []clickidtest.Request) []int {
 	return list
 }
 
-func TestTroubleComesInOrder(t *testing.T) {
+func TestReceiver_faultOrder(t *testing.T) {
 	t.Parallel()
 	r := clickidtest.New(clickidtest.Config{})
-	r.Next(clickidtest.Trouble{Status: 503, Times: 2}, clickidtest.Trouble{Status: 429})
-	lift := r.Always(clickidtest.Trouble{Status: 500})
-	r.Next(clickidtest.Trouble{Status: 408})
+	r.Next(clickidtest.Fault{Status: 503, Times: 2}, clickidtest.Fault{Status: 429})
+	lift := r.Always(clickidtest.Fault{Status: 500})
+	r.Next(clickidtest.Fault{Status: 408})
 	for range 6 {
 		serve(r, mustRequest(eventsPath, ecapiEvent("1")))
 	}
 	require.Zero(t, r.Count(), "none of them was processed")
-	second := r.Always(clickidtest.Trouble{Status: 502})
+	second := r.Always(clickidtest.Fault{Status: 502})
 	serve(r, mustRequest(eventsPath, ecapiEvent("1")))
 	lift()
 	serve(r, mustRequest(eventsPath, ecapiEvent("1")))
@@ -47,37 +47,37 @@ func TestTroubleComesInOrder(t *testing.T) {
 	require.False(t, r.Requests()[8].Scripted)
 }
 
-func TestScriptedAnswers(t *testing.T) {
+func TestFault_response(t *testing.T) {
 	t.Parallel()
 	event, events := ecapiEvent("1"), logEvent(minimalEvent("lead", "1"))
 	tests := []struct {
 		name       string
 		path, body string
-		trouble    clickidtest.Trouble
+		fault      clickidtest.Fault
 		status     int
 		want       string
 		counted    int
 	}{
-		{"a status", eventsPath, event, clickidtest.Trouble{Status: 500}, 500, `{"code":"INTERNAL_ERROR","error":"Internal Server Error"}`, 0},
-		{"the contract's words", eventsPath, event, clickidtest.Trouble{Status: 403}, 403, `{"code":"ACCESS_DENIED","error":"Access denied to dataset"}`, 0},
-		{"a status without a code", capiPath, events, clickidtest.Trouble{Status: 418}, 418, `{"errors":[{"message":"I'm a teapot"}]}`, 0},
-		{"a code", capiPath, events, clickidtest.Trouble{Status: 403, Error: clickidtest.Error{Code: "TOS_ACCEPTANCE_REQUIRED"}}, 403, `{"errors":[{"code":"TOS_ACCEPTANCE_REQUIRED","message":"Access denied to dataset"}]}`, 0},
-		{"retry_after in the body", capiPath, events, clickidtest.Trouble{Status: 429, Error: clickidtest.Error{Message: "slow down", RetryAfter: 1.5}}, 429, `{"errors":[{"code":"RATE_LIMITED","message":"slow down","retry_after":1.5}]}`, 0},
-		{"an error inside a success", capiPath, events, clickidtest.Trouble{Error: clickidtest.Error{Code: "SOMETHING_NEW", Message: "no"}}, 200, `{"errors":[{"code":"SOMETHING_NEW","message":"no"}]}`, 0},
-		{"data null and an error", interchangePath, events, clickidtest.Trouble{Status: 200, Error: clickidtest.Error{Code: "X", Message: "no", Field: "/events/0"}}, 200, `{"data":null,"error":{"code":"X","field":"/events/0","message":"no"}}`, 0},
-		{"a body word for word", capiPath, events, clickidtest.Trouble{Body: "<html>"}, 200, `<html>`, 0},
-		{"a body word for word with its status", capiPath, events, clickidtest.Trouble{Status: 502, Body: "<html>"}, 502, `<html>`, 0},
-		{"another 2xx", eventsPath, event, clickidtest.Trouble{Status: 202}, 202, `{"status":"ok"}`, 1},
-		{"another 2xx without a body", eventsPath, event, clickidtest.Trouble{Status: 204}, 204, ``, 1},
-		{"another 2xx does not heal a refusal", eventsPath, `{`, clickidtest.Trouble{Status: 202}, 400, `{"code":"BAD_REQUEST","error":"Invalid JSON payload"}`, 0},
-		{"fewer processed than received", capiPath, logEvent(minimalEvent("lead", "1"), minimalEvent("lead", "2")), clickidtest.Trouble{Unprocessed: 1}, 200, `{"events_received":2,"events_processed":1,"partial_failures":[],"warnings":[],"match_quality":0}`, 1},
-		{"none processed", capiPath, events, clickidtest.Trouble{Unprocessed: 5}, 200, `{"events_received":1,"events_processed":0,"partial_failures":[],"warnings":[],"match_quality":0}`, 0},
+		{"a status", eventsPath, event, clickidtest.Fault{Status: 500}, 500, `{"code":"INTERNAL_ERROR","error":"Internal Server Error"}`, 0},
+		{"the contract's words", eventsPath, event, clickidtest.Fault{Status: 403}, 403, `{"code":"ACCESS_DENIED","error":"Access denied to dataset"}`, 0},
+		{"a status without a code", capiPath, events, clickidtest.Fault{Status: 418}, 418, `{"errors":[{"message":"I'm a teapot"}]}`, 0},
+		{"a code", capiPath, events, clickidtest.Fault{Status: 403, Error: clickidtest.Error{Code: "TOS_ACCEPTANCE_REQUIRED"}}, 403, `{"errors":[{"code":"TOS_ACCEPTANCE_REQUIRED","message":"Access denied to dataset"}]}`, 0},
+		{"retry_after in the body", capiPath, events, clickidtest.Fault{Status: 429, Error: clickidtest.Error{Message: "wait", RetryAfter: 1.5}}, 429, `{"errors":[{"code":"RATE_LIMITED","message":"wait","retry_after":1.5}]}`, 0},
+		{"an error inside a success", capiPath, events, clickidtest.Fault{Error: clickidtest.Error{Code: "SOMETHING_NEW", Message: "no"}}, 200, `{"errors":[{"code":"SOMETHING_NEW","message":"no"}]}`, 0},
+		{"data null and an error", interchangePath, events, clickidtest.Fault{Status: 200, Error: clickidtest.Error{Code: "X", Message: "no", Field: "/events/0"}}, 200, `{"data":null,"error":{"code":"X","field":"/events/0","message":"no"}}`, 0},
+		{"a body word for word", capiPath, events, clickidtest.Fault{Body: "<html>"}, 200, `<html>`, 0},
+		{"a body word for word with its status", capiPath, events, clickidtest.Fault{Status: 502, Body: "<html>"}, 502, `<html>`, 0},
+		{"another 2xx", eventsPath, event, clickidtest.Fault{Status: 202}, 202, `{"status":"ok"}`, 1},
+		{"another 2xx without a body", eventsPath, event, clickidtest.Fault{Status: 204}, 204, ``, 1},
+		{"another 2xx does not heal a refusal", eventsPath, `{`, clickidtest.Fault{Status: 202}, 400, `{"code":"BAD_REQUEST","error":"Invalid JSON payload"}`, 0},
+		{"fewer processed than received", capiPath, logEvent(minimalEvent("lead", "1"), minimalEvent("lead", "2")), clickidtest.Fault{Unprocessed: 1}, 200, `{"events_received":2,"events_processed":1,"partial_failures":[],"warnings":[],"match_quality":0}`, 1},
+		{"none processed", capiPath, events, clickidtest.Fault{Unprocessed: 5}, 200, `{"events_received":1,"events_processed":0,"partial_failures":[],"warnings":[],"match_quality":0}`, 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			r := clickidtest.New(clickidtest.Config{})
-			r.Next(tt.trouble)
+			r.Next(tt.fault)
 			w := serve(r, mustRequest(tt.path, tt.body))
 			require.Equal(t, tt.status, w.Code)
 			require.Equal(t, tt.want, strings.TrimSuffix(w.Body.String(), "\n"))
@@ -86,13 +86,13 @@ func TestScriptedAnswers(t *testing.T) {
 	}
 }
 
-func TestScriptedHeaders(t *testing.T) {
+func TestFault_header(t *testing.T) {
 	t.Parallel()
 	r := clickidtest.New(clickidtest.Config{})
 	r.Next(
-		clickidtest.Trouble{Status: 503, Header: http.Header{"Retry-After": {"7"}}},
-		clickidtest.Trouble{Status: 307, Header: http.Header{"Location": {"/elsewhere"}}},
-		clickidtest.Trouble{Header: http.Header{"X-Served-By": {"a"}}},
+		clickidtest.Fault{Status: 503, Header: http.Header{"Retry-After": {"7"}}},
+		clickidtest.Fault{Status: 307, Header: http.Header{"Location": {"/elsewhere"}}},
+		clickidtest.Fault{Header: http.Header{"X-Served-By": {"a"}}},
 	)
 	w := serve(r, mustRequest(eventsPath, ecapiEvent("1")))
 	require.Equal(t, "7", w.Header().Get("Retry-After"))
@@ -104,7 +104,7 @@ func TestScriptedHeaders(t *testing.T) {
 	require.Equal(t, "a", w.Header().Get("X-Served-By"))
 }
 
-func TestCuts(t *testing.T) {
+func TestFault_cut(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name    string
@@ -116,13 +116,13 @@ func TestCuts(t *testing.T) {
 		{"before reading", clickidtest.CutBeforeReading, 0, 0, false},
 		{"after reading", clickidtest.CutAfterReading, 0, 0, true},
 		{"after processing", clickidtest.CutAfterProcessing, 1, 0, true},
-		{"in the middle of the answer", clickidtest.CutMidAnswer, 1, 200, true},
+		{"in the middle of the response", clickidtest.CutMidResponse, 1, 200, true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			srv := clickidtest.NewServer(t)
-			srv.Next(clickidtest.Trouble{Cut: tt.cut})
+			srv.Next(clickidtest.Fault{Cut: tt.cut})
 			resp, err := http.DefaultTransport.RoundTrip(request(t, srv.URL, eventsPath, ecapiEvent("1")))
 			if tt.status != 0 {
 				require.NoError(t, err)
@@ -144,56 +144,56 @@ func TestCuts(t *testing.T) {
 	}
 }
 
-func TestHoldEndsWithItsChannel(t *testing.T) {
+func TestFault_hold(t *testing.T) {
 	t.Parallel()
 	srv := clickidtest.NewServer(t)
 	release := make(chan struct{})
-	srv.Next(clickidtest.Trouble{Hold: release, Latency: time.Nanosecond})
-	answered := make(chan int, 1)
+	srv.Next(clickidtest.Fault{Hold: release, Latency: time.Nanosecond})
+	status := make(chan int, 1)
 	req := request(t, srv.URL, eventsPath, ecapiEvent("1"))
 	go func() {
 		resp, err := http.DefaultTransport.RoundTrip(req)
 		if err == nil {
 			resp.Body.Close()
-			answered <- resp.StatusCode
+			status <- resp.StatusCode
 		}
-		close(answered)
+		close(status)
 	}()
 	_, err := srv.WaitRequests(limited(t), 1)
 	require.NoError(t, err)
-	require.Equal(t, []int{0}, statuses(srv.Requests()), "it is under way")
+	require.Equal(t, []int{0}, statuses(srv.Requests()), "the request is in progress")
 	require.Zero(t, srv.Count())
 	close(release)
-	require.Equal(t, 200, <-answered)
+	require.Equal(t, 200, <-status)
 	require.Equal(t, []int{200}, statuses(srv.Requests()))
 }
 
-func TestHoldAndLatencyEndWithTheClient(t *testing.T) {
+func TestFault_clientLeaves(t *testing.T) {
 	t.Parallel()
-	for _, trouble := range []clickidtest.Trouble{{Hold: make(chan struct{})}, {Latency: time.Hour}} {
+	for _, fault := range []clickidtest.Fault{{Hold: make(chan struct{})}, {Latency: time.Hour}} {
 		finished := make(chan clickidtest.Request, 1)
 		srv := clickidtest.NewServer(t, func(cfg *clickidtest.Config) {
 			cfg.OnRequest = func(r clickidtest.Request) { finished <- r }
 		})
-		srv.Next(trouble)
+		srv.Next(fault)
 		req := request(t, srv.URL, eventsPath, ecapiEvent("1"))
 		ctx, leave := contextWithCancel(t)
 		go func() {
 			resp, err := http.DefaultTransport.RoundTrip(req.WithContext(ctx))
 			if err == nil {
 				resp.Body.Close()
-				t.Error("the request was answered")
+				t.Error("the request got a response")
 			}
 		}()
 		_, err := srv.WaitRequests(limited(t), 1)
 		require.NoError(t, err)
 		leave()
 		require.Zero(t, (<-finished).Status)
-		require.Zero(t, srv.Count(), "nobody waits for it: it is not processed")
+		require.Zero(t, srv.Count(), "the client has gone, so the request is not processed")
 	}
 }
 
-func TestRefusedEvents(t *testing.T) {
+func TestReceiver_refuseEvents(t *testing.T) {
 	t.Parallel()
 	three := logEvent(minimalEvent("lead", "1"), minimalEvent("lead", "2"), minimalEvent("lead", "3"))
 	tests := []struct {
@@ -205,7 +205,7 @@ func TestRefusedEvents(t *testing.T) {
 		counted    []string
 	}{
 		{"a partial failure", capiPath, three, clickidtest.EventRefusal{IDs: []string{"2", "9"}, Code: "SOME_CODE", Recovery: "terminal"}, 200,
-			`{"events_received":3,"events_processed":2,"partial_failures":[{"event_id":"2","code":"SOME_CODE","message":"/events/1 is refused as scripted, with the code SOME_CODE","recovery":"terminal"}],"warnings":[],"match_quality":0}`, []string{"1", "3"}},
+			`{"events_received":3,"events_processed":2,"partial_failures":[{"event_id":"2","code":"SOME_CODE","message":"/events/1 is refused by EventRefusal with the code SOME_CODE","recovery":"terminal"}],"warnings":[],"match_quality":0}`, []string{"1", "3"}},
 		{"the whole request", capiPath, three, clickidtest.EventRefusal{IDs: []string{"3"}, WholeRequest: true}, 400,
 			`{"errors":[{"code":"VALIDATION_ERROR","message":"Validation error","field":"/events/2/event_type"}]}`, []string{}},
 		{"the whole request, wrapped", interchangePath, three, clickidtest.EventRefusal{IDs: []string{"1"}, WholeRequest: true, Status: 422}, 422,
@@ -234,7 +234,7 @@ func TestRefusedEvents(t *testing.T) {
 	}
 }
 
-func TestRateLimit(t *testing.T) {
+func TestConfig_rateLimit(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	r := clickidtest.New(clickidtest.Config{
@@ -260,10 +260,10 @@ func TestRateLimit(t *testing.T) {
 	require.Equal(t, "0", w.Header().Get("RateLimit-Remaining"))
 	require.JSONEq(t, `{"code":"RATE_LIMITED","error":"Too many requests","recovery":"transient","retry_after":43}`, w.Body.String())
 	now = now.Add(42500 * time.Millisecond)
-	require.Equal(t, 200, serve(r, from("192.0.2.1:4")).Code, "the next window")
+	require.Equal(t, 200, serve(r, from("192.0.2.1:4")).Code, "the next minute")
 }
 
-func TestALargeBodyIsCut(t *testing.T) {
+func TestConfig_maxBytes(t *testing.T) {
 	t.Parallel()
 	srv := clickidtest.NewServer(t, func(cfg *clickidtest.Config) { cfg.MaxBytes = 1000 })
 	_, err := (&http.Transport{}).RoundTrip(request(t, srv.URL, eventsPath, patched(t, ecapiEvent("1"), `{"properties":{"a":"`+x(1000)+`"}}`)))

@@ -10,8 +10,7 @@ import (
 	"strings"
 )
 
-// Error is a refusal as the platform words it. Each endpoint writes it in its
-// own form.
+// Error is an error of the platform. Each endpoint encodes it in its own form.
 type Error struct {
 	Code       string    `json:"code,omitempty"`
 	Message    string    `json:"message,omitempty"`
@@ -22,68 +21,70 @@ type Error struct {
 	Issues     []Problem `json:"issues,omitempty"`
 }
 
-// Problem is one member of a request that breaks the contract.
+// Problem describes a member of a request that breaks the contract.
 type Problem struct {
 	Field   string `json:"field"` // such as "/events/1/event_type"
 	Message string `json:"message"`
 }
 
-// answer is what the client gets; status 0 is a cut connection.
-type answer struct {
+// response is what the client receives. Status 0 cuts the connection.
+type response struct {
 	status int
 	header http.Header
 	body   []byte
 }
 
-// with adds headers.
-func (a answer) with(h http.Header) answer {
+// with returns the response with additional headers.
+func (r response) with(h http.Header) response {
 	if len(h) > 0 {
-		merged := a.header.Clone()
+		merged := r.header.Clone()
 		if merged == nil {
 			merged = make(http.Header)
 		}
 		for name, values := range h {
 			merged[name] = values
 		}
-		a.header = merged
+		r.header = merged
 	}
-	return a
+	return r
 }
 
-// write sends the answer; with half it cuts the connection on the way.
-func (a answer) write(w http.ResponseWriter, half bool) {
+// write writes the response. With half it cuts the connection in the middle of
+// the body.
+func (r response) write(w http.ResponseWriter, half bool) {
 	h := w.Header()
-	if len(a.body) > 0 && bodyAllowed(a.status) {
+	if len(r.body) > 0 && bodyAllowed(r.status) {
 		h.Set("Content-Type", "application/json")
-		h.Set("Content-Length", strconv.Itoa(len(a.body)))
+		h.Set("Content-Length", strconv.Itoa(len(r.body)))
 	}
-	for name, values := range a.header {
+	for name, values := range r.header {
 		h[http.CanonicalHeaderKey(name)] = values
 	}
 	if half {
-		w.WriteHeader(a.status)
-		_, _ = w.Write(a.body[:len(a.body)/2])
+		w.WriteHeader(r.status)
+		_, _ = w.Write(r.body[:len(r.body)/2])
 		_ = http.NewResponseController(w).Flush()
 		panic(http.ErrAbortHandler)
 	}
-	w.WriteHeader(a.status)
-	if bodyAllowed(a.status) {
-		_, _ = w.Write(a.body)
+	w.WriteHeader(r.status)
+	if bodyAllowed(r.status) {
+		_, _ = w.Write(r.body)
 	}
 }
 
-// bodyAllowed: RFC 9110, sections 15.3.5 and 15.4.5.
+// bodyAllowed reports whether a response with this status may have a body.
+// See RFC 9110, sections 15.3.5 and 15.4.5.
 func bodyAllowed(status int) bool {
 	return status != http.StatusNoContent && status != http.StatusNotModified
 }
 
 // refuse returns an error in the endpoint's form.
-func (x *exchange) refuse(status int, e Error) answer {
+func (x *exchange) refuse(status int, e Error) response {
 	x.record.Error = e
 	switch x.endpoint {
-	case tracking:
+	case endpointTracking:
 		return x.reply(status, map[string]any{"errors": []Error{e}})
-	case interchange:
+	case endpointInterchange:
 		return x.reply(status, map[string]any{"data": nil, "error": errorObject(e, "details")})
 	}
 	object := errorObject(e, "details")
@@ -95,7 +96,7 @@ func (x *exchange) refuse(status int, e Error) answer {
 // errorObject returns e with its issues under another name.
 func errorObject(e Error, issues string) map[string]any {
 	var object map[string]any
-	// Both are our own types: this cannot fail.
+	// Both types are ours, so this cannot fail.
 	_ = json.Unmarshal(encode(e), &object)
 	if list, ok := object["issues"]; ok {
 		delete(object, "issues")
@@ -104,18 +105,18 @@ func errorObject(e Error, issues string) map[string]any {
 	return object
 }
 
-// reply returns an answer of the given JSON.
-func (x *exchange) reply(status int, v any) answer {
-	return answer{status: status, body: encode(v)}
+// reply returns a response with v as JSON.
+func (x *exchange) reply(status int, v any) response {
+	return response{status: status, body: encode(v)}
 }
 
-// encode returns one of our own values as JSON.
+// encode returns a value of our own types as JSON.
 func encode(v any) []byte {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(v); err != nil {
-		panic(fmt.Sprintf("clickidtest: encoding an answer: %v", err))
+		panic(fmt.Sprintf("clickidtest: encode response: %v", err))
 	}
 	return b.Bytes()
 }
