@@ -12,7 +12,7 @@ import (
 	"github.com/clickid/clickid/clickidtest"
 	"github.com/clickid/clickid/internal/testserver"
 	"github.com/clickid/clickid/outbox"
-	"github.com/clickid/clickid/outbox_asynq"
+	asynqoutbox "github.com/clickid/clickid/outbox_asynq"
 	"github.com/redis/go-redis/v9"
 )
 

@@ -4,7 +4,7 @@ import (
 	"time"
 
 	"github.com/clickid/clickid/outbox"
-	"github.com/clickid/clickid/outbox_river"
+	riveroutbox "github.com/clickid/clickid/outbox_river"
 )
 
 // Config configures an [Outbox]. Delivery.Client is required; the zero value

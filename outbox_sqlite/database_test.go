@@ -16,8 +16,8 @@ import (
 	"github.com/clickid/clickid"
 	"github.com/clickid/clickid/clickidtest"
 	"github.com/clickid/clickid/outbox"
-	"github.com/clickid/clickid/outbox_river"
-	"github.com/clickid/clickid/outbox_sqlite"
+	riveroutbox "github.com/clickid/clickid/outbox_river"
+	sqliteoutbox "github.com/clickid/clickid/outbox_sqlite"
 )
 
 func TestPathsThatAreRefused(t *testing.T) {

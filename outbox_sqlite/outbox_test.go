@@ -9,7 +9,7 @@ import (
 	"github.com/clickid/clickid"
 	"github.com/clickid/clickid/clickidtest"
 	"github.com/clickid/clickid/outbox"
-	"github.com/clickid/clickid/outbox_sqlite"
+	sqliteoutbox "github.com/clickid/clickid/outbox_sqlite"
 )
 
 // newClient returns a client of the receiver that speaks LogEvent.

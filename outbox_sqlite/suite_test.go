@@ -9,7 +9,7 @@ import (
 	"github.com/clickid/clickid"
 	"github.com/clickid/clickid/outbox"
 	"github.com/clickid/clickid/outbox/outboxtest"
-	"github.com/clickid/clickid/outbox_sqlite"
+	sqliteoutbox "github.com/clickid/clickid/outbox_sqlite"
 )
 
 func TestSuiteInAFileOfItsOwn(t *testing.T) {

@@ -10,8 +10,8 @@ import (
 	"github.com/clickid/clickid"
 	"github.com/clickid/clickid/internal/testserver"
 	"github.com/clickid/clickid/outbox"
-	"github.com/clickid/clickid/outbox_river"
-	"github.com/clickid/clickid/outbox_sqlite"
+	riveroutbox "github.com/clickid/clickid/outbox_river"
+	sqliteoutbox "github.com/clickid/clickid/outbox_sqlite"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	_ "github.com/jackc/pgx/v5/stdlib" // for testserver

@@ -12,7 +12,7 @@ import (
 	"github.com/clickid/clickid/e2e/internal/crash"
 	"github.com/clickid/clickid/internal/testserver"
 	"github.com/clickid/clickid/outbox"
-	"github.com/clickid/clickid/outbox_asynq"
+	asynqoutbox "github.com/clickid/clickid/outbox_asynq"
 )
 
 func TestMain(m *testing.M) {

@@ -11,7 +11,7 @@ import (
 	"github.com/clickid/clickid/e2e/internal/crash"
 	"github.com/clickid/clickid/internal/testserver"
 	"github.com/clickid/clickid/outbox"
-	"github.com/clickid/clickid/outbox_asynq"
+	asynqoutbox "github.com/clickid/clickid/outbox_asynq"
 )
 
 const patience = 2 * time.Minute

@@ -12,7 +12,7 @@ import (
 	"github.com/clickid/clickid"
 	"github.com/clickid/clickid/outbox"
 	"github.com/clickid/clickid/outbox/outboxtest"
-	"github.com/clickid/clickid/outbox_sqlite"
+	sqliteoutbox "github.com/clickid/clickid/outbox_sqlite"
 )
 
 // closing is an outbox whose engine's file is closed with it.

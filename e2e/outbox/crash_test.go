@@ -7,7 +7,7 @@ import (
 
 	"github.com/clickid/clickid/e2e/internal/crash"
 	"github.com/clickid/clickid/outbox"
-	"github.com/clickid/clickid/outbox_sqlite"
+	sqliteoutbox "github.com/clickid/clickid/outbox_sqlite"
 )
 
 func TestMain(m *testing.M) {

@@ -9,7 +9,7 @@ import (
 	"github.com/clickid/clickid"
 	"github.com/clickid/clickid/clickidtest"
 	"github.com/clickid/clickid/outbox"
-	"github.com/clickid/clickid/outbox_river"
+	riveroutbox "github.com/clickid/clickid/outbox_river"
 )
 
 // Several instances deliver from one queue while a deploy is under way: one of

@@ -10,7 +10,7 @@ import (
 
 	"github.com/clickid/clickid/clickidtest"
 	"github.com/clickid/clickid/outbox"
-	"github.com/clickid/clickid/outbox_river"
+	riveroutbox "github.com/clickid/clickid/outbox_river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 )
 

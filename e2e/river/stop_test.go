@@ -8,7 +8,7 @@ import (
 
 	"github.com/clickid/clickid/clickidtest"
 	"github.com/clickid/clickid/outbox"
-	"github.com/clickid/clickid/outbox_river"
+	riveroutbox "github.com/clickid/clickid/outbox_river"
 )
 
 func TestStopDuringAnOutage(t *testing.T) {

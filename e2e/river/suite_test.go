@@ -10,7 +10,7 @@ import (
 	"github.com/clickid/clickid/internal/testserver"
 	"github.com/clickid/clickid/outbox"
 	"github.com/clickid/clickid/outbox/outboxtest"
-	"github.com/clickid/clickid/outbox_river"
+	riveroutbox "github.com/clickid/clickid/outbox_river"
 	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river/riverdriver/riverdatabasesql"
 )

@@ -10,7 +10,7 @@ import (
 	"github.com/clickid/clickid/e2e/internal/crash"
 	"github.com/clickid/clickid/internal/testserver"
 	"github.com/clickid/clickid/outbox"
-	"github.com/clickid/clickid/outbox_river"
+	riveroutbox "github.com/clickid/clickid/outbox_river"
 	"github.com/riverqueue/river/riverdriver/riverdatabasesql"
 )
 

@@ -8,7 +8,7 @@ import (
 	"github.com/clickid/clickid"
 	"github.com/clickid/clickid/clickidtest"
 	"github.com/clickid/clickid/outbox"
-	"github.com/clickid/clickid/outbox_river"
+	riveroutbox "github.com/clickid/clickid/outbox_river"
 )
 
 // A delivered event is remembered for two weeks, a dead one for ever, and
