@@ -30,6 +30,7 @@ require (
 
 require (
 	github.com/clickid/clickid/outbox_asynq v0.0.0
+	github.com/clickid/clickid/store_sql v0.0.0
 	github.com/dustin/go-humanize v1.1.0 // indirect
 	github.com/go-json-experiment/json v0.0.0-20260213210345-44df1a37e875 // indirect
 	github.com/gofrs/flock v0.13.2 // indirect
@@ -68,3 +69,5 @@ replace (
 )
 
 replace github.com/clickid/clickid/outbox_asynq => ../outbox_asynq
+
+replace github.com/clickid/clickid/store_sql => ../store_sql

@@ -4,13 +4,11 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"log"
-	"os"
-	"path/filepath"
 	"time"
 
-	_ "modernc.org/sqlite"
+	// The application imports its driver, here:
+	//	_ "modernc.org/sqlite"
 
 	"github.com/clickid/clickid"
 	sqlstore "github.com/clickid/clickid/store_sql"
@@ -18,14 +16,8 @@ import (
 
 // Clicks and links in one database.
 func Example() {
-	ctx, stop := context.WithCancel(context.Background())
-	defer stop()
-	folder, err := os.MkdirTemp("", "clickid-")
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer os.RemoveAll(folder)
-	db, err := sqlstore.OpenSQLite("sqlite", filepath.Join(folder, "clicks.db"))
+	ctx := context.Background()
+	db, err := sqlstore.OpenSQLite("sqlite", "clicks.db")
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -43,76 +35,40 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	// tracker.Handler wraps the shop's router, and saves what lands. By hand:
-	now := time.Now()
-	token, err := store.Save(ctx, clickid.Click{ID: "01ARZ3NDEKTSV4RRFFQ69G5FAV", Param: "clkid", At: now, Expires: now.Add(clickid.DefaultTTL)})
-	if err != nil {
-		log.Fatal(err)
-	}
-	click, err := tracker.Resolve(ctx, token)
-	fmt.Println(click.ID, err)
-	// Output: 01ARZ3NDEKTSV4RRFFQ69G5FAV <nil>
+	_ = tracker // its Handler wraps the shop's router
 }
 
-// placeOrder links the order to its click in the order's own transaction, so
-// that a payment webhook finds the click by the order's number.
-func placeOrder(ctx context.Context, db *sql.DB, store *sqlstore.Store, tracker *clickid.Tracker, orderID string) error {
-	tx, err := db.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	defer tx.Rollback()
-	if _, err := tx.ExecContext(ctx, "INSERT INTO orders (id) VALUES ($1)", orderID); err != nil {
-		return err
-	}
-	err = tracker.LinkIn(ctx, store.In(tx), clickid.OrderKey(orderID))
-	if err != nil && !errors.Is(err, clickid.ErrNotFound) { // most orders have no click
-		return err
-	}
-	return tx.Commit()
-}
-
-// An order and its link, committed together.
+// Clicks in the visitor's cookie, and links in the orders' database: an order
+// and its link are committed together, and a payment webhook finds the click
+// by the order's number.
 func ExampleStore_In() {
-	ctx := context.Background()
-	folder, err := os.MkdirTemp("", "clickid-")
+	var (
+		db     *sql.DB         // of the orders
+		links  *sqlstore.Store // in the same database
+		cookie []byte          // 32 random bytes, see clickid keygen
+	)
+	cookies, err := clickid.NewCookieStore(cookie)
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer os.RemoveAll(folder)
-	db, err := sqlstore.OpenSQLite("sqlite", filepath.Join(folder, "shop.db"))
+	tracker, err := clickid.New(clickid.Config{Store: cookies, Linker: links})
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer db.Close()
-	if _, err := db.ExecContext(ctx, "CREATE TABLE orders (id TEXT NOT NULL PRIMARY KEY)"); err != nil {
-		log.Fatal(err)
+	placeOrder := func(ctx context.Context, orderID string) error {
+		tx, err := db.BeginTx(ctx, nil)
+		if err != nil {
+			return err
+		}
+		defer tx.Rollback()
+		if _, err := tx.ExecContext(ctx, "INSERT INTO orders (id) VALUES ($1)", orderID); err != nil {
+			return err
+		}
+		err = tracker.LinkIn(ctx, links.In(tx), clickid.OrderKey(orderID))
+		if err != nil && !errors.Is(err, clickid.ErrNotFound) { // most orders have no click
+			return err
+		}
+		return tx.Commit()
 	}
-	store, err := sqlstore.New(sqlstore.Config{DB: db, Database: sqlstore.DatabaseSQLite})
-	if err != nil {
-		log.Fatal(err)
-	}
-	if err := store.Migrate(ctx, db); err != nil {
-		log.Fatal(err)
-	}
-	cookies, err := clickid.NewCookieStore([]byte("32 random bytes, see clickid keygen"))
-	if err != nil {
-		log.Fatal(err)
-	}
-	tracker, err := clickid.New(clickid.Config{Store: cookies, Linker: store})
-	if err != nil {
-		log.Fatal(err)
-	}
-
-	// In a handler, this is the request's context.
-	now := time.Now()
-	visit := clickid.WithClick(ctx, clickid.Click{ID: "01ARZ3NDEKTSV4RRFFQ69G5FAV", Param: "clkid", At: now, Expires: now.Add(clickid.DefaultTTL)})
-	if err := placeOrder(visit, db, store, tracker, "1042"); err != nil {
-		log.Fatal(err)
-	}
-
-	// In the webhook:
-	click, err := tracker.Linked(ctx, clickid.OrderKey("1042"))
-	fmt.Println(click.ID, err)
-	// Output: 01ARZ3NDEKTSV4RRFFQ69G5FAV <nil>
+	_ = placeOrder // the checkout calls it with its request's context
 }

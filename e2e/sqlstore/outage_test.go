@@ -1,4 +1,4 @@
-package sqlstore
+package sqlstore_test
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 	"github.com/clickid/clickid"
 	"github.com/clickid/clickid/internal/outagetest"
 	"github.com/clickid/clickid/internal/testserver"
+	sqlstore "github.com/clickid/clickid/store_sql"
 )
 
 func TestAnOutageNeverBreaksAPage(t *testing.T) {
@@ -18,14 +19,14 @@ func TestAnOutageNeverBreaksAPage(t *testing.T) {
 		engine
 		start func(testing.TB) *testserver.Server
 	}{
-		{engine{database: DatabasePostgreSQL, driver: "pgx"}, testserver.StartPostgres},
-		{engine{database: DatabaseMySQL, driver: "mysql"}, testserver.StartMariaDB},
+		{engine{database: sqlstore.DatabasePostgreSQL, driver: "pgx"}, testserver.StartPostgres},
+		{engine{database: sqlstore.DatabaseMySQL, driver: "mysql"}, testserver.StartMariaDB},
 	} {
 		t.Run(string(e.database), func(t *testing.T) {
 			t.Parallel()
 			server := e.start(t)
 			db := e.open(t, server.DSN())
-			store := e.migrated(t, db, DefaultPrefix)
+			store := e.migrated(t, db, sqlstore.DefaultPrefix)
 			s := outagetest.NewShop(t, clickid.Config{Store: store})
 			before := s.Lands(t, "before-the-outage")
 
@@ -57,9 +58,9 @@ func TestAnOutageNeverBreaksAPage(t *testing.T) {
 // SQLite has no server to stop, but another process may hold its lock.
 func TestALockedFileNeverBreaksAPage(t *testing.T) {
 	t.Parallel()
-	e := engine{database: DatabaseSQLite, driver: "sqlite"}
+	e := engine{database: sqlstore.DatabaseSQLite, driver: "sqlite"}
 	path := filepath.Join(t.TempDir(), "clicks.db")
-	s := outagetest.NewShop(t, clickid.Config{Store: e.migrated(t, e.open(t, path), DefaultPrefix)})
+	s := outagetest.NewShop(t, clickid.Config{Store: e.migrated(t, e.open(t, path), sqlstore.DefaultPrefix)})
 	before := s.Lands(t, "before-the-lock")
 
 	// Without a pool of its own the lock would wait for itself.

@@ -1,10 +1,9 @@
-package sqlstore
+package sqlstore_test
 
 import (
 	"bytes"
 	"context"
 	"database/sql"
-	"database/sql/driver"
 	"net/http"
 	"net/http/httptest"
 	"sync/atomic"
@@ -14,22 +13,12 @@ import (
 
 	"github.com/clickid/clickid"
 	"github.com/clickid/clickid/internal/outagetest"
+	sqlstore "github.com/clickid/clickid/store_sql"
 )
-
-// countedConnector counts the connections that a pool asks for.
-type countedConnector struct {
-	driver.Connector
-	connects atomic.Int64
-}
-
-func (c *countedConnector) Connect(ctx context.Context) (driver.Conn, error) {
-	c.connects.Add(1)
-	return c.Connector.Connect(ctx)
-}
 
 // countStatements counts what goes to the database.
 type countStatements struct {
-	DB
+	sqlstore.DB
 	n atomic.Int64
 }
 
@@ -47,16 +36,10 @@ func (c *countStatements) QueryContext(ctx context.Context, query string, args .
 func TestClicksInTheCookieAndLinksInSQL(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, e engine) {
 		dsn := e.create(t)
-		e.migrated(t, e.open(t, dsn), DefaultPrefix)
-		registered, err := sql.Open(e.driver, dsn)
-		require.NoError(t, err)
-		t.Cleanup(func() { require.NoError(t, registered.Close()) })
-		connector := &countedConnector{Connector: dsnConnector{registered.Driver(), dsn}}
-		db := sql.OpenDB(connector)
-		t.Cleanup(func() { require.NoError(t, db.Close()) })
+		tables := e.migrated(t, e.open(t, dsn), sqlstore.DefaultPrefix)
+		db, connector := e.openCounted(t, dsn)
 		statements := &countStatements{DB: db}
-		links, err := New(Config{DB: statements, Database: e.database})
-		require.NoError(t, err)
+		links := e.through(t, statements, tables.prefix)
 
 		cookies, err := clickid.NewCookieStore(bytes.Repeat([]byte("k"), 32))
 		require.NoError(t, err)
@@ -89,8 +72,8 @@ func TestClicksInTheCookieAndLinksInSQL(t *testing.T) {
 		require.EqualValues(t, 3, statements.n.Load())
 
 		// A token can be as long as the contract allows, and a dump has none.
-		require.NotContains(t, string(dump(t, links)), visitor[0].Value)
-		require.Zero(t, links.count(t, "clicks"))
+		require.NotContains(t, string(dump(t, tables)), visitor[0].Value)
+		require.Zero(t, tables.count(t, "clicks"))
 
 		// Consent withdrawn: the links go, though the token is the cookie's.
 		r := httptest.NewRequest(http.MethodPost, "https://shop.test/consent", nil)
@@ -101,7 +84,7 @@ func TestClicksInTheCookieAndLinksInSQL(t *testing.T) {
 			_, err = s.Tracker.Linked(context.Background(), k)
 			require.ErrorIs(t, err, clickid.ErrNotFound)
 		}
-		require.Zero(t, links.count(t, "links"))
+		require.Zero(t, tables.count(t, "links"))
 		require.Empty(t, s.Failures())
 	})
 }

@@ -1,4 +1,4 @@
-package sqlstore
+package sqlstore_test
 
 import (
 	"bytes"
@@ -13,6 +13,7 @@ import (
 
 	"github.com/clickid/clickid"
 	"github.com/clickid/clickid/internal/outagetest"
+	sqlstore "github.com/clickid/clickid/store_sql"
 )
 
 func TestALinkLivesAndDiesWithTheOrder(t *testing.T) {
@@ -79,7 +80,7 @@ func TestATransactionThatEnded(t *testing.T) {
 // each other. One is given up, and hears why.
 func TestADeadlockIsTheTransactionsOwn(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, e engine) {
-		if e.database == DatabaseSQLite {
+		if e.database == sqlstore.DatabaseSQLite {
 			return // one writer has no deadlock
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -124,25 +125,25 @@ func TestADeadlockIsTheTransactionsOwn(t *testing.T) {
 // transaction is repeated: in PostgreSQL after a serialization failure, which
 // repeatable read makes certain, in MySQL after a deadlock.
 func TestAStatementThatIsGivenUpIsRepeated(t *testing.T) {
-	settings := map[Database]string{
-		DatabasePostgreSQL: "default_transaction_isolation=repeatable%20read",
-		DatabaseMySQL:      "interpolateParams=true",
+	settings := map[sqlstore.Database]string{
+		sqlstore.DatabasePostgreSQL: "default_transaction_isolation=repeatable%20read",
+		sqlstore.DatabaseMySQL:      "interpolateParams=true",
 	}
-	waiting := map[Database]string{
-		DatabasePostgreSQL: "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
-		DatabaseMySQL: `SELECT COUNT(*) FROM information_schema.innodb_trx JOIN information_schema.processlist ON id = trx_mysql_thread_id
+	waiting := map[sqlstore.Database]string{
+		sqlstore.DatabasePostgreSQL: "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
+		sqlstore.DatabaseMySQL: `SELECT COUNT(*) FROM information_schema.innodb_trx JOIN information_schema.processlist ON id = trx_mysql_thread_id
 			WHERE db = DATABASE() AND trx_state = 'LOCK WAIT'`,
 	}
 	onEachEngine(t, func(t *testing.T, e engine) {
-		if e.database == DatabaseSQLite {
+		if e.database == sqlstore.DatabaseSQLite {
 			return // one writer has no deadlock
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		db := e.open(t, e.with(e.create(t), settings[e.database]))
-		s := e.migrated(t, db, DefaultPrefix)
+		s := e.migrated(t, db, sqlstore.DefaultPrefix)
 		counted := &countedDB{DB: db}
-		s.db = counted
+		s.Store = e.through(t, counted, s.prefix)
 		// MySQL deletes the links of a token in the order of their keys.
 		first, second := clickid.OrderKey("1"), clickid.OrderKey("2")
 		if a, b := first.Hash(), second.Hash(); bytes.Compare(a[:], b[:]) > 0 {
@@ -164,12 +165,12 @@ func TestAStatementThatIsGivenUpIsRepeated(t *testing.T) {
 		outagetest.Eventually(t, func() error {
 			time.Sleep(120 * time.Millisecond) // InnoDB shows an old picture to whoever looks more often
 			var n int
-			if _, err := scanRow(ctx, db, waiting[e.database], nil, &n); err != nil || n == 1 {
+			if err := db.QueryRowContext(ctx, waiting[e.database]).Scan(&n); err != nil || n == 1 {
 				return err
 			}
 			return errors.New("nobody waits for the transaction")
 		})
-		if e.database == DatabaseMySQL {
+		if e.database == sqlstore.DatabaseMySQL {
 			require.NoError(t, s.In(tx).Link(ctx, first, "token", expires))
 		}
 		require.NoError(t, tx.Commit())

@@ -1,4 +1,4 @@
-package sqlstore
+package sqlstore_test
 
 import (
 	"context"
@@ -14,11 +14,12 @@ import (
 
 	"github.com/clickid/clickid"
 	"github.com/clickid/clickid/internal/sqldb"
+	sqlstore "github.com/clickid/clickid/store_sql"
 )
 
 // countedDB counts the statements that the database gave up.
 type countedDB struct {
-	DB
+	sqlstore.DB
 	givenUp atomic.Int64
 }
 
@@ -43,7 +44,7 @@ func TestManyVisitorsLinkWhileThePurgeRuns(t *testing.T) {
 		defer cancel()
 		s, db := e.store(t)
 		counted := &countedDB{DB: db}
-		s.db = counted
+		s.Store = e.through(t, counted, s.prefix)
 		s.fill(t, 3000, time.Now().Add(-time.Second))
 
 		var start, done sync.WaitGroup
@@ -98,7 +99,7 @@ func orderOf(n, round int) clickid.Key { return clickid.OrderKey(fmt.Sprint(n, "
 func leaves(n, round int) bool         { return (n+round)%4 == 0 }
 
 // visit is one visitor's way through the shop.
-func visit(ctx context.Context, s *Store, n, round int, customer clickid.Key) error {
+func visit(ctx context.Context, s *store, n, round int, customer clickid.Key) error {
 	c := newClick(clickOf(n, round))
 	token, err := s.Save(ctx, c)
 	if err != nil {
@@ -134,9 +135,7 @@ func TestContendedLinks(t *testing.T) {
 		defer cancel()
 		s, db := e.store(t)
 		counted := &countedDB{DB: db}
-		s.db = counted
-		later := *s // purges what expires within two hours
-		later.now = func() time.Time { return time.Now().Add(2 * time.Hour) }
+		s.Store = e.through(t, counted, s.prefix)
 		var done sync.WaitGroup
 		for n := range visitors {
 			done.Add(1)
@@ -148,15 +147,15 @@ func TestContendedLinks(t *testing.T) {
 					var err error
 					switch random.IntN(6) {
 					case 0, 1:
-						err = s.Link(ctx, k, token, time.Now().Add(time.Hour))
+						err = s.Link(ctx, k, token, time.Now().Add(time.Second)) // soon expired
 					case 2:
-						err = s.Link(ctx, k, token, time.Now().Add(3*time.Hour))
+						err = s.Link(ctx, k, token, time.Now().Add(time.Hour))
 					case 3:
 						err = s.UnlinkToken(ctx, token)
 					case 4:
 						err = s.Unlink(ctx, k)
 					case 5:
-						_, err = later.Purge(ctx, 5)
+						_, err = s.Purge(ctx, 5)
 					}
 					if err != nil {
 						t.Error(err)

@@ -1,0 +1,26 @@
+package sqlstore
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/clickid/clickid"
+)
+
+// A writer that waits for its turn stops waiting when its context ends.
+func TestWaitingForTheWriterEnds(t *testing.T) {
+	s := newScripted(t, DatabaseSQLite, nil)
+	s.writing <- struct{}{}
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+	defer cancel()
+	at := time.Unix(time.Now().Unix(), 0)
+	c := clickid.Click{ID: "01ARZ3NDEKTSV4RRFFQ69G5FAV", Param: "clkid", At: at, Expires: at.Add(time.Hour)}
+	_, err := s.Save(ctx, c)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	<-s.writing
+	_, err = s.Save(context.Background(), c)
+	require.NoError(t, err)
+}
