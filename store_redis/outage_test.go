@@ -47,9 +47,9 @@ func TestAnOutageNeverBreaksAPage(t *testing.T) {
 			{(*testserver.Server).Kill, restart},
 		} {
 			servers.each(outage.begin)
-			shop.IsDown(t, landed)
+			shop.ServesWithoutStore(t, landed)
 			servers.each(outage.end)
-			shop.IsUp(t, landed, "before-the-outage")
+			shop.Recovers(t, landed, "before-the-outage")
 		}
 	})
 }
@@ -70,7 +70,7 @@ func TestFullServer(t *testing.T) {
 	require.Empty(t, shop.Failures())
 
 	require.NoError(t, client.ConfigSet(ctx, "maxmemory", "0").Err())
-	shop.IsUp(t, landed, "before-it-was-full")
+	shop.Recovers(t, landed, "before-it-was-full")
 }
 
 // A replica takes over from a server that crashes.
@@ -101,7 +101,7 @@ func TestFailoverKeepsClicksAndLinks(t *testing.T) {
 	require.NoError(t, shop.Tracker.Link(shop.Visit(landed), order))
 	require.NoError(t, client.Wait(ctx, 1, time.Minute).Err())
 	primary.Kill()
-	shop.IsUp(t, landed, "before-the-crash")
+	shop.Recovers(t, landed, "before-the-crash")
 	found, err := shop.Tracker.Linked(ctx, order)
 	require.NoError(t, err)
 	require.Equal(t, "before-the-crash", found.ID)
@@ -118,7 +118,7 @@ func TestAShopOpensInAnOutage(t *testing.T) {
 		require.Equal(t, "during-the-outage", outagetest.ClickOf(landing))
 		require.Len(t, shop.Failures(), 1)
 		servers.each((*testserver.Server).Resume)
-		shop.IsUp(t, shop.Lands(t, "first"), "first")
+		shop.Recovers(t, shop.Lands(t, "first"), "first")
 	})
 }
 
@@ -142,7 +142,7 @@ func TestImpatientClient(t *testing.T) {
 	// All together, since a busy machine may hold up one of them.
 	require.Less(t, time.Since(start), landings*outagetest.Timeout/2, "it waited, or tried again")
 	server.Restart()
-	shop.IsUp(t, landed, "before-the-outage")
+	shop.Recovers(t, landed, "before-the-outage")
 }
 
 func TestTieredStoreInAnOutage(t *testing.T) {
@@ -161,8 +161,8 @@ func TestTieredStoreInAnOutage(t *testing.T) {
 	require.Empty(t, shop.Failures())
 
 	server.Resume()
-	shop.IsUp(t, landed, "before-the-outage")
-	shop.IsUp(t, kept, "during-the-outage")
+	shop.Recovers(t, landed, "before-the-outage")
+	shop.Recovers(t, kept, "during-the-outage")
 	require.NoError(t, tiered.Delete(ctx, kept[0].Value))
 	_, err = shop.Tracker.Linked(ctx, clickid.OrderKey("42"))
 	require.ErrorIs(t, err, clickid.ErrNotFound)

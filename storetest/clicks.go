@@ -10,7 +10,7 @@ import (
 	"github.com/clickid/clickid"
 )
 
-// lifetime is that of the suite's clicks and links, unless they shall expire.
+// lifetime is the lifetime of clicks and links that do not expire in the test.
 const lifetime = 30 * 24 * time.Hour
 
 const clickID = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
@@ -18,7 +18,7 @@ const clickID = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
 // longestID uses every character that a click ID may have.
 var longestID = ("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~-" + strings.Repeat("z", clickid.MaxIDLength))[:clickid.MaxIDLength]
 
-// newClick returns a click that was captured now.
+// newClick returns a click that is captured now.
 func newClick(id string) clickid.Click {
 	at := time.Unix(time.Now().Unix(), 0).UTC()
 	return clickid.Click{ID: id, Param: "clkid", At: at, Expires: at.Add(lifetime)}
@@ -33,7 +33,7 @@ func (f fixture) save(t *testing.T, c clickid.Click) (token string) {
 	return token
 }
 
-// found fails the test unless token finds want.
+// found fails the test unless Load returns want for token.
 func (f fixture) found(t *testing.T, token string, want clickid.Click) {
 	t.Helper()
 	got, err := f.store.Load(f.ctx, token)
@@ -45,18 +45,18 @@ func (f fixture) found(t *testing.T, token string, want clickid.Click) {
 	}
 }
 
-// is fails the test unless err matches want alone of the package's errors.
+// is fails the test unless err matches want and no other error of the package.
 func is(t *testing.T, call string, err, want error) {
 	t.Helper()
 	for _, other := range []error{clickid.ErrNotFound, clickid.ErrInvalid} {
 		if matches := errors.Is(err, other); matches != (other == want) {
-			t.Errorf("%s returned the error %q, which must match %q alone", call, err, want)
+			t.Errorf("%s returned the error %q, which must match only %q", call, err, want)
 			return
 		}
 	}
 }
 
-// isEither fails the test unless err says that there is no such click.
+// isEither fails the test unless err matches either ErrNotFound or ErrInvalid.
 func isEither(t *testing.T, call string, err error) {
 	t.Helper()
 	if errors.Is(err, clickid.ErrNotFound) == errors.Is(err, clickid.ErrInvalid) {
@@ -87,7 +87,7 @@ func savedClickIsFound(t *testing.T, f fixture) {
 	for i, c := range clicks {
 		tokens[i] = f.save(t, c)
 	}
-	for range 2 { // a click is there after it was loaded, too
+	for range 2 { // loading a click does not remove it
 		for i, c := range clicks {
 			f.found(t, tokens[i], c)
 		}
@@ -117,9 +117,9 @@ func tokensHaveTheirForm(t *testing.T, f fixture) {
 	}
 }
 
-// tokensCannotBeGuessed looks at the neighbours of a token: a number that
-// counts up has the next visitor's click there, and a signature that is not
-// checked opens anyway.
+// tokensCannotBeGuessed loads tokens that are similar to a valid one. It
+// detects tokens that are consecutive numbers and signatures that are not
+// checked.
 func tokensCannotBeGuessed(t *testing.T, f fixture) {
 	known := map[string]bool{}
 	for range 50 {
@@ -145,7 +145,7 @@ func tokensCannotBeGuessed(t *testing.T, f fixture) {
 			_, err := f.store.Load(f.ctx, forged)
 			isEither(t, "Load of a token that was cut or lengthened", err)
 		}
-		break // one token's neighbours are enough
+		break // one token is enough
 	}
 }
 
@@ -176,16 +176,16 @@ func unacceptableClickIsInvalid(t *testing.T, f fixture) {
 	}
 }
 
-// malformedTokens cannot be a store's, since they have not the form of one.
+// malformedTokens returns tokens that are invalid for every store.
 func malformedTokens() map[string]string {
 	return map[string]string{
 		"an empty token":           "",
 		"a token with a space":     "a b",
 		"a token with a quote":     "a'b",
 		"a token with NUL":         "a\x00b",
-		"a token with a line":      "a\nb",
+		"a token with a newline":   "a\nb",
 		"a token beyond ASCII":     "clïck",
-		"a token that is no text":  "\xff\xfe",
+		"a token that is not text": "\xff\xfe",
 		"a token with wildcards":   "%*",
 		"a token that is too long": strings.Repeat("a", clickid.MaxTokenLength+1),
 	}
@@ -221,7 +221,7 @@ func deleteForgetsOneClick(t *testing.T, f fixture) {
 	isNil(t, "a second Delete", f.store.Delete(f.ctx, token))
 }
 
-func deletingNothingIsNoError(t *testing.T, f fixture) {
+func deletingUnknownSucceeds(t *testing.T, f fixture) {
 	foreign, err := f.newStore(t).Save(f.ctx, newClick(clickID))
 	isNil(t, "Save", err)
 	isNil(t, "Delete of another store's token", f.store.Delete(f.ctx, foreign))
@@ -248,37 +248,37 @@ func clickExpires(t *testing.T, f fixture) {
 	}
 }
 
-// soon is a time of expiry that the check can wait for.
+// soon returns a time of expiry that the check can wait for.
 func (o Options) soon() time.Time {
-	d := 3 * time.Second // less than that would expire while a busy machine is still saving
+	d := 3 * time.Second // on a busy machine, saving may take a second or two
 	if o.Advance != nil {
 		d = time.Hour
 	}
 	return time.Unix(time.Now().Add(d).Unix(), 0).UTC()
 }
 
-// expire lets the time come at which lookUp finds nothing any more. Until then
-// it must find something.
+// expire waits until lookUp finds nothing, which must happen at expires and not
+// earlier.
 func (o Options) expire(t *testing.T, store any, expires time.Time, lookUp func() error) {
 	t.Helper()
 	err := lookUp()
 	if err != nil && time.Now().Before(expires) {
-		t.Fatalf("looking up before it expired: %v", err)
+		t.Fatalf("looking up before the expiry: %v", err)
 	}
 	if o.Advance != nil {
 		o.Advance(t, store, time.Until(expires)-time.Minute)
-		isNil(t, "looking up a minute before it expires", lookUp())
+		isNil(t, "looking up a minute before the expiry", lookUp())
 		o.Advance(t, store, time.Minute)
-		is(t, "looking up when it has expired", lookUp(), clickid.ErrNotFound)
+		is(t, "looking up after the expiry", lookUp(), clickid.ErrNotFound)
 		return
 	}
 	for deadline := expires.Add(5 * time.Second); err == nil; err = lookUp() {
 		if time.Now().After(deadline) {
-			t.Fatal("five seconds after it has expired it is still found")
+			t.Fatal("found five seconds after the expiry")
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-	is(t, "looking up when it has expired", err, clickid.ErrNotFound)
+	is(t, "looking up after the expiry", err, clickid.ErrNotFound)
 }
 
 func contextEndsStoreCalls(t *testing.T, f fixture) {
@@ -308,7 +308,7 @@ func endedBy(t *testing.T, call, how string, err error, ctx context.Context) {
 		t.Errorf("%s with a context that %s returned the error %v, which must match %q", call, how, err, ctx.Err())
 	}
 	if errors.Is(err, clickid.ErrNotFound) || errors.Is(err, clickid.ErrInvalid) {
-		t.Errorf("%s with a context that %s claims to know the answer: %v", call, how, err)
+		t.Errorf("%s with a context that %s returned the error %v, which must not match ErrNotFound or ErrInvalid", call, how, err)
 	}
 }
 
@@ -330,10 +330,10 @@ func tokenIsChecked(t *testing.T, f fixture) {
 	}
 }
 
-// errorsKeepSecrets makes every call fail for which a test can, and looks for
-// the token and the click ID in what it says.
+// errorsKeepSecrets makes calls fail and looks for the token and the click ID
+// in their errors.
 func errorsKeepSecrets(t *testing.T, f fixture) {
-	c := newClick("click-id-that-no-log-may-hold")
+	c := newClick("click-id-that-must-not-be-logged")
 	token := f.save(t, c)
 	expired := c
 	expired.Expires = expired.At.Add(-time.Second)
@@ -355,7 +355,7 @@ func errorsKeepSecrets(t *testing.T, f fixture) {
 	errs = append(errs, err)
 	for _, err := range errs {
 		if err != nil && (strings.Contains(err.Error(), token) || strings.Contains(err.Error(), c.ID)) {
-			t.Error("an error holds a token or a click ID, which logs must not")
+			t.Error("an error contains a token or a click ID, which must not be logged")
 		}
 	}
 }

@@ -8,10 +8,10 @@ import (
 	"github.com/clickid/clickid"
 )
 
-// visitors is how many goroutines use a store at the same time.
+// visitors is the number of goroutines that use a store at the same time.
 const visitors = 64
 
-// atOnce lets every visitor act at the same time and waits for all of them.
+// atOnce calls act for all visitors at the same time and waits for the calls.
 func atOnce(act func(visitor int)) {
 	var start, done sync.WaitGroup
 	start.Add(1)
@@ -69,14 +69,14 @@ func manyVisitorsLinkAtOnce(t *testing.T, f fixture) {
 	})
 	for n := 0; n < visitors; n += 2 {
 		token, err := l.linker.Linked(f.ctx, clickid.OrderKey(fmt.Sprint(n)))
-		isNil(t, "Linked after all is quiet", err)
+		isNil(t, "Linked after all calls", err)
 		_, err = f.store.Load(f.ctx, token)
-		isNil(t, "Load after all is quiet", err)
+		isNil(t, "Load after all calls", err)
 	}
 }
 
-// manyLinksAtOnce links all visitors' sessions to one token, their orders to
-// one token each, and one customer to all of these.
+// manyLinksAtOnce links every visitor's session to the same token, every order
+// to its own token, and one customer to each of these in turn.
 func manyLinksAtOnce(t *testing.T, f linkerFixture) {
 	shared := token(visitors)
 	customer := clickid.CustomerKey("42")
@@ -98,8 +98,8 @@ func manyLinksAtOnce(t *testing.T, f linkerFixture) {
 		}
 	})
 	for n := range visitors {
-		f.linked(t, "a session after all is quiet", clickid.SessionKey(fmt.Sprint(n)), shared)
-		f.linked(t, "an order after all is quiet", clickid.OrderKey(fmt.Sprint(n)), token(n))
+		f.linked(t, "a session after all calls", clickid.SessionKey(fmt.Sprint(n)), shared)
+		f.linked(t, "an order after all calls", clickid.OrderKey(fmt.Sprint(n)), token(n))
 	}
 	isNil(t, "UnlinkToken", f.linker.UnlinkToken(f.ctx, shared))
 	for n := range visitors {
@@ -107,9 +107,9 @@ func manyLinksAtOnce(t *testing.T, f linkerFixture) {
 	}
 }
 
-// linksAndUnlinkingAtOnce lets half of the visitors link keys to a token while
-// the others unlink it. Whatever the outcome of each link, all are gone once
-// the token is unlinked a last time, and those of other tokens are all there.
+// linksAndUnlinkingAtOnce links keys to a token while the token is unlinked.
+// After a last UnlinkToken all its links must be gone, and those of other
+// tokens must remain.
 func linksAndUnlinkingAtOnce(t *testing.T, f linkerFixture) {
 	shared := token(visitors)
 	atOnce(func(n int) {
@@ -129,9 +129,9 @@ func linksAndUnlinkingAtOnce(t *testing.T, f linkerFixture) {
 	}
 }
 
-// movingKeyIsNeverUnlinked lets a key move from token to token, and each token
-// be unlinked once the key has left it, while others look the key up: it holds
-// one token or the next at all times.
+// movingKeyIsNeverUnlinked links a key to one token after another, and unlinks
+// each earlier token, while the key is looked up. The key must hold a token at
+// all times.
 func movingKeyIsNeverUnlinked(t *testing.T, f linkerFixture) {
 	const moves = 100
 	k := clickid.CustomerKey("42")

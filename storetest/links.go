@@ -9,8 +9,8 @@ import (
 	"github.com/clickid/clickid"
 )
 
-// token returns the n-th of many tokens, as some other store could have made
-// them: a linker takes every store's.
+// token returns the n-th token of another store. A linker accepts the tokens of
+// every store.
 func token(n int) string { return fmt.Sprintf("token-of-another-store.%d~_", n) }
 
 func (f linkerFixture) link(t *testing.T, k clickid.Key, token string) {
@@ -47,7 +47,7 @@ func linkedTokenIsFound(t *testing.T, f linkerFixture) {
 	for token, k := range tokens {
 		f.link(t, k, token)
 	}
-	for range 2 { // a link is there after it was found, too
+	for range 2 { // looking a link up does not remove it
 		for token, k := range tokens {
 			f.linked(t, "a linked key", k, token)
 		}
@@ -64,7 +64,7 @@ func unknownKeyFindsNothing(t *testing.T, f linkerFixture) {
 	}
 }
 
-func nothingIsInvalid(t *testing.T, f linkerFixture) {
+func emptyIsInvalid(t *testing.T, f linkerFixture) {
 	expires := time.Now().Add(lifetime)
 	for name, k := range map[string]clickid.Key{
 		"the zero Key": {}, "an empty session": clickid.SessionKey(""), "an empty customer": clickid.CustomerKey(""), "an empty order": clickid.OrderKey(""),
@@ -83,7 +83,7 @@ func nothingIsInvalid(t *testing.T, f linkerFixture) {
 func latestLinkWins(t *testing.T, f linkerFixture) {
 	k := clickid.CustomerKey("42")
 	for n := range 5 {
-		f.link(t, k, token(n%3)) // the last two were there before
+		f.link(t, k, token(n%3)) // the last two are linked again
 		f.linked(t, "a key that was linked again", k, token(n%3))
 	}
 }
@@ -98,7 +98,7 @@ func severalKeysHoldOneToken(t *testing.T, f linkerFixture) {
 	}
 }
 
-func kindsNeverMeet(t *testing.T, f linkerFixture) {
+func kindsAreDistinct(t *testing.T, f linkerFixture) {
 	keys := []clickid.Key{clickid.SessionKey("42"), clickid.CustomerKey("42"), clickid.OrderKey("42")}
 	for n, k := range keys {
 		f.unlinked(t, "a key whose value has links of other kinds", k)
@@ -113,8 +113,8 @@ func kindsNeverMeet(t *testing.T, f linkerFixture) {
 	f.linked(t, "the kind after", keys[2], token(2))
 }
 
-// strangeValues differ from one another, although a database's collation, a
-// trimming driver, or Unicode's normal forms would take some for others.
+// strangeValues returns distinct values, some of which are equal to a database
+// collation, a driver that trims, or Unicode normalization.
 func strangeValues() []string {
 	long := strings.Repeat("long key ", 1200) // more than 10 KB
 	return []string{
@@ -126,7 +126,7 @@ func strangeValues() []string {
 	}
 }
 
-func strangeKeysNeverMeet(t *testing.T, f linkerFixture) {
+func strangeKeysAreDistinct(t *testing.T, f linkerFixture) {
 	var keys []clickid.Key
 	for _, value := range strangeValues() {
 		keys = append(keys, clickid.SessionKey(value), clickid.CustomerKey(value), clickid.OrderKey(value))
@@ -143,9 +143,9 @@ func strangeKeysNeverMeet(t *testing.T, f linkerFixture) {
 	for n, k := range keys {
 		what := fmt.Sprintf("the value %.20q", strangeValues()[n/3])
 		if n%2 == 0 {
-			f.unlinked(t, what+", which was unlinked", k)
+			f.unlinked(t, what+" after Unlink", k)
 		} else {
-			f.linked(t, what+", whose neighbours were unlinked", k, token(n))
+			f.linked(t, what+" after Unlink of other values", k, token(n))
 		}
 	}
 }
@@ -217,13 +217,13 @@ func linkExpires(t *testing.T, f linkerFixture) {
 		isNil(t, "Link", f.linker.Link(f.ctx, k, token(1), expires))
 	}
 	f.link(t, lasting, token(1))
-	f.link(t, again, token(1)) // lives longer now
+	f.link(t, again, token(1)) // extends the lifetime
 	f.expire(t, f.linker, expires, func() error {
 		_, err := f.linker.Linked(f.ctx, k)
 		return err
 	})
 	f.linked(t, "a key whose link was extended", again, token(1))
-	f.linked(t, "a key whose link lives longer", lasting, token(1))
+	f.linked(t, "a key whose link has a longer lifetime", lasting, token(1))
 	isNil(t, "Unlink of an expired link", f.linker.Unlink(f.ctx, k))
 	isNil(t, "UnlinkToken of a token with an expired link", f.linker.UnlinkToken(f.ctx, token(1)))
 	f.unlinked(t, "a key that was unlinked with others that expired", lasting)
@@ -250,7 +250,7 @@ func contextEndsLinkerCalls(t *testing.T, f linkerFixture) {
 	f.linked(t, "a key", k, token(1))
 }
 
-// linkerFixture is that of a store which is a linker, too.
+// linkerFixture returns the fixture of a store that is also a linker.
 func (f fixture) linkerFixture() linkerFixture {
 	return linkerFixture{Options: f.Options, ctx: f.ctx, linker: f.store.(clickid.Linker)}
 }

@@ -16,13 +16,13 @@ import (
 	"github.com/clickid/clickid/internal/reference"
 )
 
-// fault is what a model does wrong.
+// fault describes how a model violates the contract.
 type fault string
 
 const (
 	correct fault = ""
 
-	loadsOnce          fault = "forgets a click once it was loaded"
+	loadsOnce          fault = "forgets a click after Load"
 	mixesUpParam       fault = "loads every click with the same parameter"
 	keepsFractions     fault = "keeps fractions of seconds"
 	roundsUp           fault = "rounds times to the nearest second"
@@ -31,41 +31,41 @@ const (
 	escapedTokens      fault = "makes tokens that a URL escapes"
 	countedTokens      fault = "counts its tokens"
 	sameTokens         fault = "gives equal clicks the same token"
-	trimsTokens        fault = "takes a token that was lengthened"
+	trimsTokens        fault = "accepts a token with a suffix"
 	savesAnything      fault = "saves unacceptable clicks"
 	savesExpired       fault = "saves expired clicks"
 	looksUpMalformed   fault = "looks malformed tokens up"
 	sharesClicks       fault = "shares its clicks with other stores"
 	keepsDeleted       fault = "keeps deleted clicks"
 	deletesAll         fault = "deletes all clicks"
-	deleteInsists      fault = "insists that what it deletes is there"
-	clicksStay         fault = "lets no click expire"
-	clicksLeaveEarly   fault = "lets clicks expire early"
+	deleteInsists      fault = "returns an error when it deletes an unknown click"
+	clicksStay         fault = "keeps expired clicks"
+	clicksLeaveEarly   fault = "expires clicks early"
 	ignoresContext     fault = "ignores the context"
-	hidesContext       fault = "answers the context's end with a proven absence"
-	tellsTokens        fault = "tells tokens in errors"
-	checksNothing      fault = "checks no token"
-	plainTokens        fault = "keeps its tokens readable"
-	plainLinks         fault = "keeps the tokens of links readable"
+	hidesContext       fault = "returns ErrNotFound when the context has ended"
+	tellsTokens        fault = "writes tokens into errors"
+	checksNothing      fault = "accepts every token in CheckToken"
+	plainTokens        fault = "stores tokens in plain text"
+	plainLinks         fault = "stores the tokens of links in plain text"
 	deleteKeepsLinks   fault = "keeps the links of a deleted click"
 	unlinksLater       fault = "removes links that have moved on to another token"
-	refusesForeign     fault = "links none but its own tokens"
-	unlinkInsists      fault = "insists that what it unlinks is there"
+	refusesForeign     fault = "links only its own tokens"
+	unlinkInsists      fault = "returns an error when it unlinks an unknown key"
 	linksNothing       fault = "links empty keys and tokens"
 	firstLinkWins      fault = "keeps the first link of a key"
-	oneKeyPerToken     fault = "files a token under one key only"
-	movesWithGaps      fault = "removes a link before it files the next"
-	keysMeet           fault = "takes some keys for others"
+	oneKeyPerToken     fault = "keeps one key per token"
+	movesWithGaps      fault = "removes a link before it stores the next"
+	keysMeet           fault = "confuses keys"
 	keepsLinks         fault = "keeps unlinked links"
 	unlinkOpens        fault = "opens a link to remove it"
-	unlinksOne         fault = "removes one link of a token only"
-	linksStay          fault = "lets no link expire"
-	linksOfTokenExpire fault = "lets all links of a token expire with the first"
-	linksExpired       fault = "takes expired links"
-	losesWrites        fault = "loses writes that happen at once"
+	unlinksOne         fault = "removes only one link of a token"
+	linksStay          fault = "keeps expired links"
+	linksOfTokenExpire fault = "expires all links of a token with the first"
+	linksExpired       fault = "accepts expired links"
+	losesWrites        fault = "loses concurrent writes"
 )
 
-// model is a store and linker as the contracts want it, but for its fault.
+// model is a store and linker that follows the contracts except for its fault.
 type model struct {
 	fault fault
 
@@ -74,7 +74,7 @@ type model struct {
 	saved  int
 	clicks map[string]clickid.Click // by kept token
 	links  map[[sha256.Size]byte]modelLink
-	linked map[string]map[[sha256.Size]byte]bool // every key that a token was ever linked to
+	linked map[string]map[[sha256.Size]byte]bool // every key that was linked to a token
 	first  map[string]time.Time                  // when the first link of a token expires
 }
 
@@ -86,7 +86,7 @@ type modelLink struct {
 
 var errFault = errors.New("a fault")
 
-// sharedClicks are those of all models that share theirs.
+// sharedClicks are the clicks of all models with the fault sharesClicks.
 var sharedClicks = map[string]clickid.Click{}
 
 func newModel(f fault) *model {
@@ -106,7 +106,7 @@ func (s *model) advance(d time.Duration) { s.offset += d }
 
 func (s *model) now() time.Time { return time.Now().Add(s.offset) }
 
-// ended reports the end of the context.
+// ended returns the error of a context that has ended.
 func (s *model) ended(ctx context.Context) error {
 	switch {
 	case s.is(ignoresContext) || ctx.Err() == nil:
@@ -117,7 +117,7 @@ func (s *model) ended(ctx context.Context) error {
 	return fmt.Errorf("model: %w", ctx.Err())
 }
 
-// kept is what the model remembers of a token.
+// kept returns the form in which the model stores a token.
 func (s *model) kept(token string) string {
 	if s.is(plainTokens) {
 		return token
@@ -182,7 +182,7 @@ func (s *model) Save(ctx context.Context, c clickid.Click) (string, error) {
 	return token, nil
 }
 
-// yield lets others write in between.
+// yield releases the lock for a moment, so that others can write.
 func (s *model) yield() {
 	s.mu.Unlock()
 	time.Sleep(time.Millisecond)
@@ -377,7 +377,7 @@ func (s *model) unlinkToken(token string) {
 	delete(s.linked, kept)
 }
 
-// dump returns everything that the model keeps.
+// dump returns all data of the model.
 func (s *model) dump() []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()

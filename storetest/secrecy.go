@@ -24,12 +24,12 @@ func dumpHoldsNoSecret(t *testing.T, f linkerFixture) {
 	f.holdsNone(t, f.linker, secrets)
 }
 
-// holdsNone fails the test when the dump holds one of the secrets.
+// holdsNone fails the test if the dump contains one of the secrets.
 func (o Options) holdsNone(t *testing.T, store any, secrets map[string]string) {
 	t.Helper()
 	dump := o.Dump(t, store)
 	if len(dump) == 0 {
-		t.Fatal("the dump is empty although something was stored")
+		t.Fatal("the dump is empty, but the store is not")
 	}
 	lower := bytes.ToLower(dump)
 	for name, secret := range secrets {
@@ -39,7 +39,7 @@ func (o Options) holdsNone(t *testing.T, store any, secrets map[string]string) {
 		}
 		for _, spelling := range spellings {
 			if bytes.Contains(dump, spelling) || bytes.Contains(lower, []byte(hex.EncodeToString(spelling))) {
-				t.Errorf("the dump holds %s", name)
+				t.Errorf("the dump contains %s", name)
 			}
 		}
 	}

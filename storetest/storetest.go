@@ -1,6 +1,6 @@
-// Package storetest checks implementations of [clickid.Store] and
-// [clickid.Linker], sentence by sentence of their contracts. The stores of
-// this project pass it, and so should yours:
+// Package storetest is a conformance suite for implementations of
+// [clickid.Store] and [clickid.Linker]. It checks every sentence of their
+// contracts:
 //
 //	func TestStore(t *testing.T) {
 //		storetest.Run(t, func(t *testing.T) clickid.Store {
@@ -17,26 +17,25 @@ import (
 	"github.com/clickid/clickid"
 )
 
-// Options say what the suite cannot find out by itself. The zero value is a
-// store that keeps its clicks on a server.
+// Options describe the store under test. The zero value is right for a store
+// that keeps its clicks on a server.
 type Options struct {
-	// Stateless is a store whose tokens contain the click: it cannot delete,
-	// and saves equal clicks under equal tokens.
+	// Stateless marks a store whose tokens contain the click. It cannot delete,
+	// and it may return equal tokens for equal clicks.
 	Stateless bool
-	// Advance moves the clock of a store or linker that the test made, where
-	// that has one of its own. Without it the suite waits some seconds for
-	// clicks and links to expire in real time.
+	// Advance moves the clock of a store or linker. Without it the suite waits
+	// some seconds until clicks and links expire in real time.
 	Advance func(t *testing.T, store any, d time.Duration)
-	// Dump returns everything that a store or linker keeps, keys and values,
-	// binary ones raw or in hexadecimal, as somebody would find it who stole
-	// the disk. Without it the secrecy of tokens and keys is not checked.
+	// Dump returns all keys and values of a store or linker, as a thief of the
+	// disk would find them. Binary data is raw or in hexadecimal. Without Dump
+	// the secrecy of tokens and keys is not checked.
 	Dump func(t *testing.T, store any) []byte
 }
 
-// Run checks a store, and also its [clickid.TokenChecker] and
-// [clickid.Linker] where it has them. Every check calls newStore for a store
-// of its own, which knows nothing of the others': it has another key, prefix
-// or database. What is to be released afterwards goes to t.Cleanup.
+// Run checks a store, and also its [clickid.TokenChecker] and [clickid.Linker]
+// if it implements them. Every check calls newStore for a new store that
+// shares no data with the others: it has its own key, prefix or database.
+// newStore releases resources with t.Cleanup.
 func Run(t *testing.T, newStore func(t *testing.T) clickid.Store, options Options) {
 	checks := []check[fixture]{
 		{"a saved click is found again", savedClickIsFound},
@@ -47,7 +46,7 @@ func Run(t *testing.T, newStore func(t *testing.T) clickid.Store, options Option
 		{"a malformed token is invalid", malformedTokenIsInvalid},
 		{"a token of another store finds nothing", foreignTokenFindsNothing},
 		{"delete forgets one click", deleteForgetsOneClick},
-		{"deleting what is not there is no error", deletingNothingIsNoError},
+		{"deleting an unknown click succeeds", deletingUnknownSucceeds},
 		{"a click expires", clickExpires},
 		{"the end of the context ends a store call", contextEndsStoreCalls},
 		{"errors keep secrets", errorsKeepSecrets},
@@ -79,17 +78,17 @@ func Run(t *testing.T, newStore func(t *testing.T) clickid.Store, options Option
 	}
 }
 
-// RunLinker checks a linker; [Run] does so for a store that is one. Every check
-// calls newLinker for a linker of its own, which knows nothing of the others'.
+// RunLinker checks a linker. [Run] calls it for a store that is a linker. Every
+// check calls newLinker for a new linker that shares no data with the others.
 func RunLinker(t *testing.T, newLinker func(t *testing.T) clickid.Linker, options Options) {
 	checks := []check[linkerFixture]{
 		{"a linked token is found", linkedTokenIsFound},
 		{"an unknown key finds nothing", unknownKeyFindsNothing},
-		{"no key and no token are invalid", nothingIsInvalid},
+		{"an empty key and an empty token are invalid", emptyIsInvalid},
 		{"the latest link of a key wins", latestLinkWins},
 		{"several keys hold one token", severalKeysHoldOneToken},
-		{"kinds of keys never meet", kindsNeverMeet},
-		{"strange keys never meet", strangeKeysNeverMeet},
+		{"kinds of keys are distinct", kindsAreDistinct},
+		{"strange keys are distinct", strangeKeysAreDistinct},
 		{"unlink removes one link", unlinkRemovesOneLink},
 		{"unlink takes a key that was read back", unlinkTakesReadBackKey},
 		{"unlinking a token removes all its links", unlinkTokenRemovesItsLinks},
@@ -111,13 +110,13 @@ func RunLinker(t *testing.T, newLinker func(t *testing.T) clickid.Linker, option
 	}
 }
 
-// check is one part of a contract.
+// check checks a part of a contract.
 type check[F fixture | linkerFixture] struct {
 	name string
 	run  func(*testing.T, F)
 }
 
-// fixture is what one check of a store works with.
+// fixture holds the values that a check of a store uses.
 type fixture struct {
 	Options
 	ctx      context.Context
@@ -125,14 +124,15 @@ type fixture struct {
 	store    clickid.Store
 }
 
-// linkerFixture is what one check of a linker works with.
+// linkerFixture holds the values that a check of a linker uses.
 type linkerFixture struct {
 	Options
 	ctx    context.Context
 	linker clickid.Linker
 }
 
-// testContext bounds a check: a store that hangs fails instead of hanging on.
+// testContext returns a context that ends after a minute, so that the check of
+// a store that hangs fails.
 func testContext(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	t.Cleanup(cancel)

@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// runSuite runs the suite on the model, whose clock the test moves or waits for.
+// runSuite runs the suite on the model, with a clock of its own or in real time.
 func runSuite(t *testing.T, f fault, ownClock bool) {
 	options := storetest.Options{
 		Dump: func(_ *testing.T, store any) []byte { return store.(*model).dump() },
@@ -25,22 +25,23 @@ func runSuite(t *testing.T, f fault, ownClock bool) {
 	storetest.Run(t, func(*testing.T) clickid.Store { return newModel(f) }, options)
 }
 
-func TestACorrectStorePasses(t *testing.T) {
+func TestRun_correctStore(t *testing.T) {
 	t.Run("its own clock", func(t *testing.T) { runSuite(t, correct, true) })
 	t.Run("real time", func(t *testing.T) { runSuite(t, correct, false) })
 }
 
-// faultVariable tells TestFaultyStore which fault its store has.
+// faultVariable names the environment variable with the fault of
+// TestFaultyStore.
 const faultVariable = "CLICKID_STORETEST_FAULT"
 
-// TestFaultyStore is run by TestAFaultyStoreFails, in a process of its own.
+// TestFaultyStore is run by TestRun_faultyStore in another process.
 func TestFaultyStore(t *testing.T) {
 	if f := os.Getenv(faultVariable); f != "" {
 		runSuite(t, fault(f), true)
 	}
 }
 
-func TestAFaultyStoreFails(t *testing.T) {
+func TestRun_faultyStore(t *testing.T) {
 	for _, row := range []struct {
 		fault  fault
 		checks []string // that must fail
@@ -61,7 +62,7 @@ func TestAFaultyStoreFails(t *testing.T) {
 		{sharesClicks, []string{"a token of another store finds nothing"}},
 		{keepsDeleted, []string{"delete forgets one click"}},
 		{deletesAll, []string{"delete forgets one click"}},
-		{deleteInsists, []string{"deleting what is not there is no error"}},
+		{deleteInsists, []string{"deleting an unknown click succeeds"}},
 		{clicksStay, []string{"a click expires"}},
 		{clicksLeaveEarly, []string{"a click expires"}},
 		{ignoresContext, []string{"the end of the context ends a store call", "the end of the context ends a link call"}},
@@ -74,11 +75,11 @@ func TestAFaultyStoreFails(t *testing.T) {
 		{unlinksLater, []string{"deleting a click leaves the later links", "unlinking a token leaves the later links", "links and unlinking at once"}},
 		{refusesForeign, []string{"a linked token is found"}},
 		{unlinkInsists, []string{"an unknown key finds nothing"}},
-		{linksNothing, []string{"no key and no token are invalid"}},
+		{linksNothing, []string{"an empty key and an empty token are invalid"}},
 		{firstLinkWins, []string{"the latest link of a key wins"}},
 		{oneKeyPerToken, []string{"several keys hold one token"}},
 		{movesWithGaps, []string{"a key that moves is never unlinked"}},
-		{keysMeet, []string{"kinds of keys never meet", "strange keys never meet"}},
+		{keysMeet, []string{"kinds of keys are distinct", "strange keys are distinct"}},
 		{keepsLinks, []string{"unlink removes one link"}},
 		{unlinkOpens, []string{"unlink takes a key that was read back"}},
 		{unlinksOne, []string{"unlinking a token removes all its links", "many links at once"}},
@@ -93,14 +94,14 @@ func TestAFaultyStoreFails(t *testing.T) {
 	}
 }
 
-// failedChecks returns the checks that a store with the fault does not pass.
+// failedChecks returns the checks that a store with the fault fails.
 func failedChecks(t *testing.T, f fault) []string {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], "-test.run=^TestFaultyStore$")
 	cmd.Env = append(os.Environ(), faultVariable+"="+string(f))
 	var output bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &output, &output
-	require.Error(t, cmd.Run(), "the suite passed a store that %s", f)
+	require.Error(t, cmd.Run(), "the suite passes a store that %s", f)
 	var failed []string
 	for _, match := range regexp.MustCompile(`--- FAIL: TestFaultyStore/(\S+)`).FindAllStringSubmatch(output.String(), -1) {
 		failed = append(failed, strings.ReplaceAll(match[1], "_", " "))

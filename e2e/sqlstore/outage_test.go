@@ -31,24 +31,24 @@ func TestAnOutageNeverBreaksAPage(t *testing.T) {
 			before := s.Lands(t, "before-the-outage")
 
 			server.Pause()
-			s.IsDown(t, before)
+			s.ServesWithoutStore(t, before)
 			_, err := s.Tracker.Linked(context.Background(), clickid.OrderKey("42"))
 			require.ErrorIs(t, err, context.DeadlineExceeded)
 			require.Error(t, s.Tracker.Link(s.Visit(before), clickid.OrderKey("42")))
 			server.Resume()
-			s.IsUp(t, before, "before-the-outage")
+			s.Recovers(t, before, "before-the-outage")
 
 			server.Stop()
-			s.IsDown(t, before)
+			s.ServesWithoutStore(t, before)
 			// A shop that starts during the outage opens all the same.
 			late := outagetest.NewShop(t, clickid.Config{Store: e.newStore(t, e.open(t, server.DSN()))})
-			late.IsDown(t, before)
+			late.ServesWithoutStore(t, before)
 			server.Restart()
-			s.IsUp(t, before, "before-the-outage")
-			late.IsUp(t, before, "before-the-outage")
+			s.Recovers(t, before, "before-the-outage")
+			late.Recovers(t, before, "before-the-outage")
 
 			server.Kill()
-			s.IsDown(t, before)
+			s.ServesWithoutStore(t, before)
 			server.Restart()
 			s.Lands(t, "after-the-crash")
 		})
@@ -80,7 +80,7 @@ func TestALockedFileNeverBreaksAPage(t *testing.T) {
 
 	_, err = other.Exec("ROLLBACK")
 	require.NoError(t, err)
-	s.IsUp(t, before, "before-the-lock")
+	s.Recovers(t, before, "before-the-lock")
 }
 
 func TestADatabaseThatWasClosedNeverBreaksAPage(t *testing.T) {
@@ -89,6 +89,6 @@ func TestADatabaseThatWasClosedNeverBreaksAPage(t *testing.T) {
 		s := outagetest.NewShop(t, clickid.Config{Store: store})
 		before := s.Lands(t, "before-the-close")
 		require.NoError(t, db.Close())
-		s.IsDown(t, before)
+		s.ServesWithoutStore(t, before)
 	})
 }

@@ -1,6 +1,7 @@
-// Package adaptertest runs every router through the same table: whatever way a
-// handler answers, the landing sets the cookie once, the click can be read, and
-// pages without a click are exactly what they are without the middleware.
+// Package adaptertest is a conformance suite for router adapters. For every way
+// in which a handler can respond it checks that a landing sets the cookie once,
+// that the handler can read the click, and that the middleware does not change
+// pages without a click.
 package adaptertest
 
 import (
@@ -14,31 +15,31 @@ import (
 
 // Router is a router under test, with handlers of type H.
 type Router[H any] struct {
-	// Pages are the ways in which its handlers can answer: every method of the
+	// Pages are the ways in which its handlers can respond: every method of the
 	// framework's writer, and at least one page of every Kind. A page of the
-	// kind Flushes calls awaitReader between its halves: if something held the
-	// first one back, the page would not go on.
+	// kind Flushes calls awaitReader between its halves. awaitReader returns
+	// when the client has read the first half.
 	Pages func(awaitReader func()) []Page[H]
-	// Idioms are the ways in which its handlers can read the click, besides
+	// Idioms are the ways in which its handlers can read the click besides
 	// RequestContext.
 	Idioms []string
 	// Serve starts the application that site describes and returns its URL.
 	Serve func(t *testing.T, site Site[H]) (baseURL string)
 }
 
-// Page is one way in which a handler answers.
+// Page is a way in which a handler responds.
 type Page[H any] struct {
 	Kind    Kind
 	Name    string
 	Handler H
 	Status  int
 	Body    string // what the body contains
-	// OwnCaching marks a page whose handler, or the library behind it, decides
-	// about Cache-Control itself, so that the tracker's is gone.
+	// OwnCaching marks a page that replaces the tracker's Cache-Control with
+	// its own.
 	OwnCaching bool
 }
 
-// NewPage returns a page with the status and a part of the body that are wanted.
+// NewPage returns a page with the expected status and part of the body.
 func NewPage[H any](kind Kind, name string, handler H, status int, body string) Page[H] {
 	return Page[H]{Kind: kind, Name: name, Handler: handler, Status: status, Body: body}
 }
@@ -72,16 +73,16 @@ const (
 )
 
 // RequestContext is the idiom that every router has: the context of the
-// request. What it carries stays readable after the request has ended.
+// request. Its values stay readable after the request has ended.
 const RequestContext = "the request's context"
 
-// Site is an application to build: it recovers from panics as its framework
-// does, answers unknown paths with the framework's own page, and has
+// Site describes an application. It recovers from panics and serves unknown
+// paths as its framework does, and has
 //   - Pages[i] at Path(i), and Pages[0] also at GroupPath, inside two groups;
-//   - POST /consent, which calls Tracker.Remember, then Look, and answers 204;
-//   - GET /withdraw, which calls Tracker.Forget, then Look, and answers 204.
+//   - POST /consent, which calls Tracker.Remember, then Look, and returns 204;
+//   - GET /withdraw, which calls Tracker.Forget, then Look, and returns 204.
 //
-// Every page calls Look for every idiom before its own handler runs.
+// Every page calls Look for every idiom before its handler runs.
 type Site[H any] struct {
 	Tracker  *clickid.Tracker
 	Mount    Mount
@@ -90,24 +91,24 @@ type Site[H any] struct {
 	Look     func(idiom string, ctx context.Context)
 }
 
-// Mount says where the tracker's middleware is.
+// Mount is the place of the tracker's middleware.
 type Mount int
 
 // The places of the middleware.
 const (
 	Nowhere Mount = iota
 	OnApp         // inside the recovery and the compression, around everything else
-	Twice         // the same, two times
-	OnGroup       // on the outer of the two groups alone
+	Twice         // as OnApp, two times
+	OnGroup       // only on the outer of the two groups
 )
 
-// GroupPath is a page inside two groups: /shop, and /eu in it.
+// GroupPath is the path of a page inside two groups, /shop and /eu.
 const GroupPath = "/shop/eu/page"
 
-// Path is where page i is.
+// Path returns the path of page i.
 func Path(i int) string { return "/page/" + strconv.Itoa(i) }
 
-// Times returns how often the application as a whole gets the middleware.
+// Times returns how often the middleware is added to the whole application.
 func (m Mount) Times() int {
 	switch m {
 	case OnApp:
@@ -118,10 +119,10 @@ func (m Mount) Times() int {
 	return 0
 }
 
-// patience bounds waits that never happen in a test that passes.
+// patience limits the waits of a test that fails.
 const patience = 10 * time.Second
 
-// Run runs the table.
+// Run runs the suite.
 func Run[H any](t *testing.T, r Router[H]) {
 	t.Parallel()
 	for _, kind := range kinds {

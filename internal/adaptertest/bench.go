@@ -18,8 +18,8 @@ func NewTracker(tb testing.TB) *clickid.Tracker {
 	return tracker
 }
 
-// ComparePageWithoutClick measures the same page at several routers, which
-// differ in their middleware.
+// ComparePageWithoutClick measures a page without a click on routers with
+// different middleware.
 func ComparePageWithoutClick(b *testing.B, routers map[string]http.Handler) {
 	for name, router := range routers {
 		b.Run(name, func(b *testing.B) {

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// HTTPPages are the pages of routers whose handlers are net/http's own.
+// HTTPPages returns the pages of routers whose handlers are those of net/http.
 func HTTPPages(awaitReader func()) []Page[http.HandlerFunc] {
 	type w = http.ResponseWriter
 	type r = *http.Request
@@ -69,7 +69,7 @@ func HTTPPages(awaitReader func()) []Page[http.HandlerFunc] {
 		page(Redirects, "Redirect", func(w w, r r) { http.Redirect(w, r, "/elsewhere", http.StatusSeeOther) }, 303, ""),
 		page(Aborts, "Error", func(w w, r r) { http.Error(w, "no", http.StatusForbidden) }, 403, "no"),
 		page(Panics, "before writing", func(w, r) { panic("on purpose") }, 500, ""),
-		page(Fails, "answers it itself", func(w w, r r) { http.Error(w, "broken", http.StatusBadGateway) }, 502, "broken"),
+		page(Fails, "writes the error", func(w w, r r) { http.Error(w, "broken", http.StatusBadGateway) }, 502, "broken"),
 	}
 }
 
@@ -77,9 +77,9 @@ func HTTPPages(awaitReader func()) []Page[http.HandlerFunc] {
 // ReadFrom.
 type onlyReader struct{ io.Reader }
 
-// HTTPRoutes registers what a [Site] has, except the groups, with a router
-// whose handlers are net/http's own. handle gets a method, which may be "" for
-// all, and a path.
+// HTTPRoutes registers the paths of a [Site], except the groups, with a router
+// whose handlers are those of net/http. The method passed to handle is "" for
+// all methods.
 func HTTPRoutes(site Site[http.HandlerFunc], handle func(method, path string, h http.HandlerFunc)) {
 	for i, page := range site.Pages {
 		handle("", Path(i), HTTPLook(site, page.Handler))
@@ -103,7 +103,8 @@ func HTTPRoutes(site Site[http.HandlerFunc], handle func(method, path string, h 
 	}))
 }
 
-// HTTPLook lets next run after a look at the request's context.
+// HTTPLook returns a handler that calls Look with the request's context before
+// next.
 func HTTPLook(site Site[http.HandlerFunc], next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		site.Look(RequestContext, r.Context())
@@ -111,7 +112,7 @@ func HTTPLook(site Site[http.HandlerFunc], next http.HandlerFunc) http.HandlerFu
 	}
 }
 
-// Serve starts a net/http server for routers that are an http.Handler.
+// Serve starts a server for a router that is an http.Handler.
 func Serve(t *testing.T, h http.Handler) (baseURL string) {
 	server := httptest.NewServer(h)
 	t.Cleanup(server.Close)

@@ -11,9 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestNetHTTP runs the table against net/http alone, which needs no adapter:
-// Tracker.Handler is its middleware.
-func TestNetHTTP(t *testing.T) {
+// TestRun_netHTTP runs the suite on net/http, which needs no adapter.
+func TestRun_netHTTP(t *testing.T) {
 	adaptertest.Run(t, adaptertest.Router[http.HandlerFunc]{Pages: adaptertest.HTTPPages, Serve: serve})
 }
 
@@ -40,10 +39,10 @@ func serve(t *testing.T, site adaptertest.Site[http.HandlerFunc]) string {
 	return adaptertest.Serve(t, recovering(h))
 }
 
-// TestTimeoutHandler shows why http.TimeoutHandler, and what is built on it,
-// belongs outside the tracker: it collects the handler's header, and where that
-// sets a cookie of its own, those that were set before are replaced.
-func TestTimeoutHandler(t *testing.T) {
+// TestHandler_timeoutHandler shows why http.TimeoutHandler belongs outside the
+// tracker: it replaces the cookies that were set before when the handler sets a
+// cookie.
+func TestHandler_timeoutHandler(t *testing.T) {
 	t.Parallel()
 	tracker := adaptertest.NewTracker(t)
 	page := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -61,8 +60,8 @@ func TestTimeoutHandler(t *testing.T) {
 	require.Equal(t, []string{"session"}, cookies(tracker.Handler(http.TimeoutHandler(page, time.Minute, ""))))
 }
 
-// recovering answers a panic with 500: net/http itself has no recovery but the
-// one that closes the connection.
+// recovering responds to a panic with status 500. net/http itself only closes
+// the connection.
 func recovering(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {

@@ -59,8 +59,8 @@ func (s suite[H]) unknownPath(t *testing.T) {
 	}
 }
 
-// trailingSlash lands on a page's path with a slash too many, which routers
-// redirect, serve or do not know: the click must not get lost on the way.
+// trailingSlash lands on a page's path with a trailing slash. Routers redirect
+// it, serve it or return 404; none of them may lose the click.
 func (s suite[H]) trailingSlash(t *testing.T) {
 	app := s.start(t, OnApp, clickid.Config{})
 	landing := app.get(t, Path(0)+"/?clkid="+documentedID)
@@ -91,7 +91,7 @@ func (s suite[H]) stripParam(t *testing.T) {
 	}
 	for _, target := range []string{"//evil.test/", "/\\evil.test/"} {
 		if to := app.get(t, target+"?clkid="+documentedID).header.Get("Location"); len(to) > 1 && strings.ContainsRune(`/\`, rune(to[1])) {
-			t.Errorf("%s is redirected to %q, which is another site", target, to)
+			t.Errorf("%s is redirected to another site: %q", target, to)
 		}
 	}
 }
@@ -122,9 +122,9 @@ func (s suite[H]) consent(t *testing.T) {
 	seen := app.sightings()
 	s.wantIdioms(t, seen)
 	for _, sighting := range seen {
-		// The framework's own context need not know a click that came this late.
+		// A framework's own context need not have a click that Remember adds.
 		if sighting.idiom == RequestContext && sighting.id != documentedID {
-			t.Errorf("after Remember the request's context does not know the click: %v", sighting.err)
+			t.Errorf("after Remember the request's context has no click: %v", sighting.err)
 		}
 	}
 
@@ -135,7 +135,7 @@ func (s suite[H]) consent(t *testing.T) {
 	wantExpired(t, withdrawn)
 	s.wantNothingSeen(t, app.sightings())
 
-	// The landing sets the cookie, and its handler removes it again.
+	// The tracker sets the cookie and the handler removes it.
 	wantExpired(t, app.get(t, "/withdraw?clkid="+documentedID, "Cookie", "consent=yes"))
 	s.wantNothingSeen(t, app.sightings())
 
@@ -143,23 +143,23 @@ func (s suite[H]) consent(t *testing.T) {
 	s.wantNothingSeen(t, app.sightings())
 }
 
-// wantExpired checks that the tracker's cookie is removed, and nothing else
-// said about it.
-func wantExpired(t *testing.T, a answer) {
+// wantExpired checks that the response removes the tracker's cookie and sets no
+// other.
+func wantExpired(t *testing.T, resp response) {
 	t.Helper()
-	if c := a.cookies(); len(c) != 1 || c[0].Name != cookieName || c[0].MaxAge >= 0 {
-		t.Errorf("the cookie is not removed: %q", a.header["Set-Cookie"])
+	if c := resp.cookies(); len(c) != 1 || c[0].Name != cookieName || c[0].MaxAge >= 0 {
+		t.Errorf("the cookie is not removed: %q", resp.header["Set-Cookie"])
 	}
 }
 
 func (s suite[H]) failingStore(t *testing.T) {
 	app := s.start(t, OnApp, clickid.Config{Store: brokenStore{}, StripParam: true})
 	for i, page := range app.Pages {
-		a := app.get(t, Path(i)+"?clkid="+documentedID)
-		if a.status != page.Status || !strings.Contains(a.body, page.Body) {
-			t.Errorf("%s: %d %q, want the page as always: %d %q", page.Name, a.status, a.body, page.Status, page.Body)
+		resp := app.get(t, Path(i)+"?clkid="+documentedID)
+		if resp.status != page.Status || !strings.Contains(resp.body, page.Body) {
+			t.Errorf("%s: %d %q, want the unchanged page: %d %q", page.Name, resp.status, resp.body, page.Status, page.Body)
 		}
-		for _, c := range a.cookies() {
+		for _, c := range resp.cookies() {
 			if c.Name == cookieName {
 				t.Errorf("%s: a cookie for a click that was not stored", page.Name)
 			}
@@ -178,9 +178,9 @@ func (brokenStore) Load(context.Context, string) (clickid.Click, error) {
 }
 func (brokenStore) Delete(context.Context, string) error { return errBroken }
 
-// outlives sends several visitors at once, every time with another click, and
-// reads the clicks only when all requests are over: what a request's context
-// carries must not live in memory that the next request overwrites.
+// outlives sends requests with different clicks concurrently and reads the
+// clicks after all requests. The values of a request's context must not be in
+// memory that the next request overwrites.
 func (s suite[H]) outlives(t *testing.T) {
 	const visitors, visits = 4, 25
 	var (

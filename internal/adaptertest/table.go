@@ -35,15 +35,14 @@ type site[H any] struct {
 	seen []sighting
 }
 
-// sighting is what a handler found when it looked for the click.
+// sighting is the result of a handler's lookup.
 type sighting struct {
 	idiom string
 	id    string
 	err   error
 }
 
-// start runs the application; without a tracker of its own it gets one with a
-// cookie store.
+// start runs the application. Config.Store defaults to a cookie store.
 func (s suite[H]) start(t *testing.T, mount Mount, cfg clickid.Config, change ...func(*Site[H])) *site[H] {
 	t.Helper()
 	if cfg.Store == nil {
@@ -68,7 +67,7 @@ func (s suite[H]) start(t *testing.T, mount Mount, cfg clickid.Config, change ..
 		f(&app.Site)
 	}
 	app.url = s.router.Serve(t, app.Site)
-	t.Cleanup(app.client.CloseIdleConnections) // before the server's own, which waits for them
+	t.Cleanup(app.client.CloseIdleConnections) // before the server's cleanup, which waits for them
 	return app
 }
 
@@ -95,7 +94,7 @@ func (app *site[H]) awaitReader() {
 	}
 }
 
-// sightings returns what the handlers saw since the last call.
+// sightings returns the lookups since the last call.
 func (app *site[H]) sightings() []sighting {
 	app.mu.Lock()
 	defer app.mu.Unlock()
@@ -104,35 +103,35 @@ func (app *site[H]) sightings() []sighting {
 	return seen
 }
 
-// answer is a response, read to its end.
-type answer struct {
+// response is a complete response.
+type response struct {
 	status int
 	header http.Header
 	body   string
 }
 
-func (a answer) cookies() []*http.Cookie { return (&http.Response{Header: a.header}).Cookies() }
+func (r response) cookies() []*http.Cookie { return (&http.Response{Header: r.header}).Cookies() }
 
 // get requests a path as a browser does when a visitor follows a link. The
-// headers are name and value in turn.
-func (app *site[H]) get(t *testing.T, path string, headers ...string) answer {
+// headers are pairs of name and value.
+func (app *site[H]) get(t *testing.T, path string, headers ...string) response {
 	t.Helper()
 	return app.do(t, http.MethodGet, path, headers...)
 }
 
-func (app *site[H]) do(t *testing.T, method, path string, headers ...string) answer {
+func (app *site[H]) do(t *testing.T, method, path string, headers ...string) response {
 	t.Helper()
-	a, err := app.request(method, path, headers...)
+	resp, err := app.request(method, path, headers...)
 	if err != nil {
 		t.Fatalf("%s %s: %v", method, path, err)
 	}
-	return a
+	return resp
 }
 
-func (app *site[H]) request(method, path string, headers ...string) (answer, error) {
+func (app *site[H]) request(method, path string, headers ...string) (response, error) {
 	r, err := http.NewRequest(method, app.url+path, nil)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	r.Header.Set("Accept", "text/html")
 	r.Header.Set("Sec-Fetch-Mode", "navigate")
@@ -142,27 +141,27 @@ func (app *site[H]) request(method, path string, headers ...string) (answer, err
 	}
 	resp, err := app.client.Do(r)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	defer resp.Body.Close()
 	var body []byte
 	if resp.StatusCode == http.StatusOK && app.flushes(path) {
 		body = make([]byte, len(First))
 		if _, err := io.ReadFull(resp.Body, body); err != nil {
-			return answer{}, fmt.Errorf("reading the first half: %w", err)
+			return response{}, fmt.Errorf("reading the first half: %w", err)
 		}
 		select {
 		case app.read <- struct{}{}:
 		case <-time.After(patience):
-			return answer{}, errors.New("the page went on before its first half was read")
+			return response{}, errors.New("the page continued before its first half was read")
 		}
 	}
 	rest, err := io.ReadAll(resp.Body)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	resp.Header.Del("Date")
-	return answer{resp.StatusCode, resp.Header, string(body) + string(rest)}, nil
+	return response{resp.StatusCode, resp.Header, string(body) + string(rest)}, nil
 }
 
 func (app *site[H]) flushes(path string) bool {
@@ -175,9 +174,9 @@ func (app *site[H]) flushes(path string) bool {
 	return false
 }
 
-// pages asks for every page as a stranger, as a visitor who has just clicked,
-// and as one who comes back, and compares with the application without the
-// middleware.
+// pages requests every page without a click, with a new click and with the
+// cookie of an earlier one, and compares the responses with those of the
+// application without the middleware.
 func (s suite[H]) pages(t *testing.T, compress bool) {
 	compressed := func(site *Site[H]) { site.Compress = compress }
 	plain := s.start(t, Nowhere, clickid.Config{}, compressed)
@@ -212,9 +211,9 @@ func (s suite[H]) pages(t *testing.T, compress bool) {
 	}
 }
 
-// takeCookie returns the visitor's cookie from a landing, which must be there
-// exactly once and hold the documented click.
-func (app *site[H]) takeCookie(t *testing.T, landing answer) string {
+// takeCookie returns the tracker's cookie from a landing. The landing must set
+// it exactly once, with the documented click.
+func (app *site[H]) takeCookie(t *testing.T, landing response) string {
 	t.Helper()
 	var ours []*http.Cookie
 	for _, c := range landing.cookies() {
@@ -227,7 +226,7 @@ func (app *site[H]) takeCookie(t *testing.T, landing answer) string {
 	}
 	c := ours[0]
 	if !c.Secure || !c.HttpOnly || c.SameSite != http.SameSiteLaxMode || c.Path != "/" || c.MaxAge <= 0 {
-		t.Errorf("the cookie has lost flags: %q", c.Raw)
+		t.Errorf("the cookie lacks attributes: %q", c.Raw)
 	}
 	click, err := app.Tracker.Resolve(context.Background(), c.Value)
 	if err != nil || click.ID != documentedID {
@@ -236,9 +235,9 @@ func (app *site[H]) takeCookie(t *testing.T, landing answer) string {
 	return c.Name + "=" + c.Value
 }
 
-// removeTrackerHeaders takes out of a landing what the tracker adds, and puts
-// back what the page itself said of caching.
-func removeTrackerHeaders(landing *answer, want answer) {
+// removeTrackerHeaders removes the tracker's headers from a landing and
+// restores the page's own Cache-Control.
+func removeTrackerHeaders(landing *response, want response) {
 	landing.header = landing.header.Clone()
 	landing.header.Del("CDN-Cache-Control")
 	landing.header.Del("Cache-Control")
@@ -253,7 +252,7 @@ func removeTrackerHeaders(landing *answer, want answer) {
 	}
 }
 
-func same(t *testing.T, what string, got, want answer) {
+func same(t *testing.T, what string, got, want response) {
 	t.Helper()
 	if got.status != want.status {
 		t.Errorf("%s: status %d, want %d", what, got.status, want.status)
@@ -266,7 +265,7 @@ func same(t *testing.T, what string, got, want answer) {
 	}
 }
 
-// wantSeen checks that the handler read the click in every idiom.
+// wantSeen checks that every idiom found the click.
 func (s suite[H]) wantSeen(t *testing.T, seen []sighting, id string) {
 	t.Helper()
 	s.wantIdioms(t, seen)
@@ -277,7 +276,7 @@ func (s suite[H]) wantSeen(t *testing.T, seen []sighting, id string) {
 	}
 }
 
-// wantNothingSeen checks that the click is provably absent in every idiom.
+// wantNothingSeen checks that every idiom returned ErrNotFound.
 func (s suite[H]) wantNothingSeen(t *testing.T, seen []sighting) {
 	t.Helper()
 	s.wantIdioms(t, seen)
@@ -288,7 +287,7 @@ func (s suite[H]) wantNothingSeen(t *testing.T, seen []sighting) {
 	}
 }
 
-// wantIdioms checks that the handler ran once and looked in every way.
+// wantIdioms checks that the handler ran once and used every idiom.
 func (s suite[H]) wantIdioms(t *testing.T, seen []sighting) {
 	t.Helper()
 	var got []string

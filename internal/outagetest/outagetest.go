@@ -1,5 +1,6 @@
-// Package outagetest watches the pages of a shop while its store stops, hangs
-// and comes back: they are served, in time, and the tracker reports.
+// Package outagetest checks the pages of a shop while its store stops, hangs
+// and recovers: all pages are served in time, and the tracker reports the
+// errors.
 package outagetest
 
 import (
@@ -18,13 +19,13 @@ import (
 )
 
 const (
-	// Timeout is the tracker's for one store call: longer than its default,
-	// since the machine of a test may be busy.
+	// Timeout is the tracker's timeout for a store call. It is longer than the
+	// default because the machine may be busy.
 	Timeout = time.Second
-	// patience is how long a page may take: the tracker asks its store twice
-	// at most.
+	// patience is the time that a page may take. The tracker makes at most two
+	// store calls.
 	patience = 2*Timeout + Timeout
-	// recovery is how long a store may take to be there again.
+	// recovery is the time that a store may take to recover.
 	recovery = 30 * time.Second
 )
 
@@ -37,7 +38,7 @@ type Shop struct {
 	failures []error
 }
 
-// NewShop opens a shop. Timeout, Logger and Hook are its own.
+// NewShop returns a shop. It sets Timeout, Logger and Hook of cfg.
 func NewShop(t testing.TB, cfg clickid.Config) *Shop {
 	t.Helper()
 	s := &Shop{}
@@ -67,19 +68,19 @@ func NewShop(t testing.TB, cfg clickid.Config) *Shop {
 	return s
 }
 
-// What a page found, in its answer.
+// Response headers with the result of the page's lookup.
 const (
 	clickHeader  = "Click"
 	absentHeader = "Click-Absent"
 )
 
-// ClickOf returns the click ID that a page found, or "".
+// ClickOf returns the click ID that the page found, or "".
 func ClickOf(page *http.Response) string { return page.Header.Get(clickHeader) }
 
-// IsAbsent reports whether a page was told that there is certainly no click.
+// IsAbsent reports whether the page's lookup returned ErrNotFound.
 func IsAbsent(page *http.Response) bool { return page.Header.Get(absentHeader) != "" }
 
-// Get requests a page, which must always be served, and in time.
+// Get requests a page and checks that it is served in time.
 func (s *Shop) Get(t testing.TB, path string, cookies ...*http.Cookie) *http.Response {
 	t.Helper()
 	w := httptest.NewRecorder()
@@ -89,7 +90,7 @@ func (s *Shop) Get(t testing.TB, path string, cookies ...*http.Cookie) *http.Res
 		t.Errorf("the page took %v", took)
 	}
 	if w.Code != http.StatusOK || w.Body.String() != "page" {
-		t.Errorf("the page was answered with the status %d", w.Code)
+		t.Errorf("the page has status %d and body %q", w.Code, w.Body)
 	}
 	return w.Result()
 }
@@ -102,12 +103,12 @@ func request(path string, cookies []*http.Cookie) *http.Request {
 	return r
 }
 
-// Visit returns the context of a page that a visitor looks at.
+// Visit returns the context of a page request.
 func (s *Shop) Visit(cookies []*http.Cookie) context.Context {
 	return s.Tracker.Capture(httptest.NewRecorder(), request("/cart", cookies)).Context()
 }
 
-// Failures returns what the tracker reported since it was called before.
+// Failures returns the errors that the tracker reported since the last call.
 func (s *Shop) Failures() []error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -116,7 +117,7 @@ func (s *Shop) Failures() []error {
 	return failures
 }
 
-// Lands waits until a landing is stored, and returns its cookies.
+// Lands requests a landing until its click is stored and returns the cookies.
 func (s *Shop) Lands(t testing.TB, id string) (cookies []*http.Cookie) {
 	t.Helper()
 	Eventually(t, func() error {
@@ -128,9 +129,9 @@ func (s *Shop) Lands(t testing.TB, id string) (cookies []*http.Cookie) {
 	return cookies
 }
 
-// IsDown checks that many pages at once are served without the store, where
-// the visitor of some had landed before.
-func (s *Shop) IsDown(t testing.TB, landed []*http.Cookie) {
+// ServesWithoutStore checks that concurrent pages are served while the store is
+// unavailable. landed are the cookies of an earlier landing.
+func (s *Shop) ServesWithoutStore(t testing.TB, landed []*http.Cookie) {
 	t.Helper()
 	s.Failures()
 	const visitors, id = 40, "during-the-outage"
@@ -144,34 +145,35 @@ func (s *Shop) IsDown(t testing.TB, landed []*http.Cookie) {
 				t.Error("a click that was not saved got a cookie")
 			}
 			if ClickOf(landing) != id {
-				t.Error("the landing itself does not know its click")
+				t.Error("the landing does not find its click")
 			}
 		}()
 		go func() {
 			defer done.Done()
 			if page := s.Get(t, "/cart", landed...); ClickOf(page) != "" || IsAbsent(page) {
-				t.Error("a page took the outage for an answer")
+				t.Error("a page found a click or ErrNotFound during the outage")
 			}
 		}()
 	}
 	done.Wait()
 	failures := s.Failures()
 	if len(failures) != 2*visitors {
-		t.Errorf("%d pages without the store made %d reports", 2*visitors, len(failures))
+		t.Errorf("%d pages without the store reported %d errors", 2*visitors, len(failures))
 	}
 	for _, err := range failures {
 		if strings.Contains(err.Error(), landed[0].Value) || strings.Contains(err.Error(), id) {
-			t.Error("a report holds a token or a click ID")
+			t.Error("an error contains a token or a click ID")
 		}
 	}
 	s.Get(t, "/page")
 	if failures := s.Failures(); len(failures) != 0 {
-		t.Errorf("a page without a click asked the store: %v", failures)
+		t.Errorf("a page without a click called the store: %v", failures)
 	}
 }
 
-// IsUp waits until what had landed before is found, and more is stored.
-func (s *Shop) IsUp(t testing.TB, landed []*http.Cookie, id string) {
+// Recovers waits until clicks are stored again and the click id of the cookies
+// landed is found.
+func (s *Shop) Recovers(t testing.TB, landed []*http.Cookie, id string) {
 	t.Helper()
 	s.Lands(t, "after-the-outage")
 	Eventually(t, func() error {
@@ -189,8 +191,8 @@ func (s *Shop) IsUp(t testing.TB, landed []*http.Cookie, id string) {
 	}
 }
 
-// Eventually tries until there is no error, and fails the test when a server
-// that comes back would have been there for long.
+// Eventually calls try until it succeeds. It fails the test if a server that
+// recovers would have recovered long ago.
 func Eventually(t testing.TB, try func() error) {
 	t.Helper()
 	for deadline := time.Now().Add(recovery); ; time.Sleep(20 * time.Millisecond) {

@@ -6,7 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestTokens(t *testing.T) {
+func TestValid(t *testing.T) {
 	first, err := New()
 	require.NoError(t, err)
 	second, err := New()

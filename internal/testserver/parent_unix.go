@@ -4,5 +4,5 @@ package testserver
 
 import "syscall"
 
-// endWithParent does nothing: only Linux ends a child with its parent.
+// endWithParent has no effect: only Linux can end a child with its parent.
 func endWithParent(*syscall.SysProcAttr) {}

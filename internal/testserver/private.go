@@ -15,18 +15,18 @@ import (
 	"time"
 )
 
-// startTimeout is how long a private server may take to start or to stop. It
-// is that long for busy machines.
+// startTimeout is the time that a private server may take to start or to stop
+// on a busy machine.
 const startTimeout = time.Minute
 
-// Server is a private server of one test: its own process on a free port of
-// 127.0.0.1 with its own data. It is killed and its data removed when the test
-// ends. Its methods are not safe for concurrent use.
+// Server is a private server of a test: a process on a free port of 127.0.0.1
+// with its own data. When the test ends, the process is killed and the data
+// removed. The methods are not safe for concurrent use.
 type Server struct {
 	tb      testing.TB
 	name    string
-	dir     string   // data, owned by the user the server runs as
-	user    string   // whom root runs it as; "" is root itself
+	dir     string   // data, owned by the server's user
+	user    string   // the server's user if the test runs as root; "" is root
 	command []string // program and arguments
 	addr    string
 	dsn     string
@@ -38,9 +38,8 @@ type Server struct {
 	paused bool
 }
 
-// StartRedis starts a Redis or Valkey server. Everything that it confirmed
-// survives Kill and Restart. Extra arguments, such as "--maxmemory", "1mb",
-// come last and win.
+// StartRedis starts a Redis or Valkey server. Confirmed writes survive Kill and
+// Restart. Extra arguments, such as "--maxmemory", "1mb", take precedence.
 func StartRedis(tb testing.TB, extraArgs ...string) *Server {
 	tb.Helper()
 	return startRedis(tb, freePort, extraArgs)
@@ -52,20 +51,20 @@ func StartRedisNode(tb testing.TB) *Server {
 	return startRedis(tb, freeNodePort, []string{"--cluster-enabled", "yes"})
 }
 
-// freeNodePort returns a free port whose companion for the cluster's bus, 10,000
-// further on, is free too.
+// freeNodePort returns a free port for which the port of the cluster bus, 10,000
+// higher, is also free.
 func freeNodePort(tb testing.TB) int {
 	tb.Helper()
 	for range 1000 {
 		port := freePort(tb)
 		bus, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port+10_000)))
 		if err != nil {
-			continue // taken, or beyond the last port
+			continue // taken or above 65535
 		}
 		_ = bus.Close()
 		return port
 	}
-	tb.Fatal("no two ports are free for a node of a cluster")
+	tb.Fatal("found no free pair of ports for a cluster node")
 	return 0
 }
 
@@ -83,8 +82,8 @@ func startRedis(tb testing.TB, choosePort func(testing.TB) int, extraArgs []stri
 	return s
 }
 
-// StartSentinel starts a Redis Sentinel that watches a server under a name and
-// promotes a replica once the server has been silent for a second.
+// StartSentinel starts a Redis Sentinel that monitors a server under a name and
+// promotes a replica when the server has not responded for a second.
 func StartSentinel(tb testing.TB, name string, watched *Server) *Server {
 	tb.Helper()
 	program := findRedis(tb)
@@ -150,12 +149,12 @@ func StartMariaDB(tb testing.TB) *Server {
 // Addr returns host and port.
 func (s *Server) Addr() string { return s.addr }
 
-// DSN returns what the server's usual driver opens: a redis:// or postgres://
-// URL, or a DSN of go-sql-driver/mysql.
+// DSN returns the data source name for the server's driver: a redis:// or
+// postgres:// URL, or a DSN of go-sql-driver/mysql.
 func (s *Server) DSN() string { return s.dsn }
 
-// Stop asks the server to stop and waits until it has. Its clients are cut
-// off. Stopping a stopped server does nothing.
+// Stop stops the server gracefully and waits for its end. It closes the
+// connections of clients. Stop has no effect on a stopped server.
 func (s *Server) Stop() {
 	s.tb.Helper()
 	if s.cmd == nil {
@@ -172,7 +171,7 @@ func (s *Server) Stop() {
 	}
 }
 
-// Kill ends the server as a crash would. Killing a stopped server does nothing.
+// Kill ends the server as a crash would. It has no effect on a stopped server.
 func (s *Server) Kill() {
 	s.tb.Helper()
 	if s.cmd == nil {
@@ -184,28 +183,28 @@ func (s *Server) Kill() {
 	}
 	<-s.exited
 	s.cmd, s.paused = nil, false
-	// PostgreSQL does not start again while a process of before holds its memory.
+	// PostgreSQL does not start while an old process holds its shared memory.
 	for deadline := time.Now().Add(startTimeout); s.anyAlive(pids); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			s.tb.Fatalf("%s was killed and its processes go on", s.name)
+			s.tb.Fatalf("%s was killed, but its processes are running", s.name)
 		}
 	}
 }
 
-// Pause freezes the server: its connections stay open and nothing answers, and
-// new ones are accepted by the operating system and stay silent.
+// Pause freezes the server. Its connections stay open, the operating system
+// accepts new ones, and none of them gets a response.
 func (s *Server) Pause() {
 	s.tb.Helper()
 	s.mustRun("pause")
 	s.paused = true
-	// The first process first, so that it starts no more while we go through them.
+	// Freeze the main process first, so that it does not start others.
 	s.signal(s.cmd.Process.Pid, freeze)
 	for _, pid := range s.processes() {
 		s.signal(pid, freeze)
 	}
 }
 
-// Resume thaws what Pause froze.
+// Resume continues the server after Pause.
 func (s *Server) Resume() {
 	s.tb.Helper()
 	s.mustRun("resume")
@@ -218,9 +217,9 @@ func (s *Server) Resume() {
 	s.paused = false
 }
 
-// Restart starts the server again, on the same port with the same data, and
-// waits until it takes commands. A running server is stopped first. Extra
-// arguments, such as "-c", "fsync=on", are added to those before and win.
+// Restart stops the server if it is running, starts it on the same port with
+// the same data, and waits until it accepts commands. Extra arguments, such as
+// "-c", "fsync=on", are added to the earlier ones and take precedence.
 func (s *Server) Restart(extraArgs ...string) {
 	s.tb.Helper()
 	s.Stop()
@@ -230,7 +229,7 @@ func (s *Server) Restart(extraArgs ...string) {
 	}
 }
 
-// freePort returns a port of 127.0.0.1 that nobody listens on.
+// freePort returns a free port of 127.0.0.1.
 func freePort(tb testing.TB) int {
 	tb.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -241,7 +240,7 @@ func freePort(tb testing.TB) int {
 	return l.Addr().(*net.TCPAddr).Port
 }
 
-// newServer makes a server's directory.
+// newServer returns a server with a new data directory.
 func newServer(tb testing.TB, name, user string) *Server {
 	tb.Helper()
 	s := &Server{tb: tb, name: name}
@@ -250,26 +249,26 @@ func newServer(tb testing.TB, name, user string) *Server {
 	}
 	dir, err := os.MkdirTemp("", "clickid-"+name+"-")
 	if err != nil {
-		tb.Fatalf("making the data directory of %s: %v", name, err)
+		tb.Fatalf("creating the data directory of %s: %v", name, err)
 	}
 	s.dir = dir
 	tb.Cleanup(func() {
 		s.Kill()
 		if err := os.RemoveAll(dir); err != nil {
-			tb.Logf("the data directory of %s remains: %v", name, err)
+			tb.Logf("removing the data directory of %s: %v", name, err)
 		}
 	})
 	if err := own(dir, s.user); err != nil {
-		tb.Fatalf("giving %s its data directory: %v", name, err)
+		tb.Fatalf("changing the owner of the data directory of %s: %v", name, err)
 	}
 	return s
 }
 
-// start starts the server on a free port and waits until it takes commands.
+// start starts the server on a free port and waits until it accepts commands.
 func (s *Server) start(choosePort func(testing.TB) int, configure func(port string)) {
 	s.tb.Helper()
 	var err error
-	for range 5 { // somebody else may take the port first
+	for range 5 { // another process may take the port first
 		port := strconv.Itoa(choosePort(s.tb))
 		s.addr = net.JoinHostPort("127.0.0.1", port)
 		configure(port)
@@ -282,11 +281,11 @@ func (s *Server) start(choosePort func(testing.TB) int, configure func(port stri
 	}
 }
 
-// errEnded says that a server did not start: its port is taken, or its
+// errEnded means that the process ended at once: the port is taken or the
 // arguments are wrong.
-var errEnded = errors.New("it ended at once")
+var errEnded = errors.New("the process ended at once")
 
-// launch starts the process and waits until it takes commands.
+// launch starts the process and waits until it accepts commands.
 func (s *Server) launch() error {
 	log, err := os.OpenFile(s.logPath(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -301,7 +300,7 @@ func (s *Server) launch() error {
 	exited := make(chan struct{})
 	go func() {
 		defer close(exited)
-		_ = cmd.Wait() // how it ended is in its log
+		_ = cmd.Wait() // the log has the reason
 	}()
 	s.cmd, s.exited = cmd, exited
 	deadline := time.Now().Add(startTimeout)
@@ -318,7 +317,7 @@ func (s *Server) launch() error {
 		}
 		if time.Now().After(deadline) {
 			s.Kill()
-			return fmt.Errorf("it does not answer: %w", err)
+			return fmt.Errorf("not ready after %v: %w", startTimeout, err)
 		}
 	}
 }
@@ -333,7 +332,7 @@ func (s *Server) run(program string, args ...string) {
 
 func (s *Server) prepare(command ...string) *exec.Cmd {
 	cmd := exec.Command(command[0], command[1:]...)
-	cmd.Dir = s.dir // the test's own directory may be closed to the server's user
+	cmd.Dir = s.dir // the server's user may have no access to the test's directory
 	cmd.Env = append(os.Environ(), "LC_ALL=C")
 	if err := runAs(cmd, s.user); err != nil {
 		s.tb.Fatalf("running %s: %v", s.name, err)
@@ -344,7 +343,7 @@ func (s *Server) prepare(command ...string) *exec.Cmd {
 func (s *Server) mustRun(action string) {
 	s.tb.Helper()
 	if s.cmd == nil {
-		s.tb.Fatalf("%s does not run: cannot %s it", s.name, action)
+		s.tb.Fatalf("cannot %s %s: it is not running", action, s.name)
 	}
 }
 
@@ -359,8 +358,8 @@ func (s *Server) signal(pid int, sig os.Signal) {
 	}
 }
 
-// processes returns the server's process and its children: PostgreSQL serves
-// every connection in a process of its own, outside of its process group.
+// processes returns the server's process and its children. PostgreSQL serves
+// every connection in a child outside of its process group.
 func (s *Server) processes() []int {
 	s.tb.Helper()
 	pids := []int{s.cmd.Process.Pid}
@@ -372,8 +371,7 @@ func (s *Server) processes() []int {
 	return pids
 }
 
-// anyAlive reports whether one of the processes still runs. A zombie, which
-// nobody has waited for yet, does not.
+// anyAlive reports whether one of the processes is running. A zombie is not.
 func (s *Server) anyAlive(pids []int) bool {
 	s.tb.Helper()
 	return slices.ContainsFunc(s.listProcesses(), func(p process) bool {
@@ -404,7 +402,7 @@ func (s *Server) listProcesses() []process {
 
 func (s *Server) logPath() string { return filepath.Join(s.dir, "server.log") }
 
-// log returns the end of the server's log, for a failure's message.
+// log returns the end of the server's log for failure messages.
 func (s *Server) log() string {
 	log, err := os.ReadFile(s.logPath())
 	if err != nil {
@@ -413,12 +411,12 @@ func (s *Server) log() string {
 	return string(log[max(0, len(log)-4096):])
 }
 
-// find returns the first of the programs that is installed, also where Debian
-// keeps the newest PostgreSQL's and what only root has in its path.
+// find returns the first of the programs that is installed. Besides the path it
+// searches the directories of administrators and of Debian's PostgreSQL.
 func find(tb testing.TB, what, remedy string, programs ...string) string {
 	tb.Helper()
 	if !canStart {
-		Missing(tb, "a private "+what, "private servers are started on Unix only")
+		Missing(tb, "a private "+what, "private servers need Unix")
 	}
 	for _, program := range programs {
 		if path, err := exec.LookPath(program); err == nil {

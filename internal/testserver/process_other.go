@@ -7,7 +7,7 @@ import (
 	"os/exec"
 )
 
-// Private servers are not started here; see find.
+// Private servers need Unix; see find.
 const canStart = false
 
 var terminate, freeze, thaw = os.Kill, os.Kill, os.Kill

@@ -18,8 +18,8 @@ const (
 	thaw      = syscall.SIGCONT
 )
 
-// runAs makes cmd run as the named user, or as nobody where there is no such
-// user. The empty name is the user who runs the test.
+// runAs makes cmd run as the named user, or as "nobody" if that user does not
+// exist. The empty name is the user of the test.
 func runAs(cmd *exec.Cmd, name string) error {
 	cmd.SysProcAttr = &syscall.SysProcAttr{}
 	endWithParent(cmd.SysProcAttr)
@@ -34,7 +34,7 @@ func runAs(cmd *exec.Cmd, name string) error {
 	return nil
 }
 
-// own gives a directory to the user that runAs runs as.
+// own makes the user of runAs the owner of a directory.
 func own(dir, name string) error {
 	if name == "" {
 		return nil
@@ -50,7 +50,7 @@ func idsOf(name string) (uid, gid int, err error) {
 	u, err := user.Lookup(name)
 	if err != nil {
 		if u, err = user.Lookup("nobody"); err != nil {
-			return 0, 0, fmt.Errorf("neither the user %s nor nobody exists: %w", name, err)
+			return 0, 0, fmt.Errorf("neither user %q nor \"nobody\" exists: %w", name, err)
 		}
 	}
 	if uid, err = strconv.Atoi(u.Uid); err != nil {

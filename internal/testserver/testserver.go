@@ -1,17 +1,17 @@
-// Package testserver gives tests real servers: shared ones that run already,
-// and private ones that a test may stop, pause and fill.
+// Package testserver provides real servers to tests: shared servers that are
+// already running, and private servers that a test may stop, pause and fill.
 //
-// A shared server is taken from its environment variable, else from its usual
-// port on this machine:
+// The address of a shared server is in its environment variable and defaults to
+// the usual port on this machine:
 //
 //	CLICKID_TEST_REDIS     host:port or redis://user:password@host:port/db
 //	CLICKID_TEST_POSTGRES  postgres://user:password@host:port/database
 //	CLICKID_TEST_MYSQL     user:password@tcp(host:port)/ as go-sql-driver/mysql reads it
 //
 // The user of PostgreSQL or MySQL must be allowed to create databases. Private
-// servers are started from the programs that are installed.
+// servers are started from the installed programs.
 //
-// A test whose server is missing is skipped, visibly, and fails instead where
+// A test is skipped if its server is missing. It fails instead if
 // CLICKID_TEST_REQUIRE is set.
 package testserver
 
@@ -28,19 +28,20 @@ import (
 	"time"
 )
 
-// Missing ends a test that lacks something on this machine: a skip that says
-// what and how to provide it, or a failure where CLICKID_TEST_REQUIRE is set.
+// Missing skips a test that needs something that is not on this machine. The
+// test fails instead if CLICKID_TEST_REQUIRE is set. The remedy tells how to
+// provide it.
 func Missing(tb testing.TB, what, remedy string) {
 	tb.Helper()
 	if os.Getenv("CLICKID_TEST_REQUIRE") != "" {
-		tb.Fatalf("%s is missing, and CLICKID_TEST_REQUIRE forbids skipping: %s", what, remedy)
+		tb.Fatalf("%s is missing and CLICKID_TEST_REQUIRE is set: %s", what, remedy)
 	}
 	tb.Skipf("%s is missing: %s", what, remedy)
 }
 
-// Redis returns the URL of the shared Redis server, as redis.ParseURL and
-// asynq.ParseRedisURI read it. Others use the server too: take a [Name] as the
-// prefix of all keys, and remove them afterwards.
+// Redis returns the URL of the shared Redis server for redis.ParseURL and
+// asynq.ParseRedisURI. Other tests use the server at the same time, so all keys
+// must have a [Name] as prefix and be removed afterwards.
 func Redis(tb testing.TB) (url string) {
 	tb.Helper()
 	if set := os.Getenv("CLICKID_TEST_REDIS"); set != "" {
@@ -57,14 +58,14 @@ func Redis(tb testing.TB) (url string) {
 }
 
 // Postgres creates an empty database on the shared PostgreSQL server and
-// returns its URL. The database is dropped when the test ends. The test imports
-// github.com/jackc/pgx/v5/stdlib, which this package cannot.
+// returns its URL. The database is dropped when the test ends. The test must
+// import github.com/jackc/pgx/v5/stdlib.
 func Postgres(tb testing.TB) (url string) {
 	tb.Helper()
 	admin := os.Getenv("CLICKID_TEST_POSTGRES")
 	required := admin != ""
 	if !required {
-		// A server that trusts its machine ignores the password.
+		// A server with the authentication method trust ignores the password.
 		admin = "postgres://postgres:postgres@127.0.0.1:5432/postgres"
 	}
 	db := open(tb, "pgx", admin, required, "PostgreSQL at 127.0.0.1:5432 with the user postgres",
@@ -74,8 +75,8 @@ func Postgres(tb testing.TB) (url string) {
 }
 
 // MySQL creates an empty database on the shared MySQL or MariaDB server and
-// returns its DSN. The database is dropped when the test ends. The test imports
-// github.com/go-sql-driver/mysql, which this package cannot.
+// returns its DSN. The database is dropped when the test ends. The test must
+// import github.com/go-sql-driver/mysql.
 func MySQL(tb testing.TB) (dsn string) {
 	tb.Helper()
 	admin := os.Getenv("CLICKID_TEST_MYSQL")
@@ -89,11 +90,11 @@ func MySQL(tb testing.TB) (dsn string) {
 	return withMySQLDatabase(tb, admin, name)
 }
 
-// Name returns a new name for a test's own database or key prefix: lower-case
-// letters, digits and underscores.
+// Name returns a new name for a database or key prefix of a test. It consists of
+// lower-case letters, digits and underscores.
 func Name() string {
 	var b [6]byte
-	// An error here ends the program since Go 1.24 and does not happen before.
+	// Since Go 1.24, Read never returns an error.
 	_, _ = rand.Read(b[:])
 	return "clickid_test_" + hex.EncodeToString(b[:])
 }
@@ -113,7 +114,7 @@ func open(tb testing.TB, driver, dsn string, required bool, what, remedy string)
 	defer cancel()
 	if err := db.PingContext(ctx); err != nil {
 		if required {
-			tb.Fatalf("the server that the environment names does not answer: %v", err)
+			tb.Fatalf("connecting to the server of the environment variable: %v", err)
 		}
 		Missing(tb, what, remedy)
 	}
@@ -125,11 +126,11 @@ func createDatabase(tb testing.TB, db *sql.DB, drop string) (name string) {
 	tb.Helper()
 	name = Name()
 	if _, err := db.Exec("CREATE DATABASE " + name); err != nil {
-		tb.Fatalf("creating a database for the test: %v", err)
+		tb.Fatalf("creating the test's database: %v", err)
 	}
 	tb.Cleanup(func() {
 		if _, err := db.Exec(strings.Replace(drop, "%s", name, 1)); err != nil {
-			tb.Logf("the test's database %s remains: %v", name, err)
+			tb.Logf("dropping the test's database %s: %v", name, err)
 		}
 	})
 	return name
@@ -139,7 +140,7 @@ func withPostgresDatabase(tb testing.TB, dsn, database string) string {
 	tb.Helper()
 	u, err := url.Parse(dsn)
 	if err != nil || u.Host == "" {
-		tb.Fatal("CLICKID_TEST_POSTGRES is no URL of the form postgres://user:password@host:port/database")
+		tb.Fatal("CLICKID_TEST_POSTGRES must be a URL of the form postgres://user:password@host:port/database")
 	}
 	u.Path = "/" + database
 	return u.String()
@@ -149,7 +150,7 @@ func withMySQLDatabase(tb testing.TB, dsn, database string) string {
 	tb.Helper()
 	slash := strings.LastIndexByte(dsn, '/')
 	if slash < 0 {
-		tb.Fatal("CLICKID_TEST_MYSQL is no DSN of the form user:password@tcp(host:port)/")
+		tb.Fatal("CLICKID_TEST_MYSQL must be a DSN of the form user:password@tcp(host:port)/")
 	}
 	_, params, found := strings.Cut(dsn[slash+1:], "?")
 	if found {

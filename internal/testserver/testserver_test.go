@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestPrivateServersStopFreezeCrashAndComeBack(t *testing.T) {
+func TestServer(t *testing.T) {
 	for name, start := range map[string]func(testing.TB) *Server{
 		"Redis":    func(tb testing.TB) *Server { return StartRedis(tb) },
 		"Postgres": StartPostgres,
@@ -45,7 +45,7 @@ func TestPrivateServersStopFreezeCrashAndComeBack(t *testing.T) {
 	}
 }
 
-func TestConfirmedWritesSurviveACrash(t *testing.T) {
+func TestServer_Kill_confirmedWrites(t *testing.T) {
 	s := StartRedis(t)
 	require.NoError(t, probe(s.Addr(), func(c net.Conn) error { return expect(c, "SET key value\r\n", "+OK") }))
 	s.Kill()
@@ -53,14 +53,14 @@ func TestConfirmedWritesSurviveACrash(t *testing.T) {
 	require.NoError(t, probe(s.Addr(), func(c net.Conn) error { return expect(c, "GET key\r\n", "$5\r\nvalue") }))
 }
 
-func TestServersEndWithTheTest(t *testing.T) {
+func TestServer_cleanup(t *testing.T) {
 	var s *Server
 	t.Run("inner", func(t *testing.T) { s = StartRedis(t) })
 	require.ErrorContains(t, probe(s.Addr(), s.ready), "refused")
 	require.NoDirExists(t, s.dir)
 }
 
-func TestAServerThatIsNotReady(t *testing.T) {
+func TestProbe_notReady(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = l.Close() })
@@ -79,7 +79,7 @@ func TestAServerThatIsNotReady(t *testing.T) {
 	}
 }
 
-// outcome records how a helper ended a test.
+// outcome is a test that records how a helper ends it.
 type outcome struct {
 	testing.TB
 	skipped, failed bool
@@ -98,7 +98,7 @@ func (o *outcome) run(f func(testing.TB)) {
 	<-done
 }
 
-func TestWhatIsMissingSkipsOrFails(t *testing.T) {
+func TestMissing(t *testing.T) {
 	for _, row := range []struct {
 		require         string
 		skipped, failed bool
@@ -108,7 +108,7 @@ func TestWhatIsMissingSkipsOrFails(t *testing.T) {
 	} {
 		t.Setenv("CLICKID_TEST_REQUIRE", row.require)
 		for name, f := range map[string]func(testing.TB){
-			"said":    func(tb testing.TB) { Missing(tb, "a browser", "install one") },
+			"direct":  func(tb testing.TB) { Missing(tb, "a browser", "install one") },
 			"program": func(tb testing.TB) { find(tb, "a program", "install it", "clickid-no-such-program") },
 		} {
 			o := &outcome{TB: t}
@@ -119,7 +119,7 @@ func TestWhatIsMissingSkipsOrFails(t *testing.T) {
 	}
 }
 
-func TestTheEnvironmentNamesTheServers(t *testing.T) {
+func TestEnvironment(t *testing.T) {
 	t.Setenv("CLICKID_TEST_REDIS", "cache.test:6380")
 	require.Equal(t, "redis://cache.test:6380", Redis(t))
 	t.Setenv("CLICKID_TEST_REDIS", "rediss://:secret@cache.test:6380/3")
@@ -142,7 +142,7 @@ func TestTheEnvironmentNamesTheServers(t *testing.T) {
 	}
 }
 
-func TestADriverThatTheTestForgot(t *testing.T) {
+func TestOpen_missingDriver(t *testing.T) {
 	require.Empty(t, sql.Drivers())
 	for _, f := range []func(testing.TB) string{Postgres, MySQL} {
 		o := &outcome{TB: t}
@@ -151,12 +151,12 @@ func TestADriverThatTheTestForgot(t *testing.T) {
 	}
 }
 
-func TestNamesAreNew(t *testing.T) {
+func TestName(t *testing.T) {
 	require.Regexp(t, "^clickid_test_[0-9a-f]{12}$", Name())
 	require.NotEqual(t, Name(), Name())
 }
 
-func TestTheNewestPostgresIsFound(t *testing.T) {
+func TestPostgresVersion(t *testing.T) {
 	require.Greater(t, postgresVersion(filepath.FromSlash("/usr/lib/postgresql/15/bin/initdb")),
 		postgresVersion(filepath.FromSlash("/usr/lib/postgresql/9.6/bin/initdb")))
 }
