@@ -10,8 +10,8 @@ import (
 )
 
 // BenchmarkPageWithoutClick compares a page with and without the middleware.
-// Echo v4 builds the chain anew for every request, which costs each middleware,
-// whatever it does, one allocation.
+// Echo v4 builds the chain for every request, so that every middleware costs
+// one allocation.
 func BenchmarkPageWithoutClick(b *testing.B) {
 	router := func(middleware ...echo.MiddlewareFunc) http.Handler {
 		e := echo.New()
@@ -21,7 +21,7 @@ func BenchmarkPageWithoutClick(b *testing.B) {
 	}
 	adaptertest.ComparePageWithoutClick(b, map[string]http.Handler{
 		"bare": router(),
-		"a middleware without content": router(func(next echo.HandlerFunc) echo.HandlerFunc {
+		"an empty middleware": router(func(next echo.HandlerFunc) echo.HandlerFunc {
 			return func(c echo.Context) error { return next(c) }
 		}),
 		"tracked": router(echoadapter.Middleware(adaptertest.NewTracker(b))),

@@ -15,7 +15,7 @@ import (
 	"github.com/labstack/echo/v4/middleware"
 )
 
-func TestEcho(t *testing.T) {
+func TestMiddleware(t *testing.T) {
 	adaptertest.Run(t, adaptertest.Router[echo.HandlerFunc]{Pages: pages, Serve: serve})
 }
 

@@ -9,15 +9,15 @@ import (
 	"github.com/gofiber/fiber/v3"
 )
 
-// convert returns c as net/http has it. Fiber's strings alias buffers that the
-// next visitor's request overwrites, so everything is copied: a click lives
-// longer than its request.
+// convert returns c as a net/http request and response. It copies all strings:
+// a click outlives its request, and Fiber's strings alias buffers that the next
+// request overwrites.
 func convert(c fiber.Ctx) (response, *http.Request, error) {
 	in := &c.Request().Header
 	target := string(in.RequestURI())
 	u, err := url.ParseRequestURI(target)
 	if err != nil {
-		return response{}, nil, fiber.ErrBadRequest // as net/http answers it
+		return response{}, nil, fiber.ErrBadRequest // as net/http does
 	}
 	r := &http.Request{
 		Method: string(in.Method()), URL: u, RequestURI: target, Host: string(in.Host()),
@@ -30,7 +30,7 @@ func convert(c fiber.Ctx) (response, *http.Request, error) {
 	return response{c, make(http.Header)}, r.WithContext(c.Context()), nil
 }
 
-// response is a ResponseWriter that collects the header.
+// response is an http.ResponseWriter that collects the header.
 type response struct {
 	c      fiber.Ctx
 	header http.Header
@@ -40,12 +40,11 @@ func (w response) Header() http.Header         { return w.header }
 func (w response) WriteHeader(status int)      { w.c.Status(status) }
 func (w response) Write(b []byte) (int, error) { return w.c.Write(b) }
 
-// apply carries the header into Fiber's response, and the click to where
-// handlers look for it.
+// apply writes the header into Fiber's response and the click into its contexts.
 func (w response) apply(r *http.Request) {
 	w.write(false)
 	if r == nil {
-		return // f of Do changed no request
+		return // f of Do returned no request
 	}
 	if click := r.Context().Value(clickid.ContextKey); click != nil {
 		w.c.SetContext(r.Context())
@@ -53,8 +52,8 @@ func (w response) apply(r *http.Request) {
 	}
 }
 
-// write moves the collected header into Fiber's response, or only those parts
-// of it that are missing there.
+// write writes the collected header into Fiber's response. With missingOnly it
+// keeps the values that are there.
 func (w response) write(missingOnly bool) {
 	out := &w.c.Response().Header
 	for name, values := range w.header {
@@ -67,7 +66,7 @@ func (w response) write(missingOnly bool) {
 				}
 			}
 			if !missingOnly || len(there) == 0 {
-				out.Set(name, value) // of cookies, it adds one
+				out.Set(name, value) // adds a cookie if name is Set-Cookie
 			}
 		}
 	}

@@ -12,32 +12,33 @@ import (
 // [clickid.Tracker.Handler] does. Add it once, with App.Use, after the
 // recovery; unknown paths are covered too. On a group it covers the group.
 //
-// The click is in c.Context() and in c itself, and what c.Context() returns
-// stays readable after the request has ended:
+// The click is in c.Context() and in c itself. The context that c.Context()
+// returns stays valid after the request has ended:
 //
 //	clickid.Convert(c.Context(), sender, event)
 func Middleware(t *clickid.Tracker) fiber.Handler {
 	return func(c fiber.Ctx) error {
 		w, r, err := convert(c)
 		if err != nil {
-			return c.Next() // the page comes first
+			return c.Next() // serve the page without capture
 		}
 		r = t.Capture(w, r)
-		answered := t.Strip(w, r)
+		redirected := t.Strip(w, r)
 		w.apply(r)
-		if answered {
+		if redirected {
 			return nil
 		}
-		// Fasthttp's own error pages empty the whole header, also where a
-		// handler that follows answers in their place.
+		// The error pages of fasthttp reset the whole header, even if a later
+		// handler replaces them.
 		defer w.write(true)
 		return c.Next()
 	}
 }
 
-// Do calls f with the request as net/http has it, and takes over the response's
-// header and the context of the request that f returns. It returns f's error.
-// It is for [clickid.Tracker.Remember] and [clickid.Tracker.Forget]:
+// Do calls f with c as a net/http request and response. It applies the header
+// that f sets and the context of the request that f returns to c, and returns
+// the error of f. Use it for [clickid.Tracker.Remember] and
+// [clickid.Tracker.Forget]:
 //
 //	err := fiberadapter.Do(c, func(w http.ResponseWriter, r *http.Request) (*http.Request, error) {
 //		return tracker.Remember(w, r, "")

@@ -19,7 +19,7 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-func TestFiber(t *testing.T) {
+func TestMiddleware(t *testing.T) {
 	adaptertest.Run(t, adaptertest.Router[fiber.Handler]{
 		Pages:  pages,
 		Idioms: []string{"fiber.Ctx", "fasthttp.RequestCtx"},
@@ -34,7 +34,7 @@ func serve(t *testing.T, site adaptertest.Site[fiber.Handler]) string {
 		site.Look("fasthttp.RequestCtx", c.RequestCtx())
 		return c.Next()
 	}
-	holdsBack := map[string]bool{} // Fiber's compression holds streams back
+	holdsBack := map[string]bool{} // Fiber's compression buffers streams
 	for i, page := range site.Pages {
 		holdsBack[adaptertest.Path(i)] = page.Kind == adaptertest.Flushes
 	}
@@ -48,9 +48,8 @@ func serve(t *testing.T, site adaptertest.Site[fiber.Handler]) string {
 	for range site.Mount.Times() {
 		app.Use(fiberadapter.Middleware(site.Tracker))
 	}
-	// Every path below falls through the static files: as missing, or, inside
-	// the groups, as a folder without an index, where fasthttp empties the
-	// header before the handler runs.
+	// No path below is a static file. Inside the groups it is a folder without
+	// an index, for which fasthttp resets the header before the handler runs.
 	app.Use(static.New("testdata/public"))
 	for i, page := range site.Pages {
 		app.Get(adaptertest.Path(i), look, page.Handler)
@@ -69,13 +68,13 @@ func serve(t *testing.T, site adaptertest.Site[fiber.Handler]) string {
 			return c.Next()
 		}
 	}
-	answer := func(c fiber.Ctx) error { return c.SendStatus(fiber.StatusNoContent) }
+	noContent := func(c fiber.Ctx) error { return c.SendStatus(fiber.StatusNoContent) }
 	app.Post("/consent", consent(func(w http.ResponseWriter, r *http.Request) (*http.Request, error) {
 		return site.Tracker.Remember(w, r, "")
-	}), look, answer)
+	}), look, noContent)
 	app.Get("/withdraw", consent(func(w http.ResponseWriter, r *http.Request) (*http.Request, error) {
 		return nil, site.Tracker.Forget(w, r)
-	}), look, answer)
+	}), look, noContent)
 
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -151,7 +150,7 @@ func pages(awaitReader func()) []adaptertest.Page[fiber.Handler] {
 	}
 }
 
-// BenchmarkPageWithoutClick shows what the copies cost on every page.
+// BenchmarkPageWithoutClick measures the cost of the copies on every page.
 func BenchmarkPageWithoutClick(b *testing.B) {
 	tracker := adaptertest.NewTracker(b)
 	page := func(c fiber.Ctx) error { return c.SendString("hello") }

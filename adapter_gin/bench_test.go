@@ -12,10 +12,10 @@ import (
 // BenchmarkPageWithoutClick compares a page with and without the middleware.
 func BenchmarkPageWithoutClick(b *testing.B) {
 	router := func(middleware ...gin.HandlerFunc) http.Handler {
-		engine := gin.New()
-		engine.Use(middleware...)
-		engine.GET("/", func(c *gin.Context) { c.Status(http.StatusNoContent) })
-		return engine
+		r := gin.New()
+		r.Use(middleware...)
+		r.GET("/", func(c *gin.Context) { c.Status(http.StatusNoContent) })
+		return r
 	}
 	adaptertest.ComparePageWithoutClick(b, map[string]http.Handler{
 		"bare":    router(),

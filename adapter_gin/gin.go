@@ -16,13 +16,13 @@ import (
 //	clickid.Convert(c, sender, event)
 //
 // [clickid.Tracker.Remember] and [clickid.Tracker.Forget] take c.Writer and
-// c.Request. Where Remember brought a click into a request that carried none,
-// c itself does not know it; the request that it returns does.
+// c.Request. A click that Remember adds is in the context of the request that it
+// returns, but not in c itself.
 func Middleware(t *clickid.Tracker) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		c.Request = t.Capture(c.Writer, c.Request)
 		if click := c.Request.Context().Value(clickid.ContextKey); click != nil {
-			// Without ContextWithFallback, c finds only what was Set by string.
+			// Without ContextWithFallback, c.Value only finds keys of c.Set.
 			c.Set(clickid.ContextKey, click)
 		}
 		if t.Strip(c.Writer, c.Request) {

@@ -19,11 +19,11 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	gin.SetMode(gin.ReleaseMode) // once, before anything runs: it is global
+	gin.SetMode(gin.ReleaseMode) // the mode is global
 	m.Run()
 }
 
-func TestGin(t *testing.T) {
+func TestMiddleware(t *testing.T) {
 	for name, fallback := range map[string]bool{"default": false, "ContextWithFallback": true} {
 		t.Run(name, func(t *testing.T) {
 			adaptertest.Run(t, adaptertest.Router[gin.HandlerFunc]{
@@ -43,18 +43,18 @@ func serve(t *testing.T, site adaptertest.Site[gin.HandlerFunc], fallback bool) 
 		site.Look("gin.Context", c)
 		site.Look("copied gin.Context", c.Copy())
 	}
-	engine := gin.New()
-	engine.ContextWithFallback = fallback
-	engine.Use(gin.CustomRecoveryWithWriter(io.Discard, func(c *gin.Context, _ any) {
+	router := gin.New()
+	router.ContextWithFallback = fallback
+	router.Use(gin.CustomRecoveryWithWriter(io.Discard, func(c *gin.Context, _ any) {
 		c.AbortWithStatus(http.StatusInternalServerError)
 	}))
 	for range site.Mount.Times() {
-		engine.Use(ginadapter.Middleware(site.Tracker))
+		router.Use(ginadapter.Middleware(site.Tracker))
 	}
 	for i, page := range site.Pages {
-		engine.GET(adaptertest.Path(i), look, page.Handler)
+		router.GET(adaptertest.Path(i), look, page.Handler)
 	}
-	shop := engine.Group("/shop")
+	shop := router.Group("/shop")
 	if site.Mount == adaptertest.OnGroup {
 		shop.Use(ginadapter.Middleware(site.Tracker))
 	}
@@ -70,14 +70,14 @@ func serve(t *testing.T, site adaptertest.Site[gin.HandlerFunc], fallback bool) 
 			c.Status(http.StatusNoContent)
 		}
 	}
-	engine.POST("/consent", consent(func(c *gin.Context) (err error) {
+	router.POST("/consent", consent(func(c *gin.Context) (err error) {
 		c.Request, err = site.Tracker.Remember(c.Writer, c.Request, "")
 		return err
 	}))
-	engine.GET("/withdraw", consent(func(c *gin.Context) error {
+	router.GET("/withdraw", consent(func(c *gin.Context) error {
 		return site.Tracker.Forget(c.Writer, c.Request)
 	}))
-	return adaptertest.Serve(t, engine)
+	return adaptertest.Serve(t, router)
 }
 
 func pages(awaitReader func()) []adaptertest.Page[gin.HandlerFunc] {
@@ -169,23 +169,23 @@ func pages(awaitReader func()) []adaptertest.Page[gin.HandlerFunc] {
 	}
 }
 
-// TestRewrittenPath covers Engine.HandleContext, which runs the middleware
-// again and drops what was Set.
-func TestRewrittenPath(t *testing.T) {
+// TestMiddleware_handleContext covers Engine.HandleContext. It runs the
+// middleware again and drops the keys of Context.Set.
+func TestMiddleware_handleContext(t *testing.T) {
 	t.Parallel()
 	tracker := adaptertest.NewTracker(t)
-	engine := gin.New()
-	engine.Use(ginadapter.Middleware(tracker))
-	engine.GET("/old", func(c *gin.Context) {
+	router := gin.New()
+	router.Use(ginadapter.Middleware(tracker))
+	router.GET("/old", func(c *gin.Context) {
 		c.Request.URL.Path = "/new"
-		engine.HandleContext(c)
+		router.HandleContext(c)
 	})
 	var found bool
-	engine.GET("/new", func(c *gin.Context) {
+	router.GET("/new", func(c *gin.Context) {
 		_, found = clickid.FromContext(c)
 		c.String(200, "hello")
 	})
-	url := adaptertest.Serve(t, engine)
+	url := adaptertest.Serve(t, router)
 	r, err := http.NewRequestWithContext(context.Background(), http.MethodGet, url+"/old?clkid=01ARZ3NDEKTSV4RRFFQ69G5FAV", nil)
 	if err != nil {
 		t.Fatal(err)
