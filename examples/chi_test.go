@@ -9,9 +9,9 @@ import (
 	"github.com/go-chi/chi/v5/middleware"
 )
 
-// TestChi runs the routers' table against chi, which needs no adapter:
-// Tracker.Handler is its middleware.
-func TestChi(t *testing.T) {
+// TestHandler_chi runs the conformance suite of the adapters on chi, which needs
+// no adapter.
+func TestHandler_chi(t *testing.T) {
 	adaptertest.Run(t, adaptertest.Router[http.HandlerFunc]{Pages: adaptertest.HTTPPages, Serve: serveChi})
 }
 

@@ -1,5 +1,4 @@
-// Package examples_test builds the example shops and drives them over HTTP, as
-// their visitors and a payment provider do.
+// Package examples_test builds the example shops and tests them over HTTP.
 package examples_test
 
 import (
@@ -29,11 +28,11 @@ import (
 
 const (
 	clickID = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
-	// patience bounds waits that never happen in a test that passes.
+	// patience limits the waits of a test that fails.
 	patience = 30 * time.Second
 )
 
-// binaries is where TestMain builds the shops.
+// binaries is the folder of the shops that TestMain builds.
 var binaries string
 
 func TestMain(m *testing.M) {
@@ -79,17 +78,17 @@ func TestShops(t *testing.T) {
 			require.Len(t, platform.Accepted(), 1)
 
 			platform.Stop()
-			alone := shop.do(t, http.MethodPost, "/orders", cookie)
-			require.Equal(t, http.StatusOK, alone.StatusCode, "an order is good without the platform")
-			require.Equal(t, "Thank you! Conversion: failed\n", text(t, alone))
+			offline := shop.do(t, http.MethodPost, "/orders", cookie)
+			require.Equal(t, http.StatusOK, offline.StatusCode, "an order is valid without the platform")
+			require.Equal(t, "Thank you! Conversion: failed\n", text(t, offline))
 
 			shop.stop(t)
 		})
 	}
 }
 
-// TestShopsFinishOrders ends each shop while an order waits for the platform.
-func TestShopsFinishOrders(t *testing.T) {
+// TestShops_shutdown stops each shop while an order waits for the platform.
+func TestShops_shutdown(t *testing.T) {
 	for _, name := range shops {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -118,7 +117,7 @@ func TestShopsFinishOrders(t *testing.T) {
 					return
 				}
 				defer resp.Body.Close()
-				body, _ := io.ReadAll(resp.Body) // what is missing is seen below
+				body, _ := io.ReadAll(resp.Body) // the body is checked below
 				confirmation <- string(body)
 			}()
 			<-arrived
@@ -129,7 +128,7 @@ func TestShopsFinishOrders(t *testing.T) {
 					_ = conn.Close()
 				}
 				return err != nil
-			}, patience, 10*time.Millisecond, "the shop takes no further visitors")
+			}, patience, 10*time.Millisecond, "the shop accepts no further connections")
 			close(release)
 			require.Equal(t, "Thank you! Conversion: accepted\n", <-confirmation)
 			shop.end(t)
@@ -137,7 +136,7 @@ func TestShopsFinishOrders(t *testing.T) {
 	}
 }
 
-func TestShopsSayWhatIsMissing(t *testing.T) {
+func TestShops_missingConfiguration(t *testing.T) {
 	for _, tt := range []struct{ name, env, want string }{
 		{"nethttp", "", "APIKey is required"},
 		{"nethttp", "CLICKID_COOKIE_KEY=c2hvcnQ=", "needs at least 32"},
@@ -157,9 +156,9 @@ func TestShopsSayWhatIsMissing(t *testing.T) {
 	}
 }
 
-// TestSharedParts keeps what the shops have in common the same: each of them is
-// complete for the sake of who copies it.
-func TestSharedParts(t *testing.T) {
+// TestShops_sharedFunctions compares the functions that the shops repeat so
+// that each of them can be copied.
+func TestShops_sharedFunctions(t *testing.T) {
 	t.Parallel()
 	part := func(shop, function string) string {
 		source, err := os.ReadFile(filepath.Join(shop, "main.go"))
@@ -176,8 +175,8 @@ func TestSharedParts(t *testing.T) {
 	require.Equal(t, part("nethttp", "configure"), part("fiber", "configure"))
 }
 
-// TestWebhook pays for orders while the platform is away, with notices that
-// come out of order, twice, forged, and again after the shop was restarted.
+// TestWebhook pays for orders while the platform is unavailable, with notices
+// that are forged, out of order, repeated, and repeated after a restart.
 func TestWebhook(t *testing.T) {
 	t.Parallel()
 	platform := clickidtest.NewServer(t)
@@ -210,7 +209,7 @@ func TestWebhook(t *testing.T) {
 	_, err := platform.Wait(ctx, 1)
 	require.NoError(t, err)
 
-	// An order that is paid now is delivered after whatever was queued before.
+	// An order that is paid now is delivered after the queued ones.
 	last := shop.order(t, shop.land(t))
 	require.Equal(t, http.StatusOK, shop.notify(t, "secret", "payment.paid", last, paidAt))
 	events, err := platform.Wait(ctx, 2)
@@ -231,12 +230,12 @@ func TestWebhook(t *testing.T) {
 type shop struct {
 	url    string
 	cmd    *exec.Cmd
-	ended  chan struct{} // closed when the process has ended; output and err are final then
+	ended  chan struct{} // closed when the process has ended and output and err are final
 	output *bytes.Buffer
 	err    error
 }
 
-// start runs a shop on a free port and waits until it answers.
+// start starts a shop on a free port and waits until it responds.
 func start(t *testing.T, name string, env ...string) *shop {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -256,7 +255,7 @@ func start(t *testing.T, name string, env ...string) *shop {
 		close(s.ended)
 	}()
 	t.Cleanup(func() {
-		_ = s.cmd.Process.Kill() // it may have ended by itself
+		_ = s.cmd.Process.Kill() // it may have ended
 		<-s.ended
 		if t.Failed() {
 			t.Logf("%s printed:\n%s", name, s.output)
@@ -276,12 +275,12 @@ func start(t *testing.T, name string, env ...string) *shop {
 		case <-time.After(20 * time.Millisecond):
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("%s does not answer: %v", name, err)
+			t.Fatalf("%s does not respond: %v", name, err)
 		}
 	}
 }
 
-// cleanEnv is our own environment without what configures a shop.
+// cleanEnv returns the environment without the variables that configure a shop.
 func cleanEnv() []string {
 	var env []string
 	for _, e := range os.Environ() {
@@ -292,14 +291,14 @@ func cleanEnv() []string {
 	return env
 }
 
-// stop ends the shop as its operator does; and waits for it.
+// stop stops the shop with SIGTERM and waits until it has ended.
 func (s *shop) stop(t *testing.T) {
 	t.Helper()
 	require.NoError(t, s.cmd.Process.Signal(syscall.SIGTERM))
 	s.end(t)
 }
 
-// end waits until the shop has ended, which must be well.
+// end waits until the shop has ended without an error.
 func (s *shop) end(t *testing.T) {
 	t.Helper()
 	select {
@@ -310,7 +309,7 @@ func (s *shop) end(t *testing.T) {
 	}
 }
 
-// land visits the shop from an ad and returns the cookie.
+// land requests a landing page and returns the cookie.
 func (s *shop) land(t *testing.T) string {
 	t.Helper()
 	landing := s.do(t, http.MethodGet, "/?clkid="+clickID, "")
@@ -321,7 +320,7 @@ func (s *shop) land(t *testing.T) string {
 	return cookie.Name + "=" + cookie.Value
 }
 
-// order places an order and returns its number from the payment page's URL.
+// order places an order and returns its number from the URL of the payment page.
 func (s *shop) order(t *testing.T, cookie string) string {
 	t.Helper()
 	resp := s.do(t, http.MethodPost, "/orders", cookie)
@@ -332,7 +331,7 @@ func (s *shop) order(t *testing.T, cookie string) string {
 	return page.Query().Get("order")
 }
 
-// notify sends a payment provider's notice and returns the answer's status.
+// notify sends a notice of the payment provider and returns the status.
 func (s *shop) notify(t *testing.T, secret, kind, order string, paidAt time.Time) int {
 	t.Helper()
 	body := fmt.Sprintf(`{"type":%q,"order":%q,"paid_at":%q}`, kind, order, paidAt.Format(time.RFC3339))

@@ -1,11 +1,11 @@
-// Command fiber is a small shop on Fiber v3. Copy it, and put your own pages
-// and orders in the place of these.
+// Command fiber is a small shop on Fiber v3. Copy it and replace the pages and
+// orders with your own.
 //
 //	CLICKID_API_KEY=scope3_… CLICKID_EVENT_SOURCE=… go run ./fiber
 //
 // CLICKID_COOKIE_KEY is the key that signs clicks; the command "clickid keygen"
-// makes one. Without it, clicks are forgotten when the shop restarts.
-// CLICKID_BASE_URL sends to a stand-in for the platform.
+// creates one. Without it, a restart of the shop invalidates all clicks.
+// CLICKID_BASE_URL is the address of a local receiver.
 package main
 
 import (
@@ -52,13 +52,13 @@ func run(ctx context.Context) error {
 	app.Post("/orders", func(c fiber.Ctx) error {
 		report, err := clickid.Convert(c.Context(), client, clickid.Event{
 			Type:   clickid.Purchase,
-			ID:     rand.Text(), // the number under which your shop keeps the order
+			ID:     rand.Text(), // use the order number of your shop
 			Time:   time.Now(),
 			Value:  clickid.Decimal("149.99", "USD"),
 			Source: clickid.Website,
 		})
 		if err != nil {
-			log.Print(err) // the order is good all the same
+			log.Print(err) // the order is still valid
 		}
 		return c.SendString(fmt.Sprintln("Thank you! Conversion:", report.Results[0].Verdict))
 	})
@@ -69,10 +69,10 @@ func run(ctx context.Context) error {
 func configure() (*clickid.Tracker, *clickid.Client, error) {
 	key, err := base64.StdEncoding.DecodeString(os.Getenv("CLICKID_COOKIE_KEY"))
 	if err != nil {
-		return nil, nil, errors.New("CLICKID_COOKIE_KEY is no base64")
+		return nil, nil, errors.New("CLICKID_COOKIE_KEY is not base64; create one with \"clickid keygen\"")
 	}
 	if len(key) == 0 {
-		log.Print("CLICKID_COOKIE_KEY is not set: clicks are forgotten when the shop restarts")
+		log.Print("CLICKID_COOKIE_KEY is not set: a restart of the shop invalidates all clicks")
 		key = make([]byte, clickid.MinCookieKeyLength)
 		if _, err := rand.Read(key); err != nil {
 			return nil, nil, err
@@ -95,7 +95,7 @@ func configure() (*clickid.Tracker, *clickid.Client, error) {
 	return tracker, client, err
 }
 
-// serve answers requests until ctx ends, and lets those that run then finish.
+// serve serves requests until ctx ends, and then waits for those in progress.
 func serve(ctx context.Context, app *fiber.App) error {
 	stopped := make(chan error, 1)
 	go func() {

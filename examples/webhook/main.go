@@ -1,12 +1,12 @@
-// Command webhook is a small shop whose orders are completed by its payment
-// provider's webhook: later, and in a request that carries no cookie. Copy it,
-// and put your own orders and your provider's notices in the place of these.
+// Command webhook is a small shop whose payment provider completes the orders
+// with a webhook: later, and in a request without a cookie. Copy it and replace
+// the orders and the provider's notices with your own.
 //
 //	CLICKID_API_KEY=scope3_… CLICKID_EVENT_SOURCE=… CLICKID_COOKIE_KEY=… PAYMENT_SECRET=… go run ./webhook
 //
-// Orders and the outbox are in one SQLite file (SHOP_DB), so that the conversion
+// Orders and outbox are in the same SQLite file (SHOP_DB). The conversion
 // commits with the payment of its order, survives a crash, and waits while the
-// platform is away. CLICKID_BASE_URL sends to a stand-in for the platform.
+// platform is unavailable. CLICKID_BASE_URL is the address of a local receiver.
 package main
 
 import (
@@ -47,7 +47,7 @@ func main() {
 func run(ctx context.Context) error {
 	secret := []byte(os.Getenv("PAYMENT_SECRET"))
 	if len(secret) == 0 {
-		return errors.New("PAYMENT_SECRET is required: anybody could complete orders")
+		return errors.New("PAYMENT_SECRET is required: without it, anyone could complete orders")
 	}
 	tracker, client, err := configure()
 	if err != nil {
@@ -72,8 +72,8 @@ func run(ctx context.Context) error {
 		fmt.Fprint(w, `<!doctype html><title>Checkout</title><form method="post" action="/orders"><button>Pay</button></form>`)
 	})
 	mux.HandleFunc("POST /orders", func(w http.ResponseWriter, r *http.Request) {
-		// The token is what finds the click without the visitor. It is "" for
-		// one who came without a click.
+		// The token finds the click when the visitor is not there. It is "" for
+		// a visitor without a click.
 		token, _ := clickid.Token(r.Context())
 		order := rand.Text()
 		if _, err := db.ExecContext(r.Context(), "INSERT INTO orders (number, cents, click) VALUES (?, ?, ?)", order, 14999, token); err != nil {
@@ -81,7 +81,7 @@ func run(ctx context.Context) error {
 			http.Error(w, "the order could not be stored", http.StatusInternalServerError)
 			return
 		}
-		// Here your provider's API creates the payment and names its page.
+		// Create the payment with your provider's API, which returns its page.
 		page := cmp.Or(os.Getenv("PAYMENT_PAGE"), "https://pay.example/") + "?order=" + url.QueryEscape(order)
 		http.Redirect(w, r, page, http.StatusSeeOther)
 	})
@@ -93,11 +93,11 @@ func run(ctx context.Context) error {
 		}
 		var n notice
 		if err := json.Unmarshal(body, &n); err != nil {
-			http.Error(w, "the notice is no JSON", http.StatusBadRequest)
+			http.Error(w, "the notice is not valid JSON", http.StatusBadRequest)
 			return
 		}
-		// Notices come twice and out of order. This one alone changes
-		// something, and only once.
+		// Notices may come twice and out of order. Only the first one of this
+		// type completes the order.
 		if n.Type != "payment.paid" {
 			return
 		}
@@ -109,7 +109,7 @@ func run(ctx context.Context) error {
 	return serve(ctx, tracker.Handler(mux))
 }
 
-// notice is what the payment provider says in its webhook.
+// notice is the body of the payment provider's webhook.
 type notice struct {
 	Type   string    `json:"type"`
 	Order  string    `json:"order"`
@@ -124,7 +124,7 @@ func signed(body []byte, signature string, secret []byte) bool {
 	return err == nil && hmac.Equal(got, mac.Sum(nil))
 }
 
-// complete marks the order as paid and stores its conversion, both or neither.
+// complete marks the order as paid and stores its conversion in one transaction.
 func complete(ctx context.Context, db *sql.DB, ob *sqliteoutbox.Outbox, n notice) error {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
@@ -137,7 +137,7 @@ func complete(ctx context.Context, db *sql.DB, ob *sqliteoutbox.Outbox, n notice
 	)
 	err = tx.QueryRowContext(ctx, "UPDATE orders SET paid_at = ? WHERE number = ? AND paid_at IS NULL RETURNING cents, click", n.PaidAt.UTC(), n.Order).Scan(&cents, &token)
 	if errors.Is(err, sql.ErrNoRows) {
-		return nil // paid already, or none of ours
+		return nil // already paid, or not one of our orders
 	}
 	if err != nil {
 		return err
@@ -151,15 +151,15 @@ func complete(ctx context.Context, db *sql.DB, ob *sqliteoutbox.Outbox, n notice
 		ClickToken: token,
 	})
 	if errors.Is(err, clickid.ErrInvalidEvent) {
-		log.Print(err) // sending the notice again would not help: the order is paid
+		log.Print(err) // a retry would fail as well, and the order is paid
 	} else if err != nil {
 		return err
 	}
 	return tx.Commit()
 }
 
-// openDatabase opens the orders. Immediate transactions and a busy timeout are
-// what several writers of one SQLite file need.
+// openDatabase opens the orders. Several writers of a SQLite file need immediate
+// transactions and a busy timeout.
 func openDatabase(ctx context.Context, path string) (*sql.DB, error) {
 	db, err := sql.Open("sqlite", "file:"+path+"?_txlock=immediate&_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)")
 	if err != nil {
@@ -176,10 +176,10 @@ func openDatabase(ctx context.Context, path string) (*sql.DB, error) {
 func configure() (*clickid.Tracker, *clickid.Client, error) {
 	key, err := base64.StdEncoding.DecodeString(os.Getenv("CLICKID_COOKIE_KEY"))
 	if err != nil {
-		return nil, nil, errors.New("CLICKID_COOKIE_KEY is no base64")
+		return nil, nil, errors.New("CLICKID_COOKIE_KEY is not base64; create one with \"clickid keygen\"")
 	}
 	if len(key) == 0 {
-		log.Print("CLICKID_COOKIE_KEY is not set: clicks are forgotten when the shop restarts")
+		log.Print("CLICKID_COOKIE_KEY is not set: a restart of the shop invalidates all clicks")
 		key = make([]byte, clickid.MinCookieKeyLength)
 		if _, err := rand.Read(key); err != nil {
 			return nil, nil, err
@@ -202,7 +202,7 @@ func configure() (*clickid.Tracker, *clickid.Client, error) {
 	return tracker, client, err
 }
 
-// serve answers requests until ctx ends, and lets those that run then finish.
+// serve serves requests until ctx ends, and then waits for those in progress.
 func serve(ctx context.Context, h http.Handler) error {
 	server := &http.Server{Addr: ":" + cmp.Or(os.Getenv("PORT"), "8080"), Handler: h, ReadHeaderTimeout: 10 * time.Second}
 	stopped := make(chan error, 1)

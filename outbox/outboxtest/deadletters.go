@@ -11,7 +11,7 @@ import (
 	"github.com/clickid/clickid/outbox"
 )
 
-// refuse has the platform refuse events.
+// refuse makes the platform refuse events.
 func (h *harness) refuse(ids ...string) (lift func()) {
 	return h.platform.RefuseEvents(clickidtest.EventRefusal{IDs: ids, WholeRequest: true, Code: "INVALID_REQUEST"})
 }
@@ -33,7 +33,7 @@ func testPoison(h *harness) {
 	case letter.ID == "":
 		h.Error("the dead letter has no ID")
 	case !strings.Contains(letter.Reason, "INVALID_REQUEST"):
-		h.Errorf("the reason does not repeat the platform's: %s", letter.Reason)
+		h.Errorf("the reason does not contain the platform's code: %s", letter.Reason)
 	case letter.Status != 400:
 		h.Errorf("the status is %d", letter.Status)
 	case letter.Attempts != 1:
@@ -46,7 +46,7 @@ func testPoison(h *harness) {
 		h.Error("the times are not in UTC")
 	}
 	if !h.saw(outbox.DeadLettered) {
-		h.Error("the hook was not told of the dead letter")
+		h.Error("the hook was not called for the dead letter")
 	}
 }
 
@@ -60,7 +60,7 @@ func testPaging(h *harness) {
 	ob := h.started(h.config())
 	for i, e := range events("bad", n) {
 		h.send(ob, e)
-		h.dead(ob, i+1) // one after the other, so that their times differ
+		h.dead(ob, i+1) // one at a time, so that their times differ
 	}
 	var listed []outbox.DeadLetter
 	for offset := 0; offset < n+2; offset += 2 {
@@ -71,7 +71,7 @@ func testPaging(h *harness) {
 		listed = append(listed, page...)
 	}
 	if len(listed) != n {
-		h.Fatalf("the pages list %d dead letters and not %d", len(listed), n)
+		h.Fatalf("the pages list %d dead letters, want %d", len(listed), n)
 	}
 	seen := make(map[string]bool)
 	for i, letter := range listed {
@@ -97,9 +97,10 @@ func testReplay(h *harness) {
 	h.send(ob, events("bad", 3)...)
 	letters := h.dead(ob, 3)
 	if n, err := ob.Replay(h.ctx, "no-such-letter"); n != 0 || err != nil {
-		h.Errorf("replaying what does not exist gives %d, %v", n, err)
+		h.Errorf("Replay of an unknown ID returns %d, %v", n, err)
 	}
-	// While it is still refused it comes back, with its attempts counted anew.
+	// While the platform refuses it, a replayed event becomes a dead letter
+	// again, with a new count of attempts.
 	h.replay(ob, 1, letters[0].ID)
 	h.eventually("the replayed event is dead again", func() bool {
 		for _, letter := range h.failed(ob, outbox.Page{}) {
@@ -118,16 +119,16 @@ func testReplay(h *harness) {
 	h.accepted(3)
 	h.empty(ob)
 	h.noDeadLetters(ob)
-	// A replayed event is known as any other that was delivered.
+	// The identity of a replayed event is known.
 	h.send(ob, event("bad-0"))
 	h.empty(ob)
 	if n := h.platform.Count(); n != 3 {
-		h.Errorf("%d events were accepted and not 3", n)
+		h.Errorf("%d events were accepted, want 3", n)
 	}
 }
 
-// A platform answers an idempotency key that it knows as it did before: a
-// replay is another request, although its bytes are the same.
+// testReplayOfOne checks that a replay uses a new idempotency key. The platform
+// repeats its response to a known key.
 func testReplayOfOne(h *harness) {
 	lift := h.platform.RefuseEvents(clickidtest.EventRefusal{IDs: []string{"only"}, Code: "INVALID_REQUEST"})
 	ob := h.started(h.config())
@@ -142,7 +143,7 @@ func testReplayOfOne(h *harness) {
 func (h *harness) replay(ob outbox.Outbox, want int, ids ...string) {
 	h.Helper()
 	if n, err := ob.Replay(h.ctx, ids...); n != want || err != nil {
-		h.Fatalf("Replay returns %d, %v and not %d", n, err, want)
+		h.Fatalf("Replay returns %d, %v, want %d", n, err, want)
 	}
 }
 
@@ -157,12 +158,12 @@ func testDiscard(h *harness) {
 		want int
 	}{
 		{"nothing", nil, 0},
-		{"what does not exist", []string{"no-such-letter"}, 0},
+		{"an unknown ID", []string{"no-such-letter"}, 0},
 		{"one of two", []string{letters[0].ID}, 1},
 		{"the same again", []string{letters[0].ID}, 0},
 	} {
 		if n, err := ob.Discard(h.ctx, test.ids...); n != test.want || err != nil {
-			h.Errorf("discarding %s gives %d, %v and not %d", test.name, n, err, test.want)
+			h.Errorf("Discard of %s returns %d, %v, want %d", test.name, n, err, test.want)
 		}
 	}
 	left := h.dead(ob, 1)
@@ -175,7 +176,7 @@ func testDiscard(h *harness) {
 	h.onlyAccepted(ob, letters[1].EventID)
 }
 
-func testHorizon(h *harness) {
+func testMaxAge(h *harness) {
 	cfg := h.config()
 	cfg.Horizon = time.Nanosecond // times are kept in milliseconds: it has passed at once
 	ob := h.started(cfg)
@@ -189,7 +190,7 @@ func testHorizon(h *harness) {
 		return
 	}
 	h.stop(ob)
-	// A replay begins the horizon anew.
+	// A replayed event gets a new age.
 	ob = h.started(h.config())
 	h.replay(ob, 1, letter.ID)
 	h.accepted(1)
@@ -208,31 +209,30 @@ func testErase(h *harness) {
 	h.send(ob, of("dead-hers", hers), of("dead-his", his))
 	h.dead(ob, 2)
 	h.stop(ob)
-	// Queued, and neither started nor delivered. The keys of the event's own
-	// fields count as well.
+	// Erase also finds queued events, and events by the keys of their fields.
 	byField := event("queued-by-field")
 	byField.User.ExternalID = "her-number"
 	byOrder := event("queued-by-order")
 	byOrder.OrderID = "her-order"
 	queue := h.openOutbox(h.config())
-	h.send(queue, of("queued-hers", his, hers), byField, byOrder, of("queued-his", his), event("nobody"))
+	h.send(queue, of("queued-hers", his, hers), byField, byOrder, of("queued-his", his), event("no-keys"))
 	for _, test := range []struct {
 		name string
 		key  clickid.Key
 		want int
 	}{
-		{"a stranger", clickid.CustomerKey("stranger"), 0},
+		{"an unknown customer", clickid.CustomerKey("unknown"), 0},
 		{"the same number of another kind", clickid.OrderKey("her-number"), 0},
 		{"a customer", hers, h.alive(3, 2)},
 		{"the same customer again", hers, 0},
 		{"an order", order, 1},
 	} {
 		if n, err := queue.Erase(h.ctx, test.key); n != test.want || err != nil {
-			h.Errorf("erasing %s gives %d, %v and not %d", test.name, n, err, test.want)
+			h.Errorf("Erase of %s returns %d, %v, want %d", test.name, n, err, test.want)
 		}
 	}
 	if _, err := queue.Erase(h.ctx, clickid.Key{}); !errors.Is(err, clickid.ErrInvalid) {
-		h.Errorf("erasing by the zero key gives %v", err)
+		h.Errorf("Erase of the zero key returns %v", err)
 	}
 	lift()
 	h.start(queue)
@@ -241,14 +241,13 @@ func testErase(h *harness) {
 	}
 	h.accepted(h.alive(3, 2))
 	if h.backend.Forgets {
-		h.onlyAccepted(queue, "queued-his", "nobody")
+		h.onlyAccepted(queue, "queued-his", "no-keys")
 	} else {
-		h.onlyAccepted(queue, "queued-his", "nobody", "dead-his")
+		h.onlyAccepted(queue, "queued-his", "no-keys", "dead-his")
 	}
 }
 
-// alive returns the first number where the storage outlives an outbox, and the
-// second where it does not.
+// alive returns remembered if the storage outlives an outbox, else forgotten.
 func (h *harness) alive(remembered, forgotten int) int {
 	if h.backend.Forgets {
 		return forgotten
@@ -265,10 +264,10 @@ func testStats(h *harness) {
 	h.send(ob, events("good", 3)...)
 	h.send(ob, event("bad"))
 	if stats := h.stats(ob); stats.Queued != 4 || stats.Delivered != 0 || stats.Dead != 0 {
-		h.Errorf("after four were queued there are %+v", stats)
+		h.Errorf("after four queued events Stats returns %+v", stats)
 	}
 	h.eventually("the oldest has an age", func() bool { return h.stats(ob).Oldest > 0 })
 	h.start(ob)
 	h.accepted(3)
-	h.eventually("the queue is measured as empty", func() bool { return h.stats(ob) == outbox.Stats{Delivered: 3, Dead: 1} })
+	h.eventually("Stats reports an empty queue", func() bool { return h.stats(ob) == outbox.Stats{Delivered: 3, Dead: 1} })
 }

@@ -16,16 +16,16 @@ import (
 	"github.com/clickid/clickid/outbox"
 )
 
-// harness is one test: a backend, a receiver, and what was observed.
+// harness is a test with its backend, its receiver and its observations.
 type harness struct {
 	testing.TB
 	backend  Backend
 	platform *clickidtest.Server
-	ctx      context.Context // ends before the test's patience is over
+	ctx      context.Context // ends after three times the backend's patience
 
 	mu       sync.Mutex
 	observed []outbox.Observation
-	open     []outbox.Outbox // to be stopped when the test ends
+	open     []outbox.Outbox // stopped when the test ends
 }
 
 func newHarness(t *testing.T, b Backend) *harness {
@@ -37,7 +37,7 @@ func newHarness(t *testing.T, b Backend) *harness {
 	h := &harness{TB: t, backend: b, platform: clickidtest.NewServer(t), ctx: ctx}
 	t.Cleanup(func() {
 		for _, ob := range h.open {
-			// A test that has failed may have left anything behind.
+			// A failed test may leave the outbox in any state.
 			stopCtx, cancel := context.WithTimeout(context.Background(), time.Second)
 			_, _ = ob.Stop(stopCtx)
 			cancel()
@@ -46,7 +46,7 @@ func newHarness(t *testing.T, b Backend) *harness {
 	return h
 }
 
-// clientConfig is that of the client in config.
+// clientConfig returns the configuration of the client in config.
 func (h *harness) clientConfig() clickid.ClientConfig {
 	return clickid.ClientConfig{
 		APIKey:  clickidtest.APIKey,
@@ -69,8 +69,8 @@ func (h *harness) client(edits ...func(*clickid.ClientConfig)) *clickid.Client {
 	return c
 }
 
-// config has short waits and a single attempt, so that whatever wrongly uses
-// one up is seen in the dead letters.
+// config returns a configuration with short waits and a single attempt, so that
+// an attempt that is used by mistake leads to a dead letter.
 func (h *harness) config(edits ...func(*clickid.ClientConfig)) outbox.Config {
 	h.Helper()
 	return outbox.Config{
@@ -87,7 +87,7 @@ func (h *harness) config(edits ...func(*clickid.ClientConfig)) outbox.Config {
 	}
 }
 
-// saw reports whether something was observed.
+// saw reports whether an observation of the kind was made.
 func (h *harness) saw(kind outbox.Kind) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -117,7 +117,8 @@ func (h *harness) start(ob outbox.Outbox) {
 	}
 }
 
-// stop stops with all the time that is needed, and returns what remains.
+// stop stops the outbox within the patience and returns the number of remaining
+// events.
 func (h *harness) stop(ob outbox.Outbox) int {
 	h.Helper()
 	ctx, cancel := context.WithTimeout(h.ctx, h.backend.Patience)
@@ -138,7 +139,7 @@ func (h *harness) send(s clickid.Sender, events ...clickid.Event) {
 	}
 	for i, result := range report.Results {
 		if result.Verdict != clickid.Queued {
-			h.Fatalf("event %d is %v and not queued: %s", i, result.Verdict, result.Reason)
+			h.Fatalf("event %d is %v, want queued: %s", i, result.Verdict, result.Reason)
 		}
 	}
 	if len(report.Results) != len(events) {
@@ -146,7 +147,7 @@ func (h *harness) send(s clickid.Sender, events ...clickid.Event) {
 	}
 }
 
-// event is a complete event.
+// event returns a complete event.
 func event(id string) clickid.Event {
 	now := time.Now().UTC().Truncate(time.Second)
 	return clickid.Event{
@@ -155,7 +156,7 @@ func event(id string) clickid.Event {
 	}
 }
 
-// clickIDOf is the click ID of an event.
+// clickIDOf returns the click ID of an event.
 func clickIDOf(id string) string { return "click-of-" + strings.ReplaceAll(id, " ", "-") }
 
 func events(prefix string, n int) []clickid.Event {
@@ -166,14 +167,14 @@ func events(prefix string, n int) []clickid.Event {
 	return all
 }
 
-// accepted waits until n events have been accepted, and returns them.
+// accepted waits until n events have been accepted and returns them.
 func (h *harness) accepted(n int) []clickidtest.Event {
 	h.Helper()
 	ctx, cancel := context.WithTimeout(h.ctx, h.backend.Patience)
 	defer cancel()
 	got, err := h.platform.Wait(ctx, n)
 	if err != nil {
-		h.Fatalf("the platform has accepted %d events and not %d", h.platform.Count(), n)
+		h.Fatalf("the platform has accepted %d events, want %d", h.platform.Count(), n)
 	}
 	return got
 }
@@ -185,20 +186,20 @@ func (h *harness) requests(n int) []clickidtest.Request {
 	defer cancel()
 	got, err := h.platform.WaitRequests(ctx, n)
 	if err != nil {
-		h.Fatalf("%d requests have arrived and not %d", len(h.platform.Requests()), n)
+		h.Fatalf("%d requests have arrived, want %d", len(h.platform.Requests()), n)
 	}
 	return got
 }
 
-// onlyAccepted waits until the outbox is empty and fails unless exactly the
-// given events have been accepted, each received once.
+// onlyAccepted waits until the queue is empty and fails unless exactly the given
+// events have been accepted and each was received once.
 func (h *harness) onlyAccepted(ob outbox.Outbox, ids ...string) {
 	h.Helper()
 	h.acceptedInTheEnd(ob, ids...)
 	h.receivedOnce()
 }
 
-// receivedOnce fails when an event was sent again.
+// receivedOnce fails if an event was received more than once.
 func (h *harness) receivedOnce() {
 	h.Helper()
 	for _, e := range h.platform.Accepted() {
@@ -208,7 +209,8 @@ func (h *harness) receivedOnce() {
 	}
 }
 
-// acceptedInTheEnd is onlyAccepted for events that may have been sent again.
+// acceptedInTheEnd is onlyAccepted for events that may be received more than
+// once.
 func (h *harness) acceptedInTheEnd(ob outbox.Outbox, ids ...string) {
 	h.Helper()
 	h.empty(ob)
@@ -219,11 +221,11 @@ func (h *harness) acceptedInTheEnd(ob outbox.Outbox, ids ...string) {
 	slices.Sort(got)
 	slices.Sort(ids)
 	if !slices.Equal(got, ids) {
-		h.Errorf("accepted are %v and not %v", got, ids)
+		h.Errorf("accepted events: %v, want %v", got, ids)
 	}
 }
 
-// empty waits until nothing is queued any more.
+// empty waits until the queue is empty.
 func (h *harness) empty(ob outbox.Outbox) {
 	h.Helper()
 	h.eventually("the queue becomes empty", func() bool { return h.stats(ob).Queued == 0 })
@@ -247,7 +249,7 @@ func (h *harness) failed(ob outbox.Outbox, page outbox.Page) []outbox.DeadLetter
 	return letters
 }
 
-// noDeadLetters fails when there are any.
+// noDeadLetters fails if there are dead letters.
 func (h *harness) noDeadLetters(ob outbox.Outbox) {
 	h.Helper()
 	for _, letter := range h.failed(ob, outbox.Page{}) {
@@ -255,7 +257,7 @@ func (h *harness) noDeadLetters(ob outbox.Outbox) {
 	}
 }
 
-// dead waits until there are n dead letters, and returns them.
+// dead waits until there are n dead letters and returns them.
 func (h *harness) dead(ob outbox.Outbox, n int) []outbox.DeadLetter {
 	h.Helper()
 	var letters []outbox.DeadLetter
@@ -266,7 +268,7 @@ func (h *harness) dead(ob outbox.Outbox, n int) []outbox.DeadLetter {
 	return letters
 }
 
-// eventually waits for a condition that the engine brings about.
+// eventually waits until the condition is true.
 func (h *harness) eventually(what string, condition func() bool) {
 	h.Helper()
 	deadline := time.Now().Add(h.backend.Patience)
@@ -274,13 +276,13 @@ func (h *harness) eventually(what string, condition func() bool) {
 	defer tick.Stop()
 	for !condition() {
 		if time.Now().After(deadline) {
-			h.Fatalf("after %v it is still not so that %s", h.backend.Patience, what)
+			h.Fatalf("not within %v: %s", h.backend.Patience, what)
 		}
 		<-tick.C
 	}
 }
 
-// equalEvents reports whether two events are stored as the same.
+// equalEvents reports whether two events are stored as the same JSON.
 func equalEvents(t testing.TB, a, b clickid.Event) bool {
 	t.Helper()
 	first, err := json.Marshal(a)

@@ -11,7 +11,7 @@ import (
 	"github.com/clickid/clickid/outbox"
 )
 
-// requestTimeout is short where the platform hangs.
+// requestTimeout is the client's timeout for requests to a hanging platform.
 const requestTimeout = 500 * time.Millisecond
 
 func testOutages(h *harness) {
@@ -28,18 +28,18 @@ func testOutages(h *harness) {
 	}))
 	var ids []string
 	for _, outage := range []struct {
-		name    string
-		trouble clickidtest.Fault
+		name  string
+		fault clickidtest.Fault
 	}{
-		{"answers 503", clickidtest.Fault{Status: http.StatusServiceUnavailable}},
-		{"answers 500 with a page", clickidtest.Fault{Status: http.StatusInternalServerError, Body: "<html>"}},
-		{"answers 429 without saying how long", clickidtest.Fault{Status: http.StatusTooManyRequests}},
-		{"answers 408", clickidtest.Fault{Status: http.StatusRequestTimeout}},
-		{"answers 200 with a transient error", clickidtest.Fault{Status: http.StatusOK, Error: clickidtest.Error{Code: "SERVICE_UNAVAILABLE", Recovery: "transient"}}},
+		{"returns 503", clickidtest.Fault{Status: http.StatusServiceUnavailable}},
+		{"returns 500 with a page", clickidtest.Fault{Status: http.StatusInternalServerError, Body: "<html>"}},
+		{"returns 429 without Retry-After", clickidtest.Fault{Status: http.StatusTooManyRequests}},
+		{"returns 408", clickidtest.Fault{Status: http.StatusRequestTimeout}},
+		{"returns 200 with a transient error", clickidtest.Fault{Status: http.StatusOK, Error: clickidtest.Error{Code: "SERVICE_UNAVAILABLE", Recovery: "transient"}}},
 		{"cuts the connection", clickidtest.Fault{Cut: clickidtest.CutBeforeReading}},
 		{"hangs", clickidtest.Fault{Hold: never}},
 	} {
-		lift := h.platform.Always(outage.trouble)
+		lift := h.platform.Always(outage.fault)
 		failures.Store(0)
 		if len(ids) == 0 {
 			h.send(ob, event(outage.name))
@@ -66,7 +66,7 @@ func testOutages(h *harness) {
 	h.acceptedInTheEnd(ob, ids...)
 	h.noDeadLetters(ob)
 	if !h.saw(outbox.PlatformAway) || !h.saw(outbox.PlatformBack) {
-		h.Error("the hook was not told that the platform was away, and is back")
+		h.Error("the hook was not called when the platform became unavailable and available")
 	}
 }
 
@@ -83,7 +83,7 @@ func testRetryAfter(h *harness) {
 	h.send(ob, events("later", 3)...)
 	h.accepted(4)
 	if wait := h.platform.Requests()[1].At.Sub(first.At); wait < asked {
-		h.Errorf("the next request came after %v, although the platform asked for %v", wait, asked)
+		h.Errorf("the next request came after %v, want at least %v", wait, asked)
 	}
 	h.noDeadLetters(ob)
 }
@@ -92,8 +92,8 @@ func testConfiguration(h *harness) {
 	ob := h.started(h.config())
 	sent := 0
 	for _, refusal := range []struct {
-		name    string
-		trouble clickidtest.Fault
+		name  string
+		fault clickidtest.Fault
 	}{
 		{"wrong key", clickidtest.Fault{Status: http.StatusUnauthorized}},
 		{"no access", clickidtest.Fault{Status: http.StatusForbidden}},
@@ -102,13 +102,13 @@ func testConfiguration(h *harness) {
 		{"redirect", clickidtest.Fault{Status: http.StatusFound, Header: http.Header{"Location": {"https://elsewhere.example/"}}}},
 		{"unregistered event source", clickidtest.Fault{Status: http.StatusBadRequest, Error: clickidtest.Error{Code: "REFERENCE_NOT_FOUND", Field: "event_source_id"}}},
 	} {
-		lift := h.platform.Always(refusal.trouble)
+		lift := h.platform.Always(refusal.fault)
 		h.forget()
 		before := len(h.platform.Requests())
 		h.send(ob, events(refusal.name, 3)...)
 		sent += 3
 		h.requests(before + 1)
-		h.eventually("an alarm is raised for: "+refusal.name, func() bool { return h.saw(outbox.ConfigurationRefused) })
+		h.eventually("an alert is raised for: "+refusal.name, func() bool { return h.saw(outbox.ConfigurationRefused) })
 		h.noDeadLetters(ob)
 		lift()
 		h.accepted(sent)
@@ -117,7 +117,7 @@ func testConfiguration(h *harness) {
 	h.noDeadLetters(ob)
 }
 
-// forget forgets what was observed.
+// forget drops the observations.
 func (h *harness) forget() {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -24,12 +24,12 @@ func testDelivery(h *harness) {
 	h.onlyAccepted(ob, "before", "after")
 	h.noDeadLetters(ob)
 	if !h.saw(outbox.Delivered) {
-		h.Error("the hook was not told of the deliveries")
+		h.Error("the hook was not called for the deliveries")
 	}
 }
 
-// testExactness compares what arrives with what the client sends without an
-// outbox.
+// testExactness compares the events that arrive through the outbox with those
+// that the client sends directly.
 func testExactness(h *harness) {
 	e := event("exact")
 	e.Value = clickid.Decimal("123456789012345.123456789", "KWD")
@@ -46,11 +46,11 @@ func testExactness(h *harness) {
 	h.send(ob, e)
 	got, want := h.accepted(1)[0].Raw, direct.Accepted()[0].Raw
 	if !bytes.Equal(got, want) {
-		h.Errorf("through the outbox arrived\n%s\nand without it\n%s", got, want)
+		h.Errorf("through the outbox:\n%s\ndirectly:\n%s", got, want)
 	}
 }
 
-// accepting is a client whose accepted events count as queued.
+// accepting is a client that reports accepted events as queued.
 type accepting struct{ clickid.Sender }
 
 func (a accepting) Send(ctx context.Context, events ...clickid.Event) (clickid.Report, error) {
@@ -82,7 +82,7 @@ func testSameIdentity(h *harness) {
 	h.send(ob, event("same"), event("same")) // in one call
 	h.send(ob, event("same"))                // while it is queued
 	if queued := h.stats(ob).Queued; queued != 1 {
-		h.Errorf("%d events are queued and not 1", queued)
+		h.Errorf("%d events are queued, want 1", queued)
 	}
 	h.start(ob)
 	h.accepted(1)
@@ -111,17 +111,17 @@ func testChecks(h *harness) {
 	invalid.Time = time.Time{}
 	report, err := ob.Send(h.ctx, organic, denied)
 	if err != nil {
-		h.Errorf("what is skipped is an error: %v", err)
+		h.Errorf("skipped events return the error %v", err)
 	}
 	want := []clickid.Verdict{clickid.SkippedOrganic, clickid.SkippedConsent}
 	h.verdicts(report, want...)
 	report, err = ob.Send(h.ctx, organic, invalid, denied, event("valid"))
 	if !errors.Is(err, clickid.ErrInvalidEvent) {
-		h.Errorf("an invalid event gives the error %v", err)
+		h.Errorf("an invalid event returns the error %v", err)
 	}
 	h.verdicts(report, clickid.SkippedOrganic, clickid.Rejected, clickid.SkippedConsent, clickid.Queued)
 	if report, err = ob.Send(h.ctx); err != nil || len(report.Results) != 0 {
-		h.Errorf("sending nothing gives %d results and the error %v", len(report.Results), err)
+		h.Errorf("Send without events returns %d results and the error %v", len(report.Results), err)
 	}
 	h.accepted(1)
 	h.onlyAccepted(ob, "valid")
@@ -135,7 +135,7 @@ func (h *harness) verdicts(report clickid.Report, want ...clickid.Verdict) {
 	}
 	for i, result := range report.Results {
 		if result.Verdict != want[i] {
-			h.Errorf("event %d is %v and not %v", i, result.Verdict, want[i])
+			h.Errorf("event %d is %v, want %v", i, result.Verdict, want[i])
 		}
 	}
 }
@@ -159,17 +159,17 @@ func testEndedContext(h *harness) {
 	h.onlyAccepted(ob, "late")
 }
 
-// resolver stands for a tracker whose store can be down.
+// resolver stands in for a tracker. Its store can be unavailable.
 type resolver struct {
-	down   atomic.Bool
-	gone   atomic.Bool
-	called atomic.Int32
+	failing atomic.Bool
+	gone    atomic.Bool
+	called  atomic.Int32
 }
 
 func (r *resolver) Resolve(_ context.Context, token string) (clickid.Click, error) {
 	r.called.Add(1)
-	if r.down.Load() {
-		return clickid.Click{}, errors.New("the store is down")
+	if r.failing.Load() {
+		return clickid.Click{}, errors.New("the store is unavailable")
 	}
 	if r.gone.Load() || token == "gone" {
 		return clickid.Click{}, fmt.Errorf("%w: it was deleted", clickid.ErrNotFound)
@@ -180,19 +180,19 @@ func (r *resolver) Resolve(_ context.Context, token string) (clickid.Click, erro
 
 func testToken(h *harness) {
 	r := &resolver{}
-	r.down.Store(true)
+	r.failing.Store(true)
 	ob := h.openOutbox(h.config(func(cfg *clickid.ClientConfig) { cfg.Resolver = r }))
 	known, unknown := event("known"), event("unknown")
 	known.Click, known.ClickToken = clickid.Click{}, "token-known"
 	unknown.Click, unknown.ClickToken = clickid.Click{}, "gone"
 	h.send(ob, known, unknown)
 	h.start(ob)
-	h.eventually("the store was asked", func() bool { return r.called.Load() >= 2 })
-	r.down.Store(false)
+	h.eventually("the store was called", func() bool { return r.called.Load() >= 2 })
+	r.failing.Store(false)
 	if got := h.accepted(1)[0].ClickID; got != "click-of-token-known" {
 		h.Errorf("the event was sent with the click %q", got)
 	}
-	h.onlyAccepted(ob, "known") // the other one turned out to be organic
+	h.onlyAccepted(ob, "known") // the other one is organic
 	h.noDeadLetters(ob)
 }
 
@@ -205,7 +205,7 @@ func testConsent(h *harness) {
 		asked.Add(1)
 		switch {
 		case failing.Load():
-			return clickid.ConsentUnknown, errors.New("the consent database is down")
+			return clickid.ConsentUnknown, errors.New("the consent database is unavailable")
 		case e.ID == "revoked":
 			return clickid.ConsentDenied, nil
 		case e.ID == "expired":
@@ -215,7 +215,7 @@ func testConsent(h *harness) {
 	}
 	ob := h.started(cfg)
 	h.send(ob, event("revoked"), event("expired"), event("granted"))
-	h.eventually("the consent was asked for", func() bool { return asked.Load() >= 3 })
+	h.eventually("the consent was checked", func() bool { return asked.Load() >= 3 })
 	failing.Store(false)
 	h.accepted(1)
 	h.onlyAccepted(ob, "granted")
@@ -241,7 +241,7 @@ func testQueue(h *harness) {
 	ob := h.openOutbox(h.config())
 	queue, ok := ob.(outbox.Queue)
 	if !ok {
-		return // fed by Send alone
+		return // accepts events only through Send
 	}
 	records := h.records(h.config(), events("record", 20)...)
 	for range 2 {
@@ -249,10 +249,9 @@ func testQueue(h *harness) {
 			h.Fatalf("Enqueue: %v", err)
 		}
 	}
-	// What the table's relay moves and what is sent directly is the same.
-	h.send(ob, event("record-0"))
+	h.send(ob, event("record-0")) // has the identity of a record
 	if queued := h.stats(ob).Queued; queued != len(records) {
-		h.Errorf("%d events are queued and not %d", queued, len(records))
+		h.Errorf("%d events are queued, want %d", queued, len(records))
 	}
 	h.start(ob)
 	h.accepted(len(records))
@@ -266,7 +265,7 @@ func testQueue(h *harness) {
 	h.receivedOnce()
 }
 
-// records returns events as a relay finds them.
+// records returns the records of events, as a relay reads them.
 func (h *harness) records(cfg outbox.Config, events ...clickid.Event) []outbox.Record {
 	h.Helper()
 	delivery, err := outbox.NewDelivery(cfg)
@@ -280,8 +279,8 @@ func (h *harness) records(cfg outbox.Config, events ...clickid.Event) []outbox.R
 	return records
 }
 
-// testNewerVersion lets an older instance find what a newer one has queued, as
-// in a deploy.
+// testNewerVersion starts an instance on a queue with a record of a newer
+// version, as during a deployment.
 func testNewerVersion(h *harness) {
 	ob := h.openOutbox(h.config())
 	queue, ok := ob.(outbox.Queue)
@@ -291,7 +290,7 @@ func testNewerVersion(h *harness) {
 	records := h.records(h.config(), event("newer"), event("known"))
 	records[0].Payload = bytes.Replace(records[0].Payload, []byte(`"v":1`), []byte(`"v":1000`), 1)
 	if _, err := records[0].Event(); !errors.Is(err, outbox.ErrNewerVersion) {
-		h.Fatalf("the record has not become one of a newer version: %v", err)
+		h.Fatalf("the record is not of a newer version: %v", err)
 	}
 	if err := queue.Enqueue(h.ctx, records); err != nil {
 		h.Fatalf("Enqueue: %v", err)
@@ -299,6 +298,6 @@ func testNewerVersion(h *harness) {
 	h.start(ob)
 	h.accepted(1)
 	h.eventually("the record was tried", func() bool { return h.saw(outbox.NewerVersion) })
-	h.eventually("it alone is queued", func() bool { return h.stats(ob).Queued == 1 })
+	h.eventually("only that record is queued", func() bool { return h.stats(ob).Queued == 1 })
 	h.noDeadLetters(ob)
 }

@@ -15,11 +15,11 @@ func testStartStop(h *harness) {
 	ob := h.openOutbox(h.config())
 	h.send(ob, event("waiting"))
 	if remaining := h.stop(ob); remaining != 1 {
-		h.Errorf("stopping what was not started reports %d events and not 1", remaining)
+		h.Errorf("Stop without Start reports %d events, want 1", remaining)
 	}
 	ob = h.started(h.config())
 	if err := ob.Start(h.ctx); err == nil {
-		h.Error("starting twice is no error")
+		h.Error("a second Start returns no error")
 	}
 	if h.backend.Forgets {
 		h.send(ob, event("waiting"))
@@ -44,10 +44,10 @@ func testCancelledStart(h *harness) {
 	cancel()
 	close(hold)
 	if remaining := h.stop(ob); remaining != 0 { // returns when the delivery has ended
-		h.Errorf("%d events remain: what was under way was not waited for", remaining)
+		h.Errorf("%d events remain: Stop did not wait for the delivery", remaining)
 	}
 	if n := h.platform.Count(); n != 1 {
-		h.Errorf("%d events were accepted and not 1", n)
+		h.Errorf("%d events were accepted, want 1", n)
 	}
 }
 
@@ -71,8 +71,8 @@ func testGracefulStop(h *harness) {
 	}()
 	select {
 	case r := <-stopped:
-		h.Fatalf("Stop returned %d, %v while a request was under way", r.remaining, r.err)
-	case <-time.After(100 * time.Millisecond): // it cannot be proved that it waits, only seen
+		h.Fatalf("Stop returned %d, %v during a request", r.remaining, r.err)
+	case <-time.After(100 * time.Millisecond): // Stop seems to wait
 	}
 	close(hold)
 	r := <-stopped
@@ -83,7 +83,7 @@ func testGracefulStop(h *harness) {
 		h.Errorf("of %d events %d were accepted and %d remain", n, accepted, r.remaining)
 	}
 	if h.platform.Count() == 0 {
-		h.Error("what was under way was not waited for")
+		h.Error("Stop did not wait for the deliveries")
 	}
 	if h.backend.Forgets {
 		return
@@ -93,7 +93,7 @@ func testGracefulStop(h *harness) {
 	h.receivedOnce()
 }
 
-// stopWithin stops with a deadline, and fails when that takes much longer.
+// stopWithin stops with a deadline and fails if Stop takes much longer.
 func (h *harness) stopWithin(ob outbox.Outbox, deadline time.Duration) (int, error) {
 	h.Helper()
 	ctx, cancel := context.WithTimeout(h.ctx, deadline)
@@ -117,7 +117,7 @@ func testStopInOutage(h *harness) {
 		h.Errorf("Stop: %v", err)
 	}
 	if remaining != n {
-		h.Errorf("Stop reports %d remaining events and not %d", remaining, n)
+		h.Errorf("Stop reports %d remaining events, want %d", remaining, n)
 	}
 	h.deliveredAfterRestart(n)
 }
@@ -135,12 +135,12 @@ func testStopInterrupts(h *harness) {
 		h.Errorf("Stop past its deadline returns the error %v", err)
 	}
 	if remaining != n {
-		h.Errorf("Stop reports %d remaining events and not %d", remaining, n)
+		h.Errorf("Stop reports %d remaining events, want %d", remaining, n)
 	}
 	h.deliveredAfterRestart(n)
 }
 
-// deliveredAfterRestart opens the storage again, with the platform well.
+// deliveredAfterRestart opens the storage again, without faults of the platform.
 func (h *harness) deliveredAfterRestart(n int) {
 	h.Helper()
 	if h.backend.Forgets {
@@ -152,7 +152,7 @@ func (h *harness) deliveredAfterRestart(n int) {
 	h.empty(ob)
 	h.noDeadLetters(ob)
 	if got := h.platform.Count(); got != n {
-		h.Errorf("%d events were accepted and not %d", got, n)
+		h.Errorf("%d events were accepted, want %d", got, n)
 	}
 }
 
@@ -168,7 +168,7 @@ func testIdentityAfterRestart(h *harness) {
 	h.accepted(2)
 	h.onlyAccepted(ob, "done", "new")
 	if delivered := h.stats(ob).Delivered; delivered != 2 {
-		h.Errorf("%d events count as delivered and not 2", delivered)
+		h.Errorf("%d events count as delivered, want 2", delivered)
 	}
 }
 
@@ -177,7 +177,7 @@ func testRestart(h *harness) {
 	ob := h.openOutbox(h.config())
 	h.send(ob, events("queued", n)...)
 	if remaining := h.stop(ob); remaining != n {
-		h.Errorf("Stop reports %d remaining events and not %d", remaining, n)
+		h.Errorf("Stop reports %d remaining events, want %d", remaining, n)
 	}
 	h.deliveredAfterRestart(n)
 }
@@ -193,7 +193,7 @@ func testDeadLettersAfterRestart(h *harness) {
 	after := h.dead(ob, 1)[0]
 	if after.ID != before.ID || after.Reason != before.Reason || after.Status != before.Status ||
 		after.Attempts != before.Attempts || !after.FailedAt.Equal(before.FailedAt) || !equalEvents(h, after.Event, before.Event) {
-		h.Error("the dead letter is another one after the restart")
+		h.Error("the dead letter has changed after the restart")
 	}
 	h.replay(ob, 1, after.ID)
 	h.accepted(1)
@@ -211,7 +211,7 @@ func testInstances(h *harness) {
 	h.empty(b)
 	h.receivedOnce()
 	if got := h.platform.Count(); got != n {
-		h.Errorf("%d events were accepted and not %d", got, n)
+		h.Errorf("%d events were accepted, want %d", got, n)
 	}
 }
 
@@ -231,6 +231,6 @@ func testKill(h *harness) {
 	h.empty(next)
 	h.noDeadLetters(next)
 	if got := h.platform.Count(); got != n {
-		h.Errorf("%d events were accepted and not %d", got, n)
+		h.Errorf("%d events were accepted, want %d", got, n)
 	}
 }

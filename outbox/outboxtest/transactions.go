@@ -16,14 +16,14 @@ func testCommit(h *harness) {
 	err := h.transact(ob, func(s clickid.Sender) error {
 		h.send(s, event("one"), event("two"))
 		h.send(s, event("three"))
-		h.send(s, event("one")) // known within the same transaction
+		h.send(s, event("one")) // the transaction has this identity
 		return nil
 	})
 	if err != nil {
 		h.Fatalf("commit: %v", err)
 	}
-	// A transaction that repeats what is known, as for a redelivered webhook,
-	// is not disturbed by it.
+	// A known identity, as of a redelivered webhook, does not fail the
+	// transaction.
 	if err := h.transact(ob, func(s clickid.Sender) error {
 		h.send(s, event("two"), event("four"))
 		return nil
