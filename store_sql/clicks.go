@@ -9,7 +9,9 @@ import (
 	"github.com/clickid/clickid/internal/reference"
 )
 
-// Save implements [clickid.Store].
+// Save stores a click in one statement and returns its token, which is random
+// and does not contain the click. The error matches [clickid.ErrInvalid] when
+// the click is invalid or has expired.
 func (s *Store) Save(ctx context.Context, c clickid.Click) (string, error) {
 	if err := clickid.CheckSave(c, s.now()); err != nil {
 		return "", err
@@ -25,7 +27,10 @@ func (s *Store) Save(ctx context.Context, c clickid.Click) (string, error) {
 	return token, nil
 }
 
-// Load implements [clickid.Store].
+// Load returns the click of a token in one statement, with times in whole
+// seconds and UTC. The error matches [clickid.ErrNotFound] when the click is
+// unknown, deleted or expired, and [clickid.ErrInvalid] when the token is
+// malformed.
 func (s *Store) Load(ctx context.Context, token string) (clickid.Click, error) {
 	if err := s.CheckToken(token); err != nil {
 		return clickid.Click{}, err
@@ -42,14 +47,15 @@ func (s *Store) Load(ctx context.Context, token string) (clickid.Click, error) {
 	}
 	c.At, c.Expires = time.Unix(at, 0).UTC(), time.Unix(expires, 0).UTC()
 	if !c.Expires.After(s.now()) {
-		return clickid.Click{}, fmt.Errorf("%w: it has expired", clickid.ErrNotFound)
+		return clickid.Click{}, fmt.Errorf("%w: the click has expired", clickid.ErrNotFound)
 	}
 	return c, nil
 }
 
-// Delete implements [clickid.Store].
+// Delete deletes the click of a token and all links to it. Unknown, expired and
+// malformed tokens are not an error.
 func (s *Store) Delete(ctx context.Context, token string) error {
-	// The click first: without it, the links find nothing already.
+	// The click goes first: the links lead nowhere without it.
 	hash := reference.Hash(token)
 	if _, err := s.exec(ctx, "deleting the click", s.sql.remove, hash[:]); err != nil {
 		return err
@@ -57,7 +63,8 @@ func (s *Store) Delete(ctx context.Context, token string) error {
 	return s.UnlinkToken(ctx, token)
 }
 
-// CheckToken implements [clickid.TokenChecker].
+// CheckToken returns an error that matches [clickid.ErrInvalid] when the token
+// does not have the form of this store's tokens. It does not ask the database.
 func (s *Store) CheckToken(token string) error {
 	if !reference.Valid(token) {
 		return fmt.Errorf("%w: malformed token", clickid.ErrInvalid)

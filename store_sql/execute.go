@@ -11,8 +11,8 @@ import (
 // exec runs a statement and returns how many rows it changed.
 func (s *Store) exec(ctx context.Context, action, query string, args ...any) (changed int64, err error) {
 	if s.writing != nil {
-		// SQLite lets writers poll for its lock, and the unlucky starve. Ours
-		// queue up in front of it.
+		// SQLite lets writers poll for its lock, and some of them starve. The
+		// writers of this store wait in a queue instead.
 		select {
 		case s.writing <- struct{}{}:
 			defer func() { <-s.writing }()
@@ -51,7 +51,7 @@ func scanRow(ctx context.Context, db DB, query string, args []any, dest ...any) 
 	if err != nil {
 		return false, err
 	}
-	defer func() { _ = rows.Close() }() // its error is that of Err
+	defer func() { _ = rows.Close() }() // Err returns the same error
 	if rows.Next() {
 		if err := rows.Scan(dest...); err != nil {
 			return false, err
@@ -62,8 +62,8 @@ func scanRow(ctx context.Context, db DB, query string, args []any, dest ...any) 
 	return found, rows.Err()
 }
 
-// repeat runs f, again where the database gave up for the sake of another.
-// Within a transaction that is the caller's to do, from its beginning.
+// repeat calls f again after a transient error. In a transaction it calls f
+// once: only the caller can repeat the transaction from its beginning.
 func (s *Store) repeat(ctx context.Context, f func() error) error {
 	if s.inTx {
 		return f()
@@ -71,17 +71,17 @@ func (s *Store) repeat(ctx context.Context, f func() error) error {
 	return sqldb.Repeat(ctx, f)
 }
 
-// failure says what failed, and why, as far as that is known.
+// failure adds to an error what failed and, where it is known, the fix.
 func (s *Store) failure(ctx context.Context, action string, err error) error {
-	cause := ""
+	fix := ""
 	switch ctxErr := ctx.Err(); {
 	case ctxErr != nil && !errors.Is(err, ctxErr):
-		// Some drivers say "interrupted" or "bad connection" instead.
+		// Some drivers return "interrupted" or "bad connection" instead.
 		err = fmt.Errorf("%w: %w", ctxErr, err)
 	case sqldb.IsMissingTable(err):
-		cause = "the tables are missing, so call Migrate or apply the migrations: "
+		fix = "the tables are missing, call Migrate or apply the migrations: "
 	case s.inTx && sqldb.IsTransient(err):
-		cause = "the transaction met another one, so repeat it from its beginning: "
+		fix = "the transaction conflicts with another one, repeat it from its beginning: "
 	}
-	return fmt.Errorf("sqlstore: %s in %s: %s%w", action, s.database, cause, err)
+	return fmt.Errorf("sqlstore: %s in %s: %s%w", action, s.database, fix, err)
 }

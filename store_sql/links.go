@@ -9,7 +9,10 @@ import (
 	"github.com/clickid/clickid/internal/reference"
 )
 
-// Link implements [clickid.Linker].
+// Link stores a token under the application's key until expires, in one
+// statement. A later link of the same key replaces it. The error matches
+// [clickid.ErrInvalid] when the key is zero, the token is malformed, or expires
+// has passed.
 func (s *Store) Link(ctx context.Context, k clickid.Key, token string, expires time.Time) error {
 	if err := clickid.CheckLink(k, token, expires, s.now()); err != nil {
 		return err
@@ -23,7 +26,9 @@ func (s *Store) Link(ctx context.Context, k clickid.Key, token string, expires t
 	return err
 }
 
-// Linked implements [clickid.Linker].
+// Linked returns the token that was linked to the application's key, in one
+// statement. The error matches [clickid.ErrNotFound] when there is no link or it
+// has expired, and [clickid.ErrInvalid] when the key is zero.
 func (s *Store) Linked(ctx context.Context, k clickid.Key) (string, error) {
 	if err := k.Validate(); err != nil {
 		return "", err
@@ -31,7 +36,7 @@ func (s *Store) Linked(ctx context.Context, k clickid.Key) (string, error) {
 	var sealed []byte
 	var expires int64
 	key := k.Hash()
-	found, err := s.queryRow(ctx, "finding a link", s.sql.linked, []any{key[:]}, &sealed, &expires)
+	found, err := s.queryRow(ctx, "finding the link", s.sql.linked, []any{key[:]}, &sealed, &expires)
 	if err != nil {
 		return "", err
 	}
@@ -44,19 +49,21 @@ func (s *Store) Linked(ctx context.Context, k clickid.Key) (string, error) {
 	return k.Open(sealed)
 }
 
-// Unlink implements [clickid.Linker].
+// Unlink deletes the link of the application's key. An unknown key is not an
+// error; a zero key is one that matches [clickid.ErrInvalid].
 func (s *Store) Unlink(ctx context.Context, k clickid.Key) error {
 	if err := k.Validate(); err != nil {
 		return err
 	}
 	key := k.Hash()
-	_, err := s.exec(ctx, "removing a link", s.sql.unlink, key[:])
+	_, err := s.exec(ctx, "deleting the link", s.sql.unlink, key[:])
 	return err
 }
 
-// UnlinkToken implements [clickid.Linker].
+// UnlinkToken deletes all links to a token. Unknown and malformed tokens are not
+// an error.
 func (s *Store) UnlinkToken(ctx context.Context, token string) error {
 	hash := reference.Hash(token)
-	_, err := s.exec(ctx, "removing the links of a click", s.sql.unlinkFrom, hash[:])
+	_, err := s.exec(ctx, "deleting the links of the click", s.sql.unlinkFrom, hash[:])
 	return err
 }

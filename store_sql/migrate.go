@@ -12,30 +12,32 @@ import (
 	"github.com/clickid/clickid/internal/sqldb"
 )
 
-// migrationFiles are the schema in plain SQL, with the default prefix, for
-// this package and for people who run their own migration tool.
+// migrationFiles are the schema in plain SQL with the default prefix, for
+// Migrate and for applications with their own migration tool.
 //
 //go:embed migrations
 var migrationFiles embed.FS
 
-// migration is one file. A later version of this package adds files and never
-// changes one. Every statement must be repeatable (IF NOT EXISTS): MySQL cannot
-// roll back what a crash interrupts.
+// migration is one file. Later versions of this package add files and never
+// change one. Each statement must be repeatable (IF NOT EXISTS), since MySQL
+// cannot roll back a migration that a crash interrupts.
 type migration struct {
 	version    int
 	statements []string
 }
 
-// Migrate brings the tables to the version that this package needs. Instances
-// that start at once wait for each other; in PostgreSQL and SQLite a migration
-// happens completely or not at all. Tables of a newer version are left as they
-// are, and tables that were made from the plain files are taken over.
+// Migrate creates the tables, or upgrades them to the version that this package
+// needs. Call it at each start: when the tables are up to date it only reads,
+// and when several instances start together, one migrates and the others wait
+// until it has finished or their context ends. On PostgreSQL and SQLite a failed
+// migration changes nothing; on MySQL the next call completes it.
 //
-// db may be another handle than [Config].DB, of a user who may create tables.
-// Once the tables are there, Migrate only reads.
+// db needs the right to create tables. It can be another handle than
+// [Config.DB], for a database user with more rights.
 //
-// Whoever has a migration tool of their own applies the files in the folder
-// migrations instead.
+// Applications with their own migration tool apply the SQL files in the folder
+// migrations of this module instead. Migrate accepts tables that were created
+// from these files, and tables of a later version.
 func (s *Store) Migrate(ctx context.Context, db *sql.DB) error {
 	migrations, err := s.migrations()
 	if err != nil {
@@ -79,7 +81,7 @@ func (s *Store) applyMigrations(ctx context.Context, conn *sql.Conn, migrations 
 	return nil
 }
 
-// migrations reads the database's files, in order, for the store's prefix.
+// migrations reads the files of the store's database in order, with its prefix.
 func (s *Store) migrations() ([]migration, error) {
 	dir := path.Join("migrations", string(s.database))
 	entries, err := migrationFiles.ReadDir(dir)
@@ -95,16 +97,16 @@ func (s *Store) migrations() ([]migration, error) {
 		number, _, _ := strings.Cut(entry.Name(), "_")
 		version, err := strconv.Atoi(number)
 		if err != nil {
-			return nil, fmt.Errorf("sqlstore: the migration %s has no number: %w", entry.Name(), err)
+			return nil, fmt.Errorf("sqlstore: reading the migrations: the name of %s must begin with a number: %w", entry.Name(), err)
 		}
 		list = append(list, migration{version, splitStatements(strings.ReplaceAll(string(text), DefaultPrefix, s.prefix))})
 	}
 	return list, nil
 }
 
-// splitStatements cuts a file into its statements, since not every driver takes
-// several at once. The files have comments in lines of their own, and no
-// semicolon within a statement.
+// splitStatements splits a file into its statements, since some drivers accept
+// only one at a time. The files have comments on lines of their own and no
+// semicolon inside a statement.
 func splitStatements(text string) []string {
 	var code strings.Builder
 	for _, line := range strings.Split(text, "\n") {

@@ -3,27 +3,26 @@ package sqlstore
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"time"
 
 	"github.com/clickid/clickid/internal/sleep"
 )
 
-// purgeBatch is how many rows one statement of a purge deletes at most: some
-// ten milliseconds of locks on rows that nobody reads any more.
+// purgeBatch limits the rows that one statement deletes, which keeps its locks,
+// on rows that no request reads, to some ten milliseconds.
 const purgeBatch = 1000
 
-// Purge deletes at most limit clicks and links that have expired, and returns
-// how many it deleted: fewer than limit when none is left. Each statement
-// deletes up to 1,000 rows and commits by itself; between two of them Purge
-// pauses as long as the last one took, so that it uses at most half of the
-// time that the database has for writing. Several instances may purge at once.
+// Purge deletes up to limit expired clicks and links, and returns how many it
+// deleted: fewer than limit when no more have expired. Each statement deletes up
+// to 1,000 rows and commits. Between two statements Purge pauses as long as the
+// last one took, so that it uses at most half of the database's time for
+// writing. Several instances can purge at the same time.
 //
-// After an error, the rows that were deleted by then stay deleted.
+// When Purge returns an error, it also returns how many rows it deleted before.
 func (s *Store) Purge(ctx context.Context, limit int) (purged int, err error) {
 	if limit < 1 {
-		return 0, errors.New("sqlstore: the limit of a purge must be at least 1")
+		return 0, errors.New("sqlstore: Purge: limit must be at least 1")
 	}
 	now := s.now().Unix()
 	for _, table := range []expired{s.sql.expiredClicks, s.sql.expiredLinks} {
@@ -37,10 +36,10 @@ func (s *Store) Purge(ctx context.Context, limit int) (purged int, err error) {
 }
 
 func (s *Store) purgeTable(ctx context.Context, table expired, now int64, limit int) (purged int, err error) {
-	const action = "purging what has expired"
-	// Deleted rows stay in the index until the database cleans up. Starting
-	// at the first that is left keeps a batch from wading through those of all
-	// earlier ones.
+	const action = "purging expired rows"
+	// Deleted rows stay in the index until the database cleans up. Each batch
+	// starts at the first row that is left, so that it does not read the deleted
+	// rows of all earlier batches.
 	var from int64
 	for purged < limit {
 		start := time.Now()
@@ -64,21 +63,24 @@ func (s *Store) purgeTable(ctx context.Context, table expired, now int64, limit 
 // purgeStep is how many rows PurgeEvery deletes between two reports.
 const purgeStep = 100_000
 
-// PurgeEvery deletes what has expired, at once and then at every interval of
-// at least a second, until ctx ends, whose error it returns. It blocks: start
-// it in a goroutine.
+// PurgeEvery deletes expired clicks and links, immediately and then at each
+// interval, until ctx ends. It blocks, so call it in a goroutine. It returns
+// ctx's error, or another one immediately when interval is shorter than a
+// second.
 //
-// report is called after every round, and after every 100,000 rows of a long
-// one, with the number of rows that were deleted. A failed round is reported,
-// and the next one tries again. A nil report logs failures to slog.Default().
+// PurgeEvery calls report after each round, and after each 100,000 rows of a
+// long round, with the number of deleted rows and the error of [Store.Purge].
+// After an error it tries again at the next interval. A nil report logs errors
+// to slog.Default(). An hour is a good interval; several instances can purge at
+// the same time.
 func (s *Store) PurgeEvery(ctx context.Context, interval time.Duration, report func(purged int, err error)) error {
 	if interval < time.Second {
-		return fmt.Errorf("sqlstore: the interval of the purge must be at least a second")
+		return errors.New("sqlstore: PurgeEvery: interval must be at least a second")
 	}
 	if report == nil {
 		report = func(_ int, err error) {
 			if err != nil {
-				slog.ErrorContext(ctx, "sqlstore: purge failed", slog.Any("error", err))
+				slog.ErrorContext(ctx, "sqlstore: PurgeEvery failed and tries again at the next interval", slog.Any("error", err))
 			}
 		}
 	}

@@ -13,41 +13,39 @@ import (
 	"github.com/clickid/clickid/internal/sqldb"
 )
 
-// sqlitePragmas are set on every new connection.
-//
-// The short wait for a lock is on purpose: some drivers do not notice that the
-// context ends meanwhile, and the store tries again by itself.
+// sqlitePragmas are set on each new connection. The busy timeout is short because
+// some drivers do not return when the context ends during that wait. The store
+// repeats the statement instead.
 var sqlitePragmas = [...]string{"PRAGMA busy_timeout = 100", "PRAGMA journal_mode = WAL"}
 
-// OpenSQLite opens a SQLite file for a [Store], with the driver that the
-// application has registered: "sqlite" for modernc.org/sqlite. It sets
-// write-ahead logging, so that readers and the writer do not wait for each
-// other, a wait of 100 ms for the lock of another writer, which the store
-// repeats within its context's time, and as many connections as there are
-// processors, at least four. A missing file is created, readable for its owner
-// alone.
+// OpenSQLite opens a SQLite file for a [Store] and creates it when it is
+// missing, readable only by its owner. driverName is the name under which the
+// application's driver is registered, "sqlite" for modernc.org/sqlite. dsn is a
+// path, or a URI such as "file:clicks.db?_txlock=immediate". A database in
+// memory is an error, since each connection would have its own.
 //
-// dsn is a path, or a URI such as "file:clicks.db?_txlock=immediate".
+// Each connection uses write-ahead logging, with which readers and the writer do
+// not block each other, and a busy timeout of 100 ms, after which the store
+// repeats the statement. The pool has as many connections as there are
+// processors, at least four.
 //
-// What SQLite is good for: one machine with a local file system (the log needs
-// shared memory, which network file systems lack), any number of goroutines,
-// and a few processes. There is one writer at a time: some thousands of saved
-// clicks a second, which a long transaction of the application holds up.
-// Begin a transaction that reads before it writes with BEGIN IMMEDIATE
-// (_txlock=immediate in the DSN of modernc.org/sqlite), since SQLite refuses
-// to turn a reader into a writer once another has written. A database in
-// memory is refused: every connection would have its own.
+// SQLite fits one machine with a local file system, any number of goroutines and
+// a few processes. It has one writer at a time, which saves some thousands of
+// clicks a second; a long transaction of the application delays them. Begin a
+// transaction that reads before it writes with BEGIN IMMEDIATE
+// (_txlock=immediate with modernc.org/sqlite): SQLite cannot make a reader a
+// writer after another connection has written.
 //
-// A database that the application shares with package sqliteoutbox needs
-// immediate transactions and longer waits: open it yourself, as the guide to
-// the outbox shows, and hand the same pool to both.
+// A database that is shared with package sqliteoutbox needs immediate
+// transactions and a longer busy timeout. Open it with database/sql and pass the
+// same pool to both.
 func OpenSQLite(driverName, dsn string) (*sql.DB, error) {
 	if sqldb.InMemory(dsn) {
-		return nil, errors.New("sqlstore: OpenSQLite needs a file; for a store in memory use clickid.NewMemoryStore")
+		return nil, errors.New("sqlstore: OpenSQLite: dsn must name a file; use clickid.NewMemoryStore to keep clicks in memory")
 	}
 	path, err := sqlitePath(dsn)
 	if err != nil {
-		return nil, fmt.Errorf("sqlstore: opening the SQLite database: %w", err)
+		return nil, fmt.Errorf("sqlstore: OpenSQLite: %w", err)
 	}
 	// Only database/sql knows the registered drivers. This opens nothing yet.
 	registered, err := sql.Open(driverName, dsn)
@@ -55,7 +53,7 @@ func OpenSQLite(driverName, dsn string) (*sql.DB, error) {
 		err = errors.Join(registered.Close(), sqldb.CreateSQLiteFile(path))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("sqlstore: opening the SQLite database: %w", err)
+		return nil, fmt.Errorf("sqlstore: OpenSQLite: %w", err)
 	}
 	db := sql.OpenDB(&sqliteConnector{dsnConnector{registered.Driver(), dsn}})
 	connections := max(4, runtime.GOMAXPROCS(0))
@@ -83,7 +81,7 @@ func sqlitePath(dsn string) (string, error) {
 	return path, nil
 }
 
-// dsnConnector opens connections as database/sql does for drivers that have no
+// dsnConnector opens connections as database/sql does for drivers without a
 // connector of their own.
 type dsnConnector struct {
 	driver driver.Driver
@@ -96,7 +94,7 @@ func (c dsnConnector) Driver() driver.Driver { return c.driver }
 // Connect implements driver.Connector.
 func (c dsnConnector) Connect(context.Context) (driver.Conn, error) { return c.driver.Open(c.dsn) }
 
-// sqliteConnector prepares every connection that the driver opens.
+// sqliteConnector sets the pragmas on each connection.
 type sqliteConnector struct{ dsnConnector }
 
 // Connect implements driver.Connector.
@@ -108,10 +106,10 @@ func (c *sqliteConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	execer, ok := conn.(driver.ExecerContext)
 	if !ok {
 		_ = conn.Close()
-		return nil, errors.New("sqlstore: the SQLite driver does not implement driver.ExecerContext")
+		return nil, errors.New("sqlstore: OpenSQLite: the driver must implement driver.ExecerContext, as modernc.org/sqlite does")
 	}
 	for _, pragma := range sqlitePragmas {
-		// Turning the log on needs the file alone for a moment, without waiting.
+		// Switching the journal mode needs an exclusive lock and does not wait.
 		err := sqldb.Repeat(ctx, func() error {
 			_, err := execer.ExecContext(ctx, pragma, nil)
 			return err

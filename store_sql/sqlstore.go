@@ -1,27 +1,38 @@
 // Package sqlstore keeps clicks and links in PostgreSQL, MySQL, MariaDB or
-// SQLite, through database/sql and the driver that the application has chosen.
+// SQLite. It uses database/sql and the driver that the application imports.
 //
 //	db, err := sql.Open("pgx", os.Getenv("DATABASE_URL"))
+//	if err != nil {
+//		return err
+//	}
 //	store, err := sqlstore.New(sqlstore.Config{DB: db, Database: sqlstore.DatabasePostgreSQL})
-//	err = store.Migrate(ctx, db)
-//	tracker, err := clickid.New(clickid.Config{Store: store})
+//	if err != nil {
+//		return err
+//	}
+//	if err := store.Migrate(ctx, db); err != nil {
+//		return err
+//	}
 //	go store.PurgeEvery(ctx, time.Hour, nil)
+//	tracker, err := clickid.New(clickid.Config{Store: store})
 //
-// The tables need a purge from time to time: PurgeEvery, or Purge from the
-// application's own scheduler.
+// [New] checks the configuration, [Store.Migrate] creates the tables, and
+// [Store.PurgeEvery] deletes expired rows, which the database keeps otherwise.
+// [OpenSQLite] opens a SQLite file with the settings that the store needs.
+// [Store.In] links a click to an order in the order's own transaction.
 //
 // # Drivers
 //
-// Tested with github.com/jackc/pgx/v5/stdlib, github.com/go-sql-driver/mysql
-// and modernc.org/sqlite. No setting of the session's or the driver's time zone
-// matters, nor parseTime. With go-sql-driver/mysql, interpolateParams=true
-// saves a round trip for every statement.
+// The tests use github.com/jackc/pgx/v5/stdlib, github.com/go-sql-driver/mysql
+// and modernc.org/sqlite. The time zone of the session and of the driver have
+// no effect, nor has parseTime. With go-sql-driver/mysql, interpolateParams=true
+// saves a round trip for each statement.
 //
-// # What is stored
+// # Stored data
 //
-// Tokens and keys are stored as SHA-256 and as ciphertext, so that a dump of
-// the tables holds no live token and no session. The click IDs in it are in
-// the clear.
+// The tables hold SHA-256 hashes of tokens and of the application's keys. A link
+// holds its token encrypted with the key's value, so a dump of the tables
+// contains no usable token as long as the key cannot be guessed. Click IDs are
+// stored in plain text.
 package sqlstore
 
 import (
@@ -32,60 +43,63 @@ import (
 	"time"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/internal/nilcheck"
 	"github.com/clickid/clickid/internal/sqldb"
 )
 
 // Database is a kind of SQL database.
 type Database string
 
+// The databases that a [Store] can use.
 const (
 	// DatabasePostgreSQL is PostgreSQL 12 or later.
 	DatabasePostgreSQL Database = "postgresql"
 	// DatabaseMySQL is MySQL 8.0 or later, or MariaDB 10.6 or later.
 	DatabaseMySQL Database = "mysql"
-	// DatabaseSQLite is SQLite 3.37 or later. It is for one machine: see [OpenSQLite].
+	// DatabaseSQLite is SQLite 3.37 or later, on one machine: see [OpenSQLite].
 	DatabaseSQLite Database = "sqlite"
 )
 
-// DefaultPrefix begins the names of all tables and indexes.
+// DefaultPrefix is the default of [Config.Prefix].
 const DefaultPrefix = "clickid_"
 
-// DB is what a [Store] needs of a database. *sql.DB, *sql.Conn and *sql.Tx are
-// one, and so are the handles of most libraries that build on database/sql.
+// DB runs the statements of a [Store]. *sql.DB, *sql.Conn and *sql.Tx implement
+// it, and so do the handles of most libraries that build on database/sql.
 type DB interface {
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
 
-// Config configures a [Store]. DB and Database are required.
+// Config configures a [Store]. Later changes have no effect.
 type Config struct {
-	// DB is where the tables are, usually a *sql.DB. The store does not close
-	// it.
+	// DB has the tables. It is usually a *sql.DB, which the store does not
+	// close. Required.
 	DB DB
-	// Database is the kind of DB. Required.
+	// Database is the kind of database behind DB. Required.
 	Database Database
-	// Prefix begins the names of the tables: 1 to 32 characters of [a-z0-9_],
-	// the first no digit. The tables are PREFIXclicks and PREFIXlinks, and
-	// PREFIXmigrations where [Store.Migrate] is used. They are looked for as
-	// the connection looks for any table, in PostgreSQL along its search_path.
-	// Defaults to "clickid_".
+	// Prefix begins the names of the tables PREFIXclicks and PREFIXlinks, and
+	// of PREFIXmigrations when [Store.Migrate] is used: 1 to 32 characters of
+	// [a-z0-9_] that do not begin with a digit. The database finds the tables
+	// as it finds all tables of the connection; PostgreSQL uses the
+	// search_path. Change it when several shops share a database. Defaults to
+	// [DefaultPrefix].
 	Prefix string
 }
 
 // Store is a [clickid.Store], a [clickid.Linker] and a [clickid.TokenChecker].
 // It is safe for concurrent use and starts no goroutine.
 //
-// Every method is one short statement, or two, each of which commits by
-// itself. A statement that the database gave up for the sake of another
-// (deadlock, serialization failure, a locked SQLite file) is repeated until
-// the context ends, or ten times and for five seconds.
+// Each method runs one or two short statements, which commit immediately. When
+// the database rolls a statement back for a reason that passes (a deadlock, a
+// serialization failure, a locked SQLite file), the store repeats it. It gives
+// up after ten times and five seconds, and when the context ends.
 type Store struct {
 	db       DB
 	database Database
 	prefix   string
 	sql      statements
 	inTx     bool
-	writing  chan struct{} // holds SQLite's one writer of this store; nil elsewhere
+	writing  chan struct{} // held by the writer of a SQLite store; nil elsewhere
 	now      func() time.Time
 }
 
@@ -95,11 +109,11 @@ var (
 	_ clickid.TokenChecker = (*Store)(nil)
 )
 
-// New returns a store, or an error that names every problem of cfg. It does
-// not speak to the database.
+// New returns a store, or an error that lists every problem of cfg. It does not
+// connect to the database.
 func New(cfg Config) (*Store, error) {
 	var problems []error
-	if cfg.DB == nil {
+	if nilcheck.IsNil(cfg.DB) {
 		problems = append(problems, errors.New("sqlstore: Config.DB is required, such as a *sql.DB"))
 	}
 	if !sqldb.Database(cfg.Database).Valid() {
@@ -128,14 +142,15 @@ func New(cfg Config) (*Store, error) {
 	return s, nil
 }
 
-// In returns the store within the caller's transaction, so that a click is
-// linked to an order exactly when the order is committed:
+// In returns a store that uses the caller's transaction, so that a link to an
+// order commits or rolls back with the order:
 //
 //	err = tracker.LinkIn(ctx, store.In(tx), clickid.OrderKey(order.ID))
 //
-// No statement is repeated there. An error means what it means for the
-// transaction's other statements: in PostgreSQL it has failed, and after a
-// deadlock in MySQL it is gone.
+// The returned store is valid until the transaction ends. It repeats no
+// statement. After an error, treat the transaction as after any failed
+// statement: PostgreSQL accepts only a rollback, and MySQL has rolled it back
+// after a deadlock.
 func (s *Store) In(tx DB) *Store {
 	in := *s
 	in.db, in.inTx, in.writing = tx, true, nil

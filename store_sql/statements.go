@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// statements are the texts of one database and prefix.
+// statements are the SQL texts for a database and a prefix.
 type statements struct {
 	save, load, remove               string // clicks
 	link, linked, unlink, unlinkFrom string // links
@@ -13,12 +13,12 @@ type statements struct {
 	createVersions, version, migrate string
 }
 
-// expired are the texts that purge one table.
+// expired are the SQL texts that purge a table.
 type expired struct{ first, remove string }
 
-// newStatements writes all texts. Times cross the wire as Unix seconds and are
-// converted in SQL, so that no driver's and no session's time zone, and no
-// setting such as parseTime, has a say in them.
+// newStatements returns the SQL texts. Times are passed as Unix seconds and
+// converted in SQL, so that they do not depend on the time zone of the driver or
+// the session, nor on settings such as parseTime.
 func newStatements(d Database, prefix string) statements {
 	text := func(query string) string {
 		query = strings.NewReplacer(
@@ -85,11 +85,11 @@ func (d Database) seconds(column string) string {
 	return column
 }
 
-// orUpdate ends an INSERT that replaces the row of an equal key.
+// orUpdate completes an INSERT that replaces the row with the same key.
 func (d Database) orUpdate(key string, columns ...string) string {
 	clause, value := "ON CONFLICT ("+key+") DO UPDATE SET ", func(column string) string { return "EXCLUDED." + column }
 	if d == DatabaseMySQL {
-		// MariaDB does not know MySQL's newer form, VALUES … AS new.
+		// MariaDB does not have MySQL's newer form, VALUES … AS new.
 		clause, value = "ON DUPLICATE KEY UPDATE ", func(column string) string { return "VALUES(" + column + ")" }
 	}
 	sets := make([]string, len(columns))
@@ -99,14 +99,14 @@ func (d Database) orUpdate(key string, columns ...string) string {
 	return clause + strings.Join(sets, ", ")
 }
 
-// removeExpired deletes at most so many rows that expired between two times,
-// the longest expired first.
+// removeExpired deletes the rows that expired first between two times, up to a
+// number of rows.
 func (d Database) removeExpired(table, key string) string {
 	const oldest = " WHERE expires_at >= {time} AND expires_at <= {time} ORDER BY expires_at LIMIT ?"
 	switch d {
 	case DatabasePostgreSQL:
-		// The array keeps the planner from joining the whole table. Several
-		// instances that purge at once take different rows.
+		// With the array the planner does not join the whole table. Instances
+		// that purge at the same time take different rows.
 		return "DELETE FROM " + table + " WHERE " + key + " = ANY (ARRAY(SELECT " + key + " FROM " + table + oldest + " FOR UPDATE SKIP LOCKED))"
 	case DatabaseMySQL:
 		return "DELETE FROM " + table + oldest
@@ -114,7 +114,7 @@ func (d Database) removeExpired(table, key string) string {
 	return "DELETE FROM " + table + " WHERE " + key + " IN (SELECT " + key + " FROM " + table + oldest + ")"
 }
 
-// numbered turns the placeholders ? into $1, $2 and so on.
+// numbered replaces the placeholders ? with $1, $2 and so on.
 func numbered(query string) string {
 	var b strings.Builder
 	for i, part := range strings.Split(query, "?") {

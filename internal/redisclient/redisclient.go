@@ -5,6 +5,8 @@ package redisclient
 import (
 	"errors"
 	"reflect"
+
+	"github.com/clickid/clickid/internal/nilcheck"
 )
 
 // Check returns an error when client is nil, or a nil pointer in an interface,
@@ -12,11 +14,10 @@ import (
 // options, such as wrappers, are trusted. The error's text continues the name
 // of the field.
 func Check(client any) error {
-	v := reflect.ValueOf(client)
-	if !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
+	if nilcheck.IsNil(client) {
 		return errors.New("is required: pass a client of go-redis, such as one of redis.NewClient")
 	}
-	if option(v, "ContextTimeoutEnabled") == (optional{known: true}) {
+	if option(client, "ContextTimeoutEnabled") == (optional{known: true}) {
 		return errors.New("ignores the deadlines of contexts, so a server that does not respond would hold up requests for seconds: set ContextTimeoutEnabled in its options")
 	}
 	return nil
@@ -26,8 +27,8 @@ func Check(client any) error {
 type optional struct{ set, known bool }
 
 // option reads a field of what the client's method Options returns.
-func option(client reflect.Value, name string) optional {
-	method := client.MethodByName("Options")
+func option(client any, name string) optional {
+	method := reflect.ValueOf(client).MethodByName("Options")
 	if !method.IsValid() || method.Type().NumIn() != 0 || method.Type().NumOut() != 1 {
 		return optional{}
 	}

@@ -13,7 +13,7 @@ CREATE TABLE IF NOT EXISTS clickid_clicks (
 ) ENGINE = InnoDB, CHARACTER SET = ascii, COLLATE = ascii_bin;
 
 -- One row per session, customer or order that a click belongs to. key_hash is
--- the SHA-256 of its kind and value, which alone opens the sealed token.
+-- the SHA-256 of its kind and value. Only the value decrypts sealed_token.
 CREATE TABLE IF NOT EXISTS clickid_links (
     key_hash     BINARY(32)     NOT NULL,
     token_hash   BINARY(32)     NOT NULL,

@@ -14,7 +14,7 @@ CREATE TABLE IF NOT EXISTS clickid_clicks (
 CREATE INDEX IF NOT EXISTS clickid_clicks_expires_at ON clickid_clicks (expires_at);
 
 -- One row per session, customer or order that a click belongs to. key_hash is
--- the SHA-256 of its kind and value, which alone opens the sealed token.
+-- the SHA-256 of its kind and value. Only the value decrypts sealed_token.
 CREATE TABLE IF NOT EXISTS clickid_links (
     key_hash     bytea       NOT NULL CHECK (octet_length(key_hash) = 32),
     token_hash   bytea       NOT NULL CHECK (octet_length(token_hash) = 32),
