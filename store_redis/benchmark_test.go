@@ -14,11 +14,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// BenchmarkMemory fills a server of its own with one click or link per
-// iteration and reports what that takes: by the growth of the server's memory,
-// with its index of keys and expiries, and by its own count of the records
-// alone (MEMORY USAGE). Run it with -benchtime 1000000x, so that the index,
-// which doubles from time to time, weighs as it does in a full server.
+// BenchmarkMemory adds a click or a link per iteration to a private server and
+// reports its memory: server-B/op is the growth of the server, with its index of
+// keys and expiries, and record-B/op the records without it (MEMORY USAGE). Run
+// it with -benchtime 1000000x: the index doubles from time to time, and its share
+// is realistic only in a full server.
 func BenchmarkMemory(b *testing.B) {
 	cookieToken, err := newCookieStore(b).Save(ctx, newClick(clickid.DefaultTTL))
 	require.NoError(b, err)
@@ -38,7 +38,7 @@ func BenchmarkMemory(b *testing.B) {
 			return store.(clickid.Linker).Link(ctx, clickid.OrderKey(strconv.Itoa(n)), token, expires)
 		}},
 		{"link to a click in a cookie", func(b *testing.B, store clickid.Store, n int) error {
-			token := fmt.Sprintf("%0*d", len(cookieToken), n) // of that length, and another each time
+			token := fmt.Sprintf("%0*d", len(cookieToken), n) // different in each iteration
 			return store.(clickid.Linker).Link(ctx, clickid.OrderKey(strconv.Itoa(n)), token, expires)
 		}},
 	} {
@@ -67,7 +67,7 @@ func BenchmarkMemory(b *testing.B) {
 	}
 }
 
-// usedMemory is what the server has allocated, in bytes.
+// usedMemory returns the bytes that the server has allocated.
 func usedMemory(b *testing.B, client *redis.Client) int64 {
 	b.Helper()
 	for _, line := range strings.Split(client.Info(ctx, "memory").Val(), "\r\n") {
@@ -77,12 +77,12 @@ func usedMemory(b *testing.B, client *redis.Client) int64 {
 			return used
 		}
 	}
-	b.Fatal("the server does not say how much memory it uses")
+	b.Fatal("INFO memory does not contain used_memory")
 	return 0
 }
 
-// BenchmarkSave and BenchmarkLoad compare the store with the one command that
-// it cannot do without.
+// BenchmarkSave and BenchmarkLoad compare the store with the Redis command that it
+// needs at least.
 func BenchmarkSave(b *testing.B) {
 	client := newClient(b, testserver.StartRedis(b, "--appendonly", "no").DSN())
 	store := newStore(b, client, "")

@@ -11,9 +11,24 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// The small setup: clicks stay in the visitor's signed cookie, and Redis keeps
-// what the application links to its own orders, customers and sessions. Page
-// views and landings ask no server.
+// The tracker stores clicks in Redis. The visitor's cookie holds a random token.
+func Example() {
+	client := redis.NewClient(&redis.Options{Addr: "localhost:6379", ContextTimeoutEnabled: true})
+	store, err := redisstore.New(redisstore.Config{Client: client})
+	if err != nil {
+		log.Fatal(err)
+	}
+	tracker, err := clickid.New(clickid.Config{Store: store})
+	if err != nil {
+		log.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	log.Fatal(http.ListenAndServe(":8080", tracker.Handler(mux)))
+}
+
+// The visitor's signed cookie keeps the click, and Redis keeps the links to the
+// application's orders, customers and sessions. Page views and landings send no
+// command to Redis.
 func Example_linksOnly() {
 	client := redis.NewClient(&redis.Options{Addr: "localhost:6379", ContextTimeoutEnabled: true})
 	links, err := redisstore.New(redisstore.Config{Client: client})
@@ -40,9 +55,8 @@ func Example_linksOnly() {
 	// Output:
 }
 
-// Redis keeps the clicks, too: the visitor's cookie holds a random token, and a
-// click can be revoked.
-func Example_clicks() {
+// The client of a cluster, and a prefix for one of several shops.
+func Example_cluster() {
 	client := redis.NewUniversalClient(&redis.UniversalOptions{
 		Addrs: []string{"redis-1:6379", "redis-2:6379", "redis-3:6379"}, ContextTimeoutEnabled: true,
 	})
@@ -58,8 +72,7 @@ func Example_clicks() {
 	// Output:
 }
 
-// An outage of Redis loses no click: the cookie takes those that Redis cannot
-// take in time.
+// While Redis is unavailable, the visitor's cookie keeps the click.
 func Example_outage() {
 	client := redis.NewClient(&redis.Options{Addr: "localhost:6379", ContextTimeoutEnabled: true})
 	primary, err := redisstore.New(redisstore.Config{Client: client})
@@ -82,8 +95,8 @@ func Example_outage() {
 	// Output:
 }
 
-// cookieKey stands for the key that `clickid keygen` made once and the
-// environment or a secret store keeps.
+// cookieKey stands for a key that "clickid keygen" has printed and that the
+// application reads from its environment or secret store.
 func cookieKey() []byte {
 	key := make([]byte, clickid.MinCookieKeyLength)
 	if _, err := rand.Read(key); err != nil {

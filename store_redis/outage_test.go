@@ -22,9 +22,9 @@ func (s servers) each(do func(*testserver.Server)) {
 	}
 }
 
-// onServersOfItsOwn runs a test on one server and on a cluster.
-func onServersOfItsOwn(t *testing.T, test func(t *testing.T, client redis.UniversalClient, servers servers)) {
-	t.Run("one server", func(t *testing.T) {
+// onPrivateServers runs a test on a single server and on a cluster.
+func onPrivateServers(t *testing.T, test func(t *testing.T, client redis.UniversalClient, servers servers)) {
+	t.Run("single server", func(t *testing.T) {
 		t.Parallel()
 		server := testserver.StartRedis(t)
 		test(t, newClient(t, server.DSN()), servers{server})
@@ -36,8 +36,8 @@ func onServersOfItsOwn(t *testing.T, test func(t *testing.T, client redis.Univer
 	})
 }
 
-func TestAnOutageNeverBreaksAPage(t *testing.T) {
-	onServersOfItsOwn(t, func(t *testing.T, client redis.UniversalClient, servers servers) {
+func TestStore_outage(t *testing.T) {
+	onPrivateServers(t, func(t *testing.T, client redis.UniversalClient, servers servers) {
 		shop := outagetest.NewShop(t, clickid.Config{Store: newStore(t, client, "")})
 		landed := shop.Lands(t, "before-the-outage")
 		restart := func(s *testserver.Server) { s.Restart() }
@@ -54,8 +54,9 @@ func TestAnOutageNeverBreaksAPage(t *testing.T) {
 	})
 }
 
-// A full server takes no click, and still finds those it has.
-func TestFullServer(t *testing.T) {
+// TestStore_fullServer has a server that refuses new clicks and still returns the
+// earlier ones.
+func TestStore_fullServer(t *testing.T) {
 	client := newClient(t, testserver.StartRedis(t).DSN())
 	shop := outagetest.NewShop(t, clickid.Config{Store: newStore(t, client, "")})
 	landed := shop.Lands(t, "before-it-was-full")
@@ -73,8 +74,9 @@ func TestFullServer(t *testing.T) {
 	shop.Recovers(t, landed, "before-it-was-full")
 }
 
-// A replica takes over from a server that crashes.
-func TestFailoverKeepsClicksAndLinks(t *testing.T) {
+// TestStore_failover kills the primary server, whose clicks and links the replica
+// has.
+func TestStore_failover(t *testing.T) {
 	t.Parallel()
 	const name = "clicks"
 	primary := testserver.StartRedis(t)
@@ -87,10 +89,10 @@ func TestFailoverKeepsClicksAndLinks(t *testing.T) {
 	}))
 	watcher := redis.NewSentinelClient(&redis.Options{Addr: sentinel.Addr()})
 	t.Cleanup(func() { _ = watcher.Close() })
-	outagetest.Eventually(t, func() error { // Sentinel learns of replicas from time to time
+	outagetest.Eventually(t, func() error { // Sentinel looks for replicas at intervals
 		replicas, err := watcher.Replicas(ctx, name).Result()
 		if err == nil && (len(replicas) == 0 || replicas[0]["master-link-status"] != "ok") {
-			err = errors.New("the replica is not known to follow")
+			err = errors.New("Sentinel does not report a replica that follows")
 		}
 		return err
 	})
@@ -108,9 +110,9 @@ func TestFailoverKeepsClicksAndLinks(t *testing.T) {
 	require.NotZero(t, newClient(t, replica.DSN()).DBSize(ctx).Val())
 }
 
-// A shop that opens during an outage has never spoken with its servers.
-func TestAShopOpensInAnOutage(t *testing.T) {
-	onServersOfItsOwn(t, func(t *testing.T, client redis.UniversalClient, servers servers) {
+// TestStore_outageAtStart starts a shop whose client has no connection yet.
+func TestStore_outageAtStart(t *testing.T) {
+	onPrivateServers(t, func(t *testing.T, client redis.UniversalClient, servers servers) {
 		servers.each((*testserver.Server).Pause)
 		shop := outagetest.NewShop(t, clickid.Config{Store: newStore(t, client, "")})
 		landing := shop.Get(t, "/?clkid=during-the-outage")
@@ -122,8 +124,8 @@ func TestAShopOpensInAnOutage(t *testing.T) {
 	})
 }
 
-// The package's comment names the options of a client that gives up at once.
-func TestImpatientClient(t *testing.T) {
+// TestStore_refusedConnections uses the options that the package comment names.
+func TestStore_refusedConnections(t *testing.T) {
 	server := testserver.StartRedis(t)
 	client := closed(t, redis.NewClient(&redis.Options{
 		Addr: server.Addr(), ContextTimeoutEnabled: true, MaxRetries: -1, DialerRetries: 1, DialerRetryTimeout: time.Millisecond,
@@ -139,24 +141,24 @@ func TestImpatientClient(t *testing.T) {
 		require.Len(t, failures, 1)
 		require.ErrorIs(t, failures[0], syscall.ECONNREFUSED)
 	}
-	// All together, since a busy machine may hold up one of them.
-	require.Less(t, time.Since(start), landings*outagetest.Timeout/2, "it waited, or tried again")
+	// In total, since a busy machine can delay one of them.
+	require.Less(t, time.Since(start), landings*outagetest.Timeout/2, "the client waited or retried")
 	server.Restart()
 	shop.Recovers(t, landed, "before-the-outage")
 }
 
-func TestTieredStoreInAnOutage(t *testing.T) {
+func TestStore_fallback(t *testing.T) {
 	server := testserver.StartRedis(t)
 	store := newStore(t, newClient(t, server.DSN()), "")
 	tiered, err := clickid.NewTieredStore(store, newCookieStore(t))
 	require.NoError(t, err)
 	shop := outagetest.NewShop(t, clickid.Config{Store: tiered})
 	landed := shop.Lands(t, "before-the-outage")
-	require.NoError(t, store.CheckToken(landed[0].Value), "Redis took the click")
+	require.NoError(t, store.CheckToken(landed[0].Value), "Redis has the click")
 
 	server.Pause()
 	kept := shop.Lands(t, "during-the-outage")
-	require.ErrorIs(t, store.CheckToken(kept[0].Value), clickid.ErrInvalid, "the cookie took the click")
+	require.ErrorIs(t, store.CheckToken(kept[0].Value), clickid.ErrInvalid, "the cookie has the click")
 	require.Equal(t, "during-the-outage", outagetest.ClickOf(shop.Get(t, "/cart", kept...)))
 	require.Empty(t, shop.Failures())
 
@@ -168,13 +170,13 @@ func TestTieredStoreInAnOutage(t *testing.T) {
 	require.ErrorIs(t, err, clickid.ErrNotFound)
 }
 
-// Clicks in the visitor's cookie and links in Redis: a million landings write
-// nothing there.
-func TestLinkerOnly(t *testing.T) {
+// TestStore_linksOnly keeps clicks in the visitor's cookie, so that landings write
+// nothing to Redis.
+func TestStore_linksOnly(t *testing.T) {
 	client := newClient(t, testserver.Redis(t))
 	prefix := sharedPrefix(t, client)
-	var asked commandCount
-	client.AddHook(&asked)
+	var counted commandCount
+	client.AddHook(&counted)
 	shop := outagetest.NewShop(t, clickid.Config{Store: newCookieStore(t), Linker: newStore(t, client, prefix)})
 
 	landed := shop.Lands(t, "landed")
@@ -182,11 +184,11 @@ func TestLinkerOnly(t *testing.T) {
 	shop.Get(t, "/?clkid=landed", landed...)
 	shop.Lands(t, "landed-later")
 	shop.Get(t, "/page")
-	require.Zero(t, asked, "pages and landings ask no server")
+	require.Zero(t, counted, "pages and landings sent commands")
 
 	order := clickid.OrderKey("42")
 	require.NoError(t, shop.Tracker.Link(shop.Visit(landed), order))
-	require.NotZero(t, asked)
+	require.NotZero(t, counted)
 	found, err := shop.Tracker.Linked(ctx, order)
 	require.NoError(t, err)
 	require.Equal(t, "landed", found.ID)

@@ -18,7 +18,7 @@ import (
 
 var ctx = context.Background()
 
-// newClient connects to one server.
+// newClient connects to a single server.
 func newClient(t testing.TB, url string) *redis.Client {
 	t.Helper()
 	options, err := redis.ParseURL(url)
@@ -61,7 +61,7 @@ func newCluster(t testing.TB) (*redis.ClusterClient, []*testserver.Server) {
 	return closed(t, redis.NewClusterClient(&redis.ClusterOptions{Addrs: addrs, ContextTimeoutEnabled: true})), servers
 }
 
-// newRing starts two servers that share the keys between them.
+// newRing starts two servers and connects to them as a ring.
 func newRing(t testing.TB) *redis.Ring {
 	t.Helper()
 	return closed(t, redis.NewRing(&redis.RingOptions{ContextTimeoutEnabled: true, Addrs: map[string]string{
@@ -76,8 +76,8 @@ func newStore(t testing.TB, client redis.UniversalClient, prefix string) *rediss
 	return store
 }
 
-// sharedPrefix returns a prefix on a server that others use, too. What is below
-// it is removed when the test ends.
+// sharedPrefix returns a prefix on a server that other tests use as well. It
+// deletes the keys with the prefix when the test ends.
 func sharedPrefix(t testing.TB, client *redis.Client) string {
 	t.Helper()
 	prefix := testserver.Name() + ":"
@@ -99,7 +99,7 @@ func keysBelow(t testing.TB, client redis.UniversalClient, prefix string) (keys 
 	return keys
 }
 
-// dump returns the keys below prefix with their values.
+// dump returns the keys that begin with prefix, and their values.
 func dump(t testing.TB, client redis.UniversalClient, prefix string) []byte {
 	t.Helper()
 	var b []byte
@@ -127,8 +127,8 @@ func newClick(lifetime time.Duration) clickid.Click {
 	return clickid.Click{ID: "01ARZ3NDEKTSV4RRFFQ69G5FAV", Param: "clkid", At: at, Expires: at.Add(lifetime)}
 }
 
-// commandCount counts what a client asks its server, besides the greetings of
-// new connections.
+// commandCount counts the commands and round trips of a client without those that
+// open connections.
 type commandCount struct{ commands, trips int }
 
 func (c *commandCount) add(cmds ...redis.Cmder) {

@@ -1,21 +1,38 @@
 // Package redisstore keeps clicks and links in Redis or Valkey, version 6.0 or
-// later: one server, Sentinel, Cluster or a ring of servers.
+// later: a single server, Sentinel, Cluster, or a Ring of servers.
 //
 //	client := redis.NewClient(&redis.Options{Addr: "localhost:6379", ContextTimeoutEnabled: true})
 //	store, err := redisstore.New(redisstore.Config{Client: client})
+//	if err != nil {
+//		return err
+//	}
+//	tracker, err := clickid.New(clickid.Config{Store: store})
+//	if err != nil {
+//		return err
+//	}
+//	return http.ListenAndServe(":8080", tracker.Handler(mux))
 //
-// While the server refuses connections, a client with its usual options tries
-// again until the tracker's timeout ends (250 ms), on each landing. One with
-// MaxRetries: -1, DialerRetries: 1 and DialerRetryTimeout: time.Millisecond
-// gives up at once, and reports why. A silent server costs the timeout with any
-// options; [clickid.NewTieredStore] keeps the clicks meanwhile.
+// Saving and loading a click is one command, linking and finding a link are two.
+// The server deletes expired clicks and links by itself.
 //
-// The server lets clicks and links expire by itself. When its memory is full,
-// the policy noeviction refuses new clicks, and volatile-ttl forgets those
-// first that expire first; the other policies forget any. What Redis does not
-// keep on disk is lost when it restarts.
+// # Outages
 //
-// A user of its own needs no more than [Permissions].
+// A server that does not respond costs each landing the tracker's timeout of 250
+// ms. [clickid.NewTieredStore] then keeps the click in the visitor's cookie.
+// While a server refuses connections, a client with default options retries for
+// as long. To fail immediately and report the cause, set MaxRetries: -1,
+// DialerRetries: 1 and DialerRetryTimeout: time.Millisecond.
+//
+// # Memory and persistence
+//
+// With the maxmemory policy noeviction, a full server refuses new clicks; with
+// volatile-ttl, it evicts the records that expire first; other policies can
+// evict any record. Records that Redis has not written to disk are lost when it
+// restarts.
+//
+// # Permissions
+//
+// [Permissions] are the rules for a Redis user that only the store uses.
 package redisstore
 
 import (
@@ -32,41 +49,50 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// DefaultPrefix begins all keys unless [Config.Prefix] says otherwise.
+// DefaultPrefix is the default of [Config.Prefix].
 const DefaultPrefix = "clickid:"
 
-// Permissions are the rules of a Redis user (ACL SETUSER) for the store with the
-// default prefix.
+// Permissions are the rules for ACL SETUSER that a Redis user needs for a store
+// with the default prefix. For another prefix, replace the key pattern.
 const Permissions = "~" + DefaultPrefix + "* +get +set +del +zadd +zrange +zrevrange +zremrangebyscore +zscore +zrem +pexpire +eval +evalsha"
 
 // Config configures a [Store]. Later changes have no effect.
 type Config struct {
-	// Client is how Redis is reached: redis.NewClient, NewFailoverClient,
-	// NewClusterClient, NewRing or NewUniversalClient makes one. Its options
-	// must say ContextTimeoutEnabled, since without it the client waits for
-	// seconds for a server that is silent. They should not let it read from
-	// replicas (ReadOnly, RouteByLatency, RouteRandomly), since one that lags
-	// behind knows no click of a visitor who has just landed. The store does
-	// not close it. Required.
+	// Client connects to Redis, such as one of redis.NewClient,
+	// NewFailoverClient, NewClusterClient, NewRing or NewUniversalClient. Set
+	// ContextTimeoutEnabled in its options: without it, the client waits
+	// seconds for a server that does not respond, and [New] refuses it. Do not
+	// let the client read from replicas (ReadOnly, RouteByLatency,
+	// RouteRandomly): a replica that lags behind does not have the click of a
+	// visitor who has just landed. The store does not close the client.
+	// Required.
 	Client redis.UniversalClient
-	// Prefix begins all keys. It holds no braces, which would decide where a
-	// cluster keeps a key. Defaults to [DefaultPrefix].
+	// Prefix begins all keys. It must not contain braces, since these decide
+	// where a cluster keeps a key. Change it when several shops share a server.
+	// Defaults to [DefaultPrefix].
 	Prefix string
 }
 
-// Store is a [clickid.Store] and a [clickid.Linker] in Redis. It is safe for
-// concurrent use, opens no connection and starts no goroutine.
+// Store is a [clickid.Store], a [clickid.Linker] and a [clickid.TokenChecker] in
+// Redis. It is safe for concurrent use, opens no connection of its own and
+// starts no goroutine.
 //
-// Saving and loading a click is one command each; linking and finding a link
-// are two. Records are filed under hashes and hold neither tokens nor the
-// application's keys. No command touches two slots of a cluster.
+// The names of its records contain hashes of tokens and keys, and no record
+// contains a token or a key in plain text. Click IDs are stored in plain text.
+// No command uses two slots of a cluster.
 type Store struct {
 	client redis.UniversalClient
 	prefix string
 }
 
-// New returns a store, or an error that names every problem of cfg. It does
-// not ask the server whether it is there: ping it yourself if you want to know.
+var (
+	_ clickid.Store        = (*Store)(nil)
+	_ clickid.Linker       = (*Store)(nil)
+	_ clickid.TokenChecker = (*Store)(nil)
+)
+
+// New returns a store, or an error that lists every problem of cfg. It does not
+// connect to the server; call Ping on the client to check that it is reachable.
 func New(cfg Config) (*Store, error) {
 	s := &Store{client: cfg.Client, prefix: cfg.Prefix}
 	if s.prefix == "" {
@@ -74,7 +100,7 @@ func New(cfg Config) (*Store, error) {
 	}
 	var problems []error
 	if strings.ContainsAny(s.prefix, "{}") {
-		problems = append(problems, errors.New("redisstore: Config.Prefix must not contain braces, which decide where a cluster keeps a key"))
+		problems = append(problems, errors.New("redisstore: Config.Prefix must not contain braces: they decide where a cluster keeps a key"))
 	}
 	if err := redisclient.Check(s.client); err != nil {
 		problems = append(problems, fmt.Errorf("redisstore: Config.Client %w", err))
@@ -85,7 +111,9 @@ func New(cfg Config) (*Store, error) {
 	return s, nil
 }
 
-// Save implements [clickid.Store].
+// Save stores a click in one command and returns its token, which is random and
+// does not contain the click. The error matches [clickid.ErrInvalid] when the
+// click is invalid or has expired.
 func (s *Store) Save(ctx context.Context, c clickid.Click) (string, error) {
 	now := time.Now()
 	if err := clickid.CheckSave(c, now); err != nil {
@@ -100,12 +128,14 @@ func (s *Store) Save(ctx context.Context, c clickid.Click) (string, error) {
 		return "", err
 	}
 	if err := s.client.Set(ctx, s.clickKey(tokenHash(token)), value, c.Expires.Sub(now)).Err(); err != nil {
-		return "", fmt.Errorf("redisstore: saving the click in Redis: %w", err)
+		return "", fmt.Errorf("redisstore: saving the click: %w", err)
 	}
 	return token, nil
 }
 
-// Load implements [clickid.Store].
+// Load returns the click of a token in one command, with times in whole seconds
+// and UTC. The error matches [clickid.ErrNotFound] when the click is unknown,
+// deleted or expired, and [clickid.ErrInvalid] when the token is malformed.
 func (s *Store) Load(ctx context.Context, token string) (clickid.Click, error) {
 	if err := s.CheckToken(token); err != nil {
 		return clickid.Click{}, err
@@ -115,30 +145,32 @@ func (s *Store) Load(ctx context.Context, token string) (clickid.Click, error) {
 		return clickid.Click{}, clickid.ErrNotFound
 	}
 	if err != nil {
-		return clickid.Click{}, fmt.Errorf("redisstore: loading the click from Redis: %w", err)
+		return clickid.Click{}, fmt.Errorf("redisstore: loading the click: %w", err)
 	}
 	var c clickid.Click
 	if err := c.UnmarshalBinary(value); err != nil {
-		// %v, since the token is right: the caller must not take this for a forgery.
-		return clickid.Click{}, fmt.Errorf("redisstore: loading the click from Redis: %v", err)
+		// %v, since the token is valid: the error must not match ErrInvalid.
+		return clickid.Click{}, fmt.Errorf("redisstore: loading the click: %v", err)
 	}
-	// The click is kept to the second, and the server's clock may be another.
+	// Clicks have whole seconds, and the server's clock may differ.
 	if !c.Expires.After(time.Now()) {
-		return clickid.Click{}, fmt.Errorf("%w: it has expired", clickid.ErrNotFound)
+		return clickid.Click{}, fmt.Errorf("%w: the click has expired", clickid.ErrNotFound)
 	}
 	return c, nil
 }
 
-// Delete implements [clickid.Store].
+// Delete deletes the click of a token and all links to it. Unknown, expired and
+// malformed tokens are not an error.
 func (s *Store) Delete(ctx context.Context, token string) error {
 	hash := tokenHash(token)
 	if err := s.forget(ctx, hash, s.linksKey(hash), s.clickKey(hash)); err != nil {
-		return fmt.Errorf("redisstore: deleting the click from Redis: %w", err)
+		return fmt.Errorf("redisstore: deleting the click: %w", err)
 	}
 	return nil
 }
 
-// CheckToken implements [clickid.TokenChecker].
+// CheckToken returns an error that matches [clickid.ErrInvalid] when the token
+// does not have the form of this store's tokens. It does not ask the server.
 func (s *Store) CheckToken(token string) error {
 	if !reference.Valid(token) {
 		return fmt.Errorf("%w: malformed token", clickid.ErrInvalid)
@@ -146,25 +178,25 @@ func (s *Store) CheckToken(token string) error {
 	return nil
 }
 
-// clickKey is where the click of a token is. The braces put it in the same slot
-// of a cluster as the token's links.
+// clickKey names the record of a click. The braces put it in the same slot of a
+// cluster as the set of its links.
 func (s *Store) clickKey(tokenHash string) string {
 	return s.prefix + "click:{" + spell(tokenHash) + "}"
 }
 
-// linksKey is where the keys that are linked to a token are.
+// linksKey names the set of the keys that are linked to a token.
 func (s *Store) linksKey(tokenHash string) string {
 	return s.prefix + "links:{" + spell(tokenHash) + "}"
 }
 
-// linkKey is where the link of an application's key is.
+// linkKey names the record of a link.
 func (s *Store) linkKey(keyHash string) string { return s.prefix + "link:" + spell(keyHash) }
 
-// tokenHash is what the store keeps of a token.
+// tokenHash returns the hash that stands for a token in the records.
 func tokenHash(token string) string {
 	hash := reference.Hash(token)
 	return string(hash[:])
 }
 
-// spell writes a hash with characters that a terminal shows.
+// spell encodes a hash in printable characters.
 func spell(hash string) string { return base64.RawURLEncoding.EncodeToString([]byte(hash)) }

@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestStoreOnOneServer(t *testing.T) {
+func TestStore_singleServer(t *testing.T) {
 	t.Parallel()
 	client := newClient(t, testserver.Redis(t))
 	prefix := sharedPrefix(t, client)
@@ -27,18 +27,18 @@ func TestStoreOnOneServer(t *testing.T) {
 	}, storetest.Options{Dump: func(t *testing.T, store any) []byte { return dump(t, client, stores[store]) }})
 }
 
-func TestStoreOnACluster(t *testing.T) {
+func TestStore_cluster(t *testing.T) {
 	t.Parallel()
 	client, _ := newCluster(t)
 	runOn(t, client)
 }
 
-func TestStoreOnARing(t *testing.T) {
+func TestStore_ring(t *testing.T) {
 	t.Parallel()
 	runOn(t, newRing(t))
 }
 
-func TestStoreWithItsPermissionsAlone(t *testing.T) {
+func TestPermissions(t *testing.T) {
 	t.Parallel()
 	server := testserver.StartRedis(t)
 	rules := []any{"ACL", "SETUSER", "shop", "on", ">secret"}
@@ -61,22 +61,22 @@ func runOn(t *testing.T, client redis.UniversalClient) {
 	}, storetest.Options{})
 }
 
-func TestNewRefusesWhatCannotWork(t *testing.T) {
-	const deadlines, required, braces = "ignores the deadlines", "Client is required", "braces"
+func TestNew_problems(t *testing.T) {
+	const deadlines, required, braces = "Client ignores the deadlines", "Client is required", "Prefix must not contain braces"
 	for name, row := range map[string]struct {
 		config redisstore.Config
 		errors []string
 	}{
-		"nothing":          {redisstore.Config{}, []string{required}},
-		"a nil client":     {redisstore.Config{Client: (*redis.Client)(nil)}, []string{required}},
-		"a nil cluster":    {redisstore.Config{Client: (*redis.ClusterClient)(nil)}, []string{required}},
-		"a nil ring":       {redisstore.Config{Client: (*redis.Ring)(nil)}, []string{required}},
-		"a patient client": {redisstore.Config{Client: closed(t, redis.NewClient(&redis.Options{}))}, []string{deadlines}},
-		"a patient cluster": {redisstore.Config{
+		"no fields":                {redisstore.Config{}, []string{required}},
+		"nil client":               {redisstore.Config{Client: (*redis.Client)(nil)}, []string{required}},
+		"nil cluster client":       {redisstore.Config{Client: (*redis.ClusterClient)(nil)}, []string{required}},
+		"nil ring":                 {redisstore.Config{Client: (*redis.Ring)(nil)}, []string{required}},
+		"client without deadlines": {redisstore.Config{Client: closed(t, redis.NewClient(&redis.Options{}))}, []string{deadlines}},
+		"cluster without deadlines": {redisstore.Config{
 			Client: closed(t, redis.NewClusterClient(&redis.ClusterOptions{})),
 		}, []string{deadlines}},
-		"a patient ring": {redisstore.Config{Client: closed(t, redis.NewRing(&redis.RingOptions{})), Prefix: "{shop}:"}, []string{deadlines, braces}},
-		"braces":         {redisstore.Config{Prefix: "shop}"}, []string{required, braces}},
+		"ring without deadlines": {redisstore.Config{Client: closed(t, redis.NewRing(&redis.RingOptions{})), Prefix: "{shop}:"}, []string{deadlines, braces}},
+		"braces in the prefix":   {redisstore.Config{Prefix: "shop}"}, []string{required, braces}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := redisstore.New(row.config)
@@ -88,37 +88,37 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 
 	wrapper := struct{ redis.UniversalClient }{closed(t, redis.NewClient(&redis.Options{}))}
 	_, err := redisstore.New(redisstore.Config{Client: wrapper})
-	require.NoError(t, err, "what a wrapper does is its own affair")
+	require.NoError(t, err, "the options of a wrapper are not known")
 }
 
-func TestCommands(t *testing.T) {
+func TestStore_commands(t *testing.T) {
 	client := newClient(t, testserver.StartRedis(t).DSN())
-	var asked commandCount
-	client.AddHook(&asked)
+	var counted commandCount
+	client.AddHook(&counted)
 	store := newStore(t, client, "")
 	var token string
 	k := clickid.OrderKey("42")
-	expect := func(commands, trips int, what string, do func() error) {
+	expect := func(commands, trips int, action string, do func() error) {
 		t.Helper()
-		asked = commandCount{}
+		counted = commandCount{}
 		require.NoError(t, do())
-		require.Equal(t, commandCount{commands, trips}, asked, what)
+		require.Equal(t, commandCount{commands, trips}, counted, action)
 	}
 	expect(1, 1, "saving", func() (err error) { token, err = store.Save(ctx, newClick(time.Hour)); return err })
 	expect(1, 1, "loading", func() error { _, err := store.Load(ctx, token); return err })
 	expect(0, 0, "checking", func() error { return store.CheckToken(token) })
-	expect(3, 3, "linking, when the server does not know the script yet", func() error { return store.Link(ctx, k, token, time.Now().Add(time.Hour)) })
+	expect(3, 3, "linking with a script that the server has not loaded", func() error { return store.Link(ctx, k, token, time.Now().Add(time.Hour)) })
 	expect(2, 2, "linking", func() error { return store.Link(ctx, k, token, time.Now().Add(time.Hour)) })
 	expect(2, 2, "finding a link", func() error { _, err := store.Linked(ctx, k); return err })
 	for n := range 10 {
 		require.NoError(t, store.Link(ctx, clickid.SessionKey(fmt.Sprint(n)), token, time.Now().Add(time.Hour)))
 	}
-	expect(13, 3, "deleting, when the server does not know the script yet", func() error { return store.Delete(ctx, token) })
-	expect(1, 1, "deleting what is not there", func() error { return store.Delete(ctx, token) })
-	require.Empty(t, keysBelow(t, client, ""), "nothing remains of a deleted click")
+	expect(13, 3, "deleting with a script that the server has not loaded", func() error { return store.Delete(ctx, token) })
+	expect(1, 1, "deleting an unknown click", func() error { return store.Delete(ctx, token) })
+	require.Empty(t, keysBelow(t, client, ""), "records of a deleted click remain")
 }
 
-func TestRecordsExpire(t *testing.T) {
+func TestStore_expiry(t *testing.T) {
 	client := newClient(t, testserver.StartRedis(t).DSN())
 	store := newStore(t, client, "shop:")
 	token, err := store.Save(ctx, newClick(time.Hour))
@@ -129,14 +129,14 @@ func TestRecordsExpire(t *testing.T) {
 	lifetimes := map[time.Duration]int{}
 	for _, key := range keysBelow(t, client, "shop:") {
 		left := client.PTTL(ctx, key).Val()
-		require.Positive(t, left, "a record stays for ever")
+		require.Positive(t, left, "a record does not expire")
 		lifetimes[left.Round(time.Minute)]++
 	}
 	// The click, the short link, and the long link with the set of both.
 	require.Equal(t, map[time.Duration]int{time.Hour: 1, 2 * time.Hour: 1, 3 * time.Hour: 2}, lifetimes)
-	require.Len(t, keysBelow(t, client, ""), 4, "a key lies outside of the prefix")
+	require.Len(t, keysBelow(t, client, ""), 4, "a key does not have the prefix")
 
-	// The set outlives its longest link no longer, and forgets what has expired.
+	// The set expires with its last link and drops expired links.
 	require.NoError(t, store.Link(ctx, clickid.OrderKey("long"), token, time.Now().Add(time.Minute)))
 	sets := keysBelow(t, client, "shop:links:")
 	require.Len(t, sets, 1)
@@ -155,7 +155,7 @@ func saveAndLink(t *testing.T, store *redisstore.Store) (token string, k clickid
 	return token, k
 }
 
-func TestForeignRecordsAreNoAbsence(t *testing.T) {
+func TestStore_foreignRecords(t *testing.T) {
 	client := newClient(t, testserver.StartRedis(t).DSN())
 	store := newStore(t, client, "")
 	token, k := saveAndLink(t, store)
@@ -169,16 +169,16 @@ func TestForeignRecordsAreNoAbsence(t *testing.T) {
 	require.NotErrorIs(t, err, clickid.ErrNotFound)
 	require.NotErrorIs(t, err, clickid.ErrInvalid)
 	_, err = store.Linked(ctx, k)
-	require.ErrorContains(t, err, "the record is no link")
+	require.ErrorContains(t, err, "the record is not a link")
 	require.NotErrorIs(t, err, clickid.ErrNotFound)
 	require.NoError(t, store.Unlink(ctx, k))
 	_, err = store.Linked(ctx, k)
 	require.ErrorIs(t, err, clickid.ErrNotFound)
 }
 
-// When the server fails between the removal of a click and that of its links,
-// these find nothing nevertheless.
-func TestLinksWithoutTheirSetDoNotCount(t *testing.T) {
+// TestStore_linksWithoutSet has the records of a server that failed after it had
+// deleted a click and before it deleted its links.
+func TestStore_linksWithoutSet(t *testing.T) {
 	client := newClient(t, testserver.StartRedis(t).DSN())
 	store := newStore(t, client, "")
 	token, k := saveAndLink(t, store)
