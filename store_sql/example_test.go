@@ -5,18 +5,44 @@ import (
 	"database/sql"
 	"errors"
 	"log"
+	"net/http"
+	"os"
 	"time"
 
-	// The application imports its driver, here:
-	//	_ "modernc.org/sqlite"
+	// The application imports its driver:
+	//	_ "github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/clickid/clickid"
 	sqlstore "github.com/clickid/clickid/store_sql"
 )
 
-// Clicks and links in one database.
+// The tracker stores clicks in PostgreSQL. The visitor's cookie holds a random
+// token.
 func Example() {
 	ctx := context.Background()
+	db, err := sql.Open("pgx", os.Getenv("DATABASE_URL"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer db.Close()
+	store, err := sqlstore.New(sqlstore.Config{DB: db, Database: sqlstore.DatabasePostgreSQL})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := store.Migrate(ctx, db); err != nil {
+		log.Fatal(err)
+	}
+	go store.PurgeEvery(ctx, time.Hour, nil)
+	tracker, err := clickid.New(clickid.Config{Store: store})
+	if err != nil {
+		log.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	log.Fatal(http.ListenAndServe(":8080", tracker.Handler(mux)))
+}
+
+// A store in a SQLite file, with modernc.org/sqlite.
+func ExampleOpenSQLite() {
 	db, err := sqlstore.OpenSQLite("sqlite", "clicks.db")
 	if err != nil {
 		log.Fatal(err)
@@ -26,26 +52,19 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	if err := store.Migrate(ctx, db); err != nil {
+	if err := store.Migrate(context.Background(), db); err != nil {
 		log.Fatal(err)
 	}
-	go store.PurgeEvery(ctx, time.Hour, nil)
-
-	tracker, err := clickid.New(clickid.Config{Store: store})
-	if err != nil {
-		log.Fatal(err)
-	}
-	_ = tracker // its Handler wraps the shop's router
 }
 
-// Clicks in the visitor's cookie, and links in the orders' database: an order
-// and its link are committed together, and a payment webhook finds the click
-// by the order's number.
+// The visitor's cookie keeps the click, and the database of the orders keeps the
+// links. An order and its link are committed together, and a payment webhook
+// finds the click by the order number.
 func ExampleStore_In() {
 	var (
-		db     *sql.DB         // of the orders
+		db     *sql.DB         // with the orders
 		links  *sqlstore.Store // in the same database
-		cookie []byte          // 32 random bytes, see clickid keygen
+		cookie []byte          // a key that "clickid keygen" has printed
 	)
 	cookies, err := clickid.NewCookieStore(cookie)
 	if err != nil {
@@ -70,5 +89,5 @@ func ExampleStore_In() {
 		}
 		return tx.Commit()
 	}
-	_ = placeOrder // the checkout calls it with its request's context
+	_ = placeOrder // call it with the context of the checkout's request
 }

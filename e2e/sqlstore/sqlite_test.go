@@ -42,10 +42,10 @@ func TestOpenSQLite(t *testing.T) {
 
 	for _, dsn := range []string{"", ":memory:", "file::memory:?cache=shared", "file:x?mode=memory"} {
 		_, err := sqlstore.OpenSQLite("sqlite", dsn)
-		require.ErrorContains(t, err, "OpenSQLite needs a file", dsn)
+		require.ErrorContains(t, err, "dsn must name a file", dsn)
 	}
 	_, err = sqlstore.OpenSQLite("no-such-driver", path)
-	require.ErrorContains(t, err, "sqlstore: opening the SQLite database: sql: unknown driver")
+	require.ErrorContains(t, err, "sqlstore: OpenSQLite: sql: unknown driver")
 
 	_, err = sqlstore.OpenSQLite("sqlite", filepath.Join(t.TempDir(), "no", "such", "folder", "clicks.db"))
 	require.ErrorIs(t, err, os.ErrNotExist)

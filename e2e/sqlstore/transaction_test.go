@@ -117,7 +117,7 @@ func TestADeadlockIsTheTransactionsOwn(t *testing.T) {
 		} else {
 			require.NoError(t, failed[1], "only one is given up")
 		}
-		require.ErrorContains(t, failed[0], "the transaction met another one")
+		require.ErrorContains(t, failed[0], "the transaction conflicts with another one")
 	})
 }
 
