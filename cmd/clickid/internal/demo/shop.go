@@ -120,7 +120,10 @@ func (s *shop) newTracker(ctx context.Context) (*clickid.Tracker, error) {
 		Store: store,
 		// The shop has no TLS.
 		Cookie: clickid.Cookie{Insecure: true},
-		Logger: s.log,
+		// A page of a real shop does not wait that long. The demo promises every
+		// click, on a busy machine too.
+		Timeout: 10 * time.Second,
+		Logger:  s.log,
 	})
 }
 
