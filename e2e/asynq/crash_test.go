@@ -1,5 +1,5 @@
-// Package asynq tests the outbox on asynq, alone and fed by the outbox table,
-// with real Redis, PostgreSQL and MariaDB servers.
+// Package asynq tests the outbox on asynq, fed by Send or by the outbox table,
+// with Redis, PostgreSQL and MariaDB servers.
 package asynq_test
 
 import (
@@ -42,9 +42,9 @@ func connect(url string) (*redis.Client, error) {
 	return redis.NewClient(options), nil
 }
 
-// ageLeases lets a minute pass since the last shop was killed: asynq takes an
-// event of a killed worker for lost after that time, and a new server looks
-// for such events at once.
+// ageLeases makes the leases of the last shop a minute old. asynq treats an
+// event of a worker that does not respond as lost after that time, and a new
+// server searches for such events at its start.
 func ageLeases(ctx context.Context, connection *redis.Client) error {
 	const leases = "asynq:{" + asynqoutbox.DefaultQueue + "}:lease"
 	held, err := connection.ZRange(ctx, leases, 0, -1).Result()
@@ -54,8 +54,7 @@ func ageLeases(ctx context.Context, connection *redis.Client) error {
 	return err
 }
 
-// database returns an empty database for the orders, and a Redis server of the
-// test's own.
+// database returns an empty database for the orders and a private Redis server.
 func database(t *testing.T, kind outbox.Database) string {
 	t.Helper()
 	orders := testserver.Postgres
@@ -65,7 +64,7 @@ func database(t *testing.T, kind outbox.Database) string {
 	return orders(t) + " " + testserver.StartRedis(t).DSN()
 }
 
-func TestKilledAtAnyMoment(t *testing.T) {
+func TestKill_anyMoment(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []outbox.Database{outbox.DatabasePostgreSQL, outbox.DatabaseMySQL} {
 		t.Run(string(kind), func(t *testing.T) {
@@ -75,7 +74,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 	}
 }
 
-func TestKilledDuringDelivery(t *testing.T) {
+func TestKill_duringDelivery(t *testing.T) {
 	t.Parallel()
 	setup(outbox.DatabasePostgreSQL).DuringDelivery(t, database(t, outbox.DatabasePostgreSQL), 5000, 500, 2000, 4000)
 }

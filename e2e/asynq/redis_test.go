@@ -56,9 +56,9 @@ func sendAll(ctx context.Context, t *testing.T, ob clickid.Sender, n int) {
 	}
 }
 
-// A Redis server with an append-only file is killed and restarted while the
-// events go out.
-func TestRedisRestartsDuringDelivery(t *testing.T) {
+// TestOutbox_redisRestart kills and restarts a Redis server with an append-only
+// file during the delivery.
+func TestOutbox_redisRestart(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -77,8 +77,8 @@ func TestRedisRestartsDuringDelivery(t *testing.T) {
 		server.Kill()
 		server.Restart()
 	}
-	// What was under way when the server was killed keeps its lease. asynq looks
-	// for expired ones every minute, and when an instance starts.
+	// Events in progress at the kill keep their lease. asynq searches for
+	// expired leases every minute and when an instance starts.
 	if _, err := ob.Stop(ctx); err != nil {
 		t.Fatal(err)
 	}
@@ -94,14 +94,15 @@ func TestRedisRestartsDuringDelivery(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := platform.Wait(ctx, n); err != nil {
-		t.Fatalf("%d of %d events were accepted", platform.Count(), n)
+		t.Fatalf("%d of %d events are accepted", platform.Count(), n)
 	}
-	t.Logf("%d events over 2 restarts, %d sent again", n, crash.Resent(platform))
+	t.Logf("%d events over 2 restarts, %d sent twice", n, crash.Resent(platform))
 }
 
-// What each persistence setting keeps of acknowledged events when the server
-// is killed. The figures are in docs/outbox.md.
-func TestWhatRedisKeeps(t *testing.T) {
+// TestOutbox_redisPersistence counts the acknowledged events that remain after
+// a kill of the server under each persistence setting. The figures are in
+// docs/outbox.md.
+func TestOutbox_redisPersistence(t *testing.T) {
 	t.Parallel()
 	const n = 1000
 	for _, tt := range []struct {
@@ -128,18 +129,19 @@ func TestWhatRedisKeeps(t *testing.T) {
 				t.Fatal(err)
 			}
 			if stats.Queued != tt.kept {
-				t.Errorf("%d of %d acknowledged events are left, and not %d", stats.Queued, n, tt.kept)
+				t.Errorf("%d of %d acknowledged events remain, want %d", stats.Queued, n, tt.kept)
 			}
 		})
 	}
 }
 
-// Several instances work one queue; one of them is of an older configuration.
-func TestSeveralInstances(t *testing.T) {
+// TestOutbox_instances starts several instances on one queue, one of them with
+// an older configuration.
+func TestOutbox_instances(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	// The disk is not what this is about.
+	// The test does not need durable writes.
 	server, platform := testserver.StartRedis(t, "--appendfsync", "no"), clickidtest.NewServer(t)
 	instances := make([]*asynqoutbox.Outbox, 4)
 	for i := range instances {

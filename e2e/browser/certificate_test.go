@@ -16,8 +16,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// newCertificate returns a throwaway certificate for the hosts, and the hash of
-// its public key as Chromium takes it.
+// newCertificate returns a self-signed certificate for the hosts and the hash
+// of its public key in the form that Chromium takes.
 func newCertificate(t *testing.T, hosts ...string) (tls.Certificate, string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -1,5 +1,5 @@
-// Package browser tests the capture of clicks in a real Chromium, over HTTPS
-// and across sites, and looks at what the browser keeps through its DevTools.
+// Package browser tests the capture of clicks in Chromium over HTTPS and across
+// sites. It reads the browser's state through DevTools.
 package browser
 
 import (
@@ -19,10 +19,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// patience bounds one test in the browser.
+// patience limits a test in the browser.
 const patience = 60 * time.Second
 
-// chromePath returns the browser, or ends the test.
+// chromePath returns the path of the browser or ends the test.
 func chromePath(t *testing.T) string {
 	t.Helper()
 	for _, name := range []string{os.Getenv("CHROME"), "chromium", "chromium-browser", "google-chrome", "google-chrome-stable"} {
@@ -37,22 +37,22 @@ func chromePath(t *testing.T) string {
 	return ""
 }
 
-// browser is a Chromium of one test, with an empty profile, that finds all of
-// the test's hosts at one address.
+// browser is the Chromium of a test. It has an empty profile and resolves all
+// hosts of the test to one address.
 type browser struct {
 	t   *testing.T
 	ctx context.Context
 }
 
-// startBrowser starts Chromium. spki is the hash of the public key of the
-// hosts' certificate, which it trusts.
+// startBrowser starts Chromium. It trusts the certificate whose public key has
+// the hash spki.
 func startBrowser(t *testing.T, address, spki string) *browser {
 	t.Helper()
 	options := []chromedp.ExecAllocatorOption{
 		chromedp.ExecPath(chromePath(t)),
 		chromedp.UserDataDir(t.TempDir()),
 		chromedp.Headless,
-		chromedp.NoSandbox, // it refuses to run as root otherwise
+		chromedp.NoSandbox, // required to run as root
 		chromedp.DisableGPU,
 		chromedp.NoFirstRun,
 		chromedp.NoDefaultBrowserCheck,
@@ -74,13 +74,13 @@ func startBrowser(t *testing.T, address, spki string) *browser {
 	return &browser{t: t, ctx: ctx}
 }
 
-// run takes steps whose results do not matter.
+// run runs steps without results.
 func (b *browser) run(steps ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
 	require.NoError(b.t, chromedp.Do(b.ctx, steps...))
 }
 
-// get takes a step and returns its result.
+// get runs a step and returns its result.
 func get[T any](b *browser, step chromedp.Action[T]) T {
 	b.t.Helper()
 	result, err := chromedp.Run(b.ctx, step)
@@ -98,7 +98,7 @@ func onPage(name string) chromedp.Action[chromedp.Void] {
 	return chromedp.WaitReady(chromedp.CSS("main#" + name))
 }
 
-// open types a URL into the address bar and waits for the page of that name.
+// open enters a URL in the address bar and waits for the page of that name.
 func (b *browser) open(url, name string) {
 	b.t.Helper()
 	b.run(chromedp.Navigate(url), onPage(name))
@@ -110,20 +110,21 @@ func (b *browser) click(selector, name string) {
 	b.run(chromedp.Click(chromedp.CSS(selector)), onPage(name))
 }
 
-// text returns what an element says.
+// text returns the text of an element.
 func (b *browser) text(selector string) string {
 	b.t.Helper()
 	return strings.TrimSpace(get(b, chromedp.Text(chromedp.CSS(selector))))
 }
 
-// address returns what the address bar shows.
+// address returns the text of the address bar.
 func (b *browser) address() string {
 	b.t.Helper()
 	history := command(b, page.GetNavigationHistory, cdp.Empty{})
 	return history.Entries[history.CurrentIndex].URL
 }
 
-// travel goes back or forth in the history and returns how the page came back.
+// travel moves back or forward in the history and returns the type of the
+// navigation.
 func (b *browser) travel(steps int64) page.NavigationType {
 	b.t.Helper()
 	history := command(b, page.GetNavigationHistory, cdp.Empty{})
@@ -136,14 +137,14 @@ func (b *browser) travel(steps int64) page.NavigationType {
 	return navigated.Type
 }
 
-// eval returns the value of a JavaScript expression in the page; a promise is
-// waited for.
+// eval returns the value of a JavaScript expression in the page. It awaits a
+// promise.
 func eval[T any](b *browser, expression string) T {
 	b.t.Helper()
 	return get(b, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
 }
 
-// cookies returns everything in the browser's cookie jar, of all sites.
+// cookies returns the browser's cookies of all sites.
 func (b *browser) cookies() []*network.Cookie {
 	b.t.Helper()
 	return command(b, storage.GetCookies, storage.GetCookiesParams{}).Cookies

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// banner reads the visitor's answer from the cookie of a consent banner.
+// banner reads the visitor's choice from the cookie of a consent banner.
 func banner(r *http.Request) clickid.Consent {
 	c, err := r.Cookie("consent")
 	switch {
@@ -25,23 +25,23 @@ func banner(r *http.Request) clickid.Consent {
 
 func withBanner(cfg *clickid.Config) { cfg.Consent = banner }
 
-// answer is what a banner does in the page: it notes the answer in a cookie
-// and tells the shop.
-func (w *world) answer(answer, body string) {
+// choose does what a banner does in the page: it stores the visitor's choice in
+// a cookie and sends it to the shop.
+func (w *world) choose(choice, body string) {
 	w.t.Helper()
 	status := eval[int](w.browser, `(async () => {
-		document.cookie = "consent=`+answer+`; path=/; secure";
+		document.cookie = "consent=`+choice+`; path=/; secure";
 		const response = await fetch("/consent", {method: "POST", body: new URLSearchParams("`+body+`")});
 		return response.status;
 	})()`)
 	require.Equal(w.t, http.StatusNoContent, status)
 }
 
-// listenToBanner serves what the banner calls.
+// listenToBanner serves the banner's requests.
 func (w *world) listenToBanner() {
 	w.shop.HandleFunc("POST /consent", func(rw http.ResponseWriter, r *http.Request) {
 		if banner(r) == clickid.ConsentGranted {
-			// There may be no click to remember.
+			// without a click there is nothing to remember
 			_, _ = w.tracker.Remember(rw, r, r.FormValue("click"))
 		} else if err := w.tracker.Forget(rw, r); err != nil {
 			http.Error(rw, "failed", http.StatusInternalServerError)
@@ -60,20 +60,21 @@ func clickCookies(w *world) (ours []*network.Cookie) {
 	return ours
 }
 
-func TestConsentGrantedOnTheLandingPage(t *testing.T) {
+func TestRemember_landingPage(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, withBanner)
 	w.listenToBanner()
 	w.open(landing, "landing")
 	w.storesNothing()
-	w.answer("yes", "") // the Referer is the landing page
+	w.choose("yes", "") // the Referer is the landing page
 	require.Len(t, clickCookies(w), 1)
 	require.Equal(t, "accepted", w.buy())
 	require.Equal(t, []string{clickID}, w.attributed())
 }
 
-// The second page knows the click from its Referer, and hands it to the banner.
-func TestConsentGrantedOnTheSecondPage(t *testing.T) {
+// TestRemember_secondPage takes the click from the Referer and passes it to the
+// banner.
+func TestRemember_secondPage(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, withBanner)
 	w.listenToBanner()
@@ -87,15 +88,15 @@ func TestConsentGrantedOnTheSecondPage(t *testing.T) {
 	w.storesNothing()
 	id := eval[string](w.browser, `document.querySelector("#click").value`)
 	require.Equal(t, clickID, id)
-	w.answer("yes", "click="+id)
+	w.choose("yes", "click="+id)
 	require.Len(t, clickCookies(w), 1)
 	require.Equal(t, "accepted", w.buy())
 	require.Equal(t, []string{clickID}, w.attributed())
 }
 
-// A banner that only sets its own cookie: the click is taken from the Referer
-// of the next page that the landing page leads to.
-func TestConsentNotedByTheBannerAlone(t *testing.T) {
+// TestConsent_cookieOnly covers a banner that only sets its own cookie. The
+// click is taken from the Referer of the page after the landing page.
+func TestConsent_cookieOnly(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, withBanner)
 	w.open(landing, "landing")
@@ -106,12 +107,12 @@ func TestConsentNotedByTheBannerAlone(t *testing.T) {
 	require.Len(t, clickCookies(w), 1)
 }
 
-func TestConsentDenied(t *testing.T) {
+func TestConsent_denied(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, withBanner)
 	w.listenToBanner()
 	w.open(landing, "landing")
-	w.answer("no", "")
+	w.choose("no", "")
 	require.Empty(t, clickCookies(w))
 	require.Equal(t, "skipped: organic", w.buy())
 	require.Empty(t, w.attributed())
@@ -119,22 +120,22 @@ func TestConsentDenied(t *testing.T) {
 	require.Zero(t, eval[int](w.browser, "localStorage.length + sessionStorage.length"))
 }
 
-func TestConsentWithdrawn(t *testing.T) {
+func TestForget(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, withBanner)
 	w.listenToBanner()
 	w.open(landing, "landing")
-	w.answer("yes", "")
+	w.choose("yes", "")
 	require.Len(t, clickCookies(w), 1)
 	w.click("#product", "product")
-	w.answer("no", "")
+	w.choose("no", "")
 	require.Empty(t, clickCookies(w), "withdrawn: gone")
 	w.click("#buy", "thanks")
 	require.NotEqual(t, "accepted", w.text("#verdict"))
 	require.Empty(t, w.attributed())
 }
 
-func TestUnknownConsentSendsNothing(t *testing.T) {
+func TestConsent_unknown(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, withBanner)
 	w.open(landing, "landing")
@@ -143,8 +144,9 @@ func TestUnknownConsentSendsNothing(t *testing.T) {
 	w.storesNothing()
 }
 
-// Sec-GPC: 1 means denied, whatever else is configured.
-func TestGlobalPrivacyControl(t *testing.T) {
+// TestConsent_globalPrivacyControl checks that Sec-GPC: 1 overrides the
+// configured consent.
+func TestConsent_globalPrivacyControl(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	command(w.browser, network.Enable, network.EnableParams{})

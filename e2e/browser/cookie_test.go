@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What the browser made of the Set-Cookie header, read back through DevTools.
-func TestCookieFlags(t *testing.T) {
+// TestCookie_attributes reads the attributes that the browser stored.
+func TestCookie_attributes(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name         string
@@ -21,7 +21,7 @@ func TestCookieFlags(t *testing.T) {
 	}{
 		{"by default", func(*clickid.Config) {}, "__Host-clkid", "shop.test", 30},
 		{"shared", func(cfg *clickid.Config) { cfg.Cookie.Domain = "shop.test" }, "__Secure-clkid", ".shop.test", 30},
-		{"the longest that browsers keep", func(cfg *clickid.Config) { cfg.TTL = clickid.MaxTTL }, "__Host-clkid", "shop.test", 400},
+		{"the maximum in browsers", func(cfg *clickid.Config) { cfg.TTL = clickid.MaxTTL }, "__Host-clkid", "shop.test", 400},
 		{"another name", func(cfg *clickid.Config) { cfg.Cookie.Name = "ad" }, "__Host-ad", "shop.test", 30},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -40,13 +40,14 @@ func TestCookieFlags(t *testing.T) {
 			require.False(t, c.Session)
 			days := time.Until(time.Unix(int64(c.Expires), 0)).Hours() / 24
 			require.InDelta(t, tt.lifetimeDays, days, 0.01)
-			require.Empty(t, eval[string](w.browser, "document.cookie"), "scripts do not see it")
+			require.Empty(t, eval[string](w.browser, "document.cookie"), "scripts cannot read it")
 		})
 	}
 }
 
-// The same click again changes nothing: the cookie keeps its value and expiry.
-func TestReloadedLandingKeepsTheCookie(t *testing.T) {
+// TestCookie_reload checks that a reload keeps the value and the expiry of the
+// cookie.
+func TestCookie_reload(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.open(landing, "landing")

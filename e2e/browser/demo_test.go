@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// startDemo starts clickid demo and returns the addresses that it prints.
+// startDemo starts "clickid demo" and returns the addresses that it prints.
 func startDemo(t *testing.T) (ad, shop, platform string) {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "clickid")
@@ -28,7 +28,7 @@ func startDemo(t *testing.T) (ad, shop, platform string) {
 	require.NoError(t, demo.Start())
 	t.Cleanup(func() {
 		require.NoError(t, demo.Process.Kill())
-		_ = demo.Wait() // it was killed
+		_ = demo.Wait() // returns an error because the demo was killed
 	})
 	urls := make(map[string]string)
 	for lines := bufio.NewScanner(stdout); len(urls) < 3 && lines.Scan(); {
@@ -44,20 +44,20 @@ func (b *browser) see(selector string) {
 	b.run(chromedp.WaitReady(chromedp.CSS(selector)))
 }
 
-// press clicks an element and waits until the page has the other one.
+// press clicks an element and waits until the page has the element next.
 func (b *browser) press(selector, next string) {
 	b.t.Helper()
 	b.run(chromedp.Click(chromedp.CSS(selector)))
 	b.see(next)
 }
 
-// visit types a URL into the address bar.
+// visit enters a URL in the address bar.
 func (b *browser) visit(url string) {
 	b.t.Helper()
 	b.run(chromedp.Navigate(url))
 }
 
-func TestTheDemoCanBeClickedThrough(t *testing.T) {
+func TestDemo(t *testing.T) {
 	t.Parallel()
 	ad, shop, platform := startDemo(t)
 	b := startBrowser(t, "127.0.0.1", "")
@@ -69,7 +69,7 @@ func TestTheDemoCanBeClickedThrough(t *testing.T) {
 	b.press("main button", ".behind .verdict.accepted")
 	require.NotContains(t, b.text(".behind"), "you did not come from the ad")
 
-	// Paywell's webhook comes without a cookie, and the visitor with one.
+	// Paywell's webhook has no cookie, but the visitor has.
 	b.visit(shop + "checkout/rain-jacket")
 	b.press("input[value=provider]", "input[value=provider]:checked")
 	b.press("main button", "form[action^='/pay/']")

@@ -7,8 +7,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Cookie stuffing: another site embeds the landing URL, without any click.
-func TestEmbeddedLandingStoresNothing(t *testing.T) {
+// TestCapture_embedded covers cookie stuffing: another site embeds the landing
+// URL.
+func TestCapture_embedded(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ name, html string }{
 		{"hidden image", `<img id="embed" hidden src="` + landing + `">`},

@@ -8,9 +8,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The ways from an ad to the landing page. Each ends with a second page and a
-// checkout, and the order is attributed.
-func TestJourneyFromAnAdToTheOrder(t *testing.T) {
+// TestJourney follows the ways from an ad to the landing page. After a second
+// page the order is attributed.
+func TestJourney(t *testing.T) {
 	t.Parallel()
 	shared := func(cfg *clickid.Config) { cfg.Cookie.Domain = shopHost }
 	redirectTo := func(target string) http.HandlerFunc {
@@ -18,13 +18,13 @@ func TestJourneyFromAnAdToTheOrder(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		name   string
-		ad     string // where the ad points
+		ad     string // the URL of the ad
 		routes func(w *world)
 		edits  []func(*clickid.Config)
 		cookie string
 	}{
 		{
-			name:   "straight, host-only cookie",
+			name:   "direct, host-only cookie",
 			ad:     landing,
 			cookie: "__Host-clkid",
 		},
@@ -38,7 +38,7 @@ func TestJourneyFromAnAdToTheOrder(t *testing.T) {
 			cookie: "__Host-clkid",
 		},
 		{
-			name: "a redirect of the shop that loses the parameter, after it was captured",
+			name: "a redirect of the shop that drops the parameter after the capture",
 			ad:   "https://shop.test/login?clkid=" + clickID,
 			routes: func(w *world) {
 				w.shop.HandleFunc("GET /login", redirectTo("https://shop.test/landing"))
@@ -54,7 +54,7 @@ func TestJourneyFromAnAdToTheOrder(t *testing.T) {
 			cookie: "__Host-clkid",
 		},
 		{
-			name: "from www to the apex, which loses the query, with a shared cookie",
+			name: "from www to the apex without the query, shared cookie",
 			ad:   "https://www.shop.test/landing?clkid=" + clickID,
 			routes: func(w *world) {
 				w.www.HandleFunc("GET /landing", redirectTo("https://shop.test/landing"))
@@ -63,7 +63,7 @@ func TestJourneyFromAnAdToTheOrder(t *testing.T) {
 			cookie: "__Secure-clkid",
 		},
 		{
-			name: "landing on www, checkout on the apex, with a shared cookie",
+			name: "landing on www, checkout on the apex, shared cookie",
 			ad:   "https://www.shop.test/landing?clkid=" + clickID,
 			routes: func(w *world) {
 				w.www.HandleFunc("GET /landing", htmlPage("landing", `<a id="product" href="https://shop.test/product">product</a>`))
@@ -72,7 +72,7 @@ func TestJourneyFromAnAdToTheOrder(t *testing.T) {
 			cookie: "__Secure-clkid",
 		},
 		{
-			name:   "straight, shared cookie",
+			name:   "direct, shared cookie",
 			ad:     landing,
 			edits:  []func(*clickid.Config){shared},
 			cookie: "__Secure-clkid",
@@ -99,9 +99,9 @@ func TestJourneyFromAnAdToTheOrder(t *testing.T) {
 	}
 }
 
-// A host-only cookie stays on its host: a shared one is needed as soon as
-// landing page and checkout are on different subdomains.
-func TestHostOnlyCookieDoesNotReachAnotherSubdomain(t *testing.T) {
+// TestJourney_hostOnlyCookie shows that a shop needs a shared cookie if its
+// landing page and its checkout are on different subdomains.
+func TestJourney_hostOnlyCookie(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.www.HandleFunc("GET /landing", htmlPage("landing", `<a id="product" href="https://shop.test/product">product</a>`))
@@ -112,7 +112,7 @@ func TestHostOnlyCookieDoesNotReachAnotherSubdomain(t *testing.T) {
 	require.Empty(t, w.attributed())
 }
 
-func TestOrganicVisitorIsNotAttributed(t *testing.T) {
+func TestJourney_organic(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.open("https://shop.test/landing", "landing")
@@ -121,7 +121,7 @@ func TestOrganicVisitorIsNotAttributed(t *testing.T) {
 	w.storesNothing()
 }
 
-func TestSecondOrderOfTheSameVisitor(t *testing.T) {
+func TestJourney_secondOrder(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.advertise(landing)
@@ -134,9 +134,10 @@ func TestSecondOrderOfTheSameVisitor(t *testing.T) {
 	require.Equal(t, []string{clickID, clickID}, w.attributed())
 }
 
-// The payment page returns the visitor with a cross-site POST, with which a
-// Lax cookie is not sent. The order has kept its token.
-func TestPaymentPageReturnsByCrossSitePost(t *testing.T) {
+// TestToken_crossSitePost covers a payment page that returns the visitor with a
+// cross-site POST. The browser does not send a Lax cookie with it, but the shop
+// has stored the token.
+func TestToken_crossSitePost(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.shop.HandleFunc("GET /pay", func(rw http.ResponseWriter, r *http.Request) {
@@ -170,5 +171,5 @@ func TestPaymentPageReturnsByCrossSitePost(t *testing.T) {
 	require.Equal(t, "order-1", w.platform.Accepted()[0].ID)
 	paid := w.sent(shopHost, "/paid")
 	require.Len(t, paid, 1)
-	require.Empty(t, paid[0].header["Cookie"], "a Lax cookie does not come back on a cross-site POST")
+	require.Empty(t, paid[0].header["Cookie"], "a cross-site POST has no Lax cookie")
 }

@@ -8,9 +8,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A page that the browser loads before anybody clicks, and then a real click:
-// the order is attributed, once.
-func TestPreloadedLandingThenARealClick(t *testing.T) {
+// TestCapture_preload loads the page before the visitor clicks the ad. The
+// order is attributed once.
+func TestCapture_preload(t *testing.T) {
 	t.Parallel()
 	const link = `<a id="offer" href="` + landing + `">buy</a>`
 	rules := func(action string) string {
@@ -18,10 +18,10 @@ func TestPreloadedLandingThenARealClick(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		name    string
-		host    string // of the page that preloads
+		host    string // of the page with the preload
 		html    string
-		purpose string // begins the Sec-Purpose of the preload
-		stored  int    // clicks that the preload itself stored
+		purpose string // prefix of the preload's Sec-Purpose
+		stored  int    // clicks that the preload stores
 	}{
 		{"speculation rules prefetch, same site", shopHost, rules("prefetch"), "prefetch", 1},
 		{"speculation rules prerender, same site", shopHost, rules("prerender"), "prefetch", 1},
@@ -51,9 +51,10 @@ func TestPreloadedLandingThenARealClick(t *testing.T) {
 	}
 }
 
-// A service worker that answers navigations with fetch(event.request) sends
-// what it was given, but as a request of its own.
-func TestLandingThroughAServiceWorker(t *testing.T) {
+// TestCapture_serviceWorker covers a service worker that responds to
+// navigations with fetch(event.request). The request of the worker is not a
+// navigation.
+func TestCapture_serviceWorker(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.shop.HandleFunc("GET /worker.js", func(rw http.ResponseWriter, _ *http.Request) {
@@ -78,5 +79,5 @@ func TestLandingThroughAServiceWorker(t *testing.T) {
 	require.Equal(t, "accepted", w.buy())
 	require.Equal(t, []string{clickID}, w.attributed())
 	sent := w.sent(shopHost, "/landing")
-	require.Equal(t, "empty", sent[len(sent)-1].header.Get("Sec-Fetch-Dest"), "the service worker was asked")
+	require.Equal(t, "empty", sent[len(sent)-1].header.Get("Sec-Fetch-Dest"), "the service worker sent the request")
 }

@@ -12,10 +12,10 @@ import (
 
 func strip(cfg *clickid.Config) { cfg.StripParam = true }
 
-func TestStrippedAddress(t *testing.T) {
+func TestStrip(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ name, landing, shown string }{
-		{"the parameter alone", "/landing?clkid=" + clickID, "/landing"},
+		{"only the parameter", "/landing?clkid=" + clickID, "/landing"},
 		{"between others", "/landing?a=1&clkid=" + clickID + "&b=2", "/landing?a=1&b=2"},
 		{"everything else byte for byte", "/landing?q=a%20b+c%2Fd&&empty=&sc3clid=" + clickID + "&e=%C3%A9", "/landing?q=a%20b+c%2Fd&&empty=&e=%C3%A9"},
 		{"with a fragment", "/landing?clkid=" + clickID + "#reviews", "/landing#reviews"},
@@ -33,8 +33,8 @@ func TestStrippedAddress(t *testing.T) {
 	}
 }
 
-// What a visitor copies from the address bar carries no click.
-func TestCopiedLinkCarriesNoClick(t *testing.T) {
+// TestStrip_copiedLink checks that a link from the address bar has no click.
+func TestStrip_copiedLink(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, strip)
 	w.open(landing, "landing")
@@ -46,9 +46,9 @@ func TestCopiedLinkCarriesNoClick(t *testing.T) {
 	require.Empty(t, clickCookies(w))
 }
 
-// The redirect leaves no entry in the history that would lead forward again,
-// and the page that it leads to may be kept for the way back and forth.
-func TestBackButtonAfterStrip(t *testing.T) {
+// TestStrip_history checks that the redirect adds no entry to the history and
+// that the browser can keep the page in its back/forward cache.
+func TestStrip_history(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, strip)
 	w.advertise(landing)
@@ -63,9 +63,9 @@ func TestBackButtonAfterStrip(t *testing.T) {
 	require.Equal(t, []string{clickID}, w.attributed())
 }
 
-// A redirect to a path that begins with two slashes would lead to another
-// site, so that this landing keeps its address.
-func TestDoubleSlashIsNotRedirected(t *testing.T) {
+// TestStrip_doubleSlash covers paths that begin with two slashes. A redirect to
+// such a path would lead to another site, so the tracker does not redirect.
+func TestStrip_doubleSlash(t *testing.T) {
 	t.Parallel()
 	for _, path := range []string{"//ads.test/", `/\ads.test/`} {
 		t.Run(path, func(t *testing.T) {

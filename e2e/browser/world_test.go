@@ -17,8 +17,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The hosts of every test. Those of the shop are one site; the others are
-// sites of their own.
+// The hosts of every test. Those of the shop are one site, and each of the
+// others is a site.
 const (
 	adsHost  = "ads.test"
 	shopHost = "shop.test"
@@ -31,8 +31,8 @@ const (
 	landing = "https://shop.test/landing?clkid=" + clickID
 )
 
-// world is the part of the internet that a test needs: an ad page, a shop with
-// its tracker, a payment page, the platform, and a visitor's browser.
+// world holds what a test needs: an ad page, a shop with its tracker, a payment
+// page, the platform, and a visitor's browser.
 type world struct {
 	*browser
 	tracker  *clickid.Tracker
@@ -47,16 +47,17 @@ type world struct {
 	arrived      chan struct{} // closed at the next request
 	observations []clickid.Observation
 	orders       int
-	tokens       map[string]string // of the orders that are not paid yet
+	tokens       map[string]string // of the unpaid orders
 }
 
-// request is what a host was sent.
+// request is a request that a host received.
 type request struct {
 	host, method, path string
 	header             http.Header
 }
 
-// newWorld starts everything. The edits change the tracker's configuration.
+// newWorld starts the hosts and the browser. The edits change the tracker's
+// configuration.
 func newWorld(t *testing.T, edits ...func(*clickid.Config)) *world {
 	t.Helper()
 	w := &world{
@@ -97,7 +98,7 @@ func newWorld(t *testing.T, edits ...func(*clickid.Config)) *world {
 	return w
 }
 
-// serve answers for all hosts and returns the address.
+// serve serves all hosts and returns the address.
 func (w *world) serve(t *testing.T, certificate tls.Certificate) string {
 	t.Helper()
 	hosts := map[string]http.Handler{
@@ -130,7 +131,7 @@ func (w *world) serve(t *testing.T, certificate tls.Certificate) string {
 	return listener.Addr().String()
 }
 
-// htmlPage serves an HTML page whose main element has the name as its ID.
+// htmlPage serves an HTML page whose main element has name as its ID.
 func htmlPage(name, body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { writePage(w, name, body) }
 }
@@ -147,8 +148,8 @@ func (w *world) advertise(url string) {
 
 const checkoutForm = `<form method="post" action="https://shop.test/checkout"><button id="buy">buy</button></form>`
 
-// openShop serves the shop's ordinary pages. An order is converted at once,
-// and the last page says what became of it.
+// openShop adds the shop's pages. The checkout converts the order and shows the
+// verdict.
 func (w *world) openShop() {
 	w.shop.HandleFunc("GET /{$}", htmlPage("home", "welcome"))
 	w.shop.HandleFunc("GET /landing", htmlPage("landing", `<a id="product" href="/product">product</a>`))
@@ -158,7 +159,7 @@ func (w *world) openShop() {
 	})
 }
 
-// newOrder returns an event without anything to attribute it by.
+// newOrder returns an event without a click and without user identities.
 func (w *world) newOrder() clickid.Event {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -169,7 +170,7 @@ func (w *world) newOrder() clickid.Event {
 	}
 }
 
-// thank converts the order and serves the page that says what became of it.
+// thank converts the order and serves a page with the verdict.
 func (w *world) thank(ctx context.Context, rw http.ResponseWriter, e clickid.Event) {
 	report, err := clickid.Convert(ctx, w.client, e)
 	verdict := report.Results[0].Verdict.String()
@@ -180,7 +181,7 @@ func (w *world) thank(ctx context.Context, rw http.ResponseWriter, e clickid.Eve
 }
 
 // buy goes from the landing page to the end of the checkout and returns the
-// verdict on the order.
+// verdict.
 func (w *world) buy() string {
 	w.t.Helper()
 	w.click("#product", "product")
@@ -188,7 +189,7 @@ func (w *world) buy() string {
 	return w.text("#verdict")
 }
 
-// attributed returns the click IDs of the conversions that the platform has.
+// attributed returns the click IDs of the accepted conversions.
 func (w *world) attributed() []string {
 	var ids []string
 	for _, e := range w.platform.Accepted() {
@@ -197,14 +198,15 @@ func (w *world) attributed() []string {
 	return ids
 }
 
-// sent returns the requests to a host whose path begins so.
+// sent returns the requests to a host whose path has the prefix.
 func (w *world) sent(host, path string) []request {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.matching(host, path)
 }
 
-// awaitSent waits until a host was sent n requests whose path begins so.
+// awaitSent waits until a host has received n requests whose path has the
+// prefix.
 func (w *world) awaitSent(host, path string, n int) []request {
 	w.t.Helper()
 	for {
@@ -232,7 +234,7 @@ func (w *world) matching(host, path string) []request {
 	return found
 }
 
-// observed counts what the tracker noticed.
+// observed counts the tracker's observations of a kind.
 func (w *world) observed(kind clickid.Kind) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -245,8 +247,8 @@ func (w *world) observed(kind clickid.Kind) int {
 	return n
 }
 
-// storesNothing asserts that the browser holds no trace of the click: no
-// cookie of any site, and nothing in the storage of the page that is open.
+// storesNothing asserts that the browser has no trace of the click: no cookie
+// of any site, and nothing in the storage of the open page.
 func (w *world) storesNothing() {
 	w.t.Helper()
 	require.Empty(w.t, w.cookies())

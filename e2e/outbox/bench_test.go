@@ -22,9 +22,8 @@ func benchmarkEachDatabase(b *testing.B, run func(b *testing.B, d database)) {
 	}
 }
 
-// BenchmarkOrder is what an order pays for its conversion: a transaction with
-// an order and three of its lines, without and with the outbox table, and with
-// it while a relay works.
+// BenchmarkOrder measures a transaction with an order and three lines: without
+// the outbox table, with it, and with a running relay.
 func BenchmarkOrder(b *testing.B) {
 	benchmarkEachDatabase(b, func(b *testing.B, d database) {
 		db := d.open(b)
@@ -69,20 +68,20 @@ func BenchmarkOrder(b *testing.B) {
 				}
 			})
 		}
-		run("alone", func(*sql.Tx, string) error { return nil })
+		run("order only", func(*sql.Tx, string) error { return nil })
 		run("with its conversion", conversion)
 		startRelay(b, outbox.RelayConfig{DB: d.open(b), Table: table, Queue: discarding{}})
 		run("with its conversion while a relay works", conversion)
 	})
 }
 
-// discarding is an engine that costs nothing.
+// discarding is a queue without cost.
 type discarding struct{}
 
 func (discarding) Enqueue(context.Context, []outbox.Record) error { return nil }
 
-// BenchmarkRelay moves a backlog to an engine that costs nothing. An operation
-// is one event.
+// BenchmarkRelay moves a backlog to a queue without cost. An operation is one
+// event.
 func BenchmarkRelay(b *testing.B) {
 	benchmarkEachDatabase(b, func(b *testing.B, d database) {
 		db := d.open(b)
@@ -102,9 +101,9 @@ func BenchmarkRelay(b *testing.B) {
 	})
 }
 
-// BenchmarkCommitToEngine is the latency from the order's commit until the
-// engine has its event, in an idle shop whose commit is followed by Notify.
-func BenchmarkCommitToEngine(b *testing.B) {
+// BenchmarkCommitToQueue measures the latency from an order's commit until the
+// queue has its event, in an idle shop that calls Notify after the commit.
+func BenchmarkCommitToQueue(b *testing.B) {
 	benchmarkEachDatabase(b, func(b *testing.B, d database) {
 		db := d.open(b)
 		table := d.table(b, db)
@@ -123,6 +122,6 @@ func BenchmarkCommitToEngine(b *testing.B) {
 			table.Notify()
 			waited += max(0, (<-arrived).Sub(committed))
 		}
-		b.ReportMetric(float64(waited.Microseconds())/float64(b.N)/1000, "ms/commit-to-engine")
+		b.ReportMetric(float64(waited.Microseconds())/float64(b.N)/1000, "ms/commit-to-queue")
 	})
 }

@@ -15,16 +15,16 @@ import (
 	sqliteoutbox "github.com/clickid/clickid/outbox_sqlite"
 )
 
-// closing is an outbox whose engine's file is closed with it.
+// closing is an outbox that closes the file of its queue in Close.
 type closing struct {
 	*outbox.TableOutbox
-	engine *sqliteoutbox.Outbox
+	queue *sqliteoutbox.Outbox
 }
 
-// TestTheTableBeforeRiverOnSQLite runs the suite of all outboxes on an outbox
-// table in the order's database, whose relay feeds River in a SQLite file of
-// its own: how a shop on one machine uses MySQL, MariaDB or any other database.
-func TestTheTableBeforeRiverOnSQLite(t *testing.T) {
+// TestTable_conformance runs the conformance suite on an outbox table in the
+// order's database whose relay feeds River in a SQLite file. This is how a shop
+// on one machine uses MySQL, MariaDB or another database.
+func TestTable_conformance(t *testing.T) {
 	onEachDatabase(t, func(t *testing.T, d database) {
 		outboxtest.Run(t, func(t testing.TB) outboxtest.Backend {
 			d := newDatabase(t, d.kind)
@@ -33,20 +33,20 @@ func TestTheTableBeforeRiverOnSQLite(t *testing.T) {
 			var last *closing
 			end := func() {
 				if last != nil {
-					_ = last.engine.Close() // the test has stopped it already, or killed it
+					_ = last.queue.Close() // the test has stopped or killed it
 				}
 			}
 			t.Cleanup(end)
 			return outboxtest.Backend{
 				Open: func(t testing.TB, cfg outbox.Config) outbox.Outbox {
 					end()
-					engine, err := sqliteoutbox.Open(context.Background(), file, sqliteoutbox.Config{Delivery: cfg, StartLater: true})
+					queue, err := sqliteoutbox.Open(context.Background(), file, sqliteoutbox.Config{Delivery: cfg, StartLater: true})
 					require.NoError(t, err)
-					ob, err := outbox.NewTableOutbox(engine, outbox.RelayConfig{
+					ob, err := outbox.NewTableOutbox(queue, outbox.RelayConfig{
 						DB: db, Table: d.tableOf(t, db, cfg.Client), Interval: 20 * time.Millisecond, Hook: cfg.Hook,
 					})
 					require.NoError(t, err)
-					last = &closing{ob, engine}
+					last = &closing{ob, queue}
 					return last
 				},
 				Transact: func(_ context.Context, ob outbox.Outbox, f func(clickid.Sender) error) error {

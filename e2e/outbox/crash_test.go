@@ -14,23 +14,23 @@ func TestMain(m *testing.M) {
 	crash.Main(m, setup(outbox.DatabasePostgreSQL), setup(outbox.DatabaseMySQL), setup(outbox.DatabaseSQLite))
 }
 
-// setup feeds River in a SQLite file of its own.
+// setup feeds River in a SQLite file.
 func setup(kind outbox.Database) crash.Setup {
 	return crash.TableSetup(kind, func(ctx context.Context, file string, cfg outbox.Config) (outbox.Engine, error) {
 		return sqliteoutbox.Open(ctx, file, sqliteoutbox.Config{Delivery: cfg, StartLater: true})
 	})
 }
 
-// place returns an empty database for the orders and a file for the engine.
+// place returns an empty database for the orders and a file for the queue.
 func (d database) place(t *testing.T) string {
 	return d.dsn + " " + filepath.Join(t.TempDir(), "outbox.db")
 }
 
-func TestKilledAtAnyMoment(t *testing.T) {
+func TestKill_anyMoment(t *testing.T) {
 	onEachDatabase(t, func(t *testing.T, d database) { setup(d.kind).AnyMoment(t, d.place(t), 20) })
 }
 
-func TestKilledDuringDelivery(t *testing.T) {
+func TestKill_duringDelivery(t *testing.T) {
 	t.Parallel()
 	d := newDatabase(t, outbox.DatabaseMySQL)
 	setup(d.kind).DuringDelivery(t, d.place(t), 5000, 500, 2000, 4000)

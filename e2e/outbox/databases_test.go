@@ -22,10 +22,10 @@ import (
 	"github.com/clickid/clickid/outbox"
 )
 
-// patience bounds every wait of these tests.
+// patience limits the waits of these tests.
 const patience = 30 * time.Second
 
-// database is an empty database of one test.
+// database is an empty database of a test.
 type database struct {
 	kind   outbox.Database
 	driver string
@@ -50,14 +50,14 @@ func newDatabase(t testing.TB, kind outbox.Database) database {
 	case outbox.DatabaseMySQL:
 		return database{kind, "mysql", testserver.MySQL(t)}
 	}
-	// As the documentation advises: immediate transactions wait for one
-	// another instead of failing.
+	// As in the documentation: immediate transactions wait for each other
+	// instead of failing.
 	file := filepath.Join(t.TempDir(), "shop.db")
 	return database{kind, "sqlite", "file:" + file + "?_txlock=immediate&_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)"}
 }
 
-// open returns a pool that is closed when the test ends. It is small, since
-// others use the servers too.
+// open returns a pool that is closed when the test ends. It is small because
+// other tests use the servers at the same time.
 func (d database) open(t testing.TB) *sql.DB {
 	t.Helper()
 	db, err := sql.Open(d.driver, d.dsn)
@@ -115,7 +115,7 @@ func write(t testing.TB, s clickid.Sender, events ...clickid.Event) {
 	require.True(t, report.Accepted())
 }
 
-// count returns how many events are in the table.
+// count returns the number of events in the table.
 func count(t testing.TB, table *outbox.Table, db *sql.DB) int {
 	t.Helper()
 	stats, err := table.Stats(context.Background(), db)
@@ -123,13 +123,13 @@ func count(t testing.TB, table *outbox.Table, db *sql.DB) int {
 	return stats.Queued
 }
 
-// queue records what it is given.
+// queue records the events that it gets.
 type queue struct {
 	mu      sync.Mutex
 	records map[string]outbox.Record
-	times   map[string]int // how often each identity was given
+	times   map[string]int // how often each identity was enqueued
 	calls   int
-	fail    func(ctx context.Context, records []outbox.Record) error // nil: takes everything
+	fail    func(ctx context.Context, records []outbox.Record) error // nil accepts everything
 }
 
 func newQueue() *queue {
@@ -167,27 +167,27 @@ func (q *queue) size() int {
 	return len(q.records)
 }
 
-// onceEach fails when an event was enqueued more than once.
+// onceEach fails if an event was enqueued more than once.
 func (q *queue) onceEach(t testing.TB) {
 	t.Helper()
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, n := range q.times {
-		require.Equal(t, 1, n, "an event was enqueued again")
+		require.Equal(t, 1, n, "an event was enqueued twice")
 	}
 }
 
-var errQueue = errors.New("the engine is down")
+var errQueue = errors.New("the queue is unavailable")
 
 func failing(context.Context, []outbox.Record) error { return errQueue }
 
-// hanging waits for the context's end.
+// hanging waits until the context ends.
 func hanging(ctx context.Context, _ []outbox.Record) error {
 	<-ctx.Done()
 	return ctx.Err()
 }
 
-// recorder is a hook that remembers.
+// recorder is a hook that records its observations.
 type recorder struct {
 	mu   sync.Mutex
 	seen []outbox.Observation
@@ -223,7 +223,7 @@ func startRelay(t testing.TB, cfg outbox.RelayConfig) *outbox.Relay {
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
-		_, _ = relay.Stop(ctx) // where the test has broken the queue, it tells so
+		_, _ = relay.Stop(ctx) // fails if the test has broken the queue
 	})
 	return relay
 }
@@ -233,7 +233,7 @@ func eventually(t testing.TB, what string, condition func() bool) {
 	require.Eventually(t, condition, patience, 10*time.Millisecond, what)
 }
 
-// inTransaction runs an order's transaction.
+// inTransaction runs f in a transaction.
 func inTransaction(db *sql.DB, f func(tx *sql.Tx) error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()

@@ -15,9 +15,9 @@ import (
 	"github.com/clickid/clickid/outbox"
 )
 
-// TestSeveralRelaysAndOrdersAtOnce has four relays, each as another process
-// would have it, work while orders are placed, some of them twice.
-func TestSeveralRelaysAndOrdersAtOnce(t *testing.T) {
+// TestRelay_concurrentOrders runs four relays, as in four processes, while
+// orders are placed, some of them twice.
+func TestRelay_concurrentOrders(t *testing.T) {
 	onEachDatabase(t, func(t *testing.T, d database) {
 		const shops, each = 4, 150
 		q, r := newQueue(), &recorder{}
@@ -36,8 +36,8 @@ func TestSeveralRelaysAndOrdersAtOnce(t *testing.T) {
 			go func() {
 				defer group.Done()
 				for j := range each {
-					// Webhooks are redelivered: every other shop repeats what
-					// its neighbour does.
+					// Webhooks are redelivered: every other shop repeats an
+					// order.
 					name := fmt.Sprint("order-", i/2, "-", j)
 					err := inTransaction(shop, func(tx *sql.Tx) error {
 						_, err := table.In(tx).Send(context.Background(), newEvent(name), newEvent(name+"-lead"))
@@ -62,11 +62,11 @@ func TestSeveralRelaysAndOrdersAtOnce(t *testing.T) {
 	})
 }
 
-// TestRelaysShareABacklog has four relays move what is there, each event once.
-func TestRelaysShareABacklog(t *testing.T) {
+// TestRelay_backlog lets four relays move a backlog, each event once.
+func TestRelay_backlog(t *testing.T) {
 	onEachDatabase(t, func(t *testing.T, d database) {
 		if d.kind == outbox.DatabaseSQLite {
-			return // which has no locks that would divide the work
+			return // has no row locks that divide the work
 		}
 		const backlog = 2000
 		db, q, r := d.open(t), newQueue(), &recorder{}
@@ -83,9 +83,8 @@ func TestRelaysShareABacklog(t *testing.T) {
 	})
 }
 
-// TestAHangingRelayHoldsNobodyUp has the engine of one relay hang in the middle
-// of a batch.
-func TestAHangingRelayHoldsNobodyUp(t *testing.T) {
+// TestRelay_hangingQueue lets the queue of one relay hang in a batch.
+func TestRelay_hangingQueue(t *testing.T) {
 	onEachDatabase(t, func(t *testing.T, d database) {
 		db, stuck, q := d.open(t), newQueue(), newQueue()
 		table := d.table(t, db)
@@ -99,20 +98,20 @@ func TestAHangingRelayHoldsNobodyUp(t *testing.T) {
 		own := d.open(t)
 		hanging := startRelay(t, outbox.RelayConfig{DB: own, Table: d.table(t, own), Queue: stuck, Batch: 10, Timeout: time.Hour})
 		<-entered
-		// Orders commit at once.
+		// Orders commit without waiting.
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
 		_, err := table.In(db).Send(ctx, newEvents("new", 10)...)
 		require.NoError(t, err)
-		// Another relay moves all the others; on SQLite, which locks nothing,
-		// it moves everything.
+		// Another relay moves the other events. On SQLite it moves all, since
+		// there are no row locks.
 		startRelay(t, outbox.RelayConfig{DB: db, Table: table, Queue: q, Batch: 7})
 		left := 10
 		if d.kind == outbox.DatabaseSQLite {
 			left = 0
 		}
 		eventually(t, "the others are moved", func() bool { return q.size() == 110-left && count(t, table, db) == left })
-		// What the hanging one held is moved when it ends.
+		// The events of the hanging relay are moved after its end.
 		stopCtx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 		defer cancel()
 		_, err = hanging.Stop(stopCtx)
@@ -121,9 +120,9 @@ func TestAHangingRelayHoldsNobodyUp(t *testing.T) {
 	})
 }
 
-// TestARepeatedOrderWaitsForTheRelayAndIsNotLost places an order again while
-// the relay moves its first event.
-func TestARepeatedOrderDuringTheMove(t *testing.T) {
+// TestRelay_repeatedOrder places an order again while the relay moves its first
+// event.
+func TestRelay_repeatedOrder(t *testing.T) {
 	onEachDatabase(t, func(t *testing.T, d database) {
 		db, q := d.open(t), newQueue()
 		table := d.table(t, db)
@@ -151,34 +150,35 @@ func TestARepeatedOrderDuringTheMove(t *testing.T) {
 	})
 }
 
-func TestNotifySparesTheInterval(t *testing.T) {
+func TestRelay_Notify(t *testing.T) {
 	onEachDatabase(t, func(t *testing.T, d database) {
 		db, q := d.open(t), newQueue()
 		table := d.table(t, db)
 		startRelay(t, outbox.RelayConfig{DB: db, Table: table, Queue: q, Batch: 10, Interval: time.Hour})
-		// Without a transaction of the caller's, Send notifies by itself; and a
-		// full batch is followed by the next one at once.
+		// Without a caller's transaction, Send notifies the relay. After a full
+		// batch the next one follows at once.
 		write(t, table.In(db), newEvents("sent", 35)...)
-		eventually(t, "what was sent is moved", func() bool { return q.size() == 35 })
+		eventually(t, "the sent events are moved", func() bool { return q.size() == 35 })
 		require.NoError(t, inTransaction(db, func(tx *sql.Tx) error {
 			write(t, table.In(tx), newEvent("committed"))
 			return nil
 		}))
 		table.Notify()
-		eventually(t, "what was committed is moved", func() bool { return q.size() == 36 })
+		eventually(t, "the committed event is moved", func() bool { return q.size() == 36 })
 		q.onceEach(t)
 	})
 }
 
-// TestAFailingEngineIsReportedOnce has the engine fail and recover.
-func TestAFailingEngineIsReportedOnce(t *testing.T) {
+// TestRelay_failingQueue lets the queue fail and recover. The failure is
+// reported once.
+func TestRelay_failingQueue(t *testing.T) {
 	onEachDatabase(t, func(t *testing.T, d database) {
 		db, q, r := d.open(t), newQueue(), &recorder{}
 		table := d.table(t, db)
 		q.setFail(failing)
 		write(t, table.In(db), newEvents("waiting", 30)...)
 		startRelay(t, outbox.RelayConfig{DB: db, Table: table, Queue: q, Interval: time.Millisecond, Hook: r.hook})
-		eventually(t, "the engine is tried again", func() bool {
+		eventually(t, "the relay tries again", func() bool {
 			q.mu.Lock()
 			defer q.mu.Unlock()
 			return q.calls >= 5
@@ -193,9 +193,8 @@ func TestAFailingEngineIsReportedOnce(t *testing.T) {
 	})
 }
 
-// TestAnEventThatTheEngineNeverTakesHoldsNobodyUp has a single event that fails
-// every batch it is in.
-func TestAnEventThatTheEngineNeverTakesHoldsNobodyUp(t *testing.T) {
+// TestRelay_refusedEvent has an event that fails every batch with it.
+func TestRelay_refusedEvent(t *testing.T) {
 	onEachDatabase(t, func(t *testing.T, d database) {
 		const backlog = 200
 		db, q := d.open(t), newQueue()
@@ -206,7 +205,7 @@ func TestAnEventThatTheEngineNeverTakesHoldsNobodyUp(t *testing.T) {
 				poison = records[len(records)/3].Identity
 			}
 			if slices.ContainsFunc(records, func(r outbox.Record) bool { return r.Identity == poison }) {
-				return errors.New("too large for the engine")
+				return errors.New("too large for the queue")
 			}
 			return nil
 		})
@@ -219,9 +218,9 @@ func TestAnEventThatTheEngineNeverTakesHoldsNobodyUp(t *testing.T) {
 	})
 }
 
-// TestAnInterruptedMoveIsRepeated ends the relay after the engine has the
-// events and before they are deleted.
-func TestAnInterruptedMoveIsRepeated(t *testing.T) {
+// TestRelay_interruptedMove ends the relay when the queue has the events and
+// the table has not deleted them.
+func TestRelay_interruptedMove(t *testing.T) {
 	onEachDatabase(t, func(t *testing.T, d database) {
 		db, q := d.open(t), newQueue()
 		table := d.table(t, db)
@@ -234,8 +233,8 @@ func TestAnInterruptedMoveIsRepeated(t *testing.T) {
 		relay, err := outbox.NewRelay(outbox.RelayConfig{DB: db, Table: table, Queue: q})
 		require.NoError(t, err)
 		require.ErrorIs(t, relay.Run(ctx), context.Canceled)
-		require.Equal(t, 10, q.size(), "the engine has them")
-		require.Equal(t, 10, count(t, table, db), "and the table still has them")
+		require.Equal(t, 10, q.size(), "the queue has the events")
+		require.Equal(t, 10, count(t, table, db), "the table has the events")
 		q.setFail(nil)
 		startRelay(t, outbox.RelayConfig{DB: db, Table: table, Queue: q})
 		eventually(t, "they are deleted", func() bool { return count(t, table, db) == 0 })
@@ -243,7 +242,7 @@ func TestAnInterruptedMoveIsRepeated(t *testing.T) {
 	})
 }
 
-func TestStopOfARelay(t *testing.T) {
+func TestRelay_Stop(t *testing.T) {
 	onEachDatabase(t, func(t *testing.T, d database) {
 		for _, test := range []struct {
 			name      string
@@ -251,7 +250,7 @@ func TestStopOfARelay(t *testing.T) {
 			remaining int
 			err       error
 		}{
-			{"moves what is there", nil, 0, nil},
+			{"moves the backlog", nil, 0, nil},
 			{"ends at a failure", failing, 50, nil},
 			{"ends at its deadline", hanging, 50, context.DeadlineExceeded},
 		} {
@@ -261,7 +260,7 @@ func TestStopOfARelay(t *testing.T) {
 				require.NoError(t, err)
 				require.NoError(t, table.Migrate(context.Background(), db))
 				relay := startRelay(t, outbox.RelayConfig{DB: db, Table: table, Queue: q, Batch: 20, Interval: time.Hour})
-				require.Error(t, relay.Start(context.Background()), "starting twice")
+				require.Error(t, relay.Start(context.Background()), "a second Start")
 				q.setFail(test.fail)
 				require.NoError(t, inTransaction(db, func(tx *sql.Tx) error {
 					write(t, table.In(tx), newEvents("order", 50)...)

@@ -11,15 +11,15 @@ import (
 	"github.com/clickid/clickid/outbox"
 )
 
-// TestTheDatabaseCrashesDuringTheMove kills the database's server while a relay
-// moves a backlog, and starts it again.
-func TestTheDatabaseCrashesDuringTheMove(t *testing.T) {
+// TestRelay_databaseCrash kills the database's server while a relay moves a
+// backlog, and restarts it.
+func TestRelay_databaseCrash(t *testing.T) {
 	t.Parallel()
 	for _, d := range []struct {
 		kind    outbox.Database
 		driver  string
 		start   func(testing.TB) *testserver.Server
-		durable string // makes what is committed survive the process
+		durable string // makes committed data survive the process
 	}{
 		{outbox.DatabasePostgreSQL, "pgx", testserver.StartPostgres, "--synchronous_commit=on"},
 		{outbox.DatabaseMySQL, "mysql", testserver.StartMariaDB, "--innodb-flush-log-at-trx-commit=1"},
@@ -38,16 +38,16 @@ func TestTheDatabaseCrashesDuringTheMove(t *testing.T) {
 				if q.size() == backlog/2 {
 					close(half)
 					q.setFail(nil)
-					<-ctx.Done() // the server is gone before the batch commits
+					<-ctx.Done() // the server ends before the batch commits
 				}
 				return nil
 			})
 			startRelay(t, outbox.RelayConfig{DB: db, Table: table, Queue: q, Batch: 50, Timeout: 2 * time.Second, Hook: r.hook})
 			<-half
 			server.Kill()
-			eventually(t, "the relay says so", func() bool { return len(r.of(outbox.RelayFailing)) == 1 })
+			eventually(t, "the failure is reported", func() bool { return len(r.of(outbox.RelayFailing)) == 1 })
 			server.Restart()
-			eventually(t, "the relay goes on", func() bool { return len(r.of(outbox.RelayBack)) == 1 })
+			eventually(t, "the recovery is reported", func() bool { return len(r.of(outbox.RelayBack)) == 1 })
 			eventually(t, "everything is moved", func() bool { return count(t, table, db) == 0 })
 			require.Equal(t, backlog, q.size())
 		})

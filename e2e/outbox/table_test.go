@@ -16,7 +16,7 @@ import (
 	"github.com/clickid/clickid/outbox"
 )
 
-func TestMigrateFromSeveralInstances(t *testing.T) {
+func TestTable_Migrate_concurrent(t *testing.T) {
 	onEachDatabase(t, func(t *testing.T, d database) {
 		var group sync.WaitGroup
 		for range 8 {
@@ -35,9 +35,9 @@ func TestMigrateFromSeveralInstances(t *testing.T) {
 	})
 }
 
-// TestRecordsAreMovedAsTheyAre compares what the engine gets with what it
+// TestRelay_records compares the records that the queue gets with those that it
 // would get without the table.
-func TestRecordsAreMovedAsTheyAre(t *testing.T) {
+func TestRelay_records(t *testing.T) {
 	onEachDatabase(t, func(t *testing.T, d database) {
 		e := newEvent("exact-ü-😀")
 		e.Value = clickid.Decimal("123456789012345.123456789", "KWD")
@@ -66,8 +66,8 @@ func TestRecordsAreMovedAsTheyAre(t *testing.T) {
 	})
 }
 
-// TestTheOrdersTransactionDecides writes through a transaction alone.
-func TestTheOrdersTransactionDecides(t *testing.T) {
+// TestTable_In stores events in transactions of the order.
+func TestTable_In(t *testing.T) {
 	onEachDatabase(t, func(t *testing.T, d database) {
 		db := d.open(t)
 		table := d.table(t, db)
@@ -79,7 +79,7 @@ func TestTheOrdersTransactionDecides(t *testing.T) {
 		require.ErrorIs(t, err, failed)
 		require.Zero(t, count(t, table, db))
 		require.NoError(t, inTransaction(db, func(tx *sql.Tx) error {
-			// More than one INSERT has room for, twice in one transaction.
+			// More rows than one INSERT may have, twice in one transaction.
 			write(t, table.In(tx), newEvents("committed", 1200)...)
 			write(t, table.In(tx), newEvents("committed", 1201)...)
 			return nil
@@ -88,8 +88,9 @@ func TestTheOrdersTransactionDecides(t *testing.T) {
 	})
 }
 
-// TestOtherErrorsAreNotTakenForKnownIdentities breaks the table.
-func TestOtherErrorsAreNotTakenForKnownIdentities(t *testing.T) {
+// TestTable_Send_databaseError breaks the table. The error must not pass for a
+// known identity.
+func TestTable_Send_databaseError(t *testing.T) {
 	onEachDatabase(t, func(t *testing.T, d database) {
 		db := d.open(t)
 		table := d.table(t, db)
@@ -102,7 +103,7 @@ func TestOtherErrorsAreNotTakenForKnownIdentities(t *testing.T) {
 	})
 }
 
-func TestAMissingTableIsAnErrorForEverybody(t *testing.T) {
+func TestTable_missing(t *testing.T) {
 	onEachDatabase(t, func(t *testing.T, d database) {
 		db, ctx := d.open(t), context.Background()
 		table, err := outbox.NewTable(outbox.TableConfig{Database: d.kind, Client: newClient(t, "http://127.0.0.1:1")})
@@ -115,13 +116,13 @@ func TestAMissingTableIsAnErrorForEverybody(t *testing.T) {
 		require.Error(t, err)
 		r := &recorder{}
 		relay := startRelay(t, outbox.RelayConfig{DB: db, Table: table, Queue: newQueue(), Hook: r.hook})
-		eventually(t, "the relay says so", func() bool { return len(r.of(outbox.RelayFailing)) == 1 })
+		eventually(t, "the failure is reported", func() bool { return len(r.of(outbox.RelayFailing)) == 1 })
 		_, err = relay.Stop(ctx)
 		require.Error(t, err)
 	})
 }
 
-func TestEraseFromTheTable(t *testing.T) {
+func TestTable_Erase(t *testing.T) {
 	onEachDatabase(t, func(t *testing.T, d database) {
 		db, ctx := d.open(t), context.Background()
 		table := d.table(t, db)
@@ -143,7 +144,7 @@ func TestEraseFromTheTable(t *testing.T) {
 	})
 }
 
-// sqliteShop is a shop whose orders are in the same file as the table.
+// sqliteShop returns a shop with its orders and the table in one SQLite file.
 func sqliteShop(t *testing.T) (database, *sql.DB, *outbox.Table) {
 	t.Helper()
 	d := newDatabase(t, outbox.DatabaseSQLite)
@@ -160,8 +161,8 @@ func orders(t testing.TB, db *sql.DB) (n int) {
 	return n
 }
 
-// placeOrder is what a shop does, and gives up when the conversion cannot be
-// stored.
+// placeOrder stores an order and its conversion. It returns an error if the
+// conversion cannot be stored.
 func placeOrder(db *sql.DB, table *outbox.Table, id string) error {
 	return inTransaction(db, func(tx *sql.Tx) error {
 		if _, err := tx.Exec("INSERT INTO orders (id, note) VALUES (?, zeroblob(1000))", id); err != nil {
@@ -172,11 +173,11 @@ func placeOrder(db *sql.DB, table *outbox.Table, id string) error {
 	})
 }
 
-// TestAFullDiskFailsTheOrder bounds the file as a full disk does.
-func TestAFullDiskFailsTheOrder(t *testing.T) {
+// TestTable_fullDisk limits the size of the file, like a full disk.
+func TestTable_fullDisk(t *testing.T) {
 	t.Parallel()
 	_, db, table := sqliteShop(t)
-	db.SetMaxOpenConns(1) // the bound is that of a connection
+	db.SetMaxOpenConns(1) // the limit is that of a connection
 	_, err := db.Exec("PRAGMA max_page_count = 40")
 	require.NoError(t, err)
 	placed := 0
@@ -186,14 +187,14 @@ func TestAFullDiskFailsTheOrder(t *testing.T) {
 	require.ErrorContains(t, err, "full")
 	require.Greater(t, placed, 1)
 	require.Equal(t, placed-1, orders(t, db))
-	require.Equal(t, placed-1, count(t, table, db), "an order without its conversion, or the other way round")
+	require.Equal(t, placed-1, count(t, table, db), "orders and conversions differ")
 	_, err = db.Exec("PRAGMA max_page_count = 100000")
 	require.NoError(t, err)
 	require.NoError(t, placeOrder(db, table, "afterwards"))
 }
 
-// TestAReadOnlyFileFailsTheOrder opens the file without the right to write.
-func TestAReadOnlyFileFailsTheOrder(t *testing.T) {
+// TestTable_readOnlyFile opens the file without write permission.
+func TestTable_readOnlyFile(t *testing.T) {
 	t.Parallel()
 	d, db, table := sqliteShop(t)
 	require.NoError(t, placeOrder(db, table, "before"))
@@ -202,16 +203,15 @@ func TestAReadOnlyFileFailsTheOrder(t *testing.T) {
 	d.dsn = strings.Replace(d.dsn, "_txlock=immediate&", "", 1)
 	readOnly := d.open(t)
 	require.ErrorContains(t, placeOrder(readOnly, table, "refused"), "readonly")
-	// A shop that writes no order of its own gets the error from Send.
+	// A shop without an order in the transaction gets the error from Send.
 	_, err := table.In(readOnly).Send(context.Background(), newEvent("refused"))
 	require.ErrorContains(t, err, "readonly")
 	require.Equal(t, 1, orders(t, db))
 	require.Equal(t, 1, count(t, table, db))
 }
 
-// TestAnUnwritableFileDoesNotStopTheRelay takes the right to write away while
-// the relay works.
-func TestARelayOutlivesAReadOnlyFile(t *testing.T) {
+// TestRelay_readOnlyFile lets the relay fail to delete events.
+func TestRelay_readOnlyFile(t *testing.T) {
 	t.Parallel()
 	d, db, table := sqliteShop(t)
 	require.NoError(t, placeOrder(db, table, "waiting"))
@@ -220,18 +220,18 @@ func TestARelayOutlivesAReadOnlyFile(t *testing.T) {
 	readOnly := d.open(t)
 	q, r := newQueue(), &recorder{}
 	relay := startRelay(t, outbox.RelayConfig{DB: readOnly, Table: table, Queue: q, Hook: r.hook})
-	eventually(t, "the relay says so", func() bool { return len(r.of(outbox.RelayFailing)) == 1 })
+	eventually(t, "the failure is reported", func() bool { return len(r.of(outbox.RelayFailing)) == 1 })
 	remaining, err := relay.Stop(context.Background())
 	require.NoError(t, err)
 	require.Equal(t, 1, remaining)
-	// The event was enqueued and could not be deleted: the next relay enqueues
-	// it again, and the engine knows it.
+	// The event was enqueued but not deleted. The next relay enqueues it again,
+	// and the queue knows its identity.
 	startRelay(t, outbox.RelayConfig{DB: db, Table: table, Queue: q})
 	eventually(t, "the event is moved", func() bool { return count(t, table, db) == 0 })
 	require.Equal(t, 1, q.size())
 }
 
-func TestTableConfigReportsEveryProblem(t *testing.T) {
+func TestTableConfig_problems(t *testing.T) {
 	t.Parallel()
 	_, err := outbox.NewTable(outbox.TableConfig{Database: "oracle", Prefix: "Robert'); DROP TABLE orders; --"})
 	for _, field := range []string{"Database", "Client", "Prefix"} {
@@ -243,10 +243,9 @@ func TestTableConfigReportsEveryProblem(t *testing.T) {
 	}
 }
 
-// TestANumberIsNeverUsedAgain deletes what a relay of another process has
-// enqueued, while it hangs and orders go on: its own deletion must not hit an
-// event that came later.
-func TestANumberIsNeverUsedAgain(t *testing.T) {
+// TestTable_numbers deletes the rows of a hanging relay while orders are
+// placed. Its own deletion must not delete later events.
+func TestTable_numbers(t *testing.T) {
 	t.Parallel()
 	d, db, table := sqliteShop(t)
 	require.NoError(t, placeOrder(db, table, "first"))
@@ -273,8 +272,8 @@ func TestANumberIsNeverUsedAgain(t *testing.T) {
 	require.ErrorIs(t, <-ended, context.Canceled)
 }
 
-// TestEraseDoesNotHoldOrdersUp erases while a relay has locked an event.
-func TestEraseDoesNotHoldOrdersUp(t *testing.T) {
+// TestTable_Erase_concurrentOrders erases while a relay has locked an event.
+func TestTable_Erase_concurrentOrders(t *testing.T) {
 	onEachDatabase(t, func(t *testing.T, d database) {
 		db, q := d.open(t), newQueue()
 		table := d.table(t, db)
@@ -314,8 +313,8 @@ func TestEraseDoesNotHoldOrdersUp(t *testing.T) {
 			require.NoError(t, err)
 		}
 		close(proceed)
-		// The relay was interrupted. What was on its way is in the engine as
-		// well, whose own Erase finds it.
+		// The relay was interrupted. Its events may be in the queue as well;
+		// the queue's Erase finds them there.
 		require.ErrorIs(t, <-ended, context.Canceled)
 		require.Equal(t, 2, <-erased)
 		require.Equal(t, 21, count(t, table, db))

@@ -15,12 +15,12 @@ import (
 	"github.com/clickid/clickid/clickidtest"
 )
 
-// patience is how long a shop may take to open, to take its orders or to
-// deliver what an outage or a crash has left. It is that long for SQLite in pure
-// Go under the race detector on a busy machine.
+// patience is the time that a shop may take to open, to take its orders, or to
+// deliver after an outage or a crash. SQLite in pure Go needs it under the race
+// detector on a busy machine.
 const patience = 5 * time.Minute
 
-// Process is a shop in a process of its own.
+// Process is a shop in another process.
 type Process struct {
 	tb    testing.TB
 	cmd   *exec.Cmd
@@ -29,8 +29,8 @@ type Process struct {
 	log   bytes.Buffer
 }
 
-// Start starts a shop and waits until it is open. It takes so many orders,
-// whose IDs begin with prefix, and goes on delivering.
+// Start starts a shop and waits until it is open. The shop takes a number of
+// orders with IDs that begin with prefix, and then only delivers.
 func (s Setup) Start(tb testing.TB, database string, platform *clickidtest.Server, prefix string, orders int) *Process {
 	tb.Helper()
 	p := &Process{tb: tb, cmd: exec.Command(os.Args[0])}
@@ -68,17 +68,17 @@ func (p *Process) await(word string) {
 	case said, ok := <-p.said:
 		if !ok {
 			p.Kill()
-			p.tb.Fatalf("the shop ended by itself:\n%s", p.log.String())
+			p.tb.Fatalf("the shop ended without Kill:\n%s", p.log.String())
 		}
 		if said != word {
-			p.tb.Fatalf("the shop says %q and not %q", said, word)
+			p.tb.Fatalf("the shop printed %q, want %q", said, word)
 		}
 	case <-time.After(patience):
-		p.tb.Fatalf("the shop did not say %q within %v", word, patience)
+		p.tb.Fatalf("the shop did not print %q within %v", word, patience)
 	}
 }
 
-// Kill ends the shop as kill -9 does. Killing it twice does nothing.
+// Kill ends the shop with SIGKILL. A second call has no effect.
 func (p *Process) Kill() {
 	p.tb.Helper()
 	if p.cmd.ProcessState != nil {
@@ -91,13 +91,13 @@ func (p *Process) Kill() {
 		// Wait must not close the pipe while it is being read.
 	}
 	if err := p.cmd.Wait(); p.cmd.ProcessState.Exited() {
-		p.tb.Errorf("the shop ended by itself: %v\n%s", err, p.log.String())
+		p.tb.Errorf("the shop ended without Kill: %v\n%s", err, p.log.String())
 	}
 	_ = p.stdin.Close()
 }
 
-// AwaitDelivery waits until the platform has accepted every committed order,
-// and checks that it has nothing else.
+// AwaitDelivery waits until the platform has accepted every committed order and
+// checks that it has accepted nothing else.
 func (s Setup) AwaitDelivery(tb testing.TB, database string, platform *clickidtest.Server) (orders []string) {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -113,12 +113,12 @@ func (s Setup) AwaitDelivery(tb testing.TB, database string, platform *clickidte
 	}
 	for _, id := range orders {
 		if !accepted[id] {
-			tb.Errorf("order %s is committed, and its conversion is lost", id)
+			tb.Errorf("order %s is committed, but its conversion is lost", id)
 		}
 		delete(accepted, id)
 	}
 	for id := range accepted {
-		tb.Errorf("order %s was never committed, and its conversion was sent", id)
+		tb.Errorf("order %s is not committed, but its conversion was sent", id)
 	}
 	if late != nil {
 		tb.Fatalf("waiting for %d conversions: %v", len(orders), late)
@@ -137,14 +137,14 @@ func Resent(platform *clickidtest.Server) int {
 	return resent
 }
 
-// AnyMoment kills the shop at so many random moments while it takes orders and
-// delivers, and checks that nothing is lost and nothing invented.
+// AnyMoment kills the shop at random moments while it takes orders and
+// delivers. It checks that every committed order and no other is delivered.
 func (s Setup) AnyMoment(t *testing.T, database string, kills int) {
 	platform := clickidtest.NewServer(t)
 	s.prepare(t, database, platform)
 	for kill := range kills {
 		shop := s.Start(t, database, platform, fmt.Sprintf("K%d", kill), endless)
-		time.Sleep(rand.N(300 * time.Millisecond)) // the moment is what varies here
+		time.Sleep(rand.N(300 * time.Millisecond)) // random on purpose
 		shop.Kill()
 	}
 	s.Start(t, database, platform, "", 0)
@@ -152,13 +152,13 @@ func (s Setup) AnyMoment(t *testing.T, database string, kills int) {
 	if len(orders) == 0 {
 		t.Fatal("no order was taken: the kills came too early")
 	}
-	t.Logf("%d orders over %d kills, %d conversions sent again", len(orders), kills, Resent(platform))
+	t.Logf("%d orders over %d kills, %d conversions sent twice", len(orders), kills, Resent(platform))
 }
 
 const endless = 1 << 30
 
-// prepare opens the shop once, so that the kills do not all meet its
-// migrations.
+// prepare opens the shop once, so that its migrations have run before the
+// kills.
 func (s Setup) prepare(t *testing.T, database string, platform *clickidtest.Server) {
 	t.Helper()
 	shop := s.Start(t, database, platform, "", 0)
@@ -166,8 +166,8 @@ func (s Setup) prepare(t *testing.T, database string, platform *clickidtest.Serv
 	shop.Kill()
 }
 
-// DuringDelivery takes orders while the platform is away, and kills the sender
-// each time when so many of them have been accepted.
+// DuringDelivery takes orders while the platform is unavailable, and then kills
+// the shop each time the platform has accepted the given number of them.
 func (s Setup) DuringDelivery(t *testing.T, database string, orders int, killAt ...int) {
 	platform := clickidtest.NewServer(t)
 	platform.Stop()
@@ -187,11 +187,11 @@ func (s Setup) DuringDelivery(t *testing.T, database string, orders int, killAt 
 		shop = s.Start(t, database, platform, "", 0)
 	}
 	if delivered := len(s.AwaitDelivery(t, database, platform)); delivered != orders {
-		t.Fatalf("%d orders were committed, and not %d", delivered, orders)
+		t.Fatalf("%d orders were committed, want %d", delivered, orders)
 	}
 	resent := Resent(platform)
 	if resent == 0 {
-		t.Error("no conversion was sent again: the kills came too late to show anything")
+		t.Error("no conversion was sent twice: the kills came too late")
 	}
-	t.Logf("%d orders over %d kills, %d conversions sent again", orders, len(killAt), resent)
+	t.Logf("%d orders over %d kills, %d conversions sent twice", orders, len(killAt), resent)
 }

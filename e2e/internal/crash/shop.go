@@ -1,10 +1,10 @@
 // Package crash tests that a shop whose process is killed loses no conversion.
 //
-// A test binary that calls [Main] is the shop's process as well: the test
-// starts itself again as a child, in which a [Setup] opens an order database
-// with an outbox, takes orders and delivers their conversions, until the test
-// kills it. What was committed is read from the database afterwards, and what
-// arrived from the platform's stand-in.
+// A test binary that calls [Main] is also the shop's process: the test starts
+// the binary again as a child. The child opens an order database with an outbox
+// according to a [Setup], takes orders and delivers their conversions until the
+// test kills it. Then the test compares the committed orders with the events
+// that the receiver has accepted.
 package crash
 
 import (
@@ -24,13 +24,13 @@ import (
 	"github.com/clickid/clickid/clickidtest"
 )
 
-// Setup is one way to keep orders and their conversions together.
+// Setup is a way to store orders and their conversions together.
 type Setup struct {
-	// Name names the setup; it is unique within a test binary.
+	// Name is unique within a test binary.
 	Name string
-	// Open prepares the database, which may be new or have been left by a
-	// killed process, and begins to deliver to the client's platform. It is
-	// called in the shop's process, and once in the test's.
+	// Open prepares a database that is new or that a killed process has left,
+	// and starts the delivery to the client's platform. The shop's process
+	// calls it, and the test once.
 	Open func(ctx context.Context, database string, client *clickid.Client) (Shop, error)
 	// Orders returns the IDs of the committed orders.
 	Orders func(ctx context.Context, database string) ([]string, error)
@@ -43,7 +43,7 @@ type Shop interface {
 	Order(ctx context.Context, conversion clickid.Event, commit bool) error
 }
 
-// Main runs the tests, or the shop when the process is a child of them. It
+// Main runs the tests, or the shop if the process is a child of the tests. It
 // replaces the TestMain of its package.
 func Main(m *testing.M, setups ...Setup) {
 	name, isShop := os.LookupEnv(envSetup)
@@ -63,7 +63,7 @@ func Main(m *testing.M, setups ...Setup) {
 	os.Exit(1)
 }
 
-// What the test tells the shop's process.
+// The environment of the shop's process.
 const (
 	envSetup    = "CLICKID_CRASH_SETUP"
 	envDatabase = "CLICKID_CRASH_DATABASE"
@@ -72,21 +72,21 @@ const (
 	envOrders   = "CLICKID_CRASH_ORDERS"
 )
 
-// What the shop's process tells the test.
+// The lines that the shop's process prints.
 const (
 	saysOpen  = "open"
 	saysTaken = "taken" // all orders
 )
 
 const (
-	// tills is how many orders are taken at once.
+	// tills is the number of concurrent orders.
 	tills = 4
-	// rollbackEvery makes each so manyth order fail after its conversion was
+	// rollbackEvery makes every fifth order fail after its conversion was
 	// stored.
 	rollbackEvery = 5
 )
 
-// serve is the shop's process. It ends when the test does, if it is not killed
+// serve is the shop's process. It ends with the test if it is not killed
 // before.
 func serve(setup Setup) error {
 	ctx := context.Background()
@@ -111,7 +111,8 @@ func serve(setup Setup) error {
 	return err
 }
 
-// takeOrders takes so many orders that commit, and others that do not.
+// takeOrders takes a number of orders that commit, and others that are rolled
+// back.
 func takeOrders(ctx context.Context, shop Shop, prefix string, orders int) error {
 	var group sync.WaitGroup
 	var next atomic.Int64
@@ -143,8 +144,8 @@ func takeOrders(ctx context.Context, shop Shop, prefix string, orders int) error
 	return errors.Join(failures...)
 }
 
-// NewClient returns a client of a platform's stand-in that speaks LogEvent,
-// without the platform's published limits.
+// NewClient returns a LogEvent client for a receiver, without the platform's
+// published rate limits.
 func NewClient(platform string) (*clickid.Client, error) {
 	return clickid.NewClient(clickid.ClientConfig{
 		APIKey:    clickidtest.APIKey,
@@ -163,7 +164,7 @@ func Conversion(order string) clickid.Event {
 	}
 }
 
-// lines sends what r says, line by line.
+// lines sends the lines of r.
 func lines(r io.Reader) <-chan string {
 	said := make(chan string)
 	go func() {

@@ -15,13 +15,15 @@ import (
 	"github.com/clickid/clickid/outbox"
 )
 
-// OpenEngine opens an engine where it keeps its events, not started.
-type OpenEngine func(ctx context.Context, where string, cfg outbox.Config) (outbox.Engine, error)
+// OpenQueue opens a queue whose events are at the address where, without
+// starting it.
+type OpenQueue func(ctx context.Context, where string, cfg outbox.Config) (outbox.Engine, error)
 
-// TableSetup returns the setup that keeps the orders and the outbox table in
-// one database, and feeds an engine. The DSN and where the engine keeps its
-// events, with a space between, are what the harness calls the database.
-func TableSetup(kind outbox.Database, open OpenEngine) Setup {
+// TableSetup returns a setup with the orders and the outbox table in one
+// database, whose relay feeds a queue. The harness passes the DSN of the
+// database and the address of the queue, separated by a space, as the name of
+// the database.
+func TableSetup(kind outbox.Database, open OpenQueue) Setup {
 	return Setup{
 		Name: string(kind),
 		Open: func(ctx context.Context, database string, client *clickid.Client) (Shop, error) {
@@ -33,7 +35,7 @@ func TableSetup(kind outbox.Database, open OpenEngine) Setup {
 	}
 }
 
-// tableShop takes orders.
+// tableShop is the shop of TableSetup.
 type tableShop struct {
 	db     *sql.DB
 	outbox *outbox.TableOutbox
@@ -46,7 +48,7 @@ func openOrders(kind outbox.Database, database string) (db *sql.DB, where string
 	return db, where, err
 }
 
-func openTableShop(ctx context.Context, kind outbox.Database, open OpenEngine, database string, client *clickid.Client) (*tableShop, error) {
+func openTableShop(ctx context.Context, kind outbox.Database, open OpenQueue, database string, client *clickid.Client) (*tableShop, error) {
 	db, where, err := openOrders(kind, database)
 	if err != nil {
 		return nil, err
@@ -58,11 +60,11 @@ func openTableShop(ctx context.Context, kind outbox.Database, open OpenEngine, d
 	if err != nil {
 		return nil, err
 	}
-	engine, err := open(ctx, where, outbox.Config{Client: client, MinSnooze: 50 * time.Millisecond})
+	queue, err := open(ctx, where, outbox.Config{Client: client, MinSnooze: 50 * time.Millisecond})
 	if err != nil {
 		return nil, err
 	}
-	ob, err := outbox.NewTableOutbox(engine, outbox.RelayConfig{DB: db, Table: table, Interval: 50 * time.Millisecond})
+	ob, err := outbox.NewTableOutbox(queue, outbox.RelayConfig{DB: db, Table: table, Interval: 50 * time.Millisecond})
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +84,7 @@ func (s *tableShop) Order(ctx context.Context, conversion clickid.Event, commit 
 	if err != nil {
 		return err
 	}
-	defer func() { _ = tx.Rollback() }() // without effect after the commit
+	defer func() { _ = tx.Rollback() }() // no effect after Commit
 	if _, err := tx.ExecContext(ctx, s.insert, conversion.ID); err != nil {
 		return err
 	}
