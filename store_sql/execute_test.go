@@ -10,8 +10,8 @@ import (
 	"github.com/clickid/clickid"
 )
 
-// A writer that waits for its turn stops waiting when its context ends.
-func TestWaitingForTheWriterEnds(t *testing.T) {
+// TestSave_canceledWait has another writer of the SQLite store.
+func TestSave_canceledWait(t *testing.T) {
 	s := newScripted(t, DatabaseSQLite, nil)
 	s.writing <- struct{}{}
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)

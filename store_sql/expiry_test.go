@@ -14,7 +14,7 @@ import (
 	"github.com/clickid/clickid/internal/reference"
 )
 
-// scripted is a driver without a database: every query returns the same row.
+// scripted is a driver without a database. Each query returns the same row.
 type scripted struct{ row []driver.Value }
 
 func (s scripted) Connect(context.Context) (driver.Conn, error) { return s, nil }
@@ -54,8 +54,8 @@ func newScripted(t *testing.T, database Database, row []driver.Value) *Store {
 	return s
 }
 
-// A row may outlive its time until the next purge.
-func TestExpiredRowsAreNotFound(t *testing.T) {
+// TestStore_expiredRows loads rows that Purge has not deleted yet.
+func TestStore_expiredRows(t *testing.T) {
 	ctx := context.Background()
 	expires := time.Date(2040, 1, 15, 12, 0, 0, 0, time.UTC)
 	token, err := reference.New()

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestMigrationsAreWellFormed(t *testing.T) {
+func TestMigrations_form(t *testing.T) {
 	for _, database := range []Database{DatabasePostgreSQL, DatabaseMySQL, DatabaseSQLite} {
 		s, err := New(Config{DB: new(sql.DB), Database: database, Prefix: "shop_"})
 		require.NoError(t, err)

@@ -11,7 +11,7 @@ import (
 	"github.com/clickid/clickid"
 )
 
-func TestPurgeEveryRefusesAnIntervalThatIsNone(t *testing.T) {
+func TestPurgeEvery_shortInterval(t *testing.T) {
 	for _, interval := range []time.Duration{0, -time.Hour, time.Millisecond} {
 		err := (&Store{}).PurgeEvery(context.Background(), interval, nil)
 		require.ErrorContains(t, err, "at least a second")

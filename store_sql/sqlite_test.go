@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// oldDriver has none of the newer interfaces.
+// oldDriver does not implement driver.ExecerContext.
 type oldDriver struct{}
 
 func (oldDriver) Open(string) (driver.Conn, error) { return oldConn{}, nil }
@@ -17,7 +17,7 @@ type oldConn struct{ driver.Conn }
 
 func (oldConn) Close() error { return nil }
 
-func TestASQLiteDriverThatIsTooOld(t *testing.T) {
+func TestOpenSQLite_oldDriver(t *testing.T) {
 	_, err := (&sqliteConnector{dsnConnector{oldDriver{}, "clicks.db"}}).Connect(context.Background())
 	require.ErrorContains(t, err, "driver.ExecerContext")
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestConfiguration(t *testing.T) {
+func TestNew(t *testing.T) {
 	db := new(sql.DB)
 	for name, row := range map[string]struct {
 		config   Config
@@ -45,8 +45,9 @@ func TestConfiguration(t *testing.T) {
 	}
 }
 
-// A driver that is interrupted may say so in words of its own.
-func TestTheEndOfTheContextIsTheError(t *testing.T) {
+// TestFailure_endedContext has a driver that returns an error of its own when the
+// context ends.
+func TestFailure_endedContext(t *testing.T) {
 	s := &Store{database: DatabaseSQLite}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()

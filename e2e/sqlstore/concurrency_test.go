@@ -17,34 +17,34 @@ import (
 	sqlstore "github.com/clickid/clickid/store_sql"
 )
 
-// countedDB counts the statements that the database gave up.
+// countedDB counts the statements that end with a transient error.
 type countedDB struct {
 	sqlstore.DB
-	givenUp atomic.Int64
+	transient atomic.Int64
 }
 
 func (c *countedDB) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
 	result, err := c.DB.ExecContext(ctx, query, args...)
 	if err != nil && sqldb.IsTransient(err) {
-		c.givenUp.Add(1)
+		c.transient.Add(1)
 	}
 	return result, err
 }
 
-// Sixty-four visitors land, log in with a few shared accounts, order, and
-// withdraw consent, while the purge runs.
-func TestManyVisitorsLinkWhileThePurgeRuns(t *testing.T) {
+// TestStore_concurrentVisitors has visitors who land, log in with a few shared
+// accounts, order, and withdraw consent, while Purge runs.
+func TestStore_concurrentVisitors(t *testing.T) {
 	const (
 		visitors  = 64
 		rounds    = 8
 		customers = 5
 	)
-	onEachEngine(t, func(t *testing.T, e engine) {
+	onEachDatabase(t, func(t *testing.T, d testDatabase) {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 		defer cancel()
-		s, db := e.store(t)
+		s, db := d.store(t)
 		counted := &countedDB{DB: db}
-		s.Store = e.through(t, counted, s.prefix)
+		s.Store = d.through(t, counted, s.prefix)
 		s.fill(t, 3000, time.Now().Add(-time.Second))
 
 		var start, done sync.WaitGroup
@@ -72,8 +72,7 @@ func TestManyVisitorsLinkWhileThePurgeRuns(t *testing.T) {
 		done.Wait()
 		require.NoError(t, <-purged)
 
-		// No link was lost: of the visitors who stayed, every order of every
-		// round is there, and of the others none.
+		// Every order of a visitor with consent is linked, and no other order.
 		stayed := 0
 		for n := range visitors {
 			for round := range rounds {
@@ -90,7 +89,7 @@ func TestManyVisitorsLinkWhileThePurgeRuns(t *testing.T) {
 			}
 		}
 		require.Equal(t, stayed, s.count(t, "clicks"))
-		t.Logf("%d statements were given up for the sake of another and repeated", counted.givenUp.Load())
+		t.Logf("%d statements were repeated", counted.transient.Load())
 	})
 }
 
@@ -98,7 +97,7 @@ func clickOf(n, round int) string      { return fmt.Sprintf("visitor-%d-%d", n, 
 func orderOf(n, round int) clickid.Key { return clickid.OrderKey(fmt.Sprint(n, "/", round)) }
 func leaves(n, round int) bool         { return (n+round)%4 == 0 }
 
-// visit is one visitor's way through the shop.
+// visit runs a visitor's requests in the shop.
 func visit(ctx context.Context, s *store, n, round int, customer clickid.Key) error {
 	c := newClick(clickOf(n, round))
 	token, err := s.Save(ctx, c)
@@ -126,16 +125,16 @@ func visit(ctx context.Context, s *store, n, round int, customer clickid.Key) er
 	return nil
 }
 
-// Everybody writes the same few links, by key, by token and by expiry. That is
-// what makes databases give up statements; nobody hears of it.
-func TestContendedLinks(t *testing.T) {
+// TestStore_contendedLinks changes a few links by key, by token and by expiry at
+// the same time, which causes deadlocks.
+func TestStore_contendedLinks(t *testing.T) {
 	const visitors, rounds, keys, tokens = 64, 25, 12, 4
-	onEachEngine(t, func(t *testing.T, e engine) {
+	onEachDatabase(t, func(t *testing.T, d testDatabase) {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 		defer cancel()
-		s, db := e.store(t)
+		s, db := d.store(t)
 		counted := &countedDB{DB: db}
-		s.Store = e.through(t, counted, s.prefix)
+		s.Store = d.through(t, counted, s.prefix)
 		var done sync.WaitGroup
 		for n := range visitors {
 			done.Add(1)
@@ -147,7 +146,7 @@ func TestContendedLinks(t *testing.T) {
 					var err error
 					switch random.IntN(6) {
 					case 0, 1:
-						err = s.Link(ctx, k, token, time.Now().Add(time.Second)) // soon expired
+						err = s.Link(ctx, k, token, time.Now().Add(time.Second)) // expires during the test
 					case 2:
 						err = s.Link(ctx, k, token, time.Now().Add(time.Hour))
 					case 3:
@@ -164,6 +163,6 @@ func TestContendedLinks(t *testing.T) {
 			}()
 		}
 		done.Wait()
-		t.Logf("%d statements were given up for the sake of another and repeated", counted.givenUp.Load())
+		t.Logf("%d statements were repeated", counted.transient.Load())
 	})
 }

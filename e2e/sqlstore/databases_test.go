@@ -1,5 +1,5 @@
-// Package sqlstore tests the store in SQL on every database that it supports,
-// with the drivers that it recommends.
+// Package sqlstore tests the store on each database that it supports, with the
+// drivers that it recommends.
 package sqlstore_test
 
 import (
@@ -23,37 +23,37 @@ import (
 	sqlstore "github.com/clickid/clickid/store_sql"
 )
 
-// engine is a database that the tests run on.
-type engine struct {
+// testDatabase is a database that the tests run on.
+type testDatabase struct {
 	database sqlstore.Database
-	// create makes an empty database and returns what driver opens.
+	// create creates an empty database and returns its data source name.
 	create func(t *testing.T) (dsn string)
 	driver string
 }
 
-// onEachEngine runs test on the shared servers and on SQLite.
-func onEachEngine(t *testing.T, test func(t *testing.T, e engine)) {
-	for _, e := range []engine{
+// onEachDatabase runs test on the shared servers and on SQLite.
+func onEachDatabase(t *testing.T, test func(t *testing.T, d testDatabase)) {
+	for _, d := range []testDatabase{
 		{sqlstore.DatabasePostgreSQL, func(t *testing.T) string { return testserver.Postgres(t) }, "pgx"},
 		{sqlstore.DatabaseMySQL, func(t *testing.T) string { return testserver.MySQL(t) }, "mysql"},
 		{sqlstore.DatabaseSQLite, func(t *testing.T) string { return filepath.Join(t.TempDir(), "clicks.db") }, "sqlite"},
 	} {
-		t.Run(string(e.database), func(t *testing.T) {
+		t.Run(string(d.database), func(t *testing.T) {
 			t.Parallel()
-			test(t, e)
+			test(t, d)
 		})
 	}
 }
 
-// open returns a pool that is closed when the test ends. It is small, since
-// others use the servers too.
-func (e engine) open(t *testing.T, dsn string) *sql.DB {
+// open returns a pool that is closed when the test ends. The pool is small, since
+// other tests use the servers as well.
+func (d testDatabase) open(t *testing.T, dsn string) *sql.DB {
 	t.Helper()
 	open := sql.Open
-	if e.database == sqlstore.DatabaseSQLite {
+	if d.database == sqlstore.DatabaseSQLite {
 		open = sqlstore.OpenSQLite
 	}
-	db, err := open(e.driver, dsn)
+	db, err := open(d.driver, dsn)
 	require.NoError(t, err)
 	return limited(t, db)
 }
@@ -65,7 +65,7 @@ func limited(t *testing.T, db *sql.DB) *sql.DB {
 	return db
 }
 
-// connector counts the connections that a pool asks for.
+// connector counts the connections that a pool opens.
 type connector struct {
 	driver   driver.Driver
 	dsn      string
@@ -79,19 +79,19 @@ func (c *connector) Connect(context.Context) (driver.Conn, error) {
 	return c.driver.Open(c.dsn)
 }
 
-// openCounted is open without the settings of OpenSQLite.
-func (e engine) openCounted(t *testing.T, dsn string) (*sql.DB, *connector) {
+// openCounted opens a pool without the settings of OpenSQLite.
+func (d testDatabase) openCounted(t *testing.T, dsn string) (*sql.DB, *connector) {
 	t.Helper()
-	registered, err := sql.Open(e.driver, dsn)
+	registered, err := sql.Open(d.driver, dsn)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, registered.Close()) })
 	c := &connector{driver: registered.Driver(), dsn: dsn}
 	return limited(t, sql.OpenDB(c)), c
 }
 
-// with adds settings to what the driver opens.
-func (e engine) with(dsn, settings string) string {
-	if e.database == sqlstore.DatabaseSQLite {
+// with adds settings to a data source name.
+func (d testDatabase) with(dsn, settings string) string {
+	if d.database == sqlstore.DatabaseSQLite {
 		dsn = "file:" + dsn
 	}
 	separator := "?"
@@ -101,38 +101,38 @@ func (e engine) with(dsn, settings string) string {
 	return dsn + separator + settings
 }
 
-// store is a store with what the tests need to look behind it.
+// store is a store and its database.
 type store struct {
 	*sqlstore.Store
 	db     *sql.DB
-	engine engine
+	on     testDatabase
 	prefix string
 }
 
-// store returns a store in a new database, with its tables.
-func (e engine) store(t *testing.T) (*store, *sql.DB) {
+// store returns a store with tables in a new database.
+func (d testDatabase) store(t *testing.T) (*store, *sql.DB) {
 	t.Helper()
-	db := e.open(t, e.create(t))
-	return e.migrated(t, db, sqlstore.DefaultPrefix), db
+	db := d.open(t, d.create(t))
+	return d.migrated(t, db, sqlstore.DefaultPrefix), db
 }
 
-func (e engine) migrated(t *testing.T, db *sql.DB, prefix string) *store {
+func (d testDatabase) migrated(t *testing.T, db *sql.DB, prefix string) *store {
 	t.Helper()
-	s := &store{e.through(t, db, prefix), db, e, prefix}
+	s := &store{d.through(t, db, prefix), db, d, prefix}
 	require.NoError(t, s.Migrate(context.Background(), db))
 	return s
 }
 
-// newStore returns a store without its tables.
-func (e engine) newStore(t *testing.T, db *sql.DB) *store {
+// newStore returns a store without tables.
+func (d testDatabase) newStore(t *testing.T, db *sql.DB) *store {
 	t.Helper()
-	return &store{e.through(t, db, sqlstore.DefaultPrefix), db, e, sqlstore.DefaultPrefix}
+	return &store{d.through(t, db, sqlstore.DefaultPrefix), db, d, sqlstore.DefaultPrefix}
 }
 
-// through returns a store that uses db, which may count or refuse.
-func (e engine) through(t *testing.T, db sqlstore.DB, prefix string) *sqlstore.Store {
+// through returns a store that uses db.
+func (d testDatabase) through(t *testing.T, db sqlstore.DB, prefix string) *sqlstore.Store {
 	t.Helper()
-	s, err := sqlstore.New(sqlstore.Config{DB: db, Database: e.database, Prefix: prefix})
+	s, err := sqlstore.New(sqlstore.Config{DB: db, Database: d.database, Prefix: prefix})
 	require.NoError(t, err)
 	return s
 }
@@ -143,8 +143,8 @@ func newClick(id string) clickid.Click {
 	return clickid.Click{ID: id, Param: "clkid", At: at, Expires: at.Add(clickid.DefaultTTL)}
 }
 
-// fill inserts clicks and as many links, one a second, the last of which
-// expires at the given time.
+// fill inserts n clicks and n links that expire second after second, the last at
+// the given time.
 func (s *store) fill(t *testing.T, n int, last time.Time) {
 	t.Helper()
 	const chunk = 500
@@ -164,14 +164,14 @@ func filledKey(last time.Time, i int) clickid.Key {
 	return clickid.OrderKey(fmt.Sprint(last.Unix(), " ", i))
 }
 
-// insert adds as many rows of the given form as there are arguments for. {time}
+// insert inserts rows of the given form, as many as args has values for. {time}
 // takes Unix seconds.
 func (s *store) insert(t *testing.T, into, row string, args []any) {
 	t.Helper()
-	row = strings.ReplaceAll(row, "{time}", toTime[s.engine.database])
+	row = strings.ReplaceAll(row, "{time}", toTime[s.on.database])
 	rows := len(args) / strings.Count(row, "?")
 	query := "INSERT INTO " + s.prefix + into + " VALUES " + row + strings.Repeat(", "+row, rows-1)
-	if s.engine.database == sqlstore.DatabasePostgreSQL {
+	if s.on.database == sqlstore.DatabasePostgreSQL {
 		for i := range args {
 			query = strings.Replace(query, "?", fmt.Sprint("$", i+1), 1)
 		}
@@ -180,26 +180,26 @@ func (s *store) insert(t *testing.T, into, row string, args []any) {
 	require.NoError(t, err)
 }
 
-// toTime converts Unix seconds.
+// toTime converts Unix seconds to the type of a time column.
 var toTime = map[sqlstore.Database]string{
 	sqlstore.DatabasePostgreSQL: "to_timestamp(CAST(? AS bigint))",
 	sqlstore.DatabaseMySQL:      "TIMESTAMPADD(SECOND, ?, TIMESTAMP'1970-01-01 00:00:00')",
 	sqlstore.DatabaseSQLite:     "?",
 }
 
-// time is a time in SQL.
-func (e engine) time(at time.Time) string {
-	return strings.Replace(toTime[e.database], "?", fmt.Sprint(at.Unix()), 1)
+// time returns a time as an SQL expression.
+func (d testDatabase) time(at time.Time) string {
+	return strings.Replace(toTime[d.database], "?", fmt.Sprint(at.Unix()), 1)
 }
 
-// count returns the rows of one of the store's tables.
+// count returns the number of rows in a table of the store.
 func (s *store) count(t *testing.T, table string) (n int) {
 	t.Helper()
 	require.NoError(t, s.db.QueryRow("SELECT COUNT(*) FROM "+s.prefix+table).Scan(&n))
 	return n
 }
 
-// within fails the test when f takes longer.
+// within fails the test when f takes longer than limit.
 func within(t *testing.T, limit time.Duration, f func()) {
 	t.Helper()
 	start := time.Now()

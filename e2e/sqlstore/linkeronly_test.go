@@ -16,7 +16,7 @@ import (
 	sqlstore "github.com/clickid/clickid/store_sql"
 )
 
-// countStatements counts what goes to the database.
+// countStatements counts the statements that the store sends.
 type countStatements struct {
 	sqlstore.DB
 	n atomic.Int64
@@ -32,20 +32,20 @@ func (c *countStatements) QueryContext(ctx context.Context, query string, args .
 	return c.DB.QueryContext(ctx, query, args...)
 }
 
-// The small setup: clicks in the visitor's cookie, links in SQL.
-func TestClicksInTheCookieAndLinksInSQL(t *testing.T) {
-	onEachEngine(t, func(t *testing.T, e engine) {
-		dsn := e.create(t)
-		tables := e.migrated(t, e.open(t, dsn), sqlstore.DefaultPrefix)
-		db, connector := e.openCounted(t, dsn)
+// TestStore_linksOnly keeps clicks in the visitor's cookie and links in SQL.
+func TestStore_linksOnly(t *testing.T) {
+	onEachDatabase(t, func(t *testing.T, d testDatabase) {
+		dsn := d.create(t)
+		tables := d.migrated(t, d.open(t, dsn), sqlstore.DefaultPrefix)
+		db, connector := d.openCounted(t, dsn)
 		statements := &countStatements{DB: db}
-		links := e.through(t, statements, tables.prefix)
+		links := d.through(t, statements, tables.prefix)
 
 		cookies, err := clickid.NewCookieStore(bytes.Repeat([]byte("k"), 32))
 		require.NoError(t, err)
 		s := outagetest.NewShop(t, clickid.Config{Store: cookies, Linker: links})
 
-		// Landings and pages ask no server, those of a flood of robots neither.
+		// Landings and pages send no statement and open no connection.
 		for range 100 {
 			visitor := s.Get(t, "/?clkid=01ARZ3NDEKTSV4RRFFQ69G5FAV").Cookies()
 			require.Len(t, visitor, 1)
@@ -59,7 +59,7 @@ func TestClicksInTheCookieAndLinksInSQL(t *testing.T) {
 		require.Zero(t, statements.n.Load())
 		require.Zero(t, connector.connects.Load())
 
-		// The order is linked with one statement, and found with one.
+		// Linking and finding the order is one statement each.
 		visitor := s.Get(t, "/?clkid=01ARZ3NDEKTSV4RRFFQ69G5FAV").Cookies()
 		session, order := clickid.SessionKey("s3ss10n"), clickid.OrderKey("42")
 		ctx := s.Visit(visitor)
@@ -71,11 +71,11 @@ func TestClicksInTheCookieAndLinksInSQL(t *testing.T) {
 		require.Equal(t, "01ARZ3NDEKTSV4RRFFQ69G5FAV", c.ID)
 		require.EqualValues(t, 3, statements.n.Load())
 
-		// A token can be as long as the contract allows, and a dump has none.
+		// The tables do not contain the token.
 		require.NotContains(t, string(dump(t, tables)), visitor[0].Value)
 		require.Zero(t, tables.count(t, "clicks"))
 
-		// Consent withdrawn: the links go, though the token is the cookie's.
+		// Withdrawn consent deletes the links of the cookie's token.
 		r := httptest.NewRequest(http.MethodPost, "https://shop.test/consent", nil)
 		r.AddCookie(visitor[0])
 		w := httptest.NewRecorder()

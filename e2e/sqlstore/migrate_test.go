@@ -31,13 +31,13 @@ func requireWorks(t *testing.T, s *store) {
 	require.Equal(t, c, got)
 }
 
-func TestInstancesMigrateAtOnce(t *testing.T) {
-	onEachEngine(t, func(t *testing.T, e engine) {
-		dsn := e.create(t)
+func TestMigrate_concurrentInstances(t *testing.T) {
+	onEachDatabase(t, func(t *testing.T, d testDatabase) {
+		dsn := d.create(t)
 		const instances = 12
 		stores := make([]*store, instances)
 		for i := range stores {
-			stores[i] = e.newStore(t, e.open(t, dsn))
+			stores[i] = d.newStore(t, d.open(t, dsn))
 		}
 		var start, done sync.WaitGroup
 		start.Add(1)
@@ -60,14 +60,14 @@ func TestInstancesMigrateAtOnce(t *testing.T) {
 	})
 }
 
-func TestMigratingWaitsForAnotherInstance(t *testing.T) {
-	onEachEngine(t, func(t *testing.T, e engine) {
+func TestMigrate_waits(t *testing.T) {
+	onEachDatabase(t, func(t *testing.T, d testDatabase) {
 		ctx := context.Background()
-		dsn := e.create(t)
-		db := e.open(t, dsn)
+		dsn := d.create(t)
+		db := d.open(t, dsn)
 		locked, unlock, migrated := make(chan struct{}), make(chan struct{}), make(chan error)
 		go func() {
-			migrated <- sqldb.Migrate(ctx, db, sqldb.Database(e.database), "clickid_migrations", func(context.Context, *sql.Conn) error {
+			migrated <- sqldb.Migrate(ctx, db, sqldb.Database(d.database), "clickid_migrations", func(context.Context, *sql.Conn) error {
 				close(locked)
 				<-unlock
 				return nil
@@ -75,7 +75,7 @@ func TestMigratingWaitsForAnotherInstance(t *testing.T) {
 		}()
 		<-locked
 
-		s := e.newStore(t, e.open(t, dsn))
+		s := d.newStore(t, d.open(t, dsn))
 		short, cancel := context.WithTimeout(ctx, 200*time.Millisecond)
 		defer cancel()
 		within(t, 5*time.Second, func() {
@@ -89,19 +89,19 @@ func TestMigratingWaitsForAnotherInstance(t *testing.T) {
 	})
 }
 
-// readOnly forbids a session to write.
+// readOnly makes a session read-only.
 var readOnly = map[sqlstore.Database]string{
 	sqlstore.DatabasePostgreSQL: "SET default_transaction_read_only = on",
 	sqlstore.DatabaseMySQL:      "SET SESSION TRANSACTION READ ONLY",
 	sqlstore.DatabaseSQLite:     "PRAGMA query_only = 1",
 }
 
-func TestMigratingAgainOnlyReads(t *testing.T) {
-	onEachEngine(t, func(t *testing.T, e engine) {
+func TestMigrate_upToDate(t *testing.T) {
+	onEachDatabase(t, func(t *testing.T, d testDatabase) {
 		ctx := context.Background()
-		s, db := e.store(t)
+		s, db := d.store(t)
 		db.SetMaxOpenConns(1)
-		_, err := db.ExecContext(ctx, readOnly[e.database])
+		_, err := db.ExecContext(ctx, readOnly[d.database])
 		require.NoError(t, err)
 		_, err = s.Save(ctx, newClick("01ARZ3NDEKTSV4RRFFQ69G5FAV"))
 		require.Error(t, err)
@@ -109,10 +109,10 @@ func TestMigratingAgainOnlyReads(t *testing.T) {
 	})
 }
 
-func TestTablesOfANewerVersionStay(t *testing.T) {
-	onEachEngine(t, func(t *testing.T, e engine) {
+func TestMigrate_laterVersion(t *testing.T) {
+	onEachDatabase(t, func(t *testing.T, d testDatabase) {
 		ctx := context.Background()
-		s, db := e.store(t)
+		s, db := d.store(t)
 		_, err := db.ExecContext(ctx, "INSERT INTO clickid_migrations (version) VALUES (99)")
 		require.NoError(t, err)
 		require.NoError(t, s.Migrate(ctx, db))
@@ -121,17 +121,17 @@ func TestTablesOfANewerVersionStay(t *testing.T) {
 	})
 }
 
-func TestAFailedMigrationLeavesNothing(t *testing.T) {
-	onEachEngine(t, func(t *testing.T, e engine) {
-		if e.database == sqlstore.DatabaseMySQL {
-			return // it cannot roll back the creation of a table
+func TestMigrate_failure(t *testing.T) {
+	onEachDatabase(t, func(t *testing.T, d testDatabase) {
+		if d.database == sqlstore.DatabaseMySQL {
+			return // MySQL cannot roll back the creation of a table
 		}
 		ctx := context.Background()
-		db := e.open(t, e.create(t))
-		s := e.newStore(t, db)
+		db := d.open(t, d.create(t))
+		s := d.newStore(t, db)
 		_, err := db.ExecContext(ctx, "CREATE TABLE clickid_links (other INTEGER)")
 		require.NoError(t, err)
-		require.ErrorContains(t, s.Migrate(ctx, db), "sqlstore: migrating the tables in "+string(e.database)+": migration 1: ")
+		require.ErrorContains(t, s.Migrate(ctx, db), "sqlstore: migrating the tables in "+string(d.database)+": migration 1: ")
 		for _, table := range []string{"clicks", "migrations"} {
 			_, err := db.ExecContext(ctx, "SELECT 1 FROM clickid_"+table)
 			require.True(t, sqldb.IsMissingTable(err), "%s: %v", table, err)
@@ -143,10 +143,10 @@ func TestAFailedMigrationLeavesNothing(t *testing.T) {
 	})
 }
 
-func TestMigratingIsCancelled(t *testing.T) {
-	onEachEngine(t, func(t *testing.T, e engine) {
-		db := e.open(t, e.create(t))
-		s := e.newStore(t, db)
+func TestMigrate_canceled(t *testing.T) {
+	onEachDatabase(t, func(t *testing.T, d testDatabase) {
+		db := d.open(t, d.create(t))
+		s := d.newStore(t, db)
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()
 		require.ErrorIs(t, s.Migrate(ctx, db), context.Canceled)
@@ -154,43 +154,43 @@ func TestMigratingIsCancelled(t *testing.T) {
 	})
 }
 
-// The files are for people with a migration tool of their own, which sends
-// them as they are.
-func TestThePlainFiles(t *testing.T) {
-	onEachEngine(t, func(t *testing.T, e engine) {
+// TestMigrate_plainFiles applies the files as a migration tool does, each in one
+// call.
+func TestMigrate_plainFiles(t *testing.T) {
+	onEachDatabase(t, func(t *testing.T, d testDatabase) {
 		ctx := context.Background()
-		dsn := e.create(t)
+		dsn := d.create(t)
 		several := dsn
-		if e.database == sqlstore.DatabaseMySQL {
-			several = e.with(dsn, "multiStatements=true")
+		if d.database == sqlstore.DatabaseMySQL {
+			several = d.with(dsn, "multiStatements=true")
 		}
-		files, err := filepath.Glob(filepath.Join("..", "..", "store_sql", "migrations", string(e.database), "*.sql"))
+		files, err := filepath.Glob(filepath.Join("..", "..", "store_sql", "migrations", string(d.database), "*.sql"))
 		require.NoError(t, err)
 		require.NotEmpty(t, files)
-		tool := e.open(t, several)
+		tool := d.open(t, several)
 		for _, file := range files {
 			text, err := os.ReadFile(file)
 			require.NoError(t, err)
 			_, err = tool.ExecContext(ctx, string(text))
 			require.NoError(t, err)
 		}
-		s := e.newStore(t, e.open(t, dsn))
+		s := d.newStore(t, d.open(t, dsn))
 		requireWorks(t, s)
 
-		// Migrate takes them over.
+		// Migrate accepts these tables.
 		require.NoError(t, s.Migrate(ctx, s.db))
 		require.Equal(t, 1, s.count(t, "clicks"))
 		require.Equal(t, len(files), s.count(t, "migrations"))
 	})
 }
 
-func TestMySQLNeedsADatabase(t *testing.T) {
-	onEachEngine(t, func(t *testing.T, e engine) {
-		if e.database != sqlstore.DatabaseMySQL {
+func TestMigrate_noDatabase(t *testing.T) {
+	onEachDatabase(t, func(t *testing.T, d testDatabase) {
+		if d.database != sqlstore.DatabaseMySQL {
 			return
 		}
-		dsn := e.create(t)
-		db := e.open(t, dsn[:strings.LastIndexByte(dsn, '/')+1])
-		require.ErrorContains(t, e.newStore(t, db).Migrate(context.Background(), db), "name the database")
+		dsn := d.create(t)
+		db := d.open(t, dsn[:strings.LastIndexByte(dsn, '/')+1])
+		require.ErrorContains(t, d.newStore(t, db).Migrate(context.Background(), db), "name the database")
 	})
 }

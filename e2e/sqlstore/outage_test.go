@@ -14,19 +14,19 @@ import (
 	sqlstore "github.com/clickid/clickid/store_sql"
 )
 
-func TestAnOutageNeverBreaksAPage(t *testing.T) {
-	for _, e := range []struct {
-		engine
+func TestStore_outage(t *testing.T) {
+	for _, d := range []struct {
+		testDatabase
 		start func(testing.TB) *testserver.Server
 	}{
-		{engine{database: sqlstore.DatabasePostgreSQL, driver: "pgx"}, testserver.StartPostgres},
-		{engine{database: sqlstore.DatabaseMySQL, driver: "mysql"}, testserver.StartMariaDB},
+		{testDatabase{database: sqlstore.DatabasePostgreSQL, driver: "pgx"}, testserver.StartPostgres},
+		{testDatabase{database: sqlstore.DatabaseMySQL, driver: "mysql"}, testserver.StartMariaDB},
 	} {
-		t.Run(string(e.database), func(t *testing.T) {
+		t.Run(string(d.database), func(t *testing.T) {
 			t.Parallel()
-			server := e.start(t)
-			db := e.open(t, server.DSN())
-			store := e.migrated(t, db, sqlstore.DefaultPrefix)
+			server := d.start(t)
+			db := d.open(t, server.DSN())
+			store := d.migrated(t, db, sqlstore.DefaultPrefix)
 			s := outagetest.NewShop(t, clickid.Config{Store: store})
 			before := s.Lands(t, "before-the-outage")
 
@@ -40,8 +40,8 @@ func TestAnOutageNeverBreaksAPage(t *testing.T) {
 
 			server.Stop()
 			s.ServesWithoutStore(t, before)
-			// A shop that starts during the outage opens all the same.
-			late := outagetest.NewShop(t, clickid.Config{Store: e.newStore(t, e.open(t, server.DSN()))})
+			// A shop that starts during the outage serves pages as well.
+			late := outagetest.NewShop(t, clickid.Config{Store: d.newStore(t, d.open(t, server.DSN()))})
 			late.ServesWithoutStore(t, before)
 			server.Restart()
 			s.Recovers(t, before, "before-the-outage")
@@ -55,15 +55,15 @@ func TestAnOutageNeverBreaksAPage(t *testing.T) {
 	}
 }
 
-// SQLite has no server to stop, but another process may hold its lock.
-func TestALockedFileNeverBreaksAPage(t *testing.T) {
+// TestStore_lockedFile has another process that holds the lock of the file.
+func TestStore_lockedFile(t *testing.T) {
 	t.Parallel()
-	e := engine{database: sqlstore.DatabaseSQLite, driver: "sqlite"}
+	d := testDatabase{database: sqlstore.DatabaseSQLite, driver: "sqlite"}
 	path := filepath.Join(t.TempDir(), "clicks.db")
-	s := outagetest.NewShop(t, clickid.Config{Store: e.migrated(t, e.open(t, path), sqlstore.DefaultPrefix)})
+	s := outagetest.NewShop(t, clickid.Config{Store: d.migrated(t, d.open(t, path), sqlstore.DefaultPrefix)})
 	before := s.Lands(t, "before-the-lock")
 
-	// Without a pool of its own the lock would wait for itself.
+	// The lock needs a pool of its own, or it would wait for itself.
 	other, err := sql.Open("sqlite", path)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, other.Close()) })
@@ -83,9 +83,9 @@ func TestALockedFileNeverBreaksAPage(t *testing.T) {
 	s.Recovers(t, before, "before-the-lock")
 }
 
-func TestADatabaseThatWasClosedNeverBreaksAPage(t *testing.T) {
-	onEachEngine(t, func(t *testing.T, e engine) {
-		store, db := e.store(t)
+func TestStore_closedPool(t *testing.T) {
+	onEachDatabase(t, func(t *testing.T, d testDatabase) {
+		store, db := d.store(t)
 		s := outagetest.NewShop(t, clickid.Config{Store: store})
 		before := s.Lands(t, "before-the-close")
 		require.NoError(t, db.Close())

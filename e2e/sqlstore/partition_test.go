@@ -17,7 +17,7 @@ import (
 	"github.com/clickid/clickid/storetest"
 )
 
-// guideSQL returns the blocks of SQL under a heading of docs/scaling.md, for
+// guideSQL returns the blocks of SQL under a heading of docs/scaling.md with
 // another prefix. The guide's first week becomes the one that begins on monday.
 func guideSQL(t *testing.T, heading, prefix string, monday time.Time) (blocks []string) {
 	t.Helper()
@@ -37,12 +37,12 @@ func guideSQL(t *testing.T, heading, prefix string, monday time.Time) (blocks []
 	return blocks
 }
 
-// The partitioned tables that the guide makes are as good as those of the
-// migrations, and a partition leaves as the guide says.
-func TestPartitionsOfTheGuide(t *testing.T) {
+// TestStore_partitions creates partitioned tables and deletes a partition with
+// the statements of the guide.
+func TestStore_partitions(t *testing.T) {
 	headings := map[sqlstore.Database]string{sqlstore.DatabasePostgreSQL: "Partitions in PostgreSQL", sqlstore.DatabaseMySQL: "Partitions in MySQL and MariaDB"}
-	onEachEngine(t, func(t *testing.T, e engine) {
-		heading, partitioned := headings[e.database]
+	onEachDatabase(t, func(t *testing.T, d testDatabase) {
+		heading, partitioned := headings[d.database]
 		if !partitioned {
 			return
 		}
@@ -50,13 +50,13 @@ func TestPartitionsOfTheGuide(t *testing.T) {
 		// The first week is over, so that all its clicks have expired.
 		today := time.Now().UTC().Truncate(24 * time.Hour)
 		lastMonday := today.AddDate(0, 0, -7-(int(today.Weekday())+6)%7)
-		db := e.open(t, e.create(t))
+		db := d.open(t, d.create(t))
 		newStore := func(t *testing.T) (*store, []string) {
 			prefix := testserver.Name() + "_"
 			blocks := guideSQL(t, heading, prefix, lastMonday)
 			require.Len(t, blocks, 2)
 			execAll(t, db, blocks[0])
-			return e.migrated(t, db, prefix), blocks
+			return d.migrated(t, db, prefix), blocks
 		}
 		storetest.Run(t, func(t *testing.T) clickid.Store {
 			s, _ := newStore(t)

@@ -13,20 +13,20 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// analyze lets the planner know what is in the tables.
+// analyze updates the statistics of a table.
 var analyze = map[sqlstore.Database]string{sqlstore.DatabasePostgreSQL: "ANALYZE %s", sqlstore.DatabaseMySQL: "ANALYZE TABLE %s", sqlstore.DatabaseSQLite: "ANALYZE %s"}
 
-// Every statement finds its rows through an index, however large the tables
-// are, and reads no more rows than it needs.
-func TestEveryStatementUsesAnIndex(t *testing.T) {
-	onEachEngine(t, func(t *testing.T, e engine) {
+// TestStore_indexes explains each statement of the store, which must use an index
+// and must not sort.
+func TestStore_indexes(t *testing.T) {
+	onEachDatabase(t, func(t *testing.T, d testDatabase) {
 		ctx := context.Background()
-		s, db := e.store(t)
+		s, db := d.store(t)
 		now := time.Now()
 		s.fill(t, 8000, now.Add(30*24*time.Hour))
 		s.fill(t, 2000, now)
 		for _, table := range []string{"clickid_clicks", "clickid_links"} {
-			_, err := db.ExecContext(ctx, fmt.Sprintf(analyze[e.database], table))
+			_, err := db.ExecContext(ctx, fmt.Sprintf(analyze[d.database], table))
 			require.NoError(t, err)
 		}
 
@@ -35,18 +35,18 @@ func TestEveryStatementUsesAnIndex(t *testing.T) {
 		token, err := plain.Save(ctx, c)
 		require.NoError(t, err)
 		require.NoError(t, plain.Link(ctx, key, token, c.Expires))
-		plans := &explainedDB{DB: db, t: t, engine: e}
-		s.Store = e.through(t, plans, s.prefix)
+		plans := &explainedDB{DB: db, t: t, on: d}
+		s.Store = d.through(t, plans, s.prefix)
 		for _, row := range []struct {
 			name  string
 			run   func() error
-			index []string // in MySQL, of each statement; the last of every one that follows
+			index []string // of each statement in MySQL; the last also of those that follow
 		}{
 			{"Load", func() error { _, err := s.Load(ctx, token); return err }, []string{"PRIMARY"}},
 			{"Linked", func() error { _, err := s.Linked(ctx, key); return err }, []string{"PRIMARY"}},
 			{"Unlink", func() error { return s.Unlink(ctx, key) }, []string{"PRIMARY"}},
 			{"Delete", func() error {
-				// MariaDB has no plan for a row that does not exist.
+				// MariaDB does not plan a search for a missing row.
 				require.NoError(t, plain.Link(ctx, key, token, c.Expires))
 				return s.Delete(ctx, token)
 			}, []string{"PRIMARY", "token_hash"}},
@@ -62,7 +62,7 @@ func TestEveryStatementUsesAnIndex(t *testing.T) {
 			require.NoError(t, row.run(), row.name)
 			require.GreaterOrEqual(t, len(plans.plans), len(row.index), row.name)
 			for i, plan := range plans.plans {
-				requireIndexed(t, e, plan, row.name, row.index[min(i, len(row.index)-1)])
+				requireIndexed(t, d, plan, row.name, row.index[min(i, len(row.index)-1)])
 			}
 		}
 		require.Equal(t, 8000, s.count(t, "clicks"))
@@ -70,29 +70,29 @@ func TestEveryStatementUsesAnIndex(t *testing.T) {
 	})
 }
 
-// explainedDB asks for the plan of every statement ahead of it.
+// explainedDB explains each statement before it runs.
 type explainedDB struct {
 	sqlstore.DB
-	t      *testing.T
-	engine engine
-	plans  [][]string
+	t     *testing.T
+	on    testDatabase
+	plans [][]string
 }
 
 func (d *explainedDB) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	d.plans = append(d.plans, explain(d.t, d.engine, d.DB.(*sql.DB), query, args))
+	d.plans = append(d.plans, explain(d.t, d.on, d.DB.(*sql.DB), query, args))
 	return d.DB.ExecContext(ctx, query, args...)
 }
 
 func (d *explainedDB) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	d.plans = append(d.plans, explain(d.t, d.engine, d.DB.(*sql.DB), query, args))
+	d.plans = append(d.plans, explain(d.t, d.on, d.DB.(*sql.DB), query, args))
 	return d.DB.QueryContext(ctx, query, args...)
 }
 
-// explain returns the plan's lines, columns divided by spaces.
-func explain(t *testing.T, e engine, db *sql.DB, query string, args []any) []string {
+// explain returns the lines of a plan with columns separated by spaces.
+func explain(t *testing.T, d testDatabase, db *sql.DB, query string, args []any) []string {
 	t.Helper()
 	prefix := "EXPLAIN "
-	if e.database == sqlstore.DatabaseSQLite {
+	if d.database == sqlstore.DatabaseSQLite {
 		prefix = "EXPLAIN QUERY PLAN "
 	}
 	rows, err := db.Query(prefix+query, args...)
@@ -118,10 +118,10 @@ func explain(t *testing.T, e engine, db *sql.DB, query string, args []any) []str
 	return plan
 }
 
-func requireIndexed(t *testing.T, e engine, plan []string, name, mysqlIndex string) {
+func requireIndexed(t *testing.T, d testDatabase, plan []string, name, mysqlIndex string) {
 	t.Helper()
 	all := name + ":\n" + strings.Join(plan, "\n")
-	switch e.database {
+	switch d.database {
 	case sqlstore.DatabasePostgreSQL:
 		require.Contains(t, all, "Index", all)
 		require.NotContains(t, all, "Seq Scan", all)

@@ -13,26 +13,26 @@ import (
 )
 
 func TestPurge(t *testing.T) {
-	onEachEngine(t, func(t *testing.T, e engine) {
+	onEachDatabase(t, func(t *testing.T, d testDatabase) {
 		ctx := context.Background()
-		s, _ := e.store(t)
+		s, _ := d.store(t)
 		now := time.Unix(time.Now().Unix(), 0)
 
 		purged, err := s.Purge(ctx, 1)
 		require.NoError(t, err)
 		require.Zero(t, purged, "empty tables")
 
-		s.fill(t, 2500, now)                     // expired, the last of them now
-		s.fill(t, 1, now.Add(time.Hour))         // not yet
-		s.fill(t, 700, now.Add(30*24*time.Hour)) // not for long
+		s.fill(t, 2500, now)                     // expired, the last one now
+		s.fill(t, 1, now.Add(time.Hour))         // not expired
+		s.fill(t, 700, now.Add(30*24*time.Hour)) // not expired for 30 days
 
-		// The longest expired go first.
+		// Purge begins with the rows that expired first.
 		purged, err = s.Purge(ctx, 300)
 		require.NoError(t, err)
 		require.Equal(t, 300, purged)
-		require.Equal(t, 2500-300+701, s.count(t, "clicks WHERE expires_at > "+e.time(now.Add(-(2500-300)*time.Second))))
+		require.Equal(t, 2500-300+701, s.count(t, "clicks WHERE expires_at > "+d.time(now.Add(-(2500-300)*time.Second))))
 
-		// More than a batch, and from clicks to links.
+		// More than a batch, clicks and links.
 		purged, err = s.Purge(ctx, 2300)
 		require.NoError(t, err)
 		require.Equal(t, 2300, purged)
@@ -56,9 +56,9 @@ func TestPurge(t *testing.T) {
 	})
 }
 
-func TestManyThatExpireInOneSecond(t *testing.T) {
-	onEachEngine(t, func(t *testing.T, e engine) {
-		s, db := e.store(t)
+func TestPurge_sameSecond(t *testing.T) {
+	onEachDatabase(t, func(t *testing.T, d testDatabase) {
+		s, db := d.store(t)
 		now := time.Now()
 		s.fill(t, 2200, now.Add(-time.Second))
 		column := "UPDATE clickid_clicks SET expires_at = (SELECT MAX(expires_at) FROM (SELECT expires_at FROM clickid_clicks) AS x)"
@@ -70,10 +70,10 @@ func TestManyThatExpireInOneSecond(t *testing.T) {
 	})
 }
 
-func TestInstancesPurgeAtOnce(t *testing.T) {
-	onEachEngine(t, func(t *testing.T, e engine) {
+func TestPurge_concurrentInstances(t *testing.T) {
+	onEachDatabase(t, func(t *testing.T, d testDatabase) {
 		ctx := context.Background()
-		s, db := e.store(t)
+		s, db := d.store(t)
 		const rows = 6000
 		s.fill(t, rows, time.Now().Add(-time.Second))
 		s.fill(t, 10, time.Now().Add(time.Hour))
@@ -85,10 +85,10 @@ func TestInstancesPurgeAtOnce(t *testing.T) {
 			done.Add(1)
 			go func() {
 				defer done.Done()
-				purged[i], errs[i] = e.newStore(t, db).Purge(ctx, 2*rows)
+				purged[i], errs[i] = d.newStore(t, db).Purge(ctx, 2*rows)
 			}()
 		}
-		// Visitors come meanwhile.
+		// Visitors land meanwhile.
 		for range 50 {
 			token, err := s.Save(ctx, newClick("01ARZ3NDEKTSV4RRFFQ69G5FAV"))
 			require.NoError(t, err)
@@ -107,13 +107,13 @@ func TestInstancesPurgeAtOnce(t *testing.T) {
 	})
 }
 
-func TestPurgeEndsWithItsContext(t *testing.T) {
-	onEachEngine(t, func(t *testing.T, e engine) {
-		s, db := e.store(t)
+func TestPurge_canceled(t *testing.T) {
+	onEachDatabase(t, func(t *testing.T, d testDatabase) {
+		s, db := d.store(t)
 		s.fill(t, 3000, time.Now().Add(-time.Second))
 		ctx, cancel := context.WithCancel(context.Background())
 		// The context ends while the first batch is deleted.
-		s.Store = e.through(t, &afterExec{DB: db, then: cancel}, s.prefix)
+		s.Store = d.through(t, &afterExec{DB: db, then: cancel}, s.prefix)
 		purged, err := s.Purge(ctx, 10_000)
 		require.ErrorIs(t, err, context.Canceled)
 		require.Equal(t, 1000, purged)
@@ -121,7 +121,7 @@ func TestPurgeEndsWithItsContext(t *testing.T) {
 	})
 }
 
-// afterExec calls then after every statement that changes something.
+// afterExec calls then after each statement that writes.
 type afterExec struct {
 	sqlstore.DB
 	then func()
@@ -133,8 +133,8 @@ func (a *afterExec) ExecContext(ctx context.Context, query string, args ...any) 
 }
 
 func TestPurgeEvery(t *testing.T) {
-	onEachEngine(t, func(t *testing.T, e engine) {
-		s, db := e.store(t)
+	onEachDatabase(t, func(t *testing.T, d testDatabase) {
+		s, db := d.store(t)
 		s.fill(t, 10, time.Now().Add(-time.Second))
 		ctx, cancel := context.WithCancel(context.Background())
 		defer cancel()
@@ -151,15 +151,15 @@ func TestPurgeEvery(t *testing.T) {
 				}
 			})
 		}()
-		require.Equal(t, round{20, nil}, <-rounds, "at once")
+		require.Equal(t, round{20, nil}, <-rounds, "first round")
 		s.fill(t, 5, time.Now().Add(-time.Second))
-		require.Eventually(t, func() bool { return (<-rounds).purged == 10 }, 10*time.Second, time.Nanosecond, "at the next tick")
+		require.Eventually(t, func() bool { return (<-rounds).purged == 10 }, 10*time.Second, time.Nanosecond, "next round")
 
-		// A failure is reported, and the purge goes on.
-		_, err := db.Exec("ALTER TABLE clickid_links RENAME TO clickid_away")
+		// After an error, the next round tries again.
+		_, err := db.Exec("ALTER TABLE clickid_links RENAME TO clickid_renamed")
 		require.NoError(t, err)
 		require.Eventually(t, func() bool { return (<-rounds).err != nil }, 10*time.Second, time.Nanosecond)
-		_, err = db.Exec("ALTER TABLE clickid_away RENAME TO clickid_links")
+		_, err = db.Exec("ALTER TABLE clickid_renamed RENAME TO clickid_links")
 		require.NoError(t, err)
 		require.Eventually(t, func() bool { return (<-rounds).err == nil }, 10*time.Second, time.Nanosecond)
 

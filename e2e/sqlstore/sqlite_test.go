@@ -18,7 +18,7 @@ import (
 
 func openSQLite(t *testing.T, path string) *sql.DB {
 	t.Helper()
-	return engine{database: sqlstore.DatabaseSQLite, driver: "sqlite"}.open(t, path)
+	return testDatabase{database: sqlstore.DatabaseSQLite, driver: "sqlite"}.open(t, path)
 }
 
 func TestOpenSQLite(t *testing.T) {
@@ -52,7 +52,7 @@ func TestOpenSQLite(t *testing.T) {
 	_, err = sqlstore.OpenSQLite("sqlite", "file:%zz")
 	require.ErrorContains(t, err, "the URI is malformed")
 
-	// What is wrong with the file is said by the first statement.
+	// The first statement fails on a file of another format.
 	notADatabase := filepath.Join(t.TempDir(), "text")
 	require.NoError(t, os.WriteFile(notADatabase, []byte("this is a text and not a database, long enough to have a header of its own: 100 bytes at the least"), 0o600))
 	wrong, err := sqlstore.OpenSQLite("sqlite", notADatabase)
@@ -61,7 +61,7 @@ func TestOpenSQLite(t *testing.T) {
 	require.NoError(t, wrong.Close())
 }
 
-func TestSQLiteURIs(t *testing.T) {
+func TestOpenSQLite_uris(t *testing.T) {
 	folder := t.TempDir()
 	t.Chdir(folder)
 	for _, row := range []struct{ dsn, file string }{
@@ -83,16 +83,17 @@ func TestSQLiteURIs(t *testing.T) {
 	}
 	files, err := filepath.Glob("*")
 	require.NoError(t, err)
-	require.Len(t, files, 5, "no stray ones")
+	require.Len(t, files, 5, "OpenSQLite created other files")
 }
 
-// Two pools stand for two processes; the application writes, too.
-func TestWritersOfOneFile(t *testing.T) {
+// TestOpenSQLite_concurrentWriters has two pools, like those of two processes, and
+// an application that writes to the same file.
+func TestOpenSQLite_concurrentWriters(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	path := filepath.Join(t.TempDir(), "clicks.db")
-	e := engine{database: sqlstore.DatabaseSQLite, driver: "sqlite"}
-	stores := []*store{e.migrated(t, openSQLite(t, path), sqlstore.DefaultPrefix), e.migrated(t, openSQLite(t, path), sqlstore.DefaultPrefix)}
+	d := testDatabase{database: sqlstore.DatabaseSQLite, driver: "sqlite"}
+	stores := []*store{d.migrated(t, openSQLite(t, path), sqlstore.DefaultPrefix), d.migrated(t, openSQLite(t, path), sqlstore.DefaultPrefix)}
 	shopDB, err := sql.Open("sqlite", "file:"+path+"?_txlock=immediate&_pragma=busy_timeout(60000)")
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, shopDB.Close()) })
@@ -127,7 +128,7 @@ func TestWritersOfOneFile(t *testing.T) {
 	require.Equal(t, writers*rounds, stores[0].count(t, "clicks"))
 }
 
-// orderIn saves a click and places an order that is linked in its transaction.
+// orderIn saves a click and links it to an order in the order's transaction.
 func orderIn(ctx context.Context, s *store, shopDB *sql.DB, id string) error {
 	var n, round int
 	if _, err := fmt.Sscanf(id, "%d/%d", &n, &round); err != nil {

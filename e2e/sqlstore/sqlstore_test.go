@@ -17,16 +17,16 @@ import (
 	"github.com/clickid/clickid/storetest"
 )
 
-func TestContract(t *testing.T) {
-	onEachEngine(t, func(t *testing.T, e engine) {
-		db := e.open(t, e.create(t))
+func TestStore(t *testing.T) {
+	onEachDatabase(t, func(t *testing.T, d testDatabase) {
+		db := d.open(t, d.create(t))
 		storetest.Run(t, func(t *testing.T) clickid.Store {
-			return e.migrated(t, db, testserver.Name()+"_")
+			return d.migrated(t, db, testserver.Name()+"_")
 		}, storetest.Options{Dump: dump})
 	})
 }
 
-// dump returns every column of every row.
+// dump returns all columns of all rows.
 func dump(t *testing.T, tested any) []byte {
 	t.Helper()
 	s := tested.(*store)
@@ -57,11 +57,11 @@ func dump(t *testing.T, tested any) []byte {
 	return all.Bytes()
 }
 
-func TestTheLongestPrefixFits(t *testing.T) {
-	onEachEngine(t, func(t *testing.T, e engine) {
-		db := e.open(t, e.create(t))
-		first := e.migrated(t, db, strings.Repeat("a", 32))
-		second := e.migrated(t, db, strings.Repeat("a", 32-1)+"b")
+func TestNew_longestPrefix(t *testing.T) {
+	onEachDatabase(t, func(t *testing.T, d testDatabase) {
+		db := d.open(t, d.create(t))
+		first := d.migrated(t, db, strings.Repeat("a", 32))
+		second := d.migrated(t, db, strings.Repeat("a", 32-1)+"b")
 		token, err := first.Save(context.Background(), newClick("first"))
 		require.NoError(t, err)
 		_, err = first.Load(context.Background(), token)
@@ -71,8 +71,8 @@ func TestTheLongestPrefixFits(t *testing.T) {
 	})
 }
 
-func TestTimesAreUTCWhateverTheSessionSays(t *testing.T) {
-	// A summer's and a winter's day, and the hour that New York has twice.
+func TestStore_timeZones(t *testing.T) {
+	// Winter, summer, and the hour that New York has twice.
 	times := []time.Time{
 		time.Date(2040, 1, 15, 12, 0, 0, 0, time.UTC), time.Date(2040, 7, 15, 12, 0, 0, 0, time.UTC),
 		time.Date(2040, 11, 4, 5, 30, 0, 0, time.UTC), time.Date(2040, 11, 4, 6, 30, 0, 0, time.UTC),
@@ -90,12 +90,12 @@ func TestTimesAreUTCWhateverTheSessionSays(t *testing.T) {
 		sqlstore.DatabaseMySQL:      "CAST(expires_at AS CHAR)",
 		sqlstore.DatabaseSQLite:     "datetime(expires_at, 'unixepoch')",
 	}
-	onEachEngine(t, func(t *testing.T, e engine) {
+	onEachDatabase(t, func(t *testing.T, d testDatabase) {
 		ctx := context.Background()
-		dsn := e.create(t)
-		plain := e.migrated(t, e.open(t, dsn), sqlstore.DefaultPrefix)
-		for _, setting := range settings[e.database] {
-			elsewhere := e.migrated(t, e.open(t, e.with(dsn, setting)), sqlstore.DefaultPrefix)
+		dsn := d.create(t)
+		plain := d.migrated(t, d.open(t, dsn), sqlstore.DefaultPrefix)
+		for _, setting := range settings[d.database] {
+			elsewhere := d.migrated(t, d.open(t, d.with(dsn, setting)), sqlstore.DefaultPrefix)
 			for _, at := range times {
 				c := clickid.Click{ID: fmt.Sprint(at.Unix()), Param: "clkid", At: at.Add(-time.Hour), Expires: at}
 				for _, saving := range []*store{plain, elsewhere} {
@@ -108,7 +108,7 @@ func TestTimesAreUTCWhateverTheSessionSays(t *testing.T) {
 					}
 				}
 				var text string
-				err := plain.db.QueryRow("SELECT " + stored[e.database] + " FROM clickid_clicks WHERE click_id = '" + c.ID + "'").Scan(&text)
+				err := plain.db.QueryRow("SELECT " + stored[d.database] + " FROM clickid_clicks WHERE click_id = '" + c.ID + "'").Scan(&text)
 				require.NoError(t, err)
 				require.Equal(t, at.Format(time.DateTime), text, setting)
 			}
@@ -116,11 +116,11 @@ func TestTimesAreUTCWhateverTheSessionSays(t *testing.T) {
 	})
 }
 
-func TestMissingTablesAreExplained(t *testing.T) {
-	onEachEngine(t, func(t *testing.T, e engine) {
-		s := e.newStore(t, e.open(t, e.create(t)))
+func TestStore_missingTables(t *testing.T) {
+	onEachDatabase(t, func(t *testing.T, d testDatabase) {
+		s := d.newStore(t, d.open(t, d.create(t)))
 		_, err := s.Save(context.Background(), newClick("01ARZ3NDEKTSV4RRFFQ69G5FAV"))
-		require.ErrorContains(t, err, "sqlstore: saving the click in "+string(e.database)+": the tables are missing")
+		require.ErrorContains(t, err, "sqlstore: saving the click in "+string(d.database)+": the tables are missing")
 		require.NotContains(t, err.Error(), "01ARZ3")
 		_, err = s.Linked(context.Background(), clickid.OrderKey("42"))
 		require.ErrorContains(t, err, "the tables are missing")
@@ -129,16 +129,16 @@ func TestMissingTablesAreExplained(t *testing.T) {
 	})
 }
 
-func TestADamagedLinkIsInvalid(t *testing.T) {
-	onEachEngine(t, func(t *testing.T, e engine) {
+func TestLinked_exchangedTokens(t *testing.T) {
+	onEachDatabase(t, func(t *testing.T, d testDatabase) {
 		ctx := context.Background()
-		s, db := e.store(t)
+		s, db := d.store(t)
 		k := clickid.OrderKey("42")
 		require.NoError(t, s.Link(ctx, k, "token", time.Now().Add(time.Hour)))
-		// Somebody who writes the table cannot give an order another's click.
+		// Copying the token of another link must not give an order its click.
 		require.NoError(t, s.Link(ctx, clickid.OrderKey("43"), "another", time.Now().Add(time.Hour)))
 		_, err := db.ExecContext(ctx, "UPDATE clickid_links SET sealed_token = (SELECT MAX(sealed_token) FROM (SELECT sealed_token FROM clickid_links) AS x)")
-		if e.database == sqlstore.DatabasePostgreSQL {
+		if d.database == sqlstore.DatabasePostgreSQL {
 			_, err = db.ExecContext(ctx, "UPDATE clickid_links SET sealed_token = (SELECT sealed_token FROM clickid_links LIMIT 1)")
 		}
 		require.NoError(t, err)

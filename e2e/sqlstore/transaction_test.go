@@ -16,10 +16,10 @@ import (
 	sqlstore "github.com/clickid/clickid/store_sql"
 )
 
-func TestALinkLivesAndDiesWithTheOrder(t *testing.T) {
-	onEachEngine(t, func(t *testing.T, e engine) {
+func TestIn_commitAndRollback(t *testing.T) {
+	onEachDatabase(t, func(t *testing.T, d testDatabase) {
 		ctx := context.Background()
-		s, db := e.store(t)
+		s, db := d.store(t)
 		_, err := db.ExecContext(ctx, "CREATE TABLE orders (id INTEGER NOT NULL PRIMARY KEY)")
 		require.NoError(t, err)
 		c := newClick("01ARZ3NDEKTSV4RRFFQ69G5FAV")
@@ -37,7 +37,7 @@ func TestALinkLivesAndDiesWithTheOrder(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, token, linked)
 			_, err = s.Linked(ctx, k)
-			require.ErrorIs(t, err, clickid.ErrNotFound, "before the order is there")
+			require.ErrorIs(t, err, clickid.ErrNotFound, "before the commit")
 			require.NoError(t, end(tx))
 		}
 		order((*sql.Tx).Rollback)
@@ -48,7 +48,7 @@ func TestALinkLivesAndDiesWithTheOrder(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, token, linked)
 
-		// Everything else takes part, too.
+		// All other methods use the transaction as well.
 		tx, err := db.BeginTx(ctx, nil)
 		require.NoError(t, err)
 		in := s.In(tx)
@@ -65,9 +65,9 @@ func TestALinkLivesAndDiesWithTheOrder(t *testing.T) {
 	})
 }
 
-func TestATransactionThatEnded(t *testing.T) {
-	onEachEngine(t, func(t *testing.T, e engine) {
-		s, db := e.store(t)
+func TestIn_endedTransaction(t *testing.T) {
+	onEachDatabase(t, func(t *testing.T, d testDatabase) {
+		s, db := d.store(t)
 		tx, err := db.Begin()
 		require.NoError(t, err)
 		require.NoError(t, tx.Rollback())
@@ -76,16 +76,16 @@ func TestATransactionThatEnded(t *testing.T) {
 	})
 }
 
-// Two transactions that link the same orders in opposite directions wait for
-// each other. One is given up, and hears why.
-func TestADeadlockIsTheTransactionsOwn(t *testing.T) {
-	onEachEngine(t, func(t *testing.T, e engine) {
-		if e.database == sqlstore.DatabaseSQLite {
-			return // one writer has no deadlock
+// TestIn_deadlock has two transactions that link the same orders in opposite
+// order and wait for each other. The database rolls one of them back.
+func TestIn_deadlock(t *testing.T) {
+	onEachDatabase(t, func(t *testing.T, d testDatabase) {
+		if d.database == sqlstore.DatabaseSQLite {
+			return // SQLite has one writer at a time
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
-		s, db := e.store(t)
+		s, db := d.store(t)
 		keys := []clickid.Key{clickid.OrderKey("1"), clickid.OrderKey("2")}
 		expires := time.Now().Add(time.Hour)
 		for _, k := range keys {
@@ -115,16 +115,16 @@ func TestADeadlockIsTheTransactionsOwn(t *testing.T) {
 		if failed[0] == nil {
 			failed = failed[1:]
 		} else {
-			require.NoError(t, failed[1], "only one is given up")
+			require.NoError(t, failed[1], "both transactions failed")
 		}
 		require.ErrorContains(t, failed[0], "the transaction conflicts with another one")
 	})
 }
 
-// A statement of the store that the database gives up for the sake of a
-// transaction is repeated: in PostgreSQL after a serialization failure, which
-// repeatable read makes certain, in MySQL after a deadlock.
-func TestAStatementThatIsGivenUpIsRepeated(t *testing.T) {
+// TestStore_repeatedStatement has a statement of the store that conflicts with a
+// transaction: on PostgreSQL with a serialization failure, which repeatable read
+// causes reliably, on MySQL with a deadlock.
+func TestStore_repeatedStatement(t *testing.T) {
 	settings := map[sqlstore.Database]string{
 		sqlstore.DatabasePostgreSQL: "default_transaction_isolation=repeatable%20read",
 		sqlstore.DatabaseMySQL:      "interpolateParams=true",
@@ -134,16 +134,16 @@ func TestAStatementThatIsGivenUpIsRepeated(t *testing.T) {
 		sqlstore.DatabaseMySQL: `SELECT COUNT(*) FROM information_schema.innodb_trx JOIN information_schema.processlist ON id = trx_mysql_thread_id
 			WHERE db = DATABASE() AND trx_state = 'LOCK WAIT'`,
 	}
-	onEachEngine(t, func(t *testing.T, e engine) {
-		if e.database == sqlstore.DatabaseSQLite {
-			return // one writer has no deadlock
+	onEachDatabase(t, func(t *testing.T, d testDatabase) {
+		if d.database == sqlstore.DatabaseSQLite {
+			return // SQLite has one writer at a time
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
-		db := e.open(t, e.with(e.create(t), settings[e.database]))
-		s := e.migrated(t, db, sqlstore.DefaultPrefix)
+		db := d.open(t, d.with(d.create(t), settings[d.database]))
+		s := d.migrated(t, db, sqlstore.DefaultPrefix)
 		counted := &countedDB{DB: db}
-		s.Store = e.through(t, counted, s.prefix)
+		s.Store = d.through(t, counted, s.prefix)
 		// MySQL deletes the links of a token in the order of their keys.
 		first, second := clickid.OrderKey("1"), clickid.OrderKey("2")
 		if a, b := first.Hash(), second.Hash(); bytes.Compare(a[:], b[:]) > 0 {
@@ -156,26 +156,26 @@ func TestAStatementThatIsGivenUpIsRepeated(t *testing.T) {
 		tx, err := db.BeginTx(ctx, nil)
 		require.NoError(t, err)
 		defer func() { _ = tx.Rollback() }()
-		for n := range 50 { // MySQL gives up the one that has done less
+		for n := range 50 { // MySQL rolls back the smaller transaction
 			require.NoError(t, s.In(tx).Link(ctx, clickid.CustomerKey(fmt.Sprint(n)), "another", expires))
 		}
 		require.NoError(t, s.In(tx).Link(ctx, second, "token", expires))
 		unlinked := make(chan error, 1)
 		go func() { unlinked <- s.UnlinkToken(ctx, "token") }()
 		outagetest.Eventually(t, func() error {
-			time.Sleep(120 * time.Millisecond) // InnoDB shows an old picture to whoever looks more often
+			time.Sleep(120 * time.Millisecond) // InnoDB returns cached rows to a query within 100 ms of the last one
 			var n int
-			if err := db.QueryRowContext(ctx, waiting[e.database]).Scan(&n); err != nil || n == 1 {
+			if err := db.QueryRowContext(ctx, waiting[d.database]).Scan(&n); err != nil || n == 1 {
 				return err
 			}
-			return errors.New("nobody waits for the transaction")
+			return errors.New("no statement waits for the transaction")
 		})
-		if e.database == sqlstore.DatabaseMySQL {
+		if d.database == sqlstore.DatabaseMySQL {
 			require.NoError(t, s.In(tx).Link(ctx, first, "token", expires))
 		}
 		require.NoError(t, tx.Commit())
 		require.NoError(t, <-unlinked)
-		require.NotZero(t, counted.givenUp.Load())
+		require.NotZero(t, counted.transient.Load())
 		require.Equal(t, 50, s.count(t, "links"))
 	})
 }
