@@ -22,7 +22,7 @@ import (
 	sqlstore "github.com/clickid/clickid/store_sql"
 )
 
-// database is one that is measured.
+// database is a measured database.
 type database struct {
 	*sql.DB
 	kind sqlstore.Database
@@ -48,7 +48,7 @@ func (d database) version(b *testing.B) (version string) {
 	return version
 }
 
-// digest is the randomness of row i, the same in every run.
+// digest returns random bytes for row i, the same in each run.
 func digest(kind string, i int) [32]byte {
 	return sha256.Sum256(binary.BigEndian.AppendUint64([]byte(kind), uint64(i)))
 }
@@ -58,9 +58,9 @@ func tokenOf(i int) string {
 	return base64.RawURLEncoding.EncodeToString(random[:16])
 }
 
-// expiryOf spreads n rows evenly: the first fifth expired within the last week,
-// the others will within 28 days. Rows are loaded in this order, as they come
-// to be in a shop.
+// expiryOf spreads n rows evenly: the first fifth has expired within the last
+// week, the others expire within 28 days. Rows are loaded in this order, as in a
+// shop.
 func expiryOf(i, n int, now time.Time) time.Time {
 	const week = 7 * 24 * time.Hour
 	return now.Add(-week + time.Duration(float64(5*week)*float64(i+1)/float64(n))).Truncate(time.Second)
@@ -72,8 +72,8 @@ func clickRow(i int, now time.Time) []any {
 	return []any{hash[:], base32.HexEncoding.EncodeToString(random[:])[:26], "clkid", expires.Add(-clickid.DefaultTTL), expires}
 }
 
-// linkRow links to a token as long as those of the cookie store, since clicks
-// in cookies and links in SQL are the set-up to begin with.
+// linkRow links to a token as long as one of the cookie store, since clicks in
+// cookies and links in SQL are the recommended first setup.
 func linkRow(i int, now time.Time) []any {
 	k, token := clickid.OrderKey(fmt.Sprint(i)), fmt.Sprintf("%0140d", i)
 	sealed, err := k.Seal(token)
@@ -84,7 +84,7 @@ func linkRow(i int, now time.Time) []any {
 	return []any{key[:], hash[:], sealed, expiryOf(i, *links, now)}
 }
 
-// load fills both tables, with the indexes in place as in production.
+// load fills both tables, which have their indexes as in production.
 func load(b *testing.B, d database, now time.Time) {
 	b.Helper()
 	for _, table := range []struct {
@@ -192,7 +192,7 @@ func (d database) sizes(b *testing.B, say func(string, ...any)) (clickBytes, lin
 	return clickBytes, linkBytes
 }
 
-// explain returns the plan, a line for each step.
+// explain returns a plan with a line for each step.
 func (d database) explain(b *testing.B, tx *sql.Tx, query string, args []any) string {
 	b.Helper()
 	explain := "EXPLAIN "

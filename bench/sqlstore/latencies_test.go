@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// latencies are measured by several goroutines.
+// latencies are safe for concurrent use.
 type latencies struct {
 	mu  sync.Mutex
 	all []time.Duration
@@ -19,7 +19,7 @@ func (l *latencies) add(d time.Duration) {
 	l.all = append(l.all, d)
 }
 
-// percentile returns the latency that so many percent do not exceed.
+// percentile returns the latency that the given percentage does not exceed.
 func (l *latencies) percentile(p float64) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()

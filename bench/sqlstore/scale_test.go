@@ -3,9 +3,9 @@
 //	go test ./bench/sqlstore -run '^$' -bench . -timeout 2h -v -clicks 5000000
 //
 // Each database is a private server, or a file, with durable commits. The
-// report shows the plans of the store's own statements, the latencies of saving and loading in
-// empty and in full tables, those while a fifth of the clicks is purged, and
-// the bytes per click.
+// report shows the plans of the store's statements, the latencies of saving and
+// loading in empty tables, in full tables and while a fifth of the clicks is
+// purged, and the bytes per click.
 package sqlstore_test
 
 import (
@@ -38,7 +38,7 @@ func BenchmarkMariaDB(b *testing.B) { benchmark(b, startMariaDB) }
 
 func BenchmarkSQLite(b *testing.B) { benchmark(b, openSQLite) }
 
-// benchmark goes through a database's life once.
+// benchmark fills, measures and purges a database once.
 func benchmark(b *testing.B, start func(*testing.B) database) {
 	if *links == 0 {
 		*links = *clicks / 10
@@ -92,7 +92,7 @@ func benchmark(b *testing.B, start func(*testing.B) database) {
 	say("purged %d rows in %v, %.0f rows/s, in %d statements: %v", expired, took.Round(time.Millisecond), float64(expired)/took.Seconds(), len(steps.took.all), &steps.took)
 	b.ReportMetric(float64(steps.took.percentile(100).Microseconds())/1000, "longest-step-ms")
 	b.ReportMetric(float64(during.save.percentile(99).Microseconds())/1000, "save-p99-purging-ms")
-	b.ReportMetric(0, "ns/op") // one pass says nothing by itself
+	b.ReportMetric(0, "ns/op") // the time of the whole pass has no meaning
 }
 
 func newStore(b *testing.B, d database, db sqlstore.DB) *sqlstore.Store {
@@ -109,8 +109,8 @@ type visits struct{ save, load latencies }
 
 func (v *visits) String() string { return fmt.Sprintf("save %v; load %v", &v.save, &v.load) }
 
-// visitAtRate lets visitors come at the rate until done is closed. Each lands,
-// and looks at another page.
+// visitAtRate has visitors at the given rate until done is closed. Each lands and
+// opens another page.
 func visitAtRate(b *testing.B, store *sqlstore.Store, done <-chan struct{}) *visits {
 	b.Helper()
 	const workers = 8
@@ -164,8 +164,8 @@ func untilTime(d time.Duration) <-chan struct{} {
 	return done
 }
 
-// explainAll reports the plan of every statement of the store, and fails when
-// one reads a whole table.
+// explainAll reports the plan of each statement of the store and fails when one
+// reads a whole table.
 func explainAll(b *testing.B, d database, say func(string, ...any)) {
 	b.Helper()
 	ctx := context.Background()
@@ -173,7 +173,7 @@ func explainAll(b *testing.B, d database, say func(string, ...any)) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer func() { _ = tx.Rollback() }() // what is explained is not kept
+	defer func() { _ = tx.Rollback() }() // the explained statements change nothing
 	explained := map[string]bool{}
 	store := newStore(b, d, explainedDB{tx, func(query string, args []any) {
 		if explained[query] || strings.HasPrefix(query, "INSERT") {
@@ -204,7 +204,7 @@ func failOn(b *testing.B, err error) {
 	}
 }
 
-// explainedDB hands every statement to a function first.
+// explainedDB passes each statement to a function before it runs.
 type explainedDB struct {
 	sqlstore.DB
 	explain func(query string, args []any)
@@ -220,8 +220,8 @@ func (e explainedDB) QueryContext(ctx context.Context, query string, args ...any
 	return e.DB.QueryContext(ctx, query, args...)
 }
 
-// timedDB measures the statements that change something. Each commits by
-// itself, so that it holds its locks no longer than it takes.
+// timedDB measures the statements that write. Each commits by itself, so this is
+// how long it holds its locks.
 type timedDB struct {
 	sqlstore.DB
 	took latencies
