@@ -1,2 +1,3 @@
-// Package e2e tests the library as it is used: in a browser, through crashes and with broken servers.
+// Package e2e contains end-to-end tests in browsers, through crashes and with
+// failing servers.
 package e2e

@@ -16,7 +16,7 @@ const (
 )
 
 // BenchmarkDrain delivers a backlog of 20,000 events to a platform that takes
-// 100 ms for a request. Run it with -benchtime=1x.
+// 100 ms per request. Run it with -benchtime=1x.
 func BenchmarkDrain(b *testing.B) {
 	for _, setup := range shops {
 		for _, workers := range []int{200, 500, 2000} {
@@ -43,8 +43,8 @@ func BenchmarkDrain(b *testing.B) {
 	}
 }
 
-// watchHeap measures the heap until the returned function is called, which
-// returns how much it grew.
+// watchHeap measures the heap until the returned function is called. That
+// function returns the growth.
 func watchHeap() (grown func() uint64) {
 	heap := func() uint64 {
 		var stats runtime.MemStats
@@ -74,7 +74,7 @@ func watchHeap() (grown func() uint64) {
 	}
 }
 
-// BenchmarkEnqueue stores events in transactions of their own.
+// BenchmarkEnqueue stores events, each in its own transaction.
 func BenchmarkEnqueue(b *testing.B) {
 	for _, setup := range shops {
 		for _, size := range []int{1, 10, 100, 1000} {
@@ -91,8 +91,8 @@ func BenchmarkEnqueue(b *testing.B) {
 	}
 }
 
-// BenchmarkIdleLatency measures from an order's commit to the platform's
-// acceptance when nothing else is queued. The platform answers at once.
+// BenchmarkIdleLatency measures the time from an order's commit to the
+// platform's acceptance with an empty queue. The platform responds at once.
 func BenchmarkIdleLatency(b *testing.B) {
 	for _, setup := range shops {
 		b.Run(setup.name, func(b *testing.B) {

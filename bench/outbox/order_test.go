@@ -11,10 +11,9 @@ import (
 	"github.com/clickid/clickid/outbox"
 )
 
-// BenchmarkOrder measures the order's transaction without its conversion and
-// with it, in turn, so that both meet the same machine, and reports the medians
-// and their ratio: once in an idle shop and once while a backlog is delivered
-// beside the orders.
+// BenchmarkOrder compares the order's transaction with and without its
+// conversion, in an idle shop and during the delivery of a backlog. It
+// alternates between both and reports the medians and their ratio.
 func BenchmarkOrder(b *testing.B) {
 	for _, setup := range shops {
 		for _, drains := range []bool{false, true} {
@@ -43,12 +42,12 @@ func BenchmarkOrder(b *testing.B) {
 				}
 				b.StopTimer()
 				if drains && p.events.Load() >= backlog {
-					b.Log("the backlog was gone before the orders were: run fewer")
+					b.Log("the backlog ended before the orders: use a smaller -benchtime")
 				}
-				alone, with := median(took[false]), median(took[true])
-				b.ReportMetric(alone.Seconds()*1000, "ms-alone")
+				without, with := median(took[false]), median(took[true])
+				b.ReportMetric(without.Seconds()*1000, "ms-without")
 				b.ReportMetric(with.Seconds()*1000, "ms-with")
-				b.ReportMetric(with.Seconds()/alone.Seconds(), "ratio")
+				b.ReportMetric(with.Seconds()/without.Seconds(), "ratio")
 			})
 		}
 	}

@@ -1,5 +1,5 @@
-// Package outbox measures the outboxes on River: what an order pays for them,
-// and how fast they deliver.
+// Package outbox measures the cost of the River outboxes for an order, and
+// their throughput.
 package outbox_test
 
 import (
@@ -15,8 +15,8 @@ import (
 	"github.com/clickid/clickid"
 )
 
-// platform accepts everything after a while, as cheaply as it can: what is
-// measured is the sender.
+// platform accepts every request after a delay. It does as little work as
+// possible, so that the benchmark measures the sender.
 type platform struct {
 	*httptest.Server
 	latency  time.Duration
@@ -47,7 +47,7 @@ func (p *platform) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.arrived <- struct{}{}
 }
 
-// await waits until so many events have arrived.
+// await waits until a number of events has arrived.
 func (p *platform) await(b *testing.B, events int) {
 	b.Helper()
 	for p.events.Load() < int64(events) {
@@ -59,7 +59,7 @@ func (p *platform) await(b *testing.B, events int) {
 	}
 }
 
-// client returns a client of the platform without its published limits.
+// client returns a client of the platform without the published rate limits.
 func (p *platform) client(b *testing.B) *clickid.Client {
 	b.Helper()
 	client, err := clickid.NewClient(clickid.ClientConfig{
@@ -74,7 +74,7 @@ func (p *platform) client(b *testing.B) *clickid.Client {
 	return client
 }
 
-// conversion returns a purchase as a shop sends it.
+// conversion returns the purchase of an order.
 func conversion(order string) clickid.Event {
 	return clickid.Event{
 		Type: clickid.Purchase, ID: order, Time: time.Now(), Value: clickid.Minor(14999, "USD"),

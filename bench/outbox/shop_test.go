@@ -18,7 +18,7 @@ import (
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 )
 
-// queue is an outbox of either engine.
+// queue is an outbox on either database.
 type queue interface {
 	outbox.Outbox
 	outbox.Queue
@@ -27,12 +27,12 @@ type queue interface {
 // shop is a database with orders and an outbox, which is not started.
 type shop struct {
 	outbox queue
-	// order stores an order in a transaction, with its conversion or without.
+	// order stores an order in a transaction, with or without its conversion.
 	order func(ctx context.Context, id string, converts bool) error
 }
 
-// shops are the setups that are measured. The last one stores the conversion
-// in a transaction of its own. No workers are the default number.
+// shops are the measured setups. "SQLite apart" stores the conversion in a
+// separate transaction. Workers default to the number of the outbox.
 var shops = []struct {
 	name string
 	open func(b *testing.B, cfg outbox.Config, workers int) *shop
@@ -42,7 +42,7 @@ var shops = []struct {
 	{"SQLite apart", openSQLiteApart},
 }
 
-// schema is a small shop's: an order reads and updates the stock, and has
+// schema is that of a small shop: an order reads and updates the stock and has
 // three lines.
 const schema = `
 CREATE TABLE stock (sku integer PRIMARY KEY, pieces integer NOT NULL);
@@ -59,7 +59,7 @@ const (
 	linesEach   = 3
 )
 
-// sku spreads the orders over the stock, in ascending order within each.
+// sku spreads the orders over the stock, in ascending order within an order.
 func sku(id string, line int) int {
 	sum := 0
 	for _, c := range id {
@@ -68,7 +68,7 @@ func sku(id string, line int) int {
 	return (sum&0x7fffffff)%330*linesEach + line + 1
 }
 
-// place stores an order through either database's driver.
+// place stores an order through the driver of either database.
 func place(id string, exec func(query string, args ...any) error, read func(query string, args ...any) error) error {
 	if err := exec(insertOrder, id, "c-"+id); err != nil {
 		return err
@@ -166,7 +166,7 @@ func openSQLiteApart(b *testing.B, cfg outbox.Config, workers int) *shop {
 	}}
 }
 
-// openShop opens the shop's own SQLite database.
+// openShop opens a SQLite database of the shop.
 func openShop(b *testing.B) *sql.DB {
 	b.Helper()
 	db, err := sql.Open("sqlite", "file:"+filepath.Join(b.TempDir(), "shop.db")+
@@ -217,7 +217,7 @@ func (s *shop) start(b *testing.B) {
 	})
 }
 
-// fill queues so many events, a thousand at a time.
+// fill queues a number of events, a thousand at a time.
 func (s *shop) fill(b *testing.B, prefix string, events int) {
 	b.Helper()
 	const batch = 1000

@@ -1,5 +1,6 @@
-// Package newcomer_test walks the path of a new user: an empty directory, the
-// documentation's program pasted into it, go build, and a first click.
+// Package newcomer_test follows the documentation like a new user: it copies a
+// program into an empty directory, builds and runs it, and requests a landing
+// page.
 package newcomer_test
 
 import (
@@ -21,12 +22,12 @@ import (
 const (
 	clickID = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
 	module  = "github.com/clickid/clickid"
-	// patience bounds waits that never happen in a test that passes.
+	// patience limits the waits of a test that fails.
 	patience = 30 * time.Second
 )
 
-// TestPastedProgram tries every complete program of the documentation. Each is
-// found by what it imports, so that none goes missing unnoticed.
+// TestPastedProgram tests every complete program of the documentation. The test
+// finds a program by its imports, so that it fails if one is missing.
 func TestPastedProgram(t *testing.T) {
 	root, err := filepath.Abs("../..")
 	require.NoError(t, err)
@@ -63,7 +64,7 @@ func TestPastedProgram(t *testing.T) {
 
 var fenced = regexp.MustCompile("(?s)```go\n(package main\n.*?)```\n")
 
-// programs returns the complete programs among a document's code blocks.
+// programs returns the complete programs in the code blocks of a document.
 func programs(t *testing.T, document string) []string {
 	t.Helper()
 	text, err := os.ReadFile(document)
@@ -78,7 +79,8 @@ func programs(t *testing.T, document string) []string {
 	return found
 }
 
-// try builds the program in an empty directory, runs it and clicks.
+// try builds the program in an empty directory, runs it and requests a landing
+// page.
 func try(t *testing.T, root, source string) {
 	dir := t.TempDir()
 	goCommand(t, dir, "mod", "init", "example.com/shop")
@@ -100,7 +102,7 @@ func try(t *testing.T, root, source string) {
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	defer func() {
-		_ = cmd.Process.Kill() // it may have ended by itself
+		_ = cmd.Process.Kill() // it may have ended
 		<-ended
 		if t.Failed() {
 			t.Logf("the program printed:\n%s", output.String())
@@ -113,8 +115,8 @@ func try(t *testing.T, root, source string) {
 	require.Regexp(t, `^__Host-clkid=[A-Za-z0-9._~-]+; Path=/; Max-Age=2592000; HttpOnly; Secure; SameSite=Lax$`, landing.Header.Get("Set-Cookie"))
 }
 
-// unpublished returns the edits of a go.mod that put this checkout in the place
-// of the published modules, and ask for the tested versions of the routers.
+// unpublished returns edits of a go.mod that replace the published modules with
+// this checkout and require the tested versions of the routers.
 func unpublished(t *testing.T, root, source string) []string {
 	t.Helper()
 	var tested struct {
@@ -137,7 +139,7 @@ func unpublished(t *testing.T, root, source string) []string {
 	return edits
 }
 
-// goCommand runs go as in a directory of its own, outside our workspace.
+// goCommand runs go in a directory outside of the workspace.
 func goCommand(t *testing.T, dir string, args ...string) []byte {
 	t.Helper()
 	cmd := exec.Command("go", args...)
@@ -150,7 +152,8 @@ func goCommand(t *testing.T, dir string, args ...string) []byte {
 	return out
 }
 
-// landWhenReady requests the URL as curl does, as soon as the program answers.
+// landWhenReady requests a landing page like curl, as soon as the program
+// responds.
 func landWhenReady(t *testing.T, url string, ended chan error) *http.Response {
 	t.Helper()
 	deadline := time.Now().Add(patience)
@@ -163,11 +166,11 @@ func landWhenReady(t *testing.T, url string, ended chan error) *http.Response {
 		select {
 		case err := <-ended:
 			ended <- err
-			t.Fatalf("the program ended at its start: %v", err)
+			t.Fatalf("the program ended: %v", err)
 		case <-time.After(20 * time.Millisecond):
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("the program does not answer: %v", err)
+			t.Fatalf("the program does not respond: %v", err)
 		}
 	}
 }

@@ -6,12 +6,12 @@ import (
 	"github.com/clickid/clickid/internal/testserver"
 )
 
-func TestKilledAtAnyMoment(t *testing.T) {
+func TestKill_anyMoment(t *testing.T) {
 	t.Parallel()
 	inTransaction.AnyMoment(t, testserver.Postgres(t), 20)
 }
 
-func TestKilledDuringDelivery(t *testing.T) {
+func TestKill_duringDelivery(t *testing.T) {
 	t.Parallel()
 	inTransaction.DuringDelivery(t, testserver.Postgres(t), 5000, 500, 2000, 4000)
 }

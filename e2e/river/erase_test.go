@@ -12,7 +12,7 @@ import (
 	riveroutbox "github.com/clickid/clickid/outbox_river"
 )
 
-func TestErase(t *testing.T) {
+func TestOutbox_Erase(t *testing.T) {
 	t.Parallel()
 	platform := clickidtest.NewServer(t)
 	ob := newOutbox(t, sharedPool(t), riveroutbox.Config{Delivery: outbox.Config{Client: newClient(t, platform)}})
@@ -20,8 +20,8 @@ func TestErase(t *testing.T) {
 	erase(t, ob, platform)
 }
 
-// erase takes a customer's events out of a running outbox at the moment when
-// one is being sent, one waits for its turn and one is dead.
+// erase erases a customer's events from a running outbox while one is being
+// sent, one is queued and one is dead.
 func erase(t *testing.T, ob outbox.Outbox, platform *clickidtest.Server) {
 	t.Helper()
 	ctx := within(t, time.Minute)
@@ -49,7 +49,7 @@ func erase(t *testing.T, ob outbox.Outbox, platform *clickidtest.Server) {
 		t.Fatal(err)
 	}
 	if n, err := ob.Erase(ctx, clickid.CustomerKey("customer-43")); n != 0 || err != nil {
-		t.Fatalf("Erase of somebody else: %d, %v", n, err)
+		t.Fatalf("Erase of an unknown customer: %d, %v", n, err)
 	}
 	n, err := ob.Erase(ctx, clickid.CustomerKey("customer-42"))
 	if n != 2 || err != nil {
@@ -66,8 +66,9 @@ func erase(t *testing.T, ob outbox.Outbox, platform *clickidtest.Server) {
 	}
 }
 
-// What was delivered is remembered by its identity alone.
-func TestDeliveredEventsKeepNoPersonalData(t *testing.T) {
+// TestOutbox_delivered checks that only the identity of a delivered event is
+// kept.
+func TestOutbox_delivered(t *testing.T) {
 	t.Parallel()
 	platform := clickidtest.NewServer(t)
 	pool := sharedPool(t)
@@ -84,6 +85,6 @@ func TestDeliveredEventsKeepNoPersonalData(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !strings.Contains(row, `"clickid": null`) || strings.Contains(row, "payload") {
-		t.Errorf("the payload is still there: %s", row)
+		t.Errorf("the row contains the payload: %s", row)
 	}
 }

@@ -17,10 +17,10 @@ import (
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 )
 
-// pgxOutbox is the outbox as most shops have it.
+// pgxOutbox is the outbox with a pgx pool.
 type pgxOutbox = riveroutbox.Outbox[pgx.Tx]
 
-// within bounds the waits of a test.
+// within returns a context that limits the waits of a test.
 func within(t testing.TB, d time.Duration) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), d)
@@ -53,8 +53,8 @@ func newClient(t testing.TB, platform *clickidtest.Server) *clickid.Client {
 	return client
 }
 
-// newOutbox returns a migrated outbox, with short waits unless cfg says
-// otherwise.
+// newOutbox returns a migrated outbox. Its waits are short unless cfg sets
+// others.
 func newOutbox(t testing.TB, pool *pgxpool.Pool, cfg riveroutbox.Config) *pgxOutbox {
 	t.Helper()
 	if cfg.Delivery.MinSnooze == 0 {
@@ -85,8 +85,8 @@ func start(t testing.TB, ob outbox.Outbox) {
 	})
 }
 
-// send sends so many orders, whose IDs begin with prefix, and fails when one
-// is not queued.
+// send sends a number of orders with IDs that begin with prefix. It fails
+// unless all are queued.
 func send(t testing.TB, s clickid.Sender, prefix string, orders int) {
 	t.Helper()
 	events := make([]clickid.Event, orders)
@@ -98,17 +98,17 @@ func send(t testing.TB, s clickid.Sender, prefix string, orders int) {
 	}
 }
 
-// await waits until the platform has accepted so many events, and fails when
-// it has more.
+// await waits until the platform has accepted a number of events. It fails if
+// the platform has more.
 func await(t testing.TB, platform *clickidtest.Server, events int) {
 	t.Helper()
 	accepted, err := platform.Wait(within(t, 90*time.Second), events)
 	if err != nil || len(accepted) != events {
-		t.Fatalf("the platform has %d events, not %d: %v", len(accepted), events, err)
+		t.Fatalf("the platform has %d events, want %d: %v", len(accepted), events, err)
 	}
 }
 
-// eventually polls a condition in a database that other parties change.
+// eventually waits until a condition in the database is true.
 func eventually(t testing.TB, what string, condition func(ctx context.Context) (bool, error)) {
 	t.Helper()
 	ctx := within(t, 90*time.Second)
@@ -122,13 +122,13 @@ func eventually(t testing.TB, what string, condition func(ctx context.Context) (
 		}
 		select {
 		case <-ctx.Done():
-			t.Fatalf("%s did not come true", what)
+			t.Fatalf("not in time: %s", what)
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
 }
 
-// count returns the number that a query counts.
+// count returns the result of a counting query.
 func count(ctx context.Context, pool *pgxpool.Pool, query string, args ...any) (n int, err error) {
 	err = pool.QueryRow(ctx, query, args...).Scan(&n)
 	return n, err

@@ -12,9 +12,9 @@ import (
 	riveroutbox "github.com/clickid/clickid/outbox_river"
 )
 
-// Several instances deliver from one queue while a deploy is under way: one of
-// them still speaks the older dialect.
-func TestInstances(t *testing.T) {
+// TestOutbox_instances delivers from one queue with several instances during a
+// deployment: one of them has another dialect.
+func TestOutbox_instances(t *testing.T) {
 	t.Parallel()
 	for _, instances := range []int{2, 4} {
 		t.Run(fmt.Sprint(instances), func(t *testing.T) {
@@ -39,7 +39,7 @@ func TestInstances(t *testing.T) {
 				all = append(all, newOutbox(t, own, riveroutbox.Config{Delivery: outbox.Config{Client: newClient(t, platform)}, Workers: 50}))
 			}
 			for i, ob := range all {
-				send(t, ob, "A", events/2) // everybody sends the same
+				send(t, ob, "A", events/2) // every instance sends the same events
 				if i > 0 {
 					send(t, ob, fmt.Sprintf("B%d", i), events/2/(instances-1))
 				}
@@ -67,9 +67,10 @@ func TestInstances(t *testing.T) {
 	}
 }
 
-// Many workers and a short wait for company fill the requests: about a hundred
-// for this backlog, and more on a machine that is busy with other things.
-func TestBacklogGoesOutInFullRequests(t *testing.T) {
+// TestOutbox_backlog checks that many workers and a short linger fill the
+// requests. A backlog of this size takes about a hundred requests, more on a
+// busy machine.
+func TestOutbox_backlog(t *testing.T) {
 	t.Parallel()
 	const events = 20_000
 	platform := clickidtest.NewServer(t)
@@ -79,7 +80,7 @@ func TestBacklogGoesOutInFullRequests(t *testing.T) {
 		send(t, ob, fmt.Sprint("A", i), events/10)
 	}
 	start(t, ob)
-	// The outage is noticed before it ends.
+	// The outbox notices the outage before it ends.
 	eventually(t, "the outage", func(ctx context.Context) (bool, error) {
 		stats, err := ob.Stats(ctx)
 		return stats.Queued == events && stats.Oldest > time.Second, err
@@ -96,5 +97,5 @@ func TestBacklogGoesOutInFullRequests(t *testing.T) {
 	if requests > events/50 {
 		t.Errorf("the backlog took %d requests", requests)
 	}
-	t.Logf("%d events in %d requests within %v of the platform's return", events, requests, took)
+	t.Logf("%d events in %d requests within %v after the outage", events, requests, took)
 }

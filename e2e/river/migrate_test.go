@@ -14,7 +14,7 @@ import (
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 )
 
-func TestInstancesMigrateAtOnce(t *testing.T) {
+func TestOutbox_Migrate_concurrent(t *testing.T) {
 	t.Parallel()
 	platform := clickidtest.NewServer(t)
 	pool := sharedPool(t)
@@ -44,7 +44,7 @@ func TestInstancesMigrateAtOnce(t *testing.T) {
 	await(t, platform, 3)
 }
 
-func TestEverythingIsInItsOwnSchema(t *testing.T) {
+func TestOutbox_Migrate_schema(t *testing.T) {
 	t.Parallel()
 	platform := clickidtest.NewServer(t)
 	pool := sharedPool(t)
@@ -61,7 +61,7 @@ func TestEverythingIsInItsOwnSchema(t *testing.T) {
 	}
 }
 
-func TestWithoutMigration(t *testing.T) {
+func TestOutbox_notMigrated(t *testing.T) {
 	t.Parallel()
 	platform := clickidtest.NewServer(t)
 	ob, err := riveroutbox.New(riverpgxv5.New(sharedPool(t)), riveroutbox.Config{Delivery: outbox.Config{Client: newClient(t, platform)}})

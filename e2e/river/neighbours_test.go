@@ -16,7 +16,7 @@ import (
 	"github.com/riverqueue/river/rivermigrate"
 )
 
-// receipt is a job of the application itself.
+// receipt is a job of the application.
 type receipt struct{}
 
 func (receipt) Kind() string { return "receipt" }
@@ -31,8 +31,8 @@ func (r *receipts) Work(context.Context, *river.Job[receipt]) error {
 	return nil
 }
 
-// newApplication returns an application that uses River itself, in a schema or
-// in the default one, and rescues jobs after a second.
+// newApplication returns an application that uses River in a schema or in the
+// default one, and rescues jobs after a second.
 func newApplication(t *testing.T, pool *pgxpool.Pool, schema string) (client *river.Client[pgx.Tx], done chan struct{}) {
 	t.Helper()
 	ctx := within(t, time.Minute)
@@ -65,9 +65,9 @@ func newApplication(t *testing.T, pool *pgxpool.Pool, schema string) (client *ri
 	return client, done
 }
 
-// The application's River, once elected leader, rescues what a crash left
-// running, and throws away every job of a kind that it does not know.
-func TestApplicationWithRiverOfItsOwn(t *testing.T) {
+// TestOutbox_applicationWithRiver runs an application with its own River jobs.
+// Its leader rescues the jobs of a crash and discards jobs of an unknown kind.
+func TestOutbox_applicationWithRiver(t *testing.T) {
 	t.Parallel()
 	for _, schema := range []string{"", "shop"} {
 		t.Run("schema "+schema, func(t *testing.T) {
@@ -106,7 +106,7 @@ func TestApplicationWithRiverOfItsOwn(t *testing.T) {
 				select {
 				case <-done:
 				case <-ctx.Done():
-					t.Fatal("the application's jobs are not worked")
+					t.Fatal("the application's jobs do not run")
 				}
 			}
 			if n, err := count(ctx, pool, "SELECT count(*) FROM clickid.river_job WHERE state = 'running'"); n != 100 || err != nil {
@@ -121,7 +121,7 @@ func TestApplicationWithRiverOfItsOwn(t *testing.T) {
 	}
 }
 
-func TestSchemaOfTheApplicationIsRefused(t *testing.T) {
+func TestNew_applicationSchema(t *testing.T) {
 	t.Parallel()
 	ctx := within(t, time.Minute)
 	platform := clickidtest.NewServer(t)

@@ -10,10 +10,10 @@ import (
 	"github.com/clickid/clickid/internal/testserver"
 )
 
-// PostgreSQL is stopped and killed while orders are taken and delivered. An
-// order either commits with its conversion or fails, and what committed
-// arrives without anybody's help.
-func TestDatabaseRestarts(t *testing.T) {
+// TestOutbox_databaseRestarts stops and kills PostgreSQL while orders are
+// placed and delivered. An order and its conversion commit or fail together,
+// and every committed conversion is delivered.
+func TestOutbox_databaseRestarts(t *testing.T) {
 	t.Parallel()
 	server := testserver.StartPostgres(t)
 	platform := clickidtest.NewServer(t)
@@ -37,8 +37,8 @@ func TestDatabaseRestarts(t *testing.T) {
 					return
 				default:
 				}
-				// Some fail, and one whose commit was not confirmed may have
-				// been stored: the database knows.
+				// Some orders fail. An order whose commit was not confirmed may
+				// be stored.
 				_ = shop.Order(ctx, conversion(fmt.Sprintf("%d-%d", till, n)), true)
 			}
 		}()

@@ -1,4 +1,4 @@
-// Package river tests the outbox on River against real PostgreSQL servers.
+// Package river tests the outbox on River with PostgreSQL servers.
 package river_test
 
 import (
@@ -19,14 +19,14 @@ import (
 
 func TestMain(m *testing.M) { crash.Main(m, inTransaction) }
 
-// inTransaction keeps the conversion in the transaction of its order.
+// inTransaction stores the conversion in the transaction of its order.
 var inTransaction = crash.Setup{
 	Name:   "river",
 	Open:   openShop,
 	Orders: committedOrders,
 }
 
-// shop keeps its orders beside the outbox in PostgreSQL.
+// shop stores its orders and the outbox in one PostgreSQL database.
 type shop struct {
 	pool   *pgxpool.Pool
 	outbox *riveroutbox.Outbox[pgx.Tx]

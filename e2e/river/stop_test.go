@@ -11,7 +11,7 @@ import (
 	riveroutbox "github.com/clickid/clickid/outbox_river"
 )
 
-func TestStopDuringAnOutage(t *testing.T) {
+func TestOutbox_Stop_outage(t *testing.T) {
 	t.Parallel()
 	const events = 1000
 	for _, row := range []struct {
@@ -53,12 +53,12 @@ func TestStopDuringAnOutage(t *testing.T) {
 			if interrupted := errors.Is(err, context.DeadlineExceeded); err != nil && !interrupted || row.hanging && !interrupted {
 				t.Errorf("Stop: %v", err)
 			}
-			// It may take 5 seconds more, and a busy machine as much again.
+			// River may take 5 seconds more, and a busy machine as long again.
 			if took > deadline+10*time.Second {
 				t.Errorf("Stop took %v", took)
 			}
 			if n, err := count(within(t, time.Minute), pool, "SELECT count(*) FROM clickid.river_job WHERE state = 'running'"); n != 0 || err != nil {
-				t.Errorf("%d events would have to be rescued: %v", n, err)
+				t.Errorf("%d events are left running: %v", n, err)
 			}
 			end()
 			start(t, newOutbox(t, pool, cfg))
@@ -67,7 +67,7 @@ func TestStopDuringAnOutage(t *testing.T) {
 	}
 }
 
-func TestEndOfTheContextStops(t *testing.T) {
+func TestOutbox_Start_cancelled(t *testing.T) {
 	t.Parallel()
 	platform := clickidtest.NewServer(t)
 	pool := sharedPool(t)
@@ -77,7 +77,7 @@ func TestEndOfTheContextStops(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := ob.Start(ctx); err == nil {
-		t.Error("it started twice")
+		t.Error("a second Start returned no error")
 	}
 	send(t, ob, "A", 1)
 	await(t, platform, 1)
@@ -85,13 +85,13 @@ func TestEndOfTheContextStops(t *testing.T) {
 	if remaining, err := ob.Stop(within(t, time.Minute)); remaining != 0 || err != nil {
 		t.Fatalf("Stop: %d, %v", remaining, err)
 	}
-	send(t, ob, "B", 1) // a checkout that outlives the delivery
+	send(t, ob, "B", 1) // sent after the end of the delivery
 	if stats, err := ob.Stats(within(t, time.Minute)); stats.Queued != 1 || err != nil {
 		t.Fatalf("Stats: %+v, %v", stats, err)
 	}
 }
 
-func TestPollOnly(t *testing.T) {
+func TestConfig_PollOnly(t *testing.T) {
 	t.Parallel()
 	platform := clickidtest.NewServer(t)
 	ob := newOutbox(t, sharedPool(t), riveroutbox.Config{

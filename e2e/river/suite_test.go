@@ -15,9 +15,9 @@ import (
 	"github.com/riverqueue/river/riverdriver/riverdatabasesql"
 )
 
-// Instances whose process is killed have tests of their own, which kill
-// processes.
-func TestSuite(t *testing.T) {
+// TestOutbox_conformance runs the conformance suite. The tests of this package
+// kill instances with their processes.
+func TestOutbox_conformance(t *testing.T) {
 	t.Parallel()
 	t.Run("pgx", func(t *testing.T) { outboxtest.Run(t, pgxBackend) })
 	t.Run("database/sql", func(t *testing.T) { outboxtest.Run(t, sqlBackend) })

@@ -16,7 +16,7 @@ import (
 
 func conversion(order string) clickid.Event { return crash.Conversion(order) }
 
-func TestCommitSendsAndRollbackDoesNot(t *testing.T) {
+func TestOutbox_In(t *testing.T) {
 	t.Parallel()
 	platform := clickidtest.NewServer(t)
 	pool := sharedPool(t)
@@ -52,9 +52,9 @@ func TestCommitSendsAndRollbackDoesNot(t *testing.T) {
 	}
 }
 
-// Two checkouts of one order at the same moment, such as a webhook and the
-// page after it.
-func TestSameOrderInTwoTransactions(t *testing.T) {
+// TestOutbox_In_concurrent stores an order in two transactions at the same
+// time, such as those of a webhook and of the page after it.
+func TestOutbox_In_concurrent(t *testing.T) {
 	t.Parallel()
 	platform := clickidtest.NewServer(t)
 	pool := sharedPool(t)
@@ -70,7 +70,7 @@ func TestSameOrderInTwoTransactions(t *testing.T) {
 	go func() {
 		tx, err := pool.Begin(ctx)
 		if err == nil {
-			// Waits for the first one's end.
+			// Waits until the first transaction ends.
 			_, err = ob.In(tx).Send(ctx, conversion("A-0"))
 		}
 		if err == nil {
@@ -84,11 +84,11 @@ func TestSameOrderInTwoTransactions(t *testing.T) {
 	if err := <-second; err != nil {
 		t.Fatal(err)
 	}
-	send(t, ob, "A", 2) // and a third time, after delivery or not
+	send(t, ob, "A", 2) // for the third time
 	await(t, platform, 2)
 }
 
-func TestDatabaseSQL(t *testing.T) {
+func TestOutbox_databaseSQL(t *testing.T) {
 	t.Parallel()
 	platform := clickidtest.NewServer(t)
 	db, err := sql.Open("pgx", testserver.Postgres(t))

@@ -11,9 +11,9 @@ import (
 	riveroutbox "github.com/clickid/clickid/outbox_river"
 )
 
-// A delivered event is remembered for two weeks, a dead one for ever, and
-// River's cleaner keeps to it.
-func TestWindow(t *testing.T) {
+// TestOutbox_deduplicationWindow checks that River's cleaner keeps delivered
+// events for the deduplication window, and dead letters for ever.
+func TestOutbox_deduplicationWindow(t *testing.T) {
 	t.Parallel()
 	ctx := within(t, 2*time.Minute)
 	platform := clickidtest.NewServer(t)
@@ -55,7 +55,7 @@ func TestWindow(t *testing.T) {
 			t.Fatalf("sending %s again: %+v, %v", id, report, err)
 		}
 	}
-	eventually(t, "the second delivery of what was forgotten", func(ctx context.Context) (bool, error) {
+	eventually(t, "the second delivery after the cleaning", func(ctx context.Context) (bool, error) {
 		stats, err := second.Stats(ctx)
 		return stats.Delivered == 2 && stats.Queued == 0 && stats.Dead == 1, err
 	})
@@ -68,14 +68,13 @@ func TestWindow(t *testing.T) {
 	}
 }
 
-// A dead letter is known as well: an order that is sent again does not make a
-// second one.
-func TestDeadEventsAreKnown(t *testing.T) {
+// TestOutbox_deadLetterIdentity checks that a second event of a dead letter's
+// identity is not stored.
+func TestOutbox_deadLetterIdentity(t *testing.T) {
 	t.Parallel()
 	ctx := within(t, time.Minute)
 	platform := clickidtest.NewServer(t)
-	// ECAPI, because log_event answers a request that is repeated unchanged as
-	// it did the first time.
+	// In ECAPI, since log_event repeats its response to an unchanged request.
 	client, err := clickid.NewClient(clickid.ClientConfig{
 		APIKey: clickidtest.APIKey, BaseURL: platform.URL, Dialect: clickid.ECAPI{DataSetID: clickidtest.DataSetID},
 	})
@@ -90,7 +89,7 @@ func TestDeadEventsAreKnown(t *testing.T) {
 		stats, err := ob.Stats(ctx)
 		return stats.Dead == 1 && stats.Queued == 0, err
 	}
-	eventually(t, "the death", died)
+	eventually(t, "the dead letter", died)
 	send(t, ob, "A", 1)
 	letters, err := ob.Failed(ctx, outbox.Page{})
 	if err != nil || len(letters) != 1 || letters[0].EventID != "A-0" || letters[0].Status == 0 {
@@ -100,10 +99,10 @@ func TestDeadEventsAreKnown(t *testing.T) {
 		t.Fatalf("Replay: %d, %v", n, err)
 	}
 	send(t, ob, "A", 1)
-	eventually(t, "the second death", died)
+	eventually(t, "the dead letter after the replay", died)
 	lift()
 	if n, err := ob.Replay(ctx, letters[0].ID); n != 0 || err != nil {
-		t.Fatalf("Replay of a dead letter that is replayed already: %d, %v", n, err)
+		t.Fatalf("a second Replay of a dead letter: %d, %v", n, err)
 	}
 	if n, err := ob.Replay(ctx); n != 1 || err != nil {
 		t.Fatalf("Replay: %d, %v", n, err)

@@ -17,8 +17,8 @@ import (
 
 func TestMain(m *testing.M) { crash.Main(m, sharedFile) }
 
-// sharedFile keeps orders and outbox in one file, and the conversion in the
-// transaction of its order.
+// sharedFile stores orders and the outbox in one file, and the conversion in
+// the transaction of its order.
 var sharedFile = crash.Setup{
 	Name:   "sqlite",
 	Open:   openShop,
@@ -30,9 +30,9 @@ type shop struct {
 	outbox *sqliteoutbox.Outbox
 }
 
-// openDatabase opens the shop's database with a single connection, for which
-// its tills queue. They do nothing but write, without a pause: between
-// connections SQLite would let one of them wait for ever.
+// openDatabase opens the shop's database with a single connection. The tills
+// write without a pause; with several connections SQLite could let one of them
+// wait for ever.
 func openDatabase(path string) (*sql.DB, error) {
 	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)")
 	if err != nil {
@@ -99,12 +99,12 @@ func committedOrders(ctx context.Context, path string) ([]string, error) {
 	return ids, rows.Err()
 }
 
-func TestKilledAtAnyMoment(t *testing.T) {
+func TestKill_anyMoment(t *testing.T) {
 	t.Parallel()
 	sharedFile.AnyMoment(t, filepath.Join(t.TempDir(), "shop.db"), 20)
 }
 
-func TestKilledDuringDelivery(t *testing.T) {
+func TestKill_duringDelivery(t *testing.T) {
 	t.Parallel()
 	sharedFile.DuringDelivery(t, filepath.Join(t.TempDir(), "shop.db"), 2000, 300, 800, 1500)
 }
