@@ -12,6 +12,7 @@
 package clickid
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -120,4 +121,119 @@ func unreserved(s string, limit int) bool {
 		}
 	}
 	return true
+}
+
+const ulidLength = 26
+
+// IsULID reports whether id is a ULID: 26 characters of Crockford's base32
+// (digits and letters without I, L, O, U, in either case) that fit 128 bits.
+// Use it as [Config].Accept to refuse every other click ID.
+func IsULID(id string) bool {
+	_, ok := ulidTime(id)
+	return ok
+}
+
+// ulidTime returns the time in the first ten characters of a ULID, which
+// count milliseconds since the Unix epoch.
+func ulidTime(id string) (time.Time, bool) {
+	// The first character holds three bits: a larger one overflows.
+	if len(id) != ulidLength || id[0] > '7' {
+		return time.Time{}, false
+	}
+	var ms int64
+	for i := 0; i < ulidLength; i++ {
+		digit := crockford(id[i])
+		if digit < 0 {
+			return time.Time{}, false
+		}
+		if i < 10 {
+			ms = ms<<5 | int64(digit)
+		}
+	}
+	return time.UnixMilli(ms).UTC(), true
+}
+
+// crockford returns the value of one character of Crockford's base32, or -1.
+func crockford(c byte) int {
+	if 'a' <= c && c <= 'z' {
+		c -= 'a' - 'A'
+	}
+	switch {
+	case '0' <= c && c <= '9':
+		return int(c - '0')
+	case 'A' <= c && c <= 'H':
+		return int(c-'A') + 10
+	case c == 'J' || c == 'K':
+		return int(c-'J') + 18
+	case c == 'M' || c == 'N':
+		return int(c-'M') + 20
+	case 'P' <= c && c <= 'T':
+		return int(c-'P') + 22
+	case 'V' <= c && c <= 'Z':
+		return int(c-'V') + 27
+	}
+	return -1
+}
+
+// payloadVersion begins every payload: a byte that no later layout repeats.
+const payloadVersion = 1
+
+// encodePayload writes a click compactly: version, capture time in seconds,
+// lifetime in seconds, length of the parameter, parameter, ID.
+func encodePayload(c Click) []byte {
+	b := make([]byte, 0, 16+len(c.Param)+len(c.ID))
+	b = append(b, payloadVersion)
+	b = binary.AppendVarint(b, c.At.Unix())
+	b = binary.AppendVarint(b, c.Expires.Unix()-c.At.Unix())
+	b = append(b, byte(len(c.Param)))
+	b = append(b, c.Param...)
+	return append(b, c.ID...)
+}
+
+func decodePayload(b []byte) (Click, bool) {
+	if len(b) == 0 || b[0] != payloadVersion {
+		return Click{}, false
+	}
+	b = b[1:]
+	at, n := binary.Varint(b)
+	if n <= 0 {
+		return Click{}, false
+	}
+	b = b[n:]
+	lifetime, n := binary.Varint(b)
+	if n <= 0 || n == len(b) {
+		return Click{}, false
+	}
+	length := int(b[n])
+	b = b[n+1:]
+	if length > len(b) {
+		return Click{}, false
+	}
+	return Click{
+		Param:   string(b[:length]),
+		ID:      string(b[length:]),
+		At:      time.Unix(at, 0).UTC(),
+		Expires: time.Unix(at+lifetime, 0).UTC(),
+	}, true
+}
+
+// MarshalBinary writes c compactly in a versioned form, for a [Store] that keeps
+// it as one value. It writes what [Click.Validate] accepts, with times in whole
+// seconds.
+func (c Click) MarshalBinary() ([]byte, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	return encodePayload(c), nil
+}
+
+// UnmarshalBinary reads what MarshalBinary wrote. The error matches
+// [ErrInvalid].
+func (c *Click) UnmarshalBinary(b []byte) error {
+	read, ok := decodePayload(b)
+	if !ok || read.Validate() != nil {
+		return fmt.Errorf("%w: the stored click is of no known version", ErrInvalid)
+	}
+	*c = read
+	return nil
 }
