@@ -1,0 +1,100 @@
+package clickid
+
+// EventType is what happened. The constants are the documented types of both
+// dialects; the platform may know more, and any name of 1 to 64 characters of
+// [a-z0-9_] can be sent.
+//
+// Where the dialects name the same thing differently, either constant is sent
+// under the name that the dialect documents.
+//
+// LogEvent takes all of them. Scope3's ECAPI documents ten (Purchase, AddToCart,
+// BeginCheckout, AddPaymentInfo, Lead, SignUp, CompleteRegistration, Subscribe,
+// PageView and ViewContent) and refuses every other with status 400, a Refund
+// among them; other platforms that speak the IAB standard take more.
+type EventType string
+
+// Event types of commerce.
+const (
+	Purchase         EventType = "purchase"
+	Refund           EventType = "refund" // refused by Scope3's ECAPI
+	AddToCart        EventType = "add_to_cart"
+	RemoveFromCart   EventType = "remove_from_cart"
+	ViewedCart       EventType = "viewed_cart"
+	AddToWishlist    EventType = "add_to_wishlist"
+	BeginCheckout    EventType = "begin_checkout"    // LogEvent: initiate_checkout
+	InitiateCheckout EventType = "initiate_checkout" // ECAPI: begin_checkout
+	AddPaymentInfo   EventType = "add_payment_info"
+	Donate           EventType = "donate"
+)
+
+// Event types of leads and subscriptions.
+const (
+	Lead                 EventType = "lead"
+	GenerateLead         EventType = "generate_lead" // LogEvent: lead
+	QualifyLead          EventType = "qualify_lead"
+	CloseConvertLead     EventType = "close_convert_lead"
+	DisqualifyLead       EventType = "disqualify_lead"
+	SignUp               EventType = "sign_up" // LogEvent: complete_registration
+	CompleteRegistration EventType = "complete_registration"
+	Subscribe            EventType = "subscribe"
+	StartTrial           EventType = "start_trial"
+	Contact              EventType = "contact"
+	Schedule             EventType = "schedule"
+	SubmitApplication    EventType = "submit_application"
+)
+
+// Event types of engagement.
+const (
+	PageView       EventType = "page_view"
+	ViewContent    EventType = "view_content"
+	ContentView    EventType = "content_view"
+	ViewedItem     EventType = "viewed_item" // LogEvent: view_content
+	SelectContent  EventType = "select_content"
+	SelectItem     EventType = "select_item"
+	Search         EventType = "search"
+	Share          EventType = "share"
+	Follow         EventType = "follow"
+	WatchMilestone EventType = "watch_milestone" // needs the property progress_percent or progress_seconds
+	Install        EventType = "install"         // LogEvent: app_install
+	AppInstall     EventType = "app_install"     // ECAPI: install
+	AppLaunch      EventType = "app_launch"
+	Custom         EventType = "custom" // needs Event.CustomName
+)
+
+// Source is where an event happened. The constants are the documented values
+// of both dialects; the platform may know more.
+type Source string
+
+// Sources of events.
+const (
+	Website           Source = "website"
+	App               Source = "app"
+	InStore           Source = "in_store" // ECAPI: pos
+	PhoneCall         Source = "phone_call"
+	Email             Source = "email"
+	Chat              Source = "chat"
+	BusinessMessaging Source = "business_messaging" // LogEvent: chat
+	Offline           Source = "offline"            // ECAPI: other
+	SystemGenerated   Source = "system_generated"
+	OtherSource       Source = "other"
+)
+
+// UserIDType names an identity provider. The constants are the documented
+// ones; the platform may know more.
+type UserIDType string
+
+// Identity providers. ECAPI sends the first two as its own documentation
+// names them, and the others only with IAB fields switched on.
+const (
+	UserIDRampID           UserIDType = "rampid"
+	UserIDID5              UserIDType = "id5"
+	UserIDRampIDDerived    UserIDType = "rampid_derived"
+	UserIDUID2             UserIDType = "uid2"
+	UserIDEUID             UserIDType = "euid"
+	UserIDPairID           UserIDType = "pairid"
+	UserIDMAID             UserIDType = "maid"
+	UserIDHashedEmail      UserIDType = "hashed_email"
+	UserIDFirstParty       UserIDType = "publisher_first_party"
+	UserIDWorldIDNullifier UserIDType = "world_id_nullifier"
+	UserIDOther            UserIDType = "other"
+)
