@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/clickid/clickid/internal/text"
 )
 
 // Amount is an exact amount of money: a decimal number and its currency. The
@@ -83,7 +85,7 @@ func numberProblem(number string) string {
 	}
 	integer, fraction, point := strings.Cut(number, ".")
 	switch {
-	case !isDigits(integer), point && !isDigits(fraction):
+	case !text.Digits(integer), point && !text.Digits(fraction):
 		return form
 	case len(integer) > 1 && integer[0] == '0':
 		return "must not begin with a needless zero"
@@ -93,15 +95,6 @@ func numberProblem(number string) string {
 		return fmt.Sprintf("must not have more than %d digits after the point", maxFractionDigits)
 	}
 	return ""
-}
-
-func isDigits(s string) bool {
-	for i := 0; i < len(s); i++ {
-		if s[i] < '0' || s[i] > '9' {
-			return false
-		}
-	}
-	return s != ""
 }
 
 // IsZero reports whether a is absent. An amount of 0.00 is not.

@@ -95,10 +95,10 @@ func TestWhichClickCounts(t *testing.T) {
 			observations := s.observations()
 			require.Len(t, observations, 1)
 			if tt.want == tt.landed {
-				require.Equal(t, clickid.Captured, observations[0].Kind)
+				require.Equal(t, clickid.KindCaptured, observations[0].Kind)
 				require.Len(t, resp.setCookies(), 1)
 			} else {
-				require.Equal(t, clickid.Unchanged, observations[0].Kind)
+				require.Equal(t, clickid.KindUnchanged, observations[0].Kind)
 				require.Equal(t, clickid.ReasonTouch, observations[0].Reason)
 				require.Empty(t, resp.setCookies())
 			}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+
+	"github.com/clickid/clickid/internal/text"
 )
 
 // MaxIDLength is the largest click ID that is accepted, in bytes.
@@ -88,29 +90,12 @@ func (c Click) LogValue() slog.Value {
 // ValidID reports whether id can be a click ID: 1 to 128 characters of
 // [A-Za-z0-9._~-], the unreserved characters of RFC 3986. The platform
 // promises nothing narrower; see [IsULID] for the form it uses today.
-func ValidID(id string) bool { return unreserved(id, MaxIDLength) }
+func ValidID(id string) bool { return text.Unreserved(id, MaxIDLength) }
 
 // maxParamLength bounds a parameter's name: it is stored with every click.
 const maxParamLength = 64
 
-func validParam(name string) bool { return unreserved(name, maxParamLength) }
-
-// unreserved reports whether s is 1 to limit unreserved characters of RFC 3986,
-// section 2.3.
-func unreserved(s string, limit int) bool {
-	if s == "" || len(s) > limit {
-		return false
-	}
-	for i := 0; i < len(s); i++ {
-		switch c := s[i]; {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9',
-			c == '.', c == '_', c == '~', c == '-':
-		default:
-			return false
-		}
-	}
-	return true
-}
+func validParam(name string) bool { return text.Unreserved(name, maxParamLength) }
 
 const ulidLength = 26
 

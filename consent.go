@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+
+	"github.com/clickid/clickid/internal/query"
 )
 
 // Consent is what a visitor said about the storage and use of the ad click.
@@ -124,7 +126,7 @@ func (t *Tracker) Remember(w http.ResponseWriter, r *http.Request, id string) (*
 // rememberable returns the click that came with the request but was not
 // stored.
 func (t *Tracker) rememberable(r *http.Request) (id, param string) {
-	if id, param, _ = findClickID(r.URL.RawQuery, t.params, t.accept); id != "" {
+	if id, param, _ = query.Find(r.URL.RawQuery, t.params, t.accept); id != "" {
 		return id, param
 	}
 	return refererClickID(r, t.params, t.accept)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/internal/platformtest"
 	"github.com/stretchr/testify/require"
 )
 
@@ -82,17 +83,17 @@ func TestConsentOfARequest(t *testing.T) {
 			resp := v.get("/?clkid=abc", tt.headers...)
 			switch tt.want {
 			case clickid.ConsentGranted:
-				require.Equal(t, []clickid.Kind{clickid.Captured}, s.kinds())
+				require.Equal(t, []clickid.Kind{clickid.KindCaptured}, s.kinds())
 				require.Equal(t, "abc", v.get("/", tt.headers...).id())
 			case clickid.ConsentUnknown:
-				require.Equal(t, []clickid.Kind{clickid.Deferred}, s.kinds())
+				require.Equal(t, []clickid.Kind{clickid.KindDeferred}, s.kinds())
 				require.Empty(t, resp.setCookies())
 				require.Equal(t, "abc", resp.id(), "the landing knows its click, but does not keep it")
 				_, ok := clickid.Token(resp.ctx)
 				require.False(t, ok)
 				require.ErrorIs(t, s.Link(resp.ctx, clickid.OrderKey("1")), clickid.ErrNoConsent)
 			case clickid.ConsentDenied:
-				require.Equal(t, []clickid.Kind{clickid.Denied}, s.kinds())
+				require.Equal(t, []clickid.Kind{clickid.KindDenied}, s.kinds())
 				require.Empty(t, resp.setCookies())
 				require.Empty(t, resp.id())
 			}
@@ -157,7 +158,7 @@ func TestDenialForgetsWhatWasStored(t *testing.T) {
 
 			resp := v.get(tt.target, tt.denial)
 			require.True(t, resp.served)
-			require.Equal(t, []clickid.Kind{clickid.Denied}, s.kinds())
+			require.Equal(t, []clickid.Kind{clickid.KindDenied}, s.kinds())
 			require.Len(t, resp.Result().Cookies(), 1)
 			require.Negative(t, resp.Result().Cookies()[0].MaxAge)
 			_, err := clickid.Lookup(resp.ctx)
@@ -266,30 +267,30 @@ func TestEventsOfVisitorsWhoseConsentIsUnknown(t *testing.T) {
 		event       clickid.Consent
 		want        clickid.Verdict
 	}{
-		"granted":                                 {false, []string{yes}, clickid.ConsentUnknown, clickid.Accepted},
-		"denied":                                  {true, []string{no}, clickid.ConsentUnknown, clickid.SkippedConsent},
-		"unknown":                                 {false, nil, clickid.ConsentUnknown, clickid.SkippedConsent},
-		"unknown, where the setting sends it":     {true, nil, clickid.ConsentUnknown, clickid.Accepted},
-		"unknown, but the event knows better":     {false, nil, clickid.ConsentGranted, clickid.Accepted},
-		"unknown, but the event was denied":       {true, nil, clickid.ConsentDenied, clickid.SkippedConsent},
-		"granted, but the event was denied":       {false, []string{yes}, clickid.ConsentDenied, clickid.SkippedConsent},
-		"denied, but the event's consent says so": {false, []string{no}, clickid.ConsentGranted, clickid.SkippedOrganic},
+		"granted":                                 {false, []string{yes}, clickid.ConsentUnknown, clickid.VerdictAccepted},
+		"denied":                                  {true, []string{no}, clickid.ConsentUnknown, clickid.VerdictSkippedConsent},
+		"unknown":                                 {false, nil, clickid.ConsentUnknown, clickid.VerdictSkippedConsent},
+		"unknown, where the setting sends it":     {true, nil, clickid.ConsentUnknown, clickid.VerdictAccepted},
+		"unknown, but the event knows better":     {false, nil, clickid.ConsentGranted, clickid.VerdictAccepted},
+		"unknown, but the event was denied":       {true, nil, clickid.ConsentDenied, clickid.VerdictSkippedConsent},
+		"granted, but the event was denied":       {false, []string{yes}, clickid.ConsentDenied, clickid.VerdictSkippedConsent},
+		"denied, but the event's consent says so": {false, []string{no}, clickid.ConsentGranted, clickid.VerdictSkippedOrganic},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p := answering(ok())
+			p := platformtest.Responding(platformtest.OK())
 			s := newSite(t, clickid.Config{Consent: byHeader, SendUnknown: tt.sendUnknown})
 			resp := s.visitor().get("/?clkid=abc", tt.headers...)
 			event := purchase("1")
 			event.Click, event.Consent = clickid.Click{}, tt.event
-			report, err := clickid.Convert(resp.ctx, newClient(t, p, ecapi), event)
+			result, err := clickid.Convert(resp.ctx, newClient(t, p, ecapi), event)
 			require.NoError(t, err)
-			require.Equal(t, []clickid.Verdict{tt.want}, verdicts(report))
-			require.Equal(t, "1", report.Results[0].ID)
-			require.Equal(t, tt.want == clickid.Accepted, p.count() == 1)
-			if tt.want == clickid.SkippedConsent {
-				require.NotEmpty(t, report.Results[0].Reason)
+			require.Equal(t, tt.want, result.Verdict)
+			require.Equal(t, "1", result.ID)
+			require.Equal(t, tt.want == clickid.VerdictAccepted, p.Count() == 1)
+			if tt.want == clickid.VerdictSkippedConsent {
+				require.NotEmpty(t, result.Reason)
 			}
 		})
 	}
@@ -301,7 +302,7 @@ func TestStoredClickOfAVisitorWhoseConsentIsUnknown(t *testing.T) {
 	v := s.visitor()
 	v.get("/?clkid=abc", yes)
 	s.clock.advance(time.Hour)
-	report, err := clickid.Convert(v.get("/checkout").ctx, newClient(t, answering(ok()), ecapi), purchase("1"))
+	result, err := clickid.Convert(v.get("/checkout").ctx, newClient(t, platformtest.Responding(platformtest.OK()), ecapi), purchase("1"))
 	require.NoError(t, err)
-	require.Equal(t, []clickid.Verdict{clickid.SkippedConsent}, verdicts(report))
+	require.Equal(t, clickid.VerdictSkippedConsent, result.Verdict)
 }

@@ -143,6 +143,35 @@ func (v *visit) resolve(ctx context.Context) (c Click, noticed []Observation, er
 	return v.click, noticed, v.err
 }
 
+// fill puts the visitor's click into e. With later it puts the token there and
+// leaves the look-up to the sender, unless the click is known without asking
+// the store. A nil visit has no click.
+func (v *visit) fill(ctx context.Context, e *Event, later bool) error {
+	if v == nil {
+		return ErrNotFound
+	}
+	v.mu.Lock()
+	known := v.resolved && v.err == nil
+	token, ok := v.currentToken()
+	if v.err != nil && !errors.Is(v.err, ErrNotFound) {
+		v.resolved = false // an order is worth asking again
+	}
+	v.mu.Unlock()
+	if later && ok && !known && !v.tracker.loadsLocally(token) {
+		e.ClickToken = token
+		return nil
+	}
+	click, err := v.lookup(ctx)
+	if err != nil {
+		return err
+	}
+	// Beside the click, the token tells an outbox whether the click was deleted
+	// in the meantime.
+	e.Click = click
+	e.ClickToken, _ = Token(ctx)
+	return nil
+}
+
 // settle makes the outcome of this request's own capture the visitor's click.
 func (v *visit) settle(c Click, token string, landed bool) {
 	v.mu.Lock()
@@ -187,6 +216,13 @@ func (v *visit) currentConsent() Consent {
 // checkToken checks a token without asking the store.
 func (t *Tracker) checkToken(token string) error { return checkToken(t.checker, token) }
 
+// loadsLocally reports whether the store loads the click of a token without
+// input or output.
+func (t *Tracker) loadsLocally(token string) bool {
+	local, ok := t.store.Store.(interface{ loadsLocally(token string) bool })
+	return ok && local.loadsLocally(token)
+}
+
 // loadFirst returns the first valid click among the visitor's tokens, and what
 // it noticed of the others. A failed look-up of one outweighs the proven
 // absence of the others, and leaves its token to ask again with.
@@ -196,7 +232,7 @@ func (t *Tracker) loadFirst(ctx context.Context, tokens []string) (c Click, toke
 	failed, failure := "", error(nil)
 	for _, token := range tokens {
 		if !validToken(token) {
-			noticed = append(noticed, Observation{Kind: InvalidCookie})
+			noticed = append(noticed, Observation{Kind: KindInvalidCookie})
 			continue
 		}
 		c, err := t.store.Load(ctx, token)
@@ -204,9 +240,9 @@ func (t *Tracker) loadFirst(ctx context.Context, tokens []string) (c Click, toke
 		case err == nil:
 			return c, token, noticed, nil
 		case errors.Is(err, ErrInvalid):
-			noticed = append(noticed, Observation{Kind: InvalidCookie})
+			noticed = append(noticed, Observation{Kind: KindInvalidCookie})
 		case !errors.Is(err, ErrNotFound):
-			noticed = append(noticed, Observation{Kind: StoreError, Err: err})
+			noticed = append(noticed, Observation{Kind: KindStoreError, Err: err})
 			if failure == nil && t.checkToken(token) == nil {
 				failed = token
 			}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/internal/platformtest"
 	"github.com/stretchr/testify/require"
 )
 
@@ -36,7 +37,7 @@ func TestClickIsLookedUpOnceOnFirstUse(t *testing.T) {
 		_, err := clickid.Lookup(resp.ctx)
 		require.NoError(t, err)
 	}
-	_, err := clickid.Convert(resp.ctx, newClient(t, answering(ok()), ecapi), purchase("1"))
+	_, err := clickid.Convert(resp.ctx, newClient(t, platformtest.Responding(platformtest.OK()), ecapi), purchase("1"))
 	require.NoError(t, err)
 	kept, _ = clickid.Token(resp.ctx)
 	require.Equal(t, token, kept)
@@ -265,7 +266,7 @@ func TestResolve(t *testing.T) {
 		}
 		require.True(t, strings.HasPrefix(err.Error(), "clickid: "), "%v", err)
 	}
-	require.Equal(t, []clickid.Kind{clickid.Captured, clickid.StoreError}, s.kinds())
+	require.Equal(t, []clickid.Kind{clickid.KindCaptured, clickid.KindStoreError}, s.kinds())
 }
 
 // A hook, a log handler or a store may itself ask for the click of the

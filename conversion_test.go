@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/capi"
+	"github.com/clickid/clickid/internal/platformtest"
 	"github.com/stretchr/testify/require"
 )
 
@@ -24,10 +26,13 @@ func (q *queue) Send(ctx context.Context, events ...clickid.Event) (clickid.Repo
 	q.err = ctx.Err()
 	report := clickid.Report{Results: make([]clickid.Result, len(events))}
 	for i, e := range events {
-		report.Results[i] = clickid.Result{Type: e.Type, ID: e.ID, Verdict: clickid.Queued}
+		report.Results[i] = clickid.Result{Type: e.Type, ID: e.ID, Verdict: clickid.VerdictQueued}
 	}
 	return report, nil
 }
+
+// ResolvesTokens makes Convert leave the look-up to the queue.
+func (q *queue) ResolvesTokens() bool { return true }
 
 // order is a purchase whose click is for Convert to find.
 func order(id string) clickid.Event {
@@ -62,14 +67,14 @@ func TestConvertFindsTheClick(t *testing.T) {
 		want    string
 		verdict clickid.Verdict
 	}{
-		"on the landing itself":                   {"/buy?clkid=abc", "", order("1"), "abc", clickid.Accepted},
-		"on a later page":                         {"/checkout", "/?clkid=abc", order("1"), "abc", clickid.Accepted},
-		"the event's own click wins":              {"/buy?clkid=abc", "", withClick, testClick.ID, clickid.Accepted},
-		"the event's own token wins":              {"/buy?clkid=abc", "", withToken, "kept", clickid.Accepted},
-		"an order without a click is organic":     {"/checkout", "", order("1"), "", clickid.SkippedOrganic},
-		"an organic order of a known customer":    {"/checkout", "", withUser, "", clickid.Accepted},
-		"the latest click":                        {"/checkout?clkid=b", "/?clkid=a", order("1"), "b", clickid.Accepted},
-		"another parameter, which is no click ID": {"/checkout?gclid=b", "", order("1"), "", clickid.SkippedOrganic},
+		"on the landing itself":                   {"/buy?clkid=abc", "", order("1"), "abc", clickid.VerdictAccepted},
+		"on a later page":                         {"/checkout", "/?clkid=abc", order("1"), "abc", clickid.VerdictAccepted},
+		"the event's own click wins":              {"/buy?clkid=abc", "", withClick, testClick.ID, clickid.VerdictAccepted},
+		"the event's own token wins":              {"/buy?clkid=abc", "", withToken, "kept", clickid.VerdictAccepted},
+		"an order without a click is organic":     {"/checkout", "", order("1"), "", clickid.VerdictSkippedOrganic},
+		"an organic order of a known customer":    {"/checkout", "", withUser, "", clickid.VerdictAccepted},
+		"the latest click":                        {"/checkout?clkid=b", "/?clkid=a", order("1"), "b", clickid.VerdictAccepted},
+		"another parameter, which is no click ID": {"/checkout?gclid=b", "", order("1"), "", clickid.VerdictSkippedOrganic},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -77,32 +82,32 @@ func TestConvertFindsTheClick(t *testing.T) {
 			if tt.earlier != "" {
 				v.get(tt.earlier)
 			}
-			p := answering(ok())
-			client := newClient(t, p, ecapi, func(cfg *clickid.ClientConfig) { cfg.Resolver = s.Tracker })
-			report, err := clickid.Convert(v.get(tt.target).ctx, client, tt.event)
+			p := platformtest.Responding(platformtest.OK())
+			client := newClient(t, p, ecapi, func(cfg *capi.Config) { cfg.Resolver = s.Tracker })
+			result, err := clickid.Convert(v.get(tt.target).ctx, client, tt.event)
 			require.NoError(t, err)
-			require.Equal(t, []clickid.Verdict{tt.verdict}, verdicts(report))
-			if tt.verdict != clickid.Accepted {
-				require.Zero(t, p.count())
-				require.NotEmpty(t, report.Results[0].Reason)
+			require.Equal(t, tt.verdict, result.Verdict)
+			if tt.verdict != clickid.VerdictAccepted {
+				require.Zero(t, p.Count())
+				require.NotEmpty(t, result.Reason)
 				return
 			}
-			require.Equal(t, tt.want, sentClickID(t, p.bodies[0]))
+			require.Equal(t, tt.want, sentClickID(t, p.Bodies[0]))
 		})
 	}
 }
 
 func TestConvertWithoutAVisitor(t *testing.T) {
 	t.Parallel()
-	report, err := clickid.Convert(context.Background(), newClient(t, answering(ok()), ecapi), order("1"))
+	result, err := clickid.Convert(context.Background(), newClient(t, platformtest.Responding(platformtest.OK()), ecapi), order("1"))
 	require.NoError(t, err)
-	require.Equal(t, []clickid.Verdict{clickid.SkippedOrganic}, verdicts(report))
+	require.Equal(t, clickid.VerdictSkippedOrganic, result.Verdict)
 
-	p := answering(ok())
-	report, err = clickid.Convert(clickid.WithClick(context.Background(), testClick), newClient(t, p, ecapi), order("1"))
+	p := platformtest.Responding(platformtest.OK())
+	result, err = clickid.Convert(clickid.WithClick(context.Background(), testClick), newClient(t, p, ecapi), order("1"))
 	require.NoError(t, err)
-	require.True(t, report.Accepted())
-	require.Equal(t, testClick.ID, sentClickID(t, p.bodies[0]))
+	require.Contains(t, []clickid.Verdict{clickid.VerdictAccepted, clickid.VerdictQueued}, result.Verdict)
+	require.Equal(t, testClick.ID, sentClickID(t, p.Bodies[0]))
 }
 
 func TestConvertDoesNotMistakeAFailedLookUpForAnOrganicOrder(t *testing.T) {
@@ -114,32 +119,32 @@ func TestConvertDoesNotMistakeAFailedLookUpForAnOrganicOrder(t *testing.T) {
 	s.store.failWith(down)
 
 	t.Run("a client returns the look-up's error", func(t *testing.T) {
-		p := answering(ok())
-		report, err := clickid.Convert(v.get("/checkout").ctx, newClient(t, p, ecapi), order("1"))
+		p := platformtest.Responding(platformtest.OK())
+		result, err := clickid.Convert(v.get("/checkout").ctx, newClient(t, p, ecapi), order("1"))
 		require.ErrorIs(t, err, down)
-		require.Equal(t, []clickid.Verdict{clickid.Failed}, verdicts(report))
-		require.Zero(t, p.count())
+		require.Equal(t, clickid.VerdictFailed, result.Verdict)
+		require.Zero(t, p.Count())
 	})
 	t.Run("a client asks again when it can", func(t *testing.T) {
-		p := answering(ok())
-		client := newClient(t, p, ecapi, func(cfg *clickid.ClientConfig) { cfg.Resolver = s.Tracker })
+		p := platformtest.Responding(platformtest.OK())
+		client := newClient(t, p, ecapi, func(cfg *capi.Config) { cfg.Resolver = s.Tracker })
 		ctx := v.get("/checkout").ctx
 		_, err := clickid.Lookup(ctx)
 		require.ErrorIs(t, err, down)
 		_, err = clickid.Convert(ctx, client, order("1"))
 		require.ErrorIs(t, err, down, "the store is still down")
 		s.store.recover()
-		report, err := clickid.Convert(ctx, client, order("1"))
+		result, err := clickid.Convert(ctx, client, order("1"))
 		require.NoError(t, err)
-		require.True(t, report.Accepted())
-		require.Equal(t, "abc", sentClickID(t, p.bodies[0]))
+		require.Contains(t, []clickid.Verdict{clickid.VerdictAccepted, clickid.VerdictQueued}, result.Verdict)
+		require.Equal(t, "abc", sentClickID(t, p.Bodies[0]))
 		s.store.failWith(down)
 	})
 	t.Run("an outbox queues the token", func(t *testing.T) {
 		q := &queue{}
-		report, err := clickid.Convert(v.get("/checkout").ctx, q, order("1"))
+		result, err := clickid.Convert(v.get("/checkout").ctx, q, order("1"))
 		require.NoError(t, err)
-		require.True(t, report.Accepted())
+		require.Contains(t, []clickid.Verdict{clickid.VerdictAccepted, clickid.VerdictQueued}, result.Verdict)
 		require.Equal(t, token, q.events[0].ClickToken)
 		require.True(t, q.events[0].Click.IsZero())
 		queued, err := json.Marshal(q.events[0])
@@ -162,10 +167,10 @@ func TestConvertOutlivesTheVisitor(t *testing.T) {
 	v.get("/?clkid=abc")
 	gone, leave := context.WithCancel(v.get("/checkout").ctx)
 	leave()
-	p := answering(ok())
-	report, err := clickid.Convert(gone, newClient(t, p, ecapi), order("1"))
+	p := platformtest.Responding(platformtest.OK())
+	result, err := clickid.Convert(gone, newClient(t, p, ecapi), order("1"))
 	require.NoError(t, err)
-	require.True(t, report.Accepted())
+	require.Contains(t, []clickid.Verdict{clickid.VerdictAccepted, clickid.VerdictQueued}, result.Verdict)
 	q := &queue{}
 	_, err = clickid.Convert(gone, q, order("1"))
 	require.NoError(t, err)
@@ -174,9 +179,9 @@ func TestConvertOutlivesTheVisitor(t *testing.T) {
 
 func TestConvertWithoutASenderBreaksNoPage(t *testing.T) {
 	t.Parallel()
-	report, err := clickid.Convert(context.Background(), nil, purchase("1"))
-	require.ErrorContains(t, err, "no Sender")
-	require.Equal(t, []clickid.Verdict{clickid.Failed}, verdicts(report))
+	result, err := clickid.Convert(context.Background(), nil, purchase("1"))
+	require.ErrorContains(t, err, "needs a Sender")
+	require.Equal(t, clickid.VerdictFailed, result.Verdict)
 }
 
 // hangingStore answers nothing before its context ends.

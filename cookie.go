@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/clickid/clickid/internal/text"
 	"golang.org/x/net/publicsuffix"
 )
 
@@ -115,7 +116,7 @@ func domainProblem(domain string) string {
 		return "must not be an IP address"
 	case strings.Contains(domain, ":"):
 		return "must not have a port: cookies do not know ports"
-	case domain != strings.ToLower(domain) || !unreserved(domain, 253) || strings.ContainsAny(domain, "_~"):
+	case domain != strings.ToLower(domain) || !text.Unreserved(domain, 253) || strings.ContainsAny(domain, "_~"):
 		return "must be a host name in lower case, internationalised names in their xn-- form"
 	case strings.HasPrefix(domain, ".") || strings.HasSuffix(domain, ".") || strings.Contains(domain, ".."):
 		return "must be written without leading, trailing or doubled dots"

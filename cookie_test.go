@@ -217,7 +217,7 @@ func TestReadingTheCookie(t *testing.T) {
 		kinds := s.kinds()
 		require.Len(t, kinds, tt.invalid, name)
 		for _, kind := range kinds {
-			require.Equal(t, clickid.InvalidCookie, kind, name)
+			require.Equal(t, clickid.KindInvalidCookie, kind, name)
 		}
 	}
 }
@@ -264,7 +264,7 @@ func TestOneCookieHoweverOftenTheTrackerIsWrapped(t *testing.T) {
 	}
 	require.Equal(t, 2, calls)
 	require.EqualValues(t, 2, s.store.saves.Load())
-	require.Equal(t, []clickid.Kind{clickid.Captured, clickid.Captured}, s.kinds())
+	require.Equal(t, []clickid.Kind{clickid.KindCaptured, clickid.KindCaptured}, s.kinds())
 }
 
 func TestOneCookieWhenAPageForgetsAndRemembers(t *testing.T) {

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/capi"
+	"github.com/clickid/clickid/internal/platformtest"
 	"github.com/stretchr/testify/require"
 )
 
@@ -57,32 +59,32 @@ func TestConvertHasADeadline(t *testing.T) {
 
 func TestConvertEndsWithItsDeadline(t *testing.T) {
 	atEventTime(t, func(t *testing.T) {
-		p := &platform{}
-		p.answer = func(n int, _ []byte) (*http.Response, error) {
-			<-p.requests[n].Context().Done() // a platform that never answers
-			return nil, p.requests[n].Context().Err()
+		p := &platformtest.Platform{}
+		p.Respond = func(n int, _ []byte) (*http.Response, error) {
+			<-p.Requests[n].Context().Done() // a platform that never answers
+			return nil, p.Requests[n].Context().Err()
 		}
-		report, err := clickid.Convert(context.Background(), newClient(t, p, ecapi), purchase("1"), clickid.ConvertTimeout(3*time.Second))
+		result, err := clickid.Convert(context.Background(), newClient(t, p, ecapi), purchase("1"), clickid.ConvertTimeout(3*time.Second))
 		require.ErrorIs(t, err, context.DeadlineExceeded)
-		require.Equal(t, []clickid.Verdict{clickid.Failed}, verdicts(report))
+		require.Equal(t, clickid.VerdictFailed, result.Verdict)
 		require.Equal(t, 3*time.Second, time.Since(eventTime))
 	})
 }
 
 func TestConvertDoesNotWaitForALongerRetryAfter(t *testing.T) {
 	for name, answer := range map[string]func() (*http.Response, error){
-		"in the header": reply(429, `{}`, "Retry-After: 3600"),
-		"in the body":   reply(429, `{"errors":[{"code":"RATE_LIMITED","retry_after":3600}]}`),
+		"in the header": platformtest.Reply(429, `{}`, "Retry-After: 3600"),
+		"in the body":   platformtest.Reply(429, `{"errors":[{"code":"RATE_LIMITED","retry_after":3600}]}`),
 	} {
 		t.Run(name, func(t *testing.T) {
 			atEventTime(t, func(t *testing.T) {
-				p := answering(answer)
+				p := platformtest.Responding(answer)
 				_, err := clickid.Convert(context.Background(), newClient(t, p, ecapi), purchase("1"))
-				var refusal *clickid.ResponseError
+				var refusal *capi.ResponseError
 				require.ErrorAs(t, err, &refusal)
-				require.Equal(t, time.Hour, refusal.RetryAfter)
-				require.True(t, refusal.Temporary())
-				require.Equal(t, 1, p.count())
+				require.Equal(t, time.Hour, refusal.RetryAfter())
+				require.Equal(t, clickid.SendErrorTemporary, refusal.Kind())
+				require.Equal(t, 1, p.Count())
 				require.Zero(t, time.Since(eventTime))
 			})
 		})
@@ -94,7 +96,7 @@ func TestLookUpKeepsToConvertsDeadline(t *testing.T) {
 		s := newSite(t, clickid.Config{Store: &hangingStore{Store: newCookieStore(t, firstKey)}, Timeout: time.Hour})
 		v := s.visitor()
 		v.cookies = []*http.Cookie{{Name: "__Host-clkid", Value: newTokenOf(t, newCookieStore(t, firstKey), "abc")}}
-		_, err := clickid.Convert(v.get("/checkout").ctx, newClient(t, answering(ok()), ecapi), order("1"), clickid.ConvertTimeout(3*time.Second))
+		_, err := clickid.Convert(v.get("/checkout").ctx, newClient(t, platformtest.Responding(platformtest.OK()), ecapi), order("1"), clickid.ConvertTimeout(3*time.Second))
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		require.Equal(t, 3*time.Second, time.Since(eventTime))
 	})
@@ -137,10 +139,10 @@ func TestOutageOfThePrimaryLosesNoClick(t *testing.T) {
 				require.LessOrEqual(t, time.Since(eventTime), clickid.DefaultTimeout*3/4, "the fallback has its time")
 				require.NoError(t, linkErr)
 				require.Len(t, observed, 2)
-				require.Equal(t, clickid.FellBack, observed[0].Kind)
+				require.Equal(t, clickid.KindFellBack, observed[0].Kind)
 				require.Equal(t, "clkid", observed[0].Param)
 				require.ErrorContains(t, observed[0].Err, row.cause)
-				require.Equal(t, clickid.Captured, observed[1].Kind)
+				require.Equal(t, clickid.KindCaptured, observed[1].Kind)
 				require.Len(t, landing.Result().Cookies(), 1)
 				cookie := landing.Result().Cookies()[0]
 
@@ -156,7 +158,7 @@ func TestOutageOfThePrimaryLosesNoClick(t *testing.T) {
 				observed = nil
 				shop.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/?clkid="+documentedID, nil))
 				require.Len(t, observed, 1, "the primary takes clicks again")
-				require.Equal(t, clickid.Captured, observed[0].Kind)
+				require.Equal(t, clickid.KindCaptured, observed[0].Kind)
 
 				// Withdrawn consent reaches the links of the fallback's token.
 				linker := store.(clickid.Linker)

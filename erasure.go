@@ -22,7 +22,7 @@ func (t *Tracker) Forget(w http.ResponseWriter, r *http.Request) error {
 		_, v = t.newVisit(r, ConsentDenied)
 	}
 	err := t.forget(w, r, v)
-	t.observe(r.Context(), Observation{Kind: Forgotten})
+	t.observe(r.Context(), Observation{Kind: KindForgotten})
 	return err
 }
 
@@ -35,7 +35,7 @@ func (t *Tracker) deny(w http.ResponseWriter, r *http.Request, v *visit, hasCook
 		v.forget()
 	}
 	if hasCookie || carried {
-		t.observe(r.Context(), Observation{Kind: Denied})
+		t.observe(r.Context(), Observation{Kind: KindDenied})
 	}
 }
 
@@ -88,6 +88,6 @@ func (t *Tracker) reportErasure(ctx context.Context, failures []error) error {
 	if err == nil {
 		return nil
 	}
-	t.observe(ctx, Observation{Kind: StoreError, Err: err})
+	t.observe(ctx, Observation{Kind: KindStoreError, Err: err})
 	return fmt.Errorf("clickid: the store could not erase the click: %w", err)
 }

@@ -69,14 +69,6 @@ type Event struct {
 	// outbox finds the event again to erase it. The keys of OrderID and
 	// User.ExternalID are always among them. Only their hashes are stored.
 	Keys []Key `json:"keys,omitempty"`
-	// Replays counts how often somebody has sent the event again after it was
-	// refused, such as by an outbox's Replay. LogEvent gives each of them an
-	// idempotency key of its own, since a platform answers a key that it knows
-	// as it did before.
-	Replays int `json:"replays,omitempty"`
-
-	// lookupErr is why Convert could not turn ClickToken into Click.
-	lookupErr error
 }
 
 // UnmarshalJSON reads an event. Numbers in Properties become [json.Number], so
@@ -119,18 +111,10 @@ type User struct {
 	GPPSections []int  `json:"gpp_sections,omitempty"`
 }
 
-// identified reports whether u identifies anybody.
-func (u *User) identified() bool {
-	ip, _ := u.device()
-	return u.ExternalID != "" || len(u.IDs) > 0 || u.HashedEmail != "" || u.HashedPhone != "" || ip != ""
-}
-
-// device returns IP and user agent as they may be sent: both or none.
-func (u *User) device() (ip, userAgent string) {
-	if u.IP == "" || u.UserAgent == "" {
-		return "", ""
-	}
-	return u.IP, truncate(u.UserAgent, maxUserAgentLength)
+// Identified reports whether u holds anything that identifies a user. An IP
+// address and a user agent count only together.
+func (u User) Identified() bool {
+	return u.ExternalID != "" || len(u.IDs) > 0 || u.HashedEmail != "" || u.HashedPhone != "" || u.IP != "" && u.UserAgent != ""
 }
 
 // Format prints what LogValue returns, whatever the verb: %+v must not spill

@@ -15,22 +15,20 @@ type EventType string
 
 // Event types of commerce.
 const (
-	Purchase         EventType = "purchase"
-	Refund           EventType = "refund" // refused by Scope3's ECAPI
-	AddToCart        EventType = "add_to_cart"
-	RemoveFromCart   EventType = "remove_from_cart"
-	ViewedCart       EventType = "viewed_cart"
-	AddToWishlist    EventType = "add_to_wishlist"
-	BeginCheckout    EventType = "begin_checkout"    // LogEvent: initiate_checkout
-	InitiateCheckout EventType = "initiate_checkout" // ECAPI: begin_checkout
-	AddPaymentInfo   EventType = "add_payment_info"
-	Donate           EventType = "donate"
+	Purchase       EventType = "purchase"
+	Refund         EventType = "refund" // refused by Scope3's ECAPI
+	AddToCart      EventType = "add_to_cart"
+	RemoveFromCart EventType = "remove_from_cart"
+	ViewedCart     EventType = "viewed_cart"
+	AddToWishlist  EventType = "add_to_wishlist"
+	BeginCheckout  EventType = "begin_checkout" // LogEvent: initiate_checkout
+	AddPaymentInfo EventType = "add_payment_info"
+	Donate         EventType = "donate"
 )
 
 // Event types of leads and subscriptions.
 const (
 	Lead                 EventType = "lead"
-	GenerateLead         EventType = "generate_lead" // LogEvent: lead
 	QualifyLead          EventType = "qualify_lead"
 	CloseConvertLead     EventType = "close_convert_lead"
 	DisqualifyLead       EventType = "disqualify_lead"
@@ -48,7 +46,6 @@ const (
 	PageView       EventType = "page_view"
 	ViewContent    EventType = "view_content"
 	ContentView    EventType = "content_view"
-	ViewedItem     EventType = "viewed_item" // LogEvent: view_content
 	SelectContent  EventType = "select_content"
 	SelectItem     EventType = "select_item"
 	Search         EventType = "search"
@@ -56,7 +53,6 @@ const (
 	Follow         EventType = "follow"
 	WatchMilestone EventType = "watch_milestone" // needs the property progress_percent or progress_seconds
 	Install        EventType = "install"         // LogEvent: app_install
-	AppInstall     EventType = "app_install"     // ECAPI: install
 	AppLaunch      EventType = "app_launch"
 	Custom         EventType = "custom" // needs Event.CustomName
 )
@@ -67,16 +63,16 @@ type Source string
 
 // Sources of events.
 const (
-	Website           Source = "website"
-	App               Source = "app"
-	InStore           Source = "in_store" // ECAPI: pos
-	PhoneCall         Source = "phone_call"
-	Email             Source = "email"
-	Chat              Source = "chat"
-	BusinessMessaging Source = "business_messaging" // LogEvent: chat
-	Offline           Source = "offline"            // ECAPI: other
-	SystemGenerated   Source = "system_generated"
-	OtherSource       Source = "other"
+	SourceWebsite           Source = "website"
+	SourceApp               Source = "app"
+	SourceInStore           Source = "in_store" // ECAPI: pos
+	SourcePhoneCall         Source = "phone_call"
+	SourceEmail             Source = "email"
+	SourceChat              Source = "chat"
+	SourceBusinessMessaging Source = "business_messaging" // LogEvent: chat
+	SourceOffline           Source = "offline"            // ECAPI: other
+	SourceSystemGenerated   Source = "system_generated"
+	SourceOther             Source = "other"
 )
 
 // UserIDType names an identity provider. The constants are the documented

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/capi"
 	"github.com/clickid/clickid/clickidtest"
 )
 
@@ -80,9 +81,9 @@ func Example_shop() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	client, err := clickid.NewClient(clickid.ClientConfig{
+	client, err := capi.New(capi.Config{
 		APIKey:  clickidtest.APIKey,
-		Dialect: clickid.ECAPI{DataSetID: clickidtest.DataSetID},
+		Dialect: capi.ECAPI{DataSetID: clickidtest.DataSetID},
 		BaseURL: platform.URL, // left out in production
 	})
 	if err != nil {
@@ -97,7 +98,7 @@ func Example_shop() {
 			ID:     "order-1001",
 			Time:   time.Now(),
 			Value:  clickid.Minor(14999, "USD"),
-			Source: clickid.Website,
+			Source: clickid.SourceWebsite,
 		})
 		if err != nil {
 			log.Print(err) // the order is complete all the same
@@ -134,9 +135,9 @@ func ExampleTracker_Linked() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	client, err := clickid.NewClient(clickid.ClientConfig{
+	client, err := capi.New(capi.Config{
 		APIKey:  clickidtest.APIKey,
-		Dialect: clickid.LogEvent{EventSourceID: clickidtest.EventSourceID},
+		Dialect: capi.LogEvent{EventSourceID: clickidtest.EventSourceID},
 		BaseURL: platform.URL, // left out in production
 	})
 	if err != nil {
@@ -332,9 +333,9 @@ func ExampleSharedDomain() {
 func ExampleWithClick() {
 	platform := startPlatform() // in a test: clickidtest.NewServer(t)
 	defer platform.Close()
-	client, err := clickid.NewClient(clickid.ClientConfig{
+	client, err := capi.New(capi.Config{
 		APIKey:  clickidtest.APIKey,
-		Dialect: clickid.ECAPI{DataSetID: clickidtest.DataSetID},
+		Dialect: capi.ECAPI{DataSetID: clickidtest.DataSetID},
 		BaseURL: platform.URL,
 	})
 	if err != nil {

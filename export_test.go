@@ -33,11 +33,10 @@ func (s *MemoryStore) Dump() []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var b bytes.Buffer
-	for hash, e := range s.clicks.entries {
-		fmt.Fprintf(&b, "%s %+v\n", hash, e.Value)
+	for hash, c := range s.clicks.All() {
+		fmt.Fprintf(&b, "%s %+v\n", hash, c)
 	}
-	for hash, e := range s.links.entries {
-		link := e.Value.(boundedEntry[[32]byte, memoryLink]).value
+	for hash, link := range s.links.All() {
 		fmt.Fprintf(&b, "%s %s %s\n", hash, link.sealed, link.token)
 	}
 	for token, keys := range s.linksOf {
@@ -50,7 +49,7 @@ func (s *MemoryStore) Dump() []byte {
 func (s *MemoryStore) Sizes() (clicks, links, tokens int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.clicks.entries), len(s.links.entries), len(s.linksOf)
+	return s.clicks.Len(), s.links.Len(), len(s.linksOf)
 }
 
 // SetNow lets a test choose the tracker's time.

@@ -49,9 +49,9 @@ func TestOnlyVisitsAreCaptured(t *testing.T) {
 		for _, dest := range fetchDests {
 			s := newSite(t, clickid.Config{})
 			resp := s.visitor().get("/?clkid=abc", fetchHeaders(mode, dest)...)
-			want := clickid.Observation{Kind: clickid.Captured, Param: "clkid"}
+			want := clickid.Observation{Kind: clickid.KindCaptured, Param: "clkid"}
 			if !visits[[2]string{mode, dest}] {
-				want = clickid.Observation{Kind: clickid.Refused, Param: "clkid", Reason: clickid.ReasonDestination}
+				want = clickid.Observation{Kind: clickid.KindRefused, Param: "clkid", Reason: clickid.ReasonDestination}
 				require.Empty(t, resp.setCookies())
 				require.Empty(t, resp.id())
 			}
@@ -69,9 +69,9 @@ func TestPrefetchesAreStoredWhenTheyAreNavigations(t *testing.T) {
 			for _, dest := range fetchDests {
 				s := newSite(t, clickid.Config{})
 				resp := s.visitor().get("/?clkid=abc", append(fetchHeaders(mode, dest), prefetch)...)
-				want := clickid.Observation{Kind: clickid.Captured, Param: "clkid", Speculative: true}
+				want := clickid.Observation{Kind: clickid.KindCaptured, Param: "clkid", Speculative: true}
 				if dest == "" || !visits[[2]string{mode, dest}] {
-					want = clickid.Observation{Kind: clickid.Refused, Param: "clkid", Reason: clickid.ReasonPrefetch, Speculative: true}
+					want = clickid.Observation{Kind: clickid.KindRefused, Param: "clkid", Reason: clickid.ReasonPrefetch, Speculative: true}
 					require.Empty(t, resp.setCookies())
 					require.Equal(t, "no-store", resp.Header().Get("Cache-Control"), "so that the real click reaches the server")
 				}
@@ -96,6 +96,6 @@ func TestOtherPurposesAreNoPrefetch(t *testing.T) {
 	for _, header := range []string{"Purpose: preview", "Sec-Purpose: none", "X-Moz: other"} {
 		s := newSite(t, clickid.Config{})
 		s.visitor().get("/?clkid=abc", header)
-		require.Equal(t, []clickid.Observation{{Kind: clickid.Captured, Param: "clkid"}}, s.observations(), header)
+		require.Equal(t, []clickid.Observation{{Kind: clickid.KindCaptured, Param: "clkid"}}, s.observations(), header)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/internal/platformtest"
 	"github.com/stretchr/testify/require"
 )
 
@@ -34,7 +35,7 @@ func TestForgetRemovesCookieRecordAndLinks(t *testing.T) {
 
 	s.page = forgetting(s, nil)
 	resp := v.do(http.MethodPost, "/forget")
-	require.Equal(t, []clickid.Kind{clickid.Forgotten}, s.kinds())
+	require.Equal(t, []clickid.Kind{clickid.KindForgotten}, s.kinds())
 	require.Equal(t, []string{"__Host-clkid=; Path=/; Max-Age=0; HttpOnly; Secure; SameSite=Lax"}, resp.setCookies())
 	require.Empty(t, resp.id())
 	_, err := s.Resolve(context.Background(), token)
@@ -73,10 +74,10 @@ func TestForget(t *testing.T) {
 			require.Empty(t, v.cookies)
 			require.Empty(t, resp.id())
 			require.Equal(t, tt.deletes, s.store.deletes.Load())
-			report, err := clickid.Convert(resp.ctx, newClient(t, answering(ok()), ecapi), purchase("1"))
+			result, err := clickid.Convert(resp.ctx, newClient(t, platformtest.Responding(platformtest.OK()), ecapi), purchase("1"))
 			require.NoError(t, err)
 			if tt.earlier != "" || tt.target != "/forget" {
-				require.Equal(t, []clickid.Verdict{clickid.SkippedConsent}, verdicts(report), "forgetting is a denial")
+				require.Equal(t, clickid.VerdictSkippedConsent, result.Verdict, "forgetting is a denial")
 			}
 		})
 	}
@@ -128,7 +129,7 @@ func TestForgetRemovesTheCookieAlsoWhenTheStoreFails(t *testing.T) {
 			require.Empty(t, resp.id())
 			observations := s.observations()
 			require.Len(t, observations, 2)
-			require.Equal(t, clickid.StoreError, observations[0].Kind)
+			require.Equal(t, clickid.KindStoreError, observations[0].Kind)
 			require.ErrorIs(t, observations[0].Err, down)
 		})
 	}
@@ -171,7 +172,7 @@ func TestForgetKeyWhenTheStoreFails(t *testing.T) {
 	down := errors.New("connection refused")
 	s.store.failWith(down)
 	require.ErrorIs(t, s.ForgetKey(context.Background(), clickid.OrderKey("1")), down)
-	require.Equal(t, []clickid.Kind{clickid.StoreError}, s.kinds())
+	require.Equal(t, []clickid.Kind{clickid.KindStoreError}, s.kinds())
 }
 
 func TestForgetKeyThatWasReadBackRemovesItsLink(t *testing.T) {

@@ -3,12 +3,17 @@ package clickid
 import (
 	"bytes"
 	"context"
+	"encoding/json"
+	"math/big"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/clickid/clickid/internal/query"
 )
 
 // What visitors send: URLs, Referers, cookies and tokens.
@@ -21,7 +26,7 @@ var fuzzQueries = []string{
 	"clkid=a%0d%0a", "clkid=\xff", "q=\x00&clkid=a", "utm_source=scope3",
 }
 
-// decodedPair decodes a pair of a query as its standard says.
+// decodedPair decodes a pair of a raw as its standard says.
 func decodedPair(pair string) (name, value string, nameOK, valueOK bool) {
 	rawName, rawValue, _ := strings.Cut(pair, "=")
 	name, nameErr := url.QueryUnescape(rawName)
@@ -29,13 +34,13 @@ func decodedPair(pair string) (name, value string, nameOK, valueOK bool) {
 	return name, value, nameErr == nil, valueErr == nil
 }
 
-// FuzzQuery compares the search of a query with one that decodes everything.
+// FuzzQuery compares the search of a raw with one that decodes everything.
 func FuzzQuery(f *testing.F) {
-	for _, query := range fuzzQueries {
-		f.Add(query)
+	for _, raw := range fuzzQueries {
+		f.Add(raw)
 	}
-	f.Fuzz(func(t *testing.T, query string) {
-		pairs := strings.Split(query, "&")
+	f.Fuzz(func(t *testing.T, raw string) {
+		pairs := strings.Split(raw, "&")
 		wantID, wantParam, wantPresent := "", "", false
 		var kept []string
 		for _, pair := range pairs {
@@ -54,25 +59,25 @@ func FuzzQuery(f *testing.F) {
 				}
 			}
 		}
-		id, param, present := findClickID(query, fuzzParams, ValidID)
+		id, param, present := query.Find(raw, fuzzParams, ValidID)
 		if id != wantID || param != wantParam || present != wantPresent {
-			t.Fatalf("%q: got %q, %q, %v, want %q, %q, %v", query, id, param, present, wantID, wantParam, wantPresent)
+			t.Fatalf("%q: got %q, %q, %v, want %q, %q, %v", raw, id, param, present, wantID, wantParam, wantPresent)
 		}
-		stripped := stripParams(query, fuzzParams)
+		stripped := query.Strip(raw, fuzzParams)
 		if want := strings.Join(kept, "&"); stripped != want {
-			t.Fatalf("%q: stripped to %q, want %q", query, stripped, want)
+			t.Fatalf("%q: stripped to %q, want %q", raw, stripped, want)
 		}
-		if _, _, still := findClickID(stripped, fuzzParams, ValidID); still {
-			t.Fatalf("%q: %q still has the parameter", query, stripped)
+		if _, _, still := query.Find(stripped, fuzzParams, ValidID); still {
+			t.Fatalf("%q: %q still has the parameter", raw, stripped)
 		}
-		carriesLostClick(query)
+		query.HasPlatformSource(raw)
 	})
 }
 
 // FuzzStrippedTarget looks for a redirect that leads elsewhere.
 func FuzzStrippedTarget(f *testing.F) {
-	for _, query := range fuzzQueries {
-		f.Add("/?" + query)
+	for _, raw := range fuzzQueries {
+		f.Add("/?" + raw)
 	}
 	for _, path := range []string{
 		"", "/", "//evil.example", "///evil.example", `/\evil.example`, `\/evil.example`, `\\evil.example`, "/\t/evil.example", "/\r\n/evil.example",
@@ -93,7 +98,7 @@ func FuzzStrippedTarget(f *testing.F) {
 		}
 		path, rawQuery, _ := strings.Cut(target, "?")
 		newPath, newQuery, _ := strings.Cut(location, "?")
-		if newPath != path || newQuery != stripParams(rawQuery, fuzzParams) || location == target {
+		if newPath != path || newQuery != query.Strip(rawQuery, fuzzParams) || location == target {
 			t.Fatalf("%q became %q", target, location)
 		}
 		for i := 0; i < len(location); i++ {
@@ -151,7 +156,7 @@ func FuzzReferer(f *testing.F) {
 		if err != nil || !strings.EqualFold(u.Host, host) || u.Scheme != "https" && u.Scheme != "http" {
 			t.Fatalf("%q is no page of %q", referer, host)
 		}
-		if own, _, _ := findClickID(u.RawQuery, fuzzParams, ValidID); own != id {
+		if own, _, _ := query.Find(u.RawQuery, fuzzParams, ValidID); own != id {
 			t.Fatalf("%q carries %q, not %q", referer, own, id)
 		}
 	})
@@ -291,4 +296,69 @@ func FuzzSavedClick(f *testing.F) {
 			}
 		}
 	})
+}
+
+var (
+	amountForm   = regexp.MustCompile(`^(0|[1-9][0-9]{0,14})(\.[0-9]{1,9})?$`)
+	currencyForm = regexp.MustCompile(`^[A-Z]{3}$`)
+)
+
+// FuzzAmount compares amounts with exact arithmetic.
+func FuzzAmount(f *testing.F) {
+	for _, number := range []string{"", "0", "0.00", "149.99", "-1", "+1", "1e5", "01", "1.", ".5", "1,5", "1_000", "999999999999999.999999999", "1234567890123456", "1.0000000000", "１", "NaN", "0x10", "1\n"} {
+		for _, currency := range []string{"USD", "JPY", "KWD", "CLF", "usd", "", "EURO", "US\n"} {
+			f.Add(number, int64(len(number))*1001, currency)
+		}
+	}
+	f.Add("1", int64(-1), "USD")
+	f.Add("1", int64(1<<63-1), "KWD")
+	f.Fuzz(func(t *testing.T, number string, units int64, currency string) {
+		a := Decimal(number, currency)
+		if valid := amountForm.MatchString(number) && currencyForm.MatchString(currency); valid != (a.Validate() == nil) {
+			t.Fatalf("%q %q: %v", number, currency, a.Validate())
+		}
+		if a.Validate() == nil && (a.Number() != number || a.Currency() != currency) {
+			t.Fatalf("%q %q became %v", number, currency, a)
+		}
+		checkAmountJSON(t, a)
+
+		m := Minor(units, currency)
+		if m.Validate() != nil {
+			if units >= 0 && units < 1e15 && currencyForm.MatchString(currency) {
+				t.Fatalf("%d %q: %v", units, currency, m.Validate())
+			}
+			return
+		}
+		want := new(big.Rat).SetFrac64(units, int64Power(minorExponent(currency)))
+		got, ok := new(big.Rat).SetString(m.Number())
+		if !ok || got.Cmp(want) != 0 || units < 0 {
+			t.Fatalf("%d units of %s became %s", units, currency, m.Number())
+		}
+		checkAmountJSON(t, m)
+	})
+}
+
+func int64Power(exponent int) int64 {
+	power := int64(1)
+	for range exponent {
+		power *= 10
+	}
+	return power
+}
+
+// checkAmountJSON checks that an amount survives a queue, and that a wrong one
+// cannot enter it.
+func checkAmountJSON(t *testing.T, a Amount) {
+	t.Helper()
+	data, err := json.Marshal(a)
+	if (err != nil) != (a.Validate() != nil) {
+		t.Fatalf("%v is written with %v", a.Validate(), err)
+	}
+	if err != nil {
+		return
+	}
+	var again Amount
+	if err := json.Unmarshal(data, &again); err != nil || again != a {
+		t.Fatalf("%v became %v: %v", a, again, err)
+	}
 }

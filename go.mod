@@ -1,6 +1,6 @@
 module github.com/clickid/clickid
 
-go 1.22
+go 1.25.0
 
 require (
 	github.com/gorilla/securecookie v1.1.2

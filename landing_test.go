@@ -74,12 +74,12 @@ func TestParametersOfALanding(t *testing.T) {
 				require.Empty(t, resp.Header())
 			case tt.refused != "":
 				require.Len(t, observations, 1)
-				require.Equal(t, clickid.Refused, observations[0].Kind)
+				require.Equal(t, clickid.KindRefused, observations[0].Kind)
 				require.Equal(t, tt.refused, observations[0].Reason)
 				require.Empty(t, resp.setCookies())
 			default:
 				require.Len(t, observations, 1)
-				require.Equal(t, clickid.Captured, observations[0].Kind)
+				require.Equal(t, clickid.KindCaptured, observations[0].Kind)
 				require.Equal(t, tt.param, observations[0].Param)
 				require.Len(t, resp.setCookies(), 1)
 				click, err := clickid.Lookup(resp.ctx)
@@ -166,7 +166,7 @@ func TestSameClickAgainWritesNothing(t *testing.T) {
 		require.Equal(t, first, again, "the lifetime counts from the first capture")
 		observations := s.observations()
 		require.Len(t, observations, 1)
-		require.Equal(t, clickid.Unchanged, observations[0].Kind)
+		require.Equal(t, clickid.KindUnchanged, observations[0].Kind)
 		require.Equal(t, clickid.ReasonSameClick, observations[0].Reason)
 	}
 	require.EqualValues(t, 1, s.store.saves.Load())

@@ -46,7 +46,7 @@ func (t *Tracker) Link(ctx context.Context, k Key) error {
 	storeCtx, cancel := t.storeContext(ctx)
 	defer cancel()
 	if err := t.linker.Link(storeCtx, k, token, expires); err != nil {
-		t.observe(ctx, Observation{Kind: StoreError, Err: err})
+		t.observe(ctx, Observation{Kind: KindStoreError, Err: err})
 		return fmt.Errorf("clickid: the linker could not link the click: %w", err)
 	}
 	return nil
@@ -118,16 +118,24 @@ func (t *Tracker) linkable(ctx context.Context) (token string, expires time.Time
 // and neither when the linker or the store could not tell. Let the webhook fail
 // in all cases but the first, so that it is sent again.
 func (t *Tracker) Linked(ctx context.Context, k Key) (Click, error) {
-	if err := t.checkLinkable(k); err != nil {
+	token, err := t.linkedToken(ctx, k)
+	if err != nil {
 		return Click{}, err
+	}
+	return t.Resolve(ctx, token)
+}
+
+func (t *Tracker) linkedToken(ctx context.Context, k Key) (string, error) {
+	if err := t.checkLinkable(k); err != nil {
+		return "", err
 	}
 	storeCtx, cancel := t.storeContext(ctx)
 	defer cancel()
 	token, err := t.linker.Linked(storeCtx, k)
 	if err != nil {
-		return Click{}, t.lookupError(ctx, err)
+		return "", t.lookupError(ctx, err)
 	}
-	return t.Resolve(ctx, token)
+	return token, nil
 }
 
 func (t *Tracker) checkLinkable(k Key) error {
@@ -142,6 +150,21 @@ func (t *Tracker) lookupError(ctx context.Context, err error) error {
 	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrInvalid) {
 		return err
 	}
-	t.observe(ctx, Observation{Kind: StoreError, Err: err})
+	t.observe(ctx, Observation{Kind: KindStoreError, Err: err})
 	return fmt.Errorf("clickid: the store could not look the click up: %w", err)
+}
+
+// fill puts the click linked to k into e. With later it puts the token there
+// and leaves the look-up to the sender.
+func (t *Tracker) fill(ctx context.Context, k Key, e *Event, later bool) error {
+	token, err := t.linkedToken(ctx, k)
+	if err != nil {
+		return err
+	}
+	e.ClickToken = token
+	if later && !t.loadsLocally(token) {
+		return nil
+	}
+	e.Click, err = t.Resolve(ctx, token)
+	return err
 }

@@ -219,7 +219,7 @@ func TestFailingLinker(t *testing.T) {
 	require.ErrorIs(t, err, down)
 	require.NotErrorIs(t, err, clickid.ErrNotFound, "let the webhook be sent again")
 	require.ErrorIs(t, s.ForgetKey(context.Background(), clickid.OrderKey("1")), down)
-	require.Equal(t, []clickid.Kind{clickid.StoreError, clickid.StoreError, clickid.StoreError}, s.kinds())
+	require.Equal(t, []clickid.Kind{clickid.KindStoreError, clickid.KindStoreError, clickid.KindStoreError}, s.kinds())
 }
 
 func TestLinkedTokenOfARetiredKey(t *testing.T) {

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"net/http"
 	"time"
+
+	"github.com/clickid/clickid/internal/query"
 )
 
 // Defaults and bounds of [Config].
@@ -209,12 +211,12 @@ func (t *Tracker) Handler(next http.Handler) http.Handler {
 // CDN-Cache-Control: no-store, so that no shared cache hands one visitor's
 // click to another. A handler that sets these headers itself overrides that.
 func (t *Tracker) Capture(w http.ResponseWriter, r *http.Request) *http.Request {
-	id, param, carried := findClickID(r.URL.RawQuery, t.params, t.accept)
+	id, param, carried := query.Find(r.URL.RawQuery, t.params, t.accept)
 	hasCookie := t.jar.present(r.Header["Cookie"])
 	recovered := false
 	if !carried {
-		if r.URL.RawQuery != "" && carriesLostClick(r.URL.RawQuery) && captureRefusal(r) == "" {
-			t.observe(r.Context(), Observation{Kind: LostClick})
+		if r.URL.RawQuery != "" && query.HasPlatformSource(r.URL.RawQuery) && captureRefusal(r) == "" {
+			t.observe(r.Context(), Observation{Kind: KindLostClick})
 		}
 		if !hasCookie {
 			// The landing page may have come from a cache, or consent after it.
@@ -248,7 +250,7 @@ func (t *Tracker) Capture(w http.ResponseWriter, r *http.Request) *http.Request 
 	}
 	switch {
 	case o.Reason != "":
-		o.Kind = Refused
+		o.Kind = KindRefused
 		if o.Reason == ReasonPrefetch {
 			// Chrome reuses a prefetched page for five minutes whatever its
 			// Cache-Control, except no-store; the real click must reach us.
@@ -257,7 +259,7 @@ func (t *Tracker) Capture(w http.ResponseWriter, r *http.Request) *http.Request 
 		t.observe(r.Context(), o)
 	case v.consent == ConsentUnknown:
 		v.settle(t.newClick(id, param), "", false)
-		o.Kind = Deferred
+		o.Kind = KindDeferred
 		t.observe(r.Context(), o)
 	default:
 		// The page is served whatever came of it; keep has reported a failure.
@@ -296,7 +298,7 @@ func (t *Tracker) keep(w http.ResponseWriter, r *http.Request, v *visit, id stri
 	}
 	// A store that cannot load the earlier click does not keep the new one out.
 	if stored, err := v.lookup(ctx); err == nil {
-		o.Kind = Unchanged
+		o.Kind = KindUnchanged
 		if stored.ID == landed.ID {
 			o.Reason = ReasonSameClick
 		} else if !t.touch(stored, landed) {
@@ -318,7 +320,7 @@ func (t *Tracker) keep(w http.ResponseWriter, r *http.Request, v *visit, id stri
 	v.settle(landed, token, !o.Recovered)
 	t.jar.set(w.Header(), token, t.ttl)
 	forbidCaching(w.Header())
-	o.Kind = Captured
+	o.Kind = KindCaptured
 	t.observe(ctx, o)
 	return nil
 }
@@ -329,11 +331,11 @@ func (t *Tracker) save(ctx context.Context, c Click) (token string, err error) {
 	defer cancel()
 	var outage error
 	if token, err = t.store.Save(context.WithValue(storeCtx, fallbackReport{}, &outage), c); err != nil {
-		t.observe(ctx, Observation{Kind: StoreError, Param: c.Param, Err: err})
+		t.observe(ctx, Observation{Kind: KindStoreError, Param: c.Param, Err: err})
 		return "", fmt.Errorf("clickid: the store could not save the click: %w", err)
 	}
 	if outage != nil {
-		t.observe(ctx, Observation{Kind: FellBack, Param: c.Param, Err: outage})
+		t.observe(ctx, Observation{Kind: KindFellBack, Param: c.Param, Err: outage})
 	}
 	return token, nil
 }

@@ -31,29 +31,29 @@ type Observation struct {
 type Kind string
 
 const (
-	// Captured: a click was stored.
-	Captured Kind = "captured"
-	// Unchanged: a valid click arrived and the stored one was kept.
-	Unchanged Kind = "unchanged"
-	// Refused: a click parameter arrived and was not taken.
-	Refused Kind = "refused"
-	// Deferred: a click arrived while consent is unknown, and was not stored.
-	Deferred Kind = "deferred"
-	// Denied: a click arrived, or was forgotten, since consent is denied.
-	Denied Kind = "denied"
-	// Forgotten: the visitor's click was removed at their wish. A StoreError
+	// KindCaptured: a click was stored.
+	KindCaptured Kind = "captured"
+	// KindUnchanged: a valid click arrived and the stored one was kept.
+	KindUnchanged Kind = "unchanged"
+	// KindRefused: a click parameter arrived and was not taken.
+	KindRefused Kind = "refused"
+	// KindDeferred: a click arrived while consent is unknown, and was not stored.
+	KindDeferred Kind = "deferred"
+	// KindDenied: a click arrived, or was forgotten, since consent is denied.
+	KindDenied Kind = "denied"
+	// KindForgotten: the visitor's click was removed at their wish. A KindStoreError
 	// before it says that the cookie was, but not the record.
-	Forgotten Kind = "forgotten"
-	// InvalidCookie: a cookie was forged, damaged or signed with a retired key.
-	InvalidCookie Kind = "invalid cookie"
-	// StoreError: the store or linker failed; the page was served.
-	StoreError Kind = "store error"
-	// FellBack: the primary of a tiered store did not take a click in time. The
-	// fallback took it; [Captured] follows.
-	FellBack Kind = "fell back"
-	// LostClick: a landing from the platform without its click ID
+	KindForgotten Kind = "forgotten"
+	// KindInvalidCookie: a cookie was forged, damaged or signed with a retired key.
+	KindInvalidCookie Kind = "invalid cookie"
+	// KindStoreError: the store or linker failed; the page was served.
+	KindStoreError Kind = "store error"
+	// KindFellBack: the primary of a tiered store did not take a click in time. The
+	// fallback took it; [KindCaptured] follows.
+	KindFellBack Kind = "fell back"
+	// KindLostClick: a landing from the platform without its click ID
 	// (utm_source=scope3), usually lost in a redirect.
-	LostClick Kind = "lost click"
+	KindLostClick Kind = "lost click"
 )
 
 // Reason says why a click was refused or left unchanged.
@@ -75,11 +75,11 @@ func (t *Tracker) observe(ctx context.Context, o Observation) {
 	}
 	level := slog.LevelDebug
 	switch o.Kind {
-	case StoreError, FellBack:
+	case KindStoreError, KindFellBack:
 		level = slog.LevelError
-	case LostClick:
+	case KindLostClick:
 		level = slog.LevelWarn
-	case InvalidCookie:
+	case KindInvalidCookie:
 		level = slog.LevelInfo
 	}
 	if !t.logger.Enabled(ctx, level) {

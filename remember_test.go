@@ -58,7 +58,7 @@ func TestRemember(t *testing.T) {
 				return
 			}
 			require.NoError(t, err)
-			require.Equal(t, []clickid.Observation{{Kind: clickid.Captured, Param: "clkid", Recovered: true}}, s.observations())
+			require.Equal(t, []clickid.Observation{{Kind: clickid.KindCaptured, Param: "clkid", Recovered: true}}, s.observations())
 			require.Equal(t, "private, no-cache", w.Header().Get("Cache-Control"))
 			click, err := clickid.Lookup(r.Context())
 			require.NoError(t, err)
@@ -78,11 +78,11 @@ func TestRememberKeepsToTheAttributionRule(t *testing.T) {
 		observations []clickid.Observation
 	}{
 		"the last by default": {nil, "second", "second",
-			[]clickid.Observation{{Kind: clickid.Captured, Param: "clkid", Recovered: true}}},
+			[]clickid.Observation{{Kind: clickid.KindCaptured, Param: "clkid", Recovered: true}}},
 		"the first when configured": {clickid.FirstTouch, "second", "first",
-			[]clickid.Observation{{Kind: clickid.Unchanged, Reason: clickid.ReasonTouch, Param: "clkid", Recovered: true}}},
+			[]clickid.Observation{{Kind: clickid.KindUnchanged, Reason: clickid.ReasonTouch, Param: "clkid", Recovered: true}}},
 		"the same click, which writes nothing": {nil, "first", "first",
-			[]clickid.Observation{{Kind: clickid.Unchanged, Reason: clickid.ReasonSameClick, Param: "clkid", Recovered: true}}},
+			[]clickid.Observation{{Kind: clickid.KindUnchanged, Reason: clickid.ReasonSameClick, Param: "clkid", Recovered: true}}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -119,7 +119,7 @@ func TestConsentGivenOnTheLandingPage(t *testing.T) {
 	}
 	// The banner's request still carries the answer of before.
 	v.do(http.MethodPost, "/consent", fromLanding, no)
-	require.Equal(t, []clickid.Kind{clickid.Captured}, s.kinds())
+	require.Equal(t, []clickid.Kind{clickid.KindCaptured}, s.kinds())
 	s.page = nil
 	require.Equal(t, "abc", v.get("/checkout", yes).id())
 }
@@ -134,7 +134,7 @@ func TestRememberOnALandingThatWasCapturedWritesOnce(t *testing.T) {
 	resp := s.visitor().get("/?clkid=abc")
 	require.Len(t, resp.setCookies(), 1)
 	require.EqualValues(t, 1, s.store.saves.Load())
-	require.Equal(t, []clickid.Kind{clickid.Captured, clickid.Unchanged}, s.kinds())
+	require.Equal(t, []clickid.Kind{clickid.KindCaptured, clickid.KindUnchanged}, s.kinds())
 }
 
 func TestRememberTriesAFailedStoreAgain(t *testing.T) {

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/capi"
+	"github.com/clickid/clickid/internal/platformtest"
 	"github.com/stretchr/testify/require"
 )
 
@@ -141,16 +143,16 @@ func sendEverything(t *testing.T, say func(...any)) {
 	echo := `{"errors":[{"code":"` + secretBody + `1234567","message":"` + secretEmail + `","field":"` + secretEmail + `"}],"error":"` + secretBody + `"}`
 	log := &syncBuffer{}
 	for _, answer := range []func() (*http.Response, error){
-		ok(), reply(400, echo), reply(401, echo), reply(200, echo), reply(302, echo, "Location: https://"+secretBody+".example"),
-		reply(200, `{"partial_failures":[{"event_id":"1","message":"`+secretEmail+`"}],"warnings":["`+secretEmail+`"]}`),
-		broken(errors.New("connection refused")),
+		platformtest.OK(), platformtest.Reply(400, echo), platformtest.Reply(401, echo), platformtest.Reply(200, echo), platformtest.Reply(302, echo, "Location: https://"+secretBody+".example"),
+		platformtest.Reply(200, `{"partial_failures":[{"event_id":"1","message":"`+secretEmail+`"}],"warnings":["`+secretEmail+`"]}`),
+		platformtest.Broken(errors.New("connection refused")),
 	} {
-		for _, dialect := range []clickid.Dialect{ecapi, logEvent} {
-			cfg := clickid.ClientConfig{APIKey: secretKey, Dialect: dialect}
-			client := newClient(t, answering(answer), dialect, func(c *clickid.ClientConfig) {
+		for _, dialect := range []capi.Dialect{ecapi, logEvent} {
+			cfg := capi.Config{APIKey: secretKey, Dialect: dialect}
+			client := newClient(t, platformtest.Responding(answer), dialect, func(c *capi.Config) {
 				c.APIKey, c.Retry.Attempts = secretKey, 1
 				c.Logger = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-				c.Hook = func(_ context.Context, a clickid.Attempt) { say(a) }
+				c.Hook = func(_ context.Context, a capi.Attempt) { say(a) }
 			})
 			say(cfg, client)
 			events := []clickid.Event{purchase("1"), purchase("2"), purchase("3"), purchase("4")}
@@ -160,8 +162,8 @@ func sendEverything(t *testing.T, say func(...any)) {
 			events[3].PageURL = "https://shop.example/?email=" + secretEmail
 			for _, e := range events {
 				say(e, e.Click)
-				report, err := clickid.Convert(context.Background(), client, e)
-				say(report, err)
+				result, err := clickid.Convert(context.Background(), client, e)
+				say(result, err)
 			}
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/clickid/clickid/internal/text"
 )
 
 // MaxTokenLength is the largest token a [Store] may return, in bytes. It fits
@@ -112,4 +114,4 @@ func checkToken(checker TokenChecker, token string) error {
 }
 
 // validToken reports whether token has the form that every store's tokens have.
-func validToken(token string) bool { return unreserved(token, MaxTokenLength) }
+func validToken(token string) bool { return text.Unreserved(token, MaxTokenLength) }

@@ -28,7 +28,7 @@ type tieredLinker struct {
 // NewTieredStore returns a [Store] that saves clicks in a primary store, and in
 // a fallback when the primary fails or is slow, so that an outage of Redis or
 // of a database loses no click. A [Tracker] reports each such click as
-// [FellBack]. The fallback needs no server and knows its own tokens
+// [KindFellBack]. The fallback needs no server and knows its own tokens
 // ([TokenChecker]) by more than their form: it is a cookie store.
 //
 // The primary has three quarters of the time that the context leaves, and of
@@ -125,6 +125,10 @@ func (s *tieredStore) CheckToken(token string) error {
 	}
 	return checkToken(s.primaryChecker, token)
 }
+
+// loadsLocally reports whether the token is the fallback's, which needs no
+// server.
+func (s *tieredStore) loadsLocally(token string) bool { return s.ofFallback(token) }
 
 // ofFallback reports whether a token is the fallback's.
 func (s *tieredStore) ofFallback(token string) bool {

@@ -93,7 +93,7 @@ func TestWhatTheFallbackDoesNotTake(t *testing.T) {
 	flaky := &flakyStore{MemoryStore: clickid.NewMemoryStore(), outage: refuseConnections}
 	store, err := clickid.NewTieredStore(flaky, flaky)
 	require.NoError(t, err)
-	require.Equal(t, []clickid.Kind{clickid.StoreError}, kindsOfLanding(t, store))
+	require.Equal(t, []clickid.Kind{clickid.KindStoreError}, kindsOfLanding(t, store))
 }
 
 // kindsOfLanding returns what a tracker notices of a landing.
@@ -121,13 +121,13 @@ func TestLoadInAnOutageIsNoAbsence(t *testing.T) {
 func TestPrimaryWhoseTokensLookLikeTheFallbacks(t *testing.T) {
 	store, err := clickid.NewTieredStore(clickid.NewMemoryStore(), clickid.NewMemoryStore())
 	require.NoError(t, err)
-	require.Equal(t, []clickid.Kind{clickid.FellBack, clickid.Captured}, kindsOfLanding(t, store), "the mistake shows at once")
+	require.Equal(t, []clickid.Kind{clickid.KindFellBack, clickid.KindCaptured}, kindsOfLanding(t, store), "the mistake shows at once")
 }
 
 // A decorated store reports its outages nevertheless.
 func TestWrappedTieredStore(t *testing.T) {
 	tiered := newTiered(t, &flakyStore{MemoryStore: clickid.NewMemoryStore(), outage: refuseConnections})
-	require.Equal(t, []clickid.Kind{clickid.FellBack, clickid.Captured}, kindsOfLanding(t, struct{ clickid.Store }{tiered}))
+	require.Equal(t, []clickid.Kind{clickid.KindFellBack, clickid.KindCaptured}, kindsOfLanding(t, struct{ clickid.Store }{tiered}))
 }
 
 // A site changes from a cookie store to a tiered store and back.

@@ -81,7 +81,7 @@ func TestNoStoreBreaksThePage(t *testing.T) {
 			}
 			observations := s.observations()
 			require.NotEmpty(t, observations)
-			require.Equal(t, clickid.StoreError, observations[0].Kind)
+			require.Equal(t, clickid.KindStoreError, observations[0].Kind)
 			require.Error(t, observations[0].Err)
 			require.NotContains(t, s.log.String(), documentedID, "a panic's value may hold the click")
 			require.Contains(t, s.log.String(), `level=ERROR msg="clickid: store error"`)
@@ -139,7 +139,7 @@ func TestStoreCallsSurviveTheVisitorLeaving(t *testing.T) {
 	require.Len(t, landing.setCookies(), 1)
 	token, _ := clickid.Token(landing.ctx)
 	require.Equal(t, "abc", v.send(newRequest(http.MethodGet, "/", "Cookie: __Host-clkid="+token).WithContext(gone)).id())
-	require.Equal(t, []clickid.Kind{clickid.Captured}, s.kinds())
+	require.Equal(t, []clickid.Kind{clickid.KindCaptured}, s.kinds())
 }
 
 func TestAStoreThatFailsOnlyWhenItLoadsKeepsNoClickOut(t *testing.T) {
@@ -150,7 +150,7 @@ func TestAStoreThatFailsOnlyWhenItLoadsKeepsNoClickOut(t *testing.T) {
 	resp := v.get("/?clkid=def")
 	require.Equal(t, "def", resp.id())
 	require.Len(t, resp.setCookies(), 1)
-	require.Equal(t, []clickid.Kind{clickid.StoreError, clickid.Captured}, s.kinds())
+	require.Equal(t, []clickid.Kind{clickid.KindStoreError, clickid.KindCaptured}, s.kinds())
 }
 
 type loadlessStore struct{ clickid.Store }

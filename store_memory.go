@@ -1,7 +1,6 @@
 package clickid
 
 import (
-	"container/list"
 	"context"
 	"crypto/sha256"
 	"fmt"
@@ -9,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/clickid/clickid/internal/boundedmap"
 	"github.com/clickid/clickid/internal/reference"
 )
 
@@ -22,8 +22,8 @@ type MemoryStore struct {
 	now func() time.Time
 
 	mu     sync.Mutex
-	clicks boundedMap[[sha256.Size]byte, Click]
-	links  boundedMap[[sha256.Size]byte, memoryLink]
+	clicks boundedmap.Map[[sha256.Size]byte, Click]
+	links  boundedmap.Map[[sha256.Size]byte, memoryLink]
 	// linksOf finds the links of a token's hash.
 	linksOf map[[sha256.Size]byte]map[[sha256.Size]byte]struct{}
 }
@@ -37,8 +37,8 @@ type memoryLink struct {
 // NewMemoryStore returns an empty memory store.
 func NewMemoryStore() *MemoryStore {
 	s := &MemoryStore{now: time.Now, linksOf: map[[sha256.Size]byte]map[[sha256.Size]byte]struct{}{}}
-	s.clicks = newBoundedMap[[sha256.Size]byte, Click](memoryCapacity, nil)
-	s.links = newBoundedMap(memoryCapacity, s.forgetLink)
+	s.clicks = boundedmap.New[[sha256.Size]byte, Click](memoryCapacity, nil)
+	s.links = boundedmap.New(memoryCapacity, s.forgetLink)
 	return s
 }
 
@@ -57,7 +57,7 @@ func (s *MemoryStore) Save(ctx context.Context, c Click) (string, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.clicks.put(reference.Hash(token), c)
+	s.clicks.Put(reference.Hash(token), c)
 	return token, nil
 }
 
@@ -72,12 +72,12 @@ func (s *MemoryStore) Load(ctx context.Context, token string) (Click, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	hash := reference.Hash(token)
-	c, ok := s.clicks.get(hash)
+	c, ok := s.clicks.Get(hash)
 	if !ok {
 		return Click{}, ErrNotFound
 	}
 	if !c.Expires.After(s.now()) {
-		s.clicks.remove(hash)
+		s.clicks.Remove(hash)
 		return Click{}, fmt.Errorf("%w: it has expired", ErrNotFound)
 	}
 	return c, nil
@@ -91,7 +91,7 @@ func (s *MemoryStore) Delete(ctx context.Context, token string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	hash := reference.Hash(token)
-	s.clicks.remove(hash)
+	s.clicks.Remove(hash)
 	s.removeLinksOf(hash)
 	return nil
 }
@@ -122,7 +122,7 @@ func (s *MemoryStore) Link(ctx context.Context, k Key, token string, expires tim
 	hash := reference.Hash(token)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.links.put(k.Hash(), memoryLink{sealed: sealed, token: hash, expires: expires})
+	s.links.Put(k.Hash(), memoryLink{sealed: sealed, token: hash, expires: expires})
 	if s.linksOf[hash] == nil {
 		s.linksOf[hash] = map[[sha256.Size]byte]struct{}{}
 	}
@@ -140,9 +140,9 @@ func (s *MemoryStore) Linked(ctx context.Context, k Key) (string, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	link, ok := s.links.get(k.Hash())
+	link, ok := s.links.Get(k.Hash())
 	if !ok || !link.expires.After(s.now()) {
-		s.links.remove(k.Hash())
+		s.links.Remove(k.Hash())
 		return "", ErrNotFound
 	}
 	return k.Open(link.sealed)
@@ -158,7 +158,7 @@ func (s *MemoryStore) Unlink(ctx context.Context, k Key) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.links.remove(k.Hash())
+	s.links.Remove(k.Hash())
 	return nil
 }
 
@@ -175,7 +175,7 @@ func (s *MemoryStore) UnlinkToken(ctx context.Context, token string) error {
 
 func (s *MemoryStore) removeLinksOf(token [sha256.Size]byte) {
 	for key := range s.linksOf[token] {
-		s.links.remove(key)
+		s.links.Remove(key)
 	}
 }
 
@@ -190,48 +190,3 @@ func (s *MemoryStore) forgetLink(key [sha256.Size]byte, link memoryLink) {
 // wholeSeconds is the precision in which clicks are kept, rounded down as a
 // Unix time is.
 func wholeSeconds(t time.Time) time.Time { return time.Unix(t.Unix(), 0).UTC() }
-
-// boundedMap is a map that drops its oldest entry when it is full.
-type boundedMap[K comparable, V any] struct {
-	capacity int
-	dropped  func(K, V) // called for every entry that leaves or is replaced; may be nil
-	entries  map[K]*list.Element
-	order    *list.List // of boundedEntry, oldest first
-}
-
-type boundedEntry[K comparable, V any] struct {
-	key   K
-	value V
-}
-
-func newBoundedMap[K comparable, V any](capacity int, dropped func(K, V)) boundedMap[K, V] {
-	return boundedMap[K, V]{capacity: capacity, dropped: dropped, entries: map[K]*list.Element{}, order: list.New()}
-}
-
-func (m *boundedMap[K, V]) get(key K) (V, bool) {
-	if e, ok := m.entries[key]; ok {
-		return e.Value.(boundedEntry[K, V]).value, true
-	}
-	var none V
-	return none, false
-}
-
-func (m *boundedMap[K, V]) put(key K, value V) {
-	m.remove(key)
-	if m.order.Len() >= m.capacity {
-		m.remove(m.order.Front().Value.(boundedEntry[K, V]).key)
-	}
-	m.entries[key] = m.order.PushBack(boundedEntry[K, V]{key, value})
-}
-
-func (m *boundedMap[K, V]) remove(key K) {
-	e, ok := m.entries[key]
-	if !ok {
-		return
-	}
-	m.order.Remove(e)
-	delete(m.entries, key)
-	if m.dropped != nil {
-		m.dropped(key, e.Value.(boundedEntry[K, V]).value)
-	}
-}

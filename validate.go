@@ -5,8 +5,10 @@ import (
 	"net/netip"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
+
+	"github.com/clickid/clickid/internal/personaldata"
+	"github.com/clickid/clickid/internal/properties"
+	"github.com/clickid/clickid/internal/text"
 )
 
 // Limits of log_event, which every event keeps so that it can be sent in
@@ -19,7 +21,6 @@ const (
 	maxOrderIDLength    = 256
 	maxItemFieldLength  = 256
 	maxUserAgentLength  = 512
-	maxNameLength       = 64 // of an event type or source
 	maxItems            = 1000
 )
 
@@ -53,11 +54,13 @@ func (e *EventError) Error() string {
 	if e.Type != "" {
 		b.WriteString(" of type " + string(e.Type))
 	}
-	b.WriteString(": " + e.problems())
+	b.WriteString(": " + e.Reason())
 	return b.String()
 }
 
-func (e *EventError) problems() string {
+// Reason names the fields and what is wrong with them, without the prefix of
+// Error.
+func (e *EventError) Reason() string {
 	var b strings.Builder
 	for i, f := range e.Fields {
 		if i > 0 {
@@ -71,166 +74,177 @@ func (e *EventError) problems() string {
 // Is reports whether target is [ErrInvalidEvent].
 func (e *EventError) Is(target error) bool { return target == ErrInvalidEvent }
 
-// Validate checks the rules that hold for every dialect and returns an
-// [*EventError] that names every wrong field at once, or nil. [Client.Check]
-// adds the rules of its dialect.
+// Validate checks the rules that hold for every destination. It returns an
+// [*EventError] that names every wrong field at once, or nil.
 func (e Event) Validate() error {
-	v := validation{}
-	v.event(&e)
-	if len(v.fields) == 0 {
-		return nil
-	}
-	return v.err(&e)
-}
-
-// validation collects what is wrong with one event.
-type validation struct {
-	fields     []FieldError
-	properties properties
-}
-
-func (v *validation) add(field, problem string) {
-	v.fields = append(v.fields, FieldError{Field: field, Problem: problem})
-}
-
-// err returns the problems as an error.
-func (v *validation) err(e *Event) *EventError {
-	err := &EventError{Fields: v.fields}
-	if isName(string(e.Type)) {
-		err.Type = e.Type
-	}
+	_, err := e.Clean()
 	return err
 }
 
-func (v *validation) event(e *Event) {
-	v.identity(e)
-	v.time(e.Time)
+// Clean checks e as Validate does and returns it in the form in which senders
+// encode it: Properties are in JSON ([json.RawMessage]), and User has IP and
+// UserAgent together or neither. Authors of an outbox destination call it
+// before they encode an event; the slices and maps of the result must not be
+// changed.
+func (e Event) Clean() (Event, error) {
+	c := cleaner{event: e}
+	c.clean()
+	if len(c.fields) == 0 {
+		return c.event, nil
+	}
+	err := &EventError{Fields: c.fields}
+	if text.Name(string(e.Type)) {
+		err.Type = e.Type
+	}
+	return c.event, err
+}
+
+// cleaner checks one event, and collects everything that is wrong with it.
+type cleaner struct {
+	event  Event
+	fields []FieldError
+}
+
+// refuse records a field that keeps the event from being sent.
+func (c *cleaner) refuse(field, problem string) {
+	c.fields = append(c.fields, FieldError{Field: field, Problem: problem})
+}
+
+func (c *cleaner) clean() {
+	e := &c.event
+	c.identity()
+	c.time(e.Time)
 	if err := e.Value.Validate(); err != nil {
-		v.add("value", e.Value.problem)
+		c.refuse("value", e.Value.problem)
 	}
-	if e.Source != "" && !isName(string(e.Source)) {
-		v.add("source", problemName)
+	if e.Source != "" && !text.Name(string(e.Source)) {
+		c.refuse("source", text.ProblemName)
 	}
-	v.click(e)
-	v.user(&e.User)
-	v.text("order_id", e.OrderID, maxOrderIDLength)
-	v.items(e)
-	v.properties = encodeProperties(e.Properties, v.add)
+	c.click()
+	c.user(&e.User)
+	c.text("order_id", e.OrderID, maxOrderIDLength)
+	c.items()
+	e.Properties = properties.Encode(e.Properties, c.refuse)
 	if e.Consent < ConsentUnknown || e.Consent > ConsentDenied {
-		v.add("consent", "must be unknown, granted or denied")
-	}
-	if e.Replays < 0 {
-		v.add("replays", "must not be negative")
+		c.refuse("consent", "must be unknown, granted or denied")
 	}
 }
 
-func (v *validation) identity(e *Event) {
+func (c *cleaner) identity() {
+	e := &c.event
 	switch {
 	case e.Type == "":
-		v.add("type", "is required")
-	case !isName(string(e.Type)):
-		v.add("type", problemName)
+		c.refuse("type", "is required")
+	case !text.Name(string(e.Type)):
+		c.refuse("type", text.ProblemName)
 	}
 	if e.ID == "" {
-		v.add("id", "is required: the order number, the same whenever the event is sent again")
+		c.refuse("id", "is required: the order number, the same whenever the event is sent again")
 	}
-	v.text("id", e.ID, maxEventIDLength)
+	c.text("id", e.ID, maxEventIDLength)
 	switch {
 	case e.Type == Custom && e.CustomName == "":
-		v.add("custom_name", "is required with the type custom")
+		c.refuse("custom_name", "is required with the type custom")
 	case e.Type != Custom && e.CustomName != "":
-		v.add("custom_name", "is allowed with the type custom only")
+		c.refuse("custom_name", "is allowed with the type custom only")
 	}
-	v.text("custom_name", e.CustomName, maxCustomNameLength)
+	c.text("custom_name", e.CustomName, maxCustomNameLength)
 }
 
-func (v *validation) time(t time.Time) {
+func (c *cleaner) time(t time.Time) {
 	switch {
 	case t.IsZero():
-		v.add("time", "is required: the time of the event itself")
+		c.refuse("time", "is required: the time of the event itself")
 	case t.After(time.Now().Add(futureTolerance)):
-		v.add("time", "lies in the future")
+		c.refuse("time", "lies in the future")
 	case t.Before(earliestTime):
-		v.add("time", "lies before the year 2000: is its unit right?")
+		c.refuse("time", "lies before the year 2000: is its unit right?")
 	}
 }
 
-func (v *validation) click(e *Event) {
+func (c *cleaner) click() {
+	e := &c.event
 	if e.Click.ID != "" && !ValidID(e.Click.ID) {
-		v.add("click.id", fmt.Sprintf("must be 1 to %d characters of [A-Za-z0-9._~-]", MaxIDLength))
+		c.refuse("click.id", fmt.Sprintf("must be 1 to %d characters of [A-Za-z0-9._~-]", MaxIDLength))
 	}
 	if e.Click.Param != "" && !validParam(e.Click.Param) {
-		v.add("click.param", fmt.Sprintf("must be 1 to %d characters of [A-Za-z0-9._~-]", maxParamLength))
+		c.refuse("click.param", fmt.Sprintf("must be 1 to %d characters of [A-Za-z0-9._~-]", maxParamLength))
 	}
 	if e.ClickToken != "" && !validToken(e.ClickToken) {
-		v.add("click_token", fmt.Sprintf("must be 1 to %d characters of [A-Za-z0-9._~-]", MaxTokenLength))
+		c.refuse("click_token", fmt.Sprintf("must be 1 to %d characters of [A-Za-z0-9._~-]", MaxTokenLength))
 	}
 }
 
-func (v *validation) user(u *User) {
-	v.text("user.external_id", u.ExternalID, maxUserIDLength)
+func (c *cleaner) user(u *User) {
+	c.text("user.external_id", u.ExternalID, maxUserIDLength)
 	for i, id := range u.IDs {
 		field := fmt.Sprintf("user.ids[%d]", i)
-		if !isName(string(id.Type)) {
-			v.add(field+".type", problemName)
+		if !text.Name(string(id.Type)) {
+			c.refuse(field+".type", text.ProblemName)
 		}
 		if id.Value == "" {
-			v.add(field+".value", "is required")
+			c.refuse(field+".value", "is required")
 		}
-		v.text(field+".value", id.Value, maxUserIDLength)
+		c.text(field+".value", id.Value, maxUserIDLength)
 		if id.Type == UserIDHashedEmail {
-			v.hash(field+".value", id.Value)
+			c.hash(field+".value", id.Value)
 		}
 	}
-	v.hash("user.hashed_email", u.HashedEmail)
-	v.hash("user.hashed_phone", u.HashedPhone)
+	c.hash("user.hashed_email", u.HashedEmail)
+	c.hash("user.hashed_phone", u.HashedPhone)
 	if u.IP != "" {
 		if addr, err := netip.ParseAddr(u.IP); err != nil || addr.Zone() != "" {
-			v.add("user.ip", "must be an IPv4 or IPv6 address without port and zone")
+			c.refuse("user.ip", "must be an IPv4 or IPv6 address without port and zone")
 		}
 	}
-	if hasControl(u.UserAgent) {
-		v.add("user.user_agent", problemControl)
+	if text.HasControl(u.UserAgent) {
+		c.refuse("user.user_agent", problemControl)
 	}
-	if hasControl(u.GPP) {
-		v.add("user.gpp", problemControl)
+	// The platform matches by both together, and refuses one without the other.
+	if u.IP == "" || u.UserAgent == "" {
+		u.IP, u.UserAgent = "", ""
+	}
+	u.UserAgent = text.Truncate(u.UserAgent, maxUserAgentLength)
+	if text.HasControl(u.GPP) {
+		c.refuse("user.gpp", problemControl)
 	}
 	for i, section := range u.GPPSections {
 		if section < 0 {
-			v.add(fmt.Sprintf("user.gpp_sections[%d]", i), "must not be negative")
+			c.refuse(fmt.Sprintf("user.gpp_sections[%d]", i), "must not be negative")
 		}
 	}
 }
 
-func (v *validation) items(e *Event) {
+func (c *cleaner) items() {
+	e := &c.event
 	if len(e.Items) > maxItems {
-		v.add("items", fmt.Sprintf("must not be more than %d", maxItems))
+		c.refuse("items", fmt.Sprintf("must not be more than %d", maxItems))
 		return
 	}
-	currency := e.currency()
+	currency := e.Currency()
 	for i := range e.Items {
 		item, field := &e.Items[i], fmt.Sprintf("items[%d]", i)
 		if item.ID == "" {
-			v.add(field+".id", "is required")
+			c.refuse(field+".id", "is required")
 		}
-		v.text(field+".id", item.ID, maxItemFieldLength)
-		v.text(field+".name", item.Name, maxItemFieldLength)
-		v.text(field+".brand", item.Brand, maxItemFieldLength)
-		v.text(field+".category", item.Category, maxItemFieldLength)
+		c.text(field+".id", item.ID, maxItemFieldLength)
+		c.text(field+".name", item.Name, maxItemFieldLength)
+		c.text(field+".brand", item.Brand, maxItemFieldLength)
+		c.text(field+".category", item.Category, maxItemFieldLength)
 		if item.Quantity < 0 {
-			v.add(field+".quantity", "must be at least 1")
+			c.refuse(field+".quantity", "must be at least 1")
 		}
 		if item.Price.problem != "" {
-			v.add(field+".price", item.Price.problem)
+			c.refuse(field+".price", item.Price.problem)
 		} else if !item.Price.IsZero() && item.Price.currency != currency {
-			v.add(field+".price", "must have the currency of the event's value and of all other prices")
+			c.refuse(field+".price", "must have the currency of the event's value and of all other prices")
 		}
 	}
 }
 
-// currency returns that of the value, or else of the first item that has a
-// price.
-func (e *Event) currency() string {
+// Currency returns the currency of the value, or of the first item that has a
+// price, or "".
+func (e *Event) Currency() string {
 	if e.Value.currency != "" {
 		return e.Value.currency
 	}
@@ -243,41 +257,30 @@ func (e *Event) currency() string {
 }
 
 const (
-	problemName    = "must be 1 to 64 characters of [a-z0-9_]"
 	problemControl = "must be UTF-8 without control characters"
 	problemHash    = "must be a SHA-256 in 64 lowercase hexadecimal characters (HashEmail, HashPhone)"
 )
 
 // text checks a text that is sent as it is.
-func (v *validation) text(field, s string, limit int) {
+func (c *cleaner) text(field, s string, limit int) {
 	switch {
-	case hasControl(s):
-		v.add(field, problemControl)
-	case len(s) > limit && utf8.RuneCountInString(s) > limit:
-		v.add(field, fmt.Sprintf("must not be longer than %d characters", limit))
+	case text.HasControl(s):
+		c.refuse(field, problemControl)
+	case text.Longer(s, limit):
+		c.refuse(field, fmt.Sprintf("must not be longer than %d characters", limit))
 	default:
-		if problem := personalData(s); problem != "" {
-			v.add(field, problem)
+		if problem := personaldata.Problem(s); problem != "" {
+			c.refuse(field, problem)
 		}
 	}
 }
 
-func (v *validation) hash(field, s string) {
+func (c *cleaner) hash(field, s string) {
 	switch {
 	case s == "":
 	case !isSHA256(s):
-		v.add(field, problemHash)
+		c.refuse(field, problemHash)
 	case s == hashOfNothing:
-		v.add(field, "is the hash of nothing")
+		c.refuse(field, "is the hash of nothing")
 	}
-}
-
-func hasControl(s string) bool {
-	return !utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsControl)
-}
-
-// isName reports whether s can be an event type, a source or the type of a
-// user ID. Types that are not documented are the platform's to judge.
-func isName(s string) bool {
-	return s != "" && len(s) <= maxNameLength && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789_") == ""
 }

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/capi"
+	"github.com/clickid/clickid/internal/platformtest"
 	"github.com/stretchr/testify/require"
 )
 
@@ -166,8 +168,8 @@ func TestEventTooLargeForARequest(t *testing.T) {
 	t.Parallel()
 	e := purchase("1")
 	e.Properties = map[string]any{"a": strings.Repeat("x", 20_000)}
-	c := newClient(t, answering(ok()), logEvent, func(cfg *clickid.ClientConfig) { cfg.MaxBatchBytes = 16 << 10 })
+	c := newClient(t, platformtest.Responding(platformtest.OK()), logEvent, func(cfg *capi.Config) { cfg.MaxBatchBytes = 16 << 10 })
 	result := c.Check(e)
-	require.Equal(t, clickid.Rejected, result.Verdict)
+	require.Equal(t, clickid.VerdictRejected, result.Verdict)
 	require.ErrorContains(t, result.Err, "MaxBatchBytes")
 }

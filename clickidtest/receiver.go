@@ -4,10 +4,10 @@
 // injects faults on request.
 //
 //	srv := clickidtest.NewServer(t)
-//	client, err := clickid.NewClient(clickid.ClientConfig{
+//	client, err := capi.New(capi.Config{
 //		APIKey:  clickidtest.APIKey,
 //		BaseURL: srv.URL,
-//		Dialect: clickid.ECAPI{DataSetID: clickidtest.DataSetID},
+//		Dialect: capi.ECAPI{DataSetID: clickidtest.DataSetID},
 //	})
 //	…
 //	events := srv.Accepted()

@@ -13,7 +13,7 @@ type health int
 const (
 	healthy  health = iota // it answered
 	unknown                // the request was interrupted
-	failing                // it may be away
+	failing                // it may be unavailable
 	pausing                // it asks not to be called
 	refusing               // it refuses the configuration
 )
@@ -27,40 +27,40 @@ type ending struct {
 
 const (
 	// breakerThreshold is how many requests in a row fail before the breaker
-	// opens: a platform that fails now and then is not away.
+	// opens: a platform that fails now and then is available.
 	breakerThreshold = 5
 	// maxProbeInterval is the longest time between two probes of the platform.
 	// A backlog shall be gone within a minute of its return.
 	maxProbeInterval = 20 * time.Second
-	// alarmInterval is how often a refused configuration is reported while it
+	// alertInterval is how often a refused configuration is reported while it
 	// lasts.
-	alarmInterval = 10 * time.Minute
+	alertInterval = 10 * time.Minute
 )
 
-// breaker keeps requests back while the other side is away. Opened, it lets
+// breaker keeps requests back while the other side is unavailable. Opened, it lets
 // one request through at a time, after intervals that double up to max.
 type breaker struct {
 	min, max time.Duration
-	// changed reports the opening, each alarm and the closing, outside of the
+	// changed reports the opening, each alert and the closing, outside of the
 	// lock.
 	changed func(state breakerState, err error)
 
 	mu       sync.Mutex
 	open     bool
-	refusal  bool // it is open since the configuration is refused
+	refusal  bool // it is open because the configuration is refused
 	failures int  // in a row, while it is closed
 	interval time.Duration
 	until    time.Time // no probe before
 	probing  bool      // a request is under way
 	reserved bool      // a caller of await is about to send one
-	alarmed  time.Time
+	alerted  time.Time
 	wake     chan struct{} // closed when waiting callers shall look again
 }
 
 type breakerState int
 
 const (
-	breakerOpened  breakerState = iota // the other side is away
+	breakerOpened  breakerState = iota // the other side is unavailable
 	breakerRefused                     // the configuration is refused, or still is
 	breakerClosed                      // it is back
 )
@@ -177,7 +177,7 @@ func (b *breaker) settle(e ending, probe bool) (state breakerState, report bool)
 		return 0, false
 	case healthy:
 		if b.open && !probe {
-			return 0, false // it was on its way before the other side went away
+			return 0, false // it was on its way before the other side became unavailable
 		}
 		wasOpen := b.open
 		b.open, b.refusal, b.failures = false, false, 0
@@ -215,9 +215,9 @@ func (b *breaker) trip(e ending, probe bool) (state breakerState, report bool) {
 		}
 		return breakerOpened, report
 	}
-	report = !b.refusal || now.Sub(b.alarmed) >= alarmInterval
+	report = !b.refusal || now.Sub(b.alerted) >= alertInterval
 	if report {
-		b.alarmed = now
+		b.alerted = now
 	}
 	b.refusal = true
 	return breakerRefused, report

@@ -171,7 +171,7 @@ func TestAwait(t *testing.T) {
 func TestAlarmsAreRepeatedWhileTheyLast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, states := newTestBreaker()
-		for start := time.Now(); time.Since(start) < alarmInterval; {
+		for start := time.Now(); time.Since(start) < alertInterval; {
 			wait, _ := b.remaining()
 			time.Sleep(wait)
 			require.True(t, request(b, refusing))

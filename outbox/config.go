@@ -11,29 +11,30 @@ import (
 )
 
 // Config says how events are delivered. It is the part that the
-// configurations of all engines share. Client is required; the zero value of
-// every other field is its default.
+// configurations of all queues share. Destination is required; the zero value
+// of every other field is its default.
 type Config struct {
-	// Client is where the events go. Its Resolver resolves tokens at delivery;
-	// its retries are not used, since the engine has its own. Required.
-	Client *clickid.Client
-	// Horizon is how long an event may wait for its delivery, counted from
-	// when it was queued or replayed. After it the event becomes a dead
-	// letter: longer ago, no platform attributes it. Defaults to
-	// [DefaultHorizon].
-	Horizon time.Duration
+	// Destination is where the events go, usually a capi.Client. Required.
+	Destination Destination
+	// MaxAge is how old an event may get in the queue, counted from when it was
+	// queued or replayed, before it becomes a dead letter: no platform
+	// attributes it any more. Defaults to [DefaultMaxAge].
+	MaxAge time.Duration
 	// MaxAttempts is after how many failed deliveries an event becomes a dead
 	// letter. Only failures that are neither an outage nor a refusal count.
 	// Defaults to 10.
 	MaxAttempts int
 	// MinSnooze and MaxSnooze bound the waits of our own choosing, which grow
 	// from one to the other. What the platform asks to wait (Retry-After) is
-	// honoured beyond them. A platform that is away is probed at least every
+	// honoured beyond them. An unavailable platform is probed at least every
 	// 20 seconds all the same, so that a backlog leaves soon after its return.
 	// Default to 1 second and 5 minutes.
 	MinSnooze, MaxSnooze time.Duration
-	// Linger is how long an event waits for others to share its request.
-	// Defaults to 30 milliseconds.
+	// Linger is the longest that an event waits for others to share its
+	// request. It does not wait when no request is under way and the latest one
+	// is longer ago than that. Negative sends every event in a request of its
+	// own. Defaults to 30 milliseconds, at most
+	// 5 seconds.
 	Linger time.Duration
 	// Consent returns the present consent of the person behind an event, and
 	// is asked at each delivery, concurrently. Only an event for which it
@@ -48,9 +49,9 @@ type Config struct {
 	// request carry both. A click that has expired meanwhile still counts: it
 	// was valid when the event happened. Defaults to false.
 	RecheckClick bool
-	// Logger receives alarms (Error: a refused configuration, a dead letter),
+	// Logger receives alerts (Error: a refused configuration, a dead letter),
 	// outages and their end (Warn, Info), and every delivery (Debug). Defaults
-	// to no logging.
+	// to slog.Default(); slog.New(slog.DiscardHandler) switches logging off.
 	Logger *slog.Logger
 	// Hook is called with everything that is logged, concurrently, and must
 	// not block. Defaults to none.
@@ -66,17 +67,25 @@ const (
 	maxLinger          = 5 * time.Second
 )
 
+// checkDestination refuses a missing destination, a nil pointer included.
+func checkDestination(d Destination) error {
+	if d == nil || d.Name() == "" {
+		return errors.New("outbox: Destination is required, such as the client of capi.New, and must have a Name")
+	}
+	return nil
+}
+
 // problems returns everything that is wrong with cfg.
 func (cfg *Config) problems() []error {
 	var problems []error
 	report := func(format string, args ...any) {
-		problems = append(problems, fmt.Errorf("clickid: "+format, args...))
+		problems = append(problems, fmt.Errorf("outbox: "+format, args...))
 	}
-	if cfg.Client == nil {
-		report("an outbox needs a Client")
+	if err := checkDestination(cfg.Destination); err != nil {
+		problems = append(problems, err)
 	}
-	if cfg.Horizon < 0 {
-		report("Horizon must not be negative")
+	if cfg.MaxAge < 0 {
+		report("MaxAge must not be negative")
 	}
 	if cfg.MaxAttempts < 0 {
 		report("MaxAttempts must not be negative")
@@ -84,8 +93,8 @@ func (cfg *Config) problems() []error {
 	if cfg.MinSnooze < 0 || cfg.MaxSnooze < 0 {
 		report("MinSnooze and MaxSnooze must not be negative")
 	}
-	if cfg.Linger < 0 || cfg.Linger > maxLinger {
-		report("Linger must be from 0 to %v", maxLinger)
+	if cfg.Linger > maxLinger {
+		report("Linger must be at most %v", maxLinger)
 	}
 	filled := *cfg
 	filled.fillIn()
@@ -97,8 +106,8 @@ func (cfg *Config) problems() []error {
 
 // fillIn replaces zero values by their defaults.
 func (cfg *Config) fillIn() {
-	if cfg.Horizon == 0 {
-		cfg.Horizon = DefaultHorizon
+	if cfg.MaxAge == 0 {
+		cfg.MaxAge = DefaultMaxAge
 	}
 	if cfg.MaxAttempts == 0 {
 		cfg.MaxAttempts = defaultMaxAttempts
@@ -113,7 +122,7 @@ func (cfg *Config) fillIn() {
 		cfg.Linger = defaultLinger
 	}
 	if cfg.Logger == nil {
-		cfg.Logger = slog.New(discard{})
+		cfg.Logger = slog.Default()
 	}
 }
 
@@ -125,11 +134,3 @@ func (cfg Config) checked() (Config, error) {
 	cfg.fillIn()
 	return cfg, nil
 }
-
-// discard is a logger's handler that takes nothing.
-type discard struct{}
-
-func (discard) Enabled(context.Context, slog.Level) bool  { return false }
-func (discard) Handle(context.Context, slog.Record) error { return nil }
-func (d discard) WithAttrs([]slog.Attr) slog.Handler      { return d }
-func (d discard) WithGroup(string) slog.Handler           { return d }

@@ -14,13 +14,14 @@ import (
 	"time"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/capi"
 	"github.com/clickid/clickid/outbox"
 	"github.com/stretchr/testify/require"
 )
 
 var (
-	logEvent = clickid.LogEvent{EventSourceID: "shop"}
-	ecapi    = clickid.ECAPI{DataSetID: "ds_shop"}
+	logEvent = capi.LogEvent{EventSourceID: "shop"}
+	ecapi    = capi.ECAPI{DataSetID: "ds_shop"}
 )
 
 // transport answers requests in the process.
@@ -54,13 +55,13 @@ func always(answer func() (*http.Response, error)) transport {
 	return func(*http.Request) (*http.Response, error) { return answer() }
 }
 
-func newClient(t testing.TB, p http.RoundTripper, d clickid.Dialect, edits ...func(*clickid.ClientConfig)) *clickid.Client {
+func newClient(t testing.TB, p http.RoundTripper, d capi.Dialect, edits ...func(*capi.Config)) *capi.Client {
 	t.Helper()
-	cfg := clickid.ClientConfig{APIKey: "scope3_key", Dialect: d, HTTPClient: &http.Client{Transport: p}}
+	cfg := capi.Config{APIKey: "scope3_key", Dialect: d, HTTPClient: &http.Client{Transport: p}, Logger: slog.New(slog.DiscardHandler)}
 	for _, edit := range edits {
 		edit(&cfg)
 	}
-	c, err := clickid.NewClient(cfg)
+	c, err := capi.New(cfg)
 	require.NoError(t, err)
 	return c
 }
@@ -108,53 +109,53 @@ func TestVerdicts(t *testing.T) {
 	for _, test := range []struct {
 		name    string
 		answer  func() (*http.Response, error)
-		verdict outbox.Verdict
+		action  outbox.Action
 		status  int
 		reason  string // a part of it
 		atLeast time.Duration
 		atMost  time.Duration
 	}{
-		{"accepted", reply(200, `{"events_received":1,"events_processed":1}`), outbox.Done, 0, "", 0, 0},
-		{"accepted without a body", reply(202, ""), outbox.Done, 0, "", 0, 0},
-		{"a duplicate", reply(400, `{"errors":[{"code":"DUPLICATE_EVENT"}]}`), outbox.Done, 0, "", 0, 0},
-		{"a duplicate as a partial failure", reply(200, `{"partial_failures":[{"event_id":"order","code":"DUPLICATE"}]}`), outbox.Done, 0, "", 0, 0},
-		{"received and not processed", reply(200, `{"events_received":1,"events_processed":0}`), outbox.Done, 0, "", 0, 0},
+		{"accepted", reply(200, `{"events_received":1,"events_processed":1}`), outbox.ActionDone, 0, "", 0, 0},
+		{"accepted without a body", reply(202, ""), outbox.ActionDone, 0, "", 0, 0},
+		{"a duplicate", reply(400, `{"errors":[{"code":"DUPLICATE_EVENT"}]}`), outbox.ActionDone, 0, "", 0, 0},
+		{"a duplicate as a partial failure", reply(200, `{"partial_failures":[{"event_id":"order","code":"DUPLICATE"}]}`), outbox.ActionDone, 0, "", 0, 0},
+		{"received and not processed", reply(200, `{"events_received":1,"events_processed":0}`), outbox.ActionDone, 0, "", 0, 0},
 
-		{"no connection", refuseConnection, outbox.Snooze, 0, "no answer", second / 2, 2 * second},
-		{"408", reply(408, ""), outbox.Snooze, 408, "408", second / 2, 2 * second},
-		{"425", reply(425, ""), outbox.Snooze, 425, "425", second / 2, 2 * second},
-		{"429", reply(429, ""), outbox.Snooze, 429, "429", second / 2, 2 * second},
-		{"500", reply(500, "oops "+secret), outbox.Snooze, 500, "500", second / 2, 2 * second},
-		{"503", reply(503, ""), outbox.Snooze, 503, "503", second / 2, 2 * second},
-		{"429 with Retry-After", reply(429, "", "Retry-After", "3600"), outbox.Snooze, 429, "wait", 60 * minute, 61 * minute},
-		{"503 with Retry-After", reply(503, "", "Retry-After", "90"), outbox.Snooze, 503, "wait", 90 * second, 100 * second},
-		{"retry_after in the body", reply(400, `{"errors":[{"code":"RATE_LIMITED","recovery":"transient","retry_after":120}]}`), outbox.Snooze, 400, "RATE_LIMITED", 2 * minute, 133 * second},
-		{"a transient error in a 200", reply(200, `{"errors":[{"code":"ODD"}]}`), outbox.Snooze, 200, "ODD", second / 2, 2 * second},
-		{"a transient partial failure", reply(200, `{"partial_failures":[{"event_id":"order","code":"RATE_LIMITED"}]}`), outbox.Snooze, 200, "RATE_LIMITED", second / 2, 2 * second},
+		{"no connection", refuseConnection, outbox.ActionSnooze, 0, "no response", second / 2, 2 * second},
+		{"408", reply(408, ""), outbox.ActionSnooze, 408, "408", second / 2, 2 * second},
+		{"425", reply(425, ""), outbox.ActionSnooze, 425, "425", second / 2, 2 * second},
+		{"429", reply(429, ""), outbox.ActionSnooze, 429, "429", second / 2, 2 * second},
+		{"500", reply(500, "oops "+secret), outbox.ActionSnooze, 500, "500", second / 2, 2 * second},
+		{"503", reply(503, ""), outbox.ActionSnooze, 503, "503", second / 2, 2 * second},
+		{"429 with Retry-After", reply(429, "", "Retry-After", "3600"), outbox.ActionSnooze, 429, "wait", 60 * minute, 61 * minute},
+		{"503 with Retry-After", reply(503, "", "Retry-After", "90"), outbox.ActionSnooze, 503, "wait", 90 * second, 100 * second},
+		{"retry_after in the body", reply(400, `{"errors":[{"code":"RATE_LIMITED","recovery":"transient","retry_after":120}]}`), outbox.ActionSnooze, 400, "RATE_LIMITED", 2 * minute, 133 * second},
+		{"a transient error in a 200", reply(200, `{"errors":[{"code":"ODD"}]}`), outbox.ActionSnooze, 200, "ODD", second / 2, 2 * second},
+		{"a transient partial failure", reply(200, `{"partial_failures":[{"event_id":"order","code":"RATE_LIMITED"}]}`), outbox.ActionSnooze, 200, "RATE_LIMITED", second / 2, 2 * second},
 
-		{"401", reply(401, ""), outbox.Snooze, 401, "API key", second / 2, 2 * second},
-		{"403", reply(403, ""), outbox.Snooze, 403, "access", second / 2, 2 * second},
-		{"404", reply(404, ""), outbox.Snooze, 404, "path", second / 2, 2 * second},
-		{"415", reply(415, ""), outbox.Snooze, 415, "Content-Type", second / 2, 2 * second},
-		{"a redirect", reply(302, "", "Location", "https://elsewhere.example/"), outbox.Snooze, 302, "redirect", second / 2, 2 * second},
-		{"an unregistered event source", reply(400, `{"errors":[{"code":"REFERENCE_NOT_FOUND","field":"event_source_id"}]}`), outbox.Snooze, 400, "register", second / 2, 2 * second},
+		{"401", reply(401, ""), outbox.ActionSnooze, 401, "API key", second / 2, 2 * second},
+		{"403", reply(403, ""), outbox.ActionSnooze, 403, "access", second / 2, 2 * second},
+		{"404", reply(404, ""), outbox.ActionSnooze, 404, "path", second / 2, 2 * second},
+		{"415", reply(415, ""), outbox.ActionSnooze, 415, "Content-Type", second / 2, 2 * second},
+		{"a redirect", reply(302, "", "Location", "https://elsewhere.example/"), outbox.ActionSnooze, 302, "redirect", second / 2, 2 * second},
+		{"an unregistered event source", reply(400, `{"errors":[{"code":"REFERENCE_NOT_FOUND","field":"event_source_id"}]}`), outbox.ActionSnooze, 400, "register", second / 2, 2 * second},
 
-		{"a conflict", reply(409, `{"code":"CONFLICT"}`), outbox.Retry, 409, "409", second / 2, second},
+		{"a conflict", reply(409, `{"code":"CONFLICT"}`), outbox.ActionRetry, 409, "409", second / 2, second},
 
-		{"this event refused", reply(400, `{"errors":[{"code":"VALIDATION_ERROR","field":"/events/0/event_type","message":"`+secret+`"}]}`), outbox.Dead, 400, "VALIDATION_ERROR, /events/0/event_type", 0, 0},
-		{"this event refused as a partial failure", reply(200, `{"partial_failures":[{"event_id":"order","code":"INVALID_REQUEST","message":"`+secret+`"}]}`), outbox.Dead, 200, "INVALID_REQUEST", 0, 0},
-		{"422", reply(422, ""), outbox.Dead, 422, "422", 0, 0},
-		{"413 for a single event", reply(413, ""), outbox.Dead, 413, "413", 0, 0},
+		{"this event refused", reply(400, `{"errors":[{"code":"VALIDATION_ERROR","field":"/events/0/event_type","message":"`+secret+`"}]}`), outbox.ActionDead, 400, "VALIDATION_ERROR, /events/0/event_type", 0, 0},
+		{"this event refused as a partial failure", reply(200, `{"partial_failures":[{"event_id":"order","code":"INVALID_REQUEST","message":"`+secret+`"}]}`), outbox.ActionDead, 200, "INVALID_REQUEST", 0, 0},
+		{"422", reply(422, ""), outbox.ActionDead, 422, "422", 0, 0},
+		{"413 for a single event", reply(413, ""), outbox.ActionDead, 413, "413", 0, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			var log bytes.Buffer
 			d := newDelivery(t, outbox.Config{
-				Client: newClient(t, always(test.answer), logEvent),
-				Logger: slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+				Destination: newClient(t, always(test.answer), logEvent),
+				Logger:      slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 			})
 			got := d.Deliver(context.Background(), admit(t, d, purchase("order")), 1)
-			require.Equal(t, test.verdict, got.Verdict, got.Failure.Reason)
+			require.Equal(t, test.action, got.Action, got.Failure.Reason)
 			require.Equal(t, test.status, got.Failure.Status)
 			require.Contains(t, got.Failure.Reason, test.reason)
 			require.GreaterOrEqual(t, got.Wait, test.atLeast)
@@ -175,7 +176,7 @@ func TestVerdictsWithoutARequest(t *testing.T) {
 		return refuseConnection()
 	})
 	r := &resolver{}
-	client := newClient(t, unreachable, logEvent, func(cfg *clickid.ClientConfig) { cfg.Resolver = r })
+	client := newClient(t, unreachable, logEvent, func(cfg *capi.Config) { cfg.Resolver = r })
 	withToken := purchase("order")
 	withToken.Click, withToken.ClickToken = clickid.Click{}, "token"
 	cancelled, cancel := context.WithCancel(context.Background())
@@ -193,29 +194,29 @@ func TestVerdictsWithoutARequest(t *testing.T) {
 		ctx     context.Context
 		store   error
 		attempt int
-		verdict outbox.Verdict
+		action  outbox.Action
 		reason  string
 	}{
-		{name: "a token without a click", event: withToken, store: clickid.ErrNotFound, verdict: outbox.Done, reason: "no click"},
-		{name: "a forged token", event: withToken, store: clickid.ErrInvalid, verdict: outbox.Done, reason: "no click"},
-		{name: "the store is down", event: withToken, store: errors.New("down"), verdict: outbox.Snooze, reason: "looked up"},
-		{name: "consent denied", event: purchase("order"), config: consent(clickid.ConsentDenied, nil), verdict: outbox.Done, reason: "denied"},
-		{name: "consent expired", event: purchase("order"), config: consent(clickid.ConsentUnknown, nil), verdict: outbox.Done, reason: "unknown"},
-		{name: "consent fails", event: purchase("order"), config: consent(clickid.ConsentUnknown, errors.New("down")), verdict: outbox.Snooze, reason: "looked up"},
-		{name: "an ended context", event: purchase("order"), ctx: cancelled, verdict: outbox.Snooze, reason: "interrupted"},
-		{name: "damaged", event: purchase("order"), record: func(r *outbox.Record) { r.Payload = []byte("{") }, verdict: outbox.Dead, reason: "damaged"},
-		{name: "empty", event: purchase("order"), record: func(r *outbox.Record) { r.Payload = nil }, verdict: outbox.Dead, reason: "damaged"},
-		{name: "of no version", event: purchase("order"), record: func(r *outbox.Record) { r.Payload = []byte(`{"event":{}}`) }, verdict: outbox.Dead, reason: "damaged"},
-		{name: "without an event", event: purchase("order"), record: func(r *outbox.Record) { r.Payload = []byte(`{"v":1}`) }, verdict: outbox.Dead, reason: "damaged"},
-		{name: "of a newer version", event: purchase("order"), record: func(r *outbox.Record) { r.Payload = []byte(`{"v":2,"event":"secret"}`) }, verdict: outbox.Snooze, reason: "newer version"},
-		{name: "past the horizon", event: purchase("order"), record: func(r *outbox.Record) { r.QueuedAt = time.Now().Add(-8 * 24 * time.Hour) }, verdict: outbox.Dead, reason: "horizon"},
+		{name: "a token without a click", event: withToken, store: clickid.ErrNotFound, action: outbox.ActionDone, reason: "no click"},
+		{name: "a forged token", event: withToken, store: clickid.ErrInvalid, action: outbox.ActionDone, reason: "no click"},
+		{name: "the store is down", event: withToken, store: errors.New("down"), action: outbox.ActionSnooze, reason: "looked up"},
+		{name: "consent denied", event: purchase("order"), config: consent(clickid.ConsentDenied, nil), action: outbox.ActionDone, reason: "denied"},
+		{name: "consent expired", event: purchase("order"), config: consent(clickid.ConsentUnknown, nil), action: outbox.ActionDone, reason: "unknown"},
+		{name: "consent fails", event: purchase("order"), config: consent(clickid.ConsentUnknown, errors.New("down")), action: outbox.ActionSnooze, reason: "looked up"},
+		{name: "an ended context", event: purchase("order"), ctx: cancelled, action: outbox.ActionSnooze, reason: "interrupted"},
+		{name: "damaged", event: purchase("order"), record: func(r *outbox.Record) { r.Payload = []byte("{") }, action: outbox.ActionDead, reason: "damaged"},
+		{name: "empty", event: purchase("order"), record: func(r *outbox.Record) { r.Payload = nil }, action: outbox.ActionDead, reason: "damaged"},
+		{name: "of no version", event: purchase("order"), record: func(r *outbox.Record) { r.Payload = []byte(`{"event":{}}`) }, action: outbox.ActionDead, reason: "damaged"},
+		{name: "without an event", event: purchase("order"), record: func(r *outbox.Record) { r.Payload = []byte(`{"v":1}`) }, action: outbox.ActionDead, reason: "damaged"},
+		{name: "of a newer version", event: purchase("order"), record: func(r *outbox.Record) { r.Payload = []byte(`{"v":2,"event":"secret"}`) }, action: outbox.ActionSnooze, reason: "newer version"},
+		{name: "past the event age", event: purchase("order"), record: func(r *outbox.Record) { r.QueuedAt = time.Now().Add(-8 * 24 * time.Hour) }, action: outbox.ActionDead, reason: "event age"},
 		{name: "invalid for the present dialect", event: purchase("order"), record: func(r *outbox.Record) {
 			r.Payload = bytes.Replace(r.Payload, []byte(`"purchase"`), []byte(`"no such type"`), 1)
-		}, verdict: outbox.Dead, reason: "type"},
+		}, action: outbox.ActionDead, reason: "type"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			r.err = test.store
-			cfg := outbox.Config{Client: client}
+			cfg := outbox.Config{Destination: client}
 			if test.config != nil {
 				test.config(&cfg)
 			}
@@ -229,7 +230,7 @@ func TestVerdictsWithoutARequest(t *testing.T) {
 				ctx = context.Background()
 			}
 			got := d.Deliver(ctx, record, 1)
-			require.Equal(t, test.verdict, got.Verdict, got.Failure.Reason)
+			require.Equal(t, test.action, got.Action, got.Failure.Reason)
 			require.Contains(t, got.Failure.Reason, test.reason)
 			if test.ctx != nil {
 				require.Zero(t, got.Wait, "an interrupted event is due at once")
@@ -253,23 +254,23 @@ func TestAnInterruptedRequestUsesNoAttempt(t *testing.T) {
 		<-r.Context().Done()
 		return nil, r.Context().Err()
 	})
-	d := newDelivery(t, outbox.Config{Client: newClient(t, p, logEvent), MaxAttempts: 1})
+	d := newDelivery(t, outbox.Config{Destination: newClient(t, p, logEvent), MaxAttempts: 1})
 	got := d.Deliver(ctx, admit(t, d, purchase("order")), 1)
-	require.Equal(t, outbox.Outcome{Verdict: outbox.Snooze, Failure: outbox.Failure{Reason: "the delivery was interrupted"}}, got)
+	require.Equal(t, outbox.Outcome{Action: outbox.ActionSnooze, Failure: outbox.Failure{Reason: "the delivery was interrupted"}}, got)
 }
 
 func TestAttemptsEndInADeadLetter(t *testing.T) {
 	t.Parallel()
-	d := newDelivery(t, outbox.Config{Client: newClient(t, always(reply(409, "")), logEvent), MaxAttempts: 3})
+	d := newDelivery(t, outbox.Config{Destination: newClient(t, always(reply(409, "")), logEvent), MaxAttempts: 3})
 	record := admit(t, d, purchase("order"))
-	for attempt, want := range []outbox.Verdict{outbox.Retry, outbox.Retry, outbox.Dead} {
-		require.Equal(t, want, d.Deliver(context.Background(), record, attempt+1).Verdict)
+	for attempt, want := range []outbox.Action{outbox.ActionRetry, outbox.ActionRetry, outbox.ActionDead} {
+		require.Equal(t, want, d.Deliver(context.Background(), record, attempt+1).Action)
 	}
 }
 
 func TestAdmit(t *testing.T) {
 	t.Parallel()
-	d := newDelivery(t, outbox.Config{Client: newClient(t, always(refuseConnection), ecapi)})
+	d := newDelivery(t, outbox.Config{Destination: newClient(t, always(refuseConnection), ecapi)})
 	organic, denied, invalid, token := purchase("organic"), purchase("denied"), purchase("invalid"), purchase("token")
 	organic.Click = clickid.Click{}
 	denied.Consent = clickid.ConsentDenied
@@ -283,9 +284,9 @@ func TestAdmit(t *testing.T) {
 		verdicts = append(verdicts, result.Verdict)
 	}
 	require.Equal(t, []clickid.Verdict{
-		clickid.Queued, clickid.SkippedOrganic, clickid.SkippedConsent, clickid.Rejected,
-		clickid.Failed, // there is no Resolver, so the click would never be known
-		clickid.Queued, clickid.Queued,
+		clickid.VerdictQueued, clickid.VerdictSkippedOrganic, clickid.VerdictSkippedConsent, clickid.VerdictRejected,
+		clickid.VerdictFailed, // there is no Resolver, so the click would never be known
+		clickid.VerdictQueued, clickid.VerdictQueued,
 	}, verdicts)
 	require.Len(t, records, 2, "twins share a record, and the type is part of the identity")
 	require.NotEqual(t, records[0].Identity, records[1].Identity)
@@ -294,8 +295,8 @@ func TestAdmit(t *testing.T) {
 
 func TestIdentities(t *testing.T) {
 	t.Parallel()
-	of := func(d clickid.Dialect, e clickid.Event) string {
-		return admit(t, newDelivery(t, outbox.Config{Client: newClient(t, always(refuseConnection), d)}), e).Identity
+	of := func(d capi.Dialect, e clickid.Event) string {
+		return admit(t, newDelivery(t, outbox.Config{Destination: newClient(t, always(refuseConnection), d)}), e).Identity
 	}
 	base := of(logEvent, purchase("order"))
 	require.Len(t, base, 64)
@@ -305,13 +306,13 @@ func TestIdentities(t *testing.T) {
 	later.Value = clickid.Minor(1, "EUR")
 	require.Equal(t, base, of(logEvent, later), "the rest of the event does not matter")
 	require.NotEqual(t, base, of(logEvent, purchase("other")))
-	require.NotEqual(t, base, of(clickid.LogEvent{EventSourceID: "other"}, purchase("order")))
-	require.NotEqual(t, of(ecapi, purchase("order")), of(clickid.ECAPI{DataSetID: "ds_other"}, purchase("order")))
+	require.NotEqual(t, base, of(capi.LogEvent{EventSourceID: "other"}, purchase("order")))
+	require.NotEqual(t, of(ecapi, purchase("order")), of(capi.ECAPI{DataSetID: "ds_other"}, purchase("order")))
 }
 
 func TestRecordsSurviveTheirQueue(t *testing.T) {
 	t.Parallel()
-	d := newDelivery(t, outbox.Config{Client: newClient(t, always(refuseConnection), logEvent)})
+	d := newDelivery(t, outbox.Config{Destination: newClient(t, always(refuseConnection), logEvent)})
 	e := purchase("order")
 	e.Time = time.Date(2026, 2, 3, 4, 5, 6, 789_000_000, time.FixedZone("", 3600))
 	e.Value = clickid.Decimal("0.10", "EUR")
@@ -343,44 +344,44 @@ func TestRecordsSurviveTheirQueue(t *testing.T) {
 func TestNewDeliveryReportsEveryProblem(t *testing.T) {
 	t.Parallel()
 	_, err := outbox.NewDelivery(outbox.Config{
-		Horizon: -1, MaxAttempts: -1, MinSnooze: time.Hour, MaxSnooze: time.Minute, Linger: time.Minute,
+		MaxAge: -1, MaxAttempts: -1, MinSnooze: time.Hour, MaxSnooze: time.Minute, Linger: time.Minute,
 	})
-	for _, field := range []string{"Client", "Horizon", "MaxAttempts", "MaxSnooze", "Linger"} {
+	for _, field := range []string{"Destination", "MaxAge", "MaxAttempts", "MaxSnooze", "Linger"} {
 		require.ErrorContains(t, err, field)
 	}
-	_, err = outbox.NewDelivery(outbox.Config{Client: newClient(t, always(refuseConnection), ecapi), MinSnooze: time.Hour})
+	_, err = outbox.NewDelivery(outbox.Config{Destination: newClient(t, always(refuseConnection), ecapi), MinSnooze: time.Hour})
 	require.NoError(t, err, "a long MinSnooze alone is no contradiction")
 }
 
 func TestAClosedDeliverySnoozes(t *testing.T) {
 	t.Parallel()
-	d := newDelivery(t, outbox.Config{Client: newClient(t, always(reply(200, "")), logEvent)})
+	d := newDelivery(t, outbox.Config{Destination: newClient(t, always(reply(200, "")), logEvent)})
 	record := admit(t, d, purchase("order"))
 	require.NoError(t, d.Close(context.Background()))
 	require.NoError(t, d.Close(context.Background()), "closing twice is no error")
 	got := d.Deliver(context.Background(), record, 1)
-	require.Equal(t, outbox.Snooze, got.Verdict)
-	require.Positive(t, got.Wait, "an engine that goes on does not spin")
+	require.Equal(t, outbox.ActionSnooze, got.Action)
+	require.Positive(t, got.Wait, "a queue that goes on does not spin")
 }
 
 func TestEachEventOfARequestHasItsOwnVerdict(t *testing.T) {
 	t.Parallel()
 	p := always(reply(200, `{"partial_failures":[
 		{"event_id":"order-1","code":"VALIDATION_ERROR"},{"event_id":"order-2","code":"RATE_LIMITED"}]}`))
-	d := newDelivery(t, outbox.Config{Client: newClient(t, p, logEvent), Linger: 200 * time.Millisecond})
+	d := newDelivery(t, outbox.Config{Destination: newClient(t, p, logEvent), Linger: 200 * time.Millisecond})
 	type verdict struct {
 		i int
-		v outbox.Verdict
+		v outbox.Action
 	}
 	verdicts := make(chan verdict)
 	for i, e := range purchases(4) {
 		record := admit(t, d, e)
-		go func() { verdicts <- verdict{i, d.Deliver(context.Background(), record, 1).Verdict} }()
+		go func() { verdicts <- verdict{i, d.Deliver(context.Background(), record, 1).Action} }()
 	}
-	got := make([]outbox.Verdict, 4)
+	got := make([]outbox.Action, 4)
 	for range got {
 		v := <-verdicts
 		got[v.i] = v.v
 	}
-	require.Equal(t, []outbox.Verdict{outbox.Done, outbox.Dead, outbox.Snooze, outbox.Done}, got)
+	require.Equal(t, []outbox.Action{outbox.ActionDone, outbox.ActionDead, outbox.ActionSnooze, outbox.ActionDone}, got)
 }

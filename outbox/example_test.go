@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/capi"
 	"github.com/clickid/clickid/clickidtest"
 	"github.com/clickid/clickid/outbox"
 )
@@ -22,15 +23,18 @@ func Example() {
 		log.Fatal(err)
 	}
 	defer platform.Close()
-	client, err := clickid.NewClient(clickid.ClientConfig{
+	client, err := capi.New(capi.Config{
 		APIKey:  clickidtest.APIKey,
 		BaseURL: platform.URL,
-		Dialect: clickid.LogEvent{EventSourceID: clickidtest.EventSourceID},
+		Dialect: capi.LogEvent{EventSourceID: clickidtest.EventSourceID},
 	})
 	if err != nil {
 		log.Fatal(err)
 	}
-	ob, err := outbox.NewMemory(outbox.AcceptLoss, outbox.Config{Client: client})
+	ob, err := outbox.NewMemory(outbox.MemoryConfig{
+		Delivery:   outbox.Config{Destination: client},
+		AcceptLoss: true,
+	})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -38,14 +42,14 @@ func Example() {
 		log.Fatal(err)
 	}
 
-	report, err := clickid.Convert(ctx, ob, clickid.Event{
+	result, err := clickid.Convert(ctx, ob, clickid.Event{
 		Type: clickid.Purchase, ID: "order-1001", Time: time.Now(), Value: clickid.Minor(14999, "USD"),
 		Click: clickid.Click{ID: "01ARZ3NDEKTSV4RRFFQ69G5FAV", Param: "clkid"},
 	})
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(report.Results[0].Verdict)
+	fmt.Println(result.Verdict)
 
 	if _, err := platform.Wait(ctx, 1); err != nil {
 		log.Fatal(err)
@@ -61,7 +65,7 @@ func Example() {
 }
 
 // The conversion commits or rolls back with its order, in MySQL, and is moved
-// from there to the engine.
+// from there to the queue.
 func ExampleTableOutbox() {
 	placeOrder := func(ctx context.Context, db *sql.DB, ob *outbox.TableOutbox, event clickid.Event) error {
 		tx, err := db.BeginTx(ctx, nil)
@@ -82,12 +86,12 @@ func ExampleTableOutbox() {
 		return nil
 	}
 
-	open := func(ctx context.Context, db *sql.DB, client *clickid.Client, engine outbox.Engine) (*outbox.TableOutbox, error) {
-		table, err := outbox.NewTable(outbox.TableConfig{Database: outbox.DatabaseMySQL, Client: client})
+	open := func(ctx context.Context, db *sql.DB, client *capi.Client, queue outbox.Queue) (*outbox.TableOutbox, error) {
+		table, err := outbox.NewTable(outbox.TableConfig{Database: outbox.DatabaseMySQL, Destination: client})
 		if err != nil {
 			return nil, err
 		}
-		ob, err := outbox.NewTableOutbox(engine, outbox.RelayConfig{DB: db, Table: table})
+		ob, err := outbox.NewTableOutbox(queue, outbox.RelayConfig{DB: db, Table: table})
 		if err != nil {
 			return nil, err
 		}

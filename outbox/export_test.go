@@ -11,7 +11,7 @@ func (m *Memory) Kill() {
 	s.mu.Lock()
 	for _, entry := range s.entries {
 		if entry.owner == m {
-			s.wait(entry, time.Now()) // as an engine does when the lease expires
+			s.wait(entry, time.Now()) // as a queue does when the lease expires
 		}
 	}
 	s.mu.Unlock()
@@ -26,9 +26,6 @@ func (m *Memory) Reopen(cfg Config) (*Memory, error) { return openMemory(m.stora
 
 // SetWorkers changes how many events are delivered at once.
 func (m *Memory) SetWorkers(n int) { m.workers = n }
-
-// Delivery returns what delivers.
-func (m *Memory) Delivery() *Delivery { return m.delivery }
 
 // ForgetDelivered forgets what was delivered, as after the window.
 func (m *Memory) ForgetDelivered() {

@@ -13,18 +13,20 @@ import (
 	"github.com/clickid/clickid"
 )
 
-// Loss is what [NewMemory] wants to be told about.
-type Loss int
-
-// AcceptLoss accepts that events are lost when the process ends.
-const AcceptLoss Loss = 1
+// MemoryConfig configures a [Memory].
+type MemoryConfig struct {
+	// Delivery says how an event is delivered. Its Destination is required.
+	Delivery Config
+	// AcceptLoss accepts that events are lost when the process ends. Required.
+	AcceptLoss bool
+}
 
 // memoryWorkers is how many events a [Memory] delivers at once.
 const memoryWorkers = 500
 
-// Memory is an [Engine] in the memory of the process, for examples and tests:
+// Memory is an [Queue] in the memory of the process, for examples and tests:
 // what it holds is gone when the process ends. It behaves like the durable
-// engines in everything else.
+// queues in everything else.
 type Memory struct {
 	delivery *Delivery
 	storage  *memoryStorage
@@ -34,7 +36,7 @@ type Memory struct {
 	run *memoryRun
 }
 
-var _ Engine = (*Memory)(nil)
+var _ Queue = (*Memory)(nil)
 
 // memoryRun is one run, from Start to Stop.
 type memoryRun struct {
@@ -44,7 +46,7 @@ type memoryRun struct {
 	done      chan struct{}
 }
 
-// memoryStorage is what a durable engine keeps in its database.
+// memoryStorage is what a durable queue keeps in its database.
 type memoryStorage struct {
 	mu      sync.Mutex
 	entries map[string]*memoryEntry
@@ -72,15 +74,14 @@ const (
 	memoryDead
 )
 
-// NewMemory returns an outbox in memory, or every problem at once. loss must be
-// [AcceptLoss].
-func NewMemory(loss Loss, cfg Config) (*Memory, error) {
+// NewMemory returns an outbox in memory, or every problem at once.
+func NewMemory(cfg MemoryConfig) (*Memory, error) {
 	var problems []error
-	if loss != AcceptLoss {
-		problems = append(problems, errors.New("clickid: an outbox in memory loses events when the process ends, which must be accepted with AcceptLoss"))
+	if !cfg.AcceptLoss {
+		problems = append(problems, errors.New("outbox: an outbox in memory loses events when the process ends; set AcceptLoss to accept that"))
 	}
 	storage := &memoryStorage{entries: make(map[string]*memoryEntry), wake: make(chan struct{}, 1)}
-	m, err := openMemory(storage, cfg)
+	m, err := openMemory(storage, cfg.Delivery)
 	if err := errors.Join(append(problems, err)...); err != nil {
 		return nil, err
 	}
@@ -97,13 +98,20 @@ func openMemory(storage *memoryStorage, cfg Config) (*Memory, error) {
 
 // Send implements [clickid.Sender].
 func (m *Memory) Send(ctx context.Context, events ...clickid.Event) (clickid.Report, error) {
-	return m.delivery.Send(ctx, m, events...)
+	return m.delivery.Sender(m).Send(ctx, events...)
 }
 
-// Enqueue implements [Queue].
+// ResolvesTokens reports whether the clicks of tokens are looked up at
+// delivery; see [clickid.Sender].
+func (m *Memory) ResolvesTokens() bool { return m.delivery.ResolvesTokens() }
+
+// Delivery implements [Queue].
+func (m *Memory) Delivery() *Delivery { return m.delivery }
+
+// Enqueue implements [Enqueuer].
 func (m *Memory) Enqueue(ctx context.Context, records []Record) error {
 	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("clickid: queueing in memory: %w", err)
+		return fmt.Errorf("outbox: queueing in memory: %w", err)
 	}
 	s := m.storage
 	s.mu.Lock()
@@ -122,7 +130,7 @@ func (m *Memory) Enqueue(ctx context.Context, records []Record) error {
 // prune forgets events that were delivered longer ago than the window. The
 // caller holds the lock, here and below.
 func (s *memoryStorage) prune() {
-	for len(s.done) > 0 && time.Since(s.done[0].ended) > DefaultWindow {
+	for len(s.done) > 0 && time.Since(s.done[0].ended) > DefaultDeduplicationWindow {
 		delete(s.entries, s.done[0].record.Identity)
 		s.done = s.done[1:]
 	}
@@ -174,15 +182,15 @@ func (s *memoryStorage) settle(owner *Memory, entry *memoryEntry, outcome Outcom
 	}
 	now := time.Now()
 	entry.failure = outcome.Failure
-	switch outcome.Verdict {
-	case Done:
+	switch outcome.Action {
+	case ActionDone:
 		entry.state, entry.ended = memoryDone, now
 		entry.record.Payload, entry.record.Keys = nil, nil
 		s.done = append(s.done, entry)
-	case Dead:
+	case ActionDead:
 		entry.attempts++
 		entry.state, entry.ended = memoryDead, now
-	case Retry:
+	case ActionRetry:
 		entry.attempts++
 		s.wait(entry, now.Add(outcome.Wait))
 	default:
@@ -193,12 +201,12 @@ func (s *memoryStorage) settle(owner *Memory, entry *memoryEntry, outcome Outcom
 // Start implements [Outbox].
 func (m *Memory) Start(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("clickid: starting the outbox: %w", err)
+		return fmt.Errorf("outbox: starting the outbox: %w", err)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.run != nil {
-		return errors.New("clickid: the outbox has been started already")
+		return errors.New("outbox: the outbox has been started already")
 	}
 	working, interrupt := context.WithCancel(context.WithoutCancel(ctx))
 	run := &memoryRun{stop: make(chan struct{}), interrupt: interrupt, done: make(chan struct{})}
@@ -262,7 +270,7 @@ func (m *Memory) Stop(ctx context.Context) (remaining int, err error) {
 		select {
 		case <-run.done:
 		case <-ctx.Done():
-			err = fmt.Errorf("clickid: stopping the outbox: deliveries were interrupted: %w", ctx.Err())
+			err = fmt.Errorf("outbox: stopping the outbox: deliveries were interrupted: %w", ctx.Err())
 			run.interrupt()
 			<-run.done
 		}
@@ -276,7 +284,7 @@ func (m *Memory) Stop(ctx context.Context) (remaining int, err error) {
 // Failed implements [Outbox]. The ID of a dead letter is its identity.
 func (m *Memory) Failed(ctx context.Context, page Page) ([]DeadLetter, error) {
 	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("clickid: listing dead letters: %w", err)
+		return nil, fmt.Errorf("outbox: listing dead letters: %w", err)
 	}
 	page = page.WithDefaults()
 	m.storage.mu.Lock()
@@ -317,7 +325,7 @@ func (s *memoryStorage) dead(ids []string) []*memoryEntry {
 // Replay implements [Outbox].
 func (m *Memory) Replay(ctx context.Context, ids ...string) (int, error) {
 	if err := ctx.Err(); err != nil {
-		return 0, fmt.Errorf("clickid: replaying dead letters: %w", err)
+		return 0, fmt.Errorf("outbox: replaying dead letters: %w", err)
 	}
 	m.storage.mu.Lock()
 	defer m.storage.mu.Unlock()
@@ -334,7 +342,7 @@ func (m *Memory) Replay(ctx context.Context, ids ...string) (int, error) {
 // Discard implements [Outbox].
 func (m *Memory) Discard(ctx context.Context, ids ...string) (int, error) {
 	if err := ctx.Err(); err != nil {
-		return 0, fmt.Errorf("clickid: discarding dead letters: %w", err)
+		return 0, fmt.Errorf("outbox: discarding dead letters: %w", err)
 	}
 	m.storage.mu.Lock()
 	defer m.storage.mu.Unlock()
@@ -355,7 +363,7 @@ func (m *Memory) Erase(ctx context.Context, k clickid.Key) (int, error) {
 		return 0, err
 	}
 	if err := ctx.Err(); err != nil {
-		return 0, fmt.Errorf("clickid: erasing events: %w", err)
+		return 0, fmt.Errorf("outbox: erasing events: %w", err)
 	}
 	m.storage.mu.Lock()
 	defer m.storage.mu.Unlock()
@@ -373,7 +381,7 @@ func (m *Memory) Erase(ctx context.Context, k clickid.Key) (int, error) {
 // Stats implements [Outbox].
 func (m *Memory) Stats(ctx context.Context) (Stats, error) {
 	if err := ctx.Err(); err != nil {
-		return Stats{}, fmt.Errorf("clickid: measuring the queue: %w", err)
+		return Stats{}, fmt.Errorf("outbox: measuring the queue: %w", err)
 	}
 	m.storage.mu.Lock()
 	defer m.storage.mu.Unlock()

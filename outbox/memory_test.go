@@ -14,7 +14,7 @@ func TestMemoryForgets(t *testing.T) {
 	outboxtest.Run(t, func(testing.TB) outboxtest.Backend {
 		return outboxtest.Backend{
 			Open: func(t testing.TB, cfg outbox.Config) outbox.Outbox {
-				ob, err := outbox.NewMemory(outbox.AcceptLoss, cfg)
+				ob, err := outbox.NewMemory(outbox.MemoryConfig{Delivery: cfg, AcceptLoss: true})
 				require.NoError(t, err)
 				return ob
 			},
@@ -24,7 +24,7 @@ func TestMemoryForgets(t *testing.T) {
 }
 
 func TestMemoryWantsTheLossAccepted(t *testing.T) {
-	_, err := outbox.NewMemory(0, outbox.Config{})
+	_, err := outbox.NewMemory(outbox.MemoryConfig{})
 	require.ErrorContains(t, err, "AcceptLoss")
-	require.ErrorContains(t, err, "Client", "all problems are reported at once")
+	require.ErrorContains(t, err, "Destination", "all problems are reported at once")
 }

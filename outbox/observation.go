@@ -22,7 +22,7 @@ type Observation struct {
 	// Latency is how long the event waited from when it was queued until it
 	// was delivered, skipped or dead-lettered.
 	Latency time.Duration
-	// Err is the cause of an outage or alarm.
+	// Err is the cause of an outage or alert.
 	Err error
 }
 
@@ -30,47 +30,47 @@ type Observation struct {
 type Kind string
 
 const (
-	// Delivered: the platform has the event.
-	Delivered Kind = "delivered"
-	// Skipped: the event turned out to be organic or without consent, and was
+	// KindDelivered: the platform has the event.
+	KindDelivered Kind = "delivered"
+	// KindSkipped: the event turned out to be organic or without consent, and was
 	// not sent.
-	Skipped Kind = "skipped"
-	// DeadLettered: the event will not be sent unless somebody replays it.
-	DeadLettered Kind = "dead letter"
-	// PlatformAway: the platform fails or asks to wait; it is probed until it
+	KindSkipped Kind = "skipped"
+	// KindDeadLettered: the event will not be sent unless somebody replays it.
+	KindDeadLettered Kind = "dead letter"
+	// KindPlatformUnavailable: the platform fails or asks to wait; it is probed until it
 	// is back.
-	PlatformAway Kind = "platform away"
-	// ConfigurationRefused: the platform refuses every request as such: a
+	KindPlatformUnavailable Kind = "platform unavailable"
+	// KindConfigurationRefused: the platform refuses every request as such: a
 	// wrong key, path, data set or event source. Nothing is lost, but somebody
 	// must act. It is observed when it begins, and every ten minutes while it
 	// lasts.
-	ConfigurationRefused Kind = "configuration refused"
-	// PlatformBack: requests are accepted again.
-	PlatformBack Kind = "platform back"
-	// LookupsFailing: the store of the clicks or the Consent function fails;
+	KindConfigurationRefused Kind = "configuration refused"
+	// KindPlatformRecovered: requests are accepted again.
+	KindPlatformRecovered Kind = "platform recovered"
+	// KindLookupsFailing: the store of the clicks or the Consent function fails;
 	// the events that need it wait.
-	LookupsFailing Kind = "look-ups failing"
-	// LookupsBack: they work again.
-	LookupsBack Kind = "look-ups back"
-	// NewerVersion: an event was queued by a newer version of the library and
+	KindLookupsFailing Kind = "look-ups failing"
+	// KindLookupsRecovered: they work again.
+	KindLookupsRecovered Kind = "look-ups recovered"
+	// KindNewerVersion: an event was queued by a newer version of the library and
 	// waits for an instance that can read it. Observed every ten minutes while
 	// it lasts.
-	NewerVersion Kind = "newer version"
-	// RelayFailing: the relay cannot move events from the table to the queue;
+	KindNewerVersion Kind = "newer version"
+	// KindRelayFailing: the relay cannot move events from the table to the queue;
 	// they stay in the table.
-	RelayFailing Kind = "relay failing"
-	// RelayBack: it works again.
-	RelayBack Kind = "relay back"
+	KindRelayFailing Kind = "relay failing"
+	// KindRelayRecovered: it works again.
+	KindRelayRecovered Kind = "relay recovered"
 )
 
 // level returns how loud the log is about it.
 func (k Kind) level() slog.Level {
 	switch k {
-	case ConfigurationRefused, DeadLettered:
+	case KindConfigurationRefused, KindDeadLettered:
 		return slog.LevelError
-	case PlatformAway, LookupsFailing, RelayFailing, NewerVersion:
+	case KindPlatformUnavailable, KindLookupsFailing, KindRelayFailing, KindNewerVersion:
 		return slog.LevelWarn
-	case PlatformBack, LookupsBack, RelayBack:
+	case KindPlatformRecovered, KindLookupsRecovered, KindRelayRecovered:
 		return slog.LevelInfo
 	}
 	return slog.LevelDebug
@@ -106,5 +106,5 @@ func (r observer) observe(ctx context.Context, o Observation) {
 	if o.Err != nil {
 		attrs = append(attrs, slog.Any("error", o.Err))
 	}
-	r.logger.LogAttrs(ctx, level, "clickid: outbox: "+string(o.Kind), attrs...)
+	r.logger.LogAttrs(ctx, level, "outbox: "+string(o.Kind), attrs...)
 }

@@ -1,8 +1,8 @@
-// Package outbox is the engine-neutral part of durable delivery: what is
+// Package outbox is the queue-neutral part of durable delivery: what is
 // queued, what one delivery means for an event, and an outbox table for any
-// SQL database with the relay that feeds an engine from it.
+// SQL database with the relay that feeds a queue from it.
 //
-// The engines are packages of their own: riveroutbox (River on PostgreSQL),
+// The queues are packages of their own: riveroutbox (River on PostgreSQL),
 // sqliteoutbox (River on SQLite) and asynqoutbox (asynq on Redis). They own
 // retries, schedules, leases and dead letters; this package tells them what to
 // do with each event.
@@ -15,21 +15,21 @@ import (
 	"github.com/clickid/clickid"
 )
 
-// Outbox is what every durable sender offers, whatever its engine. Where the
-// engine shares a database with the order, it has an In method for the
-// transaction as well, whose type depends on the engine.
+// Outbox is what every durable sender offers, whatever its queue. Where the
+// queue shares a database with the order, it has an In method for the
+// transaction as well, whose type depends on the queue.
 //
-// Send returns once the events are stored durably ([clickid.Queued]); it
+// Send returns once the events are stored durably ([clickid.VerdictQueued]); it
 // validates them first, skips what would not be sent, and takes an event whose
 // identity it knows already (destination, type and ID) as queued. The window
-// of that is [DefaultWindow] unless the engine is configured otherwise.
+// of that is [DefaultDeduplicationWindow] unless the queue is configured otherwise.
 //
 // Implementations are safe for concurrent use. The suite in the outboxtest
 // package checks every sentence written here.
 type Outbox interface {
 	clickid.Sender
 	// Start begins to deliver in the background, and returns an error when the
-	// engine cannot. Cancelling ctx stops the delivery as Stop without a
+	// queue cannot. Cancelling ctx stops the delivery as Stop without a
 	// deadline would. Starting twice is an error.
 	Start(ctx context.Context) error
 	// Stop ends the delivery. It waits for what is under way until ctx ends,
@@ -92,7 +92,7 @@ type DeadLetter struct {
 	Event clickid.Event
 }
 
-// NewDeadLetter returns what an engine's Failed tells of a dead record. A
+// NewDeadLetter returns what a queue's Failed tells of a dead record. A
 // record that cannot be read leaves the event's fields empty.
 func NewDeadLetter(id string, r Record, f Failure, attempts int, failedAt time.Time) DeadLetter {
 	event, _ := r.Event()
@@ -109,18 +109,18 @@ type Stats struct {
 	// Oldest is how long the oldest of them has been waiting, or 0.
 	Oldest time.Duration
 	// Delivered counts the events that were accepted within the window that
-	// the engine remembers.
+	// the queue remembers.
 	Delivered int
 	// Dead counts the dead letters.
 	Dead int
 }
 
-// Defaults that all engines share.
+// Defaults that all queues share.
 const (
-	// DefaultWindow is how long an outbox remembers an event it has delivered,
+	// DefaultDeduplicationWindow is how long an outbox remembers an event it has delivered,
 	// so that the same one is not sent again.
-	DefaultWindow = 14 * 24 * time.Hour
-	// DefaultHorizon is how old an event may grow in the queue before it
+	DefaultDeduplicationWindow = 14 * 24 * time.Hour
+	// DefaultMaxAge is how old an event may grow in the queue before it
 	// becomes a dead letter: longer ago, no platform attributes it.
-	DefaultHorizon = 7 * 24 * time.Hour
+	DefaultMaxAge = 7 * 24 * time.Hour
 )

@@ -13,10 +13,10 @@ import (
 	"github.com/clickid/clickid"
 )
 
-// Record is an event as it is queued: neutral of dialect and engine.
+// Record is an event as it is queued: neutral of dialect and queue.
 type Record struct {
 	// Identity is the SHA-256 of destination, type and ID in hexadecimal: 64
-	// characters that engines use as the unique key.
+	// characters that queues use as the unique key.
 	Identity string `json:"identity"`
 	// Payload is the versioned event in JSON.
 	Payload []byte `json:"payload"`
@@ -26,19 +26,21 @@ type Record struct {
 	// QueuedAt is when the application sent it, in UTC, with a precision of
 	// milliseconds. A replay starts it anew.
 	QueuedAt time.Time `json:"queued_at"`
+	// Responses counts the verdicts that the platform has given on the event.
+	Responses int `json:"responses,omitempty"`
 }
 
-// Queue is an engine as the relay feeds it.
-type Queue interface {
+// Enqueuer stores records for delivery.
+type Enqueuer interface {
 	// Enqueue stores the records durably, all or an error. A record whose
-	// identity the engine knows is not stored again and is no error.
+	// identity is known is not stored again and is not an error.
 	Enqueue(ctx context.Context, records []Record) error
 }
 
 // ErrNewerVersion says that an event was queued by a newer version of this
 // package, which happens while a deploy replaces one instance after the other.
 // It stays queued for one that can read it.
-var ErrNewerVersion = errors.New("clickid: the event was queued by a newer version of the library")
+var ErrNewerVersion = errors.New("outbox: the event was queued by a newer version of the library")
 
 // payloadVersion is raised when an older version would misread what this one
 // writes, not when it would merely miss a new field.
@@ -70,19 +72,11 @@ func newRecord(destination string, e clickid.Event, now time.Time) (Record, erro
 	}, nil
 }
 
-// Replayed returns the record of a dead letter that is queued again: with a
-// fresh acceptance horizon, and an event that the platform takes for a new
-// request. A record that cannot be read is returned with its new time alone.
+// Replayed returns the record of a dead letter that is queued again: it is as
+// old as a new one, and the platform takes it for a new request.
 func (r Record) Replayed(now time.Time) Record {
 	r.QueuedAt = now.UTC().Truncate(time.Millisecond)
-	e, err := r.Event()
-	if err != nil {
-		return r
-	}
-	e.Replays++
-	if again, err := newRecord("", e, now); err == nil {
-		r.Payload = again.Payload
-	}
+	r.Responses++
 	return r
 }
 
@@ -113,7 +107,7 @@ func keyHash(k clickid.Key) string {
 	return hex.EncodeToString(hash[:])
 }
 
-// KeyHash returns k as it stands in [Record].Keys, for an engine's Erase. The
+// KeyHash returns k as it stands in [Record].Keys, for a queue's Erase. The
 // zero Key, which would erase the events of everybody who lacks one, is an
 // error that matches [clickid.ErrInvalid].
 func KeyHash(k clickid.Key) (string, error) {
@@ -129,14 +123,14 @@ func KeyHash(k clickid.Key) (string, error) {
 func (r Record) Event() (clickid.Event, error) {
 	var p payload
 	if err := json.Unmarshal(r.Payload, &p); err != nil || p.Version < 1 {
-		return clickid.Event{}, errors.New("clickid: the queued event is damaged")
+		return clickid.Event{}, errors.New("outbox: the queued event is damaged")
 	}
 	if p.Version > payloadVersion {
 		return clickid.Event{}, fmt.Errorf("%w: version %d", ErrNewerVersion, p.Version)
 	}
 	var e clickid.Event
 	if err := json.Unmarshal(p.Event, &e); err != nil || bytes.Equal(p.Event, []byte("null")) {
-		return clickid.Event{}, errors.New("clickid: the queued event is damaged")
+		return clickid.Event{}, errors.New("outbox: the queued event is damaged")
 	}
 	return e, nil
 }

@@ -19,8 +19,8 @@ type RelayConfig struct {
 	DB *sql.DB
 	// Table is where the events come from. Required.
 	Table *Table
-	// Queue is the engine they go to. Required.
-	Queue Queue
+	// Queue is where they go. Required.
+	Queue Enqueuer
 	// Batch is how many events are moved at once, up to 1,000. Defaults to 500.
 	Batch int
 	// Interval is how often the relay looks without having been notified, such
@@ -42,9 +42,9 @@ const (
 	countTimeout    = 2 * time.Second // of counting what remains after Stop
 )
 
-// Relay moves events from an outbox table to an engine. It is no queue: it
-// locks a batch, enqueues it, deletes it and commits. When it is interrupted
-// in between, the batch is enqueued again, and the engine's uniqueness absorbs
+// Relay moves events from an outbox table to a queue. It locks a batch, enqueues
+// it, deletes it and commits. When it is interrupted
+// in between, the batch is enqueued again, and the queue's uniqueness absorbs
 // the repetition.
 //
 // Several relays can work on one table, in one process or many; each passes
@@ -100,7 +100,7 @@ func NewRelay(cfg RelayConfig) (*Relay, error) {
 		cfg.Timeout = defaultTimeout
 	}
 	if cfg.Logger == nil {
-		cfg.Logger = slog.New(discard{})
+		cfg.Logger = slog.Default()
 	}
 	return &Relay{cfg: cfg, observer: observer{hook: cfg.Hook, logger: cfg.Logger}}, nil
 }
@@ -186,7 +186,7 @@ func (r *Relay) loop(ctx context.Context, stop <-chan struct{}) {
 		timer := time.NewTimer(pause)
 		wake := r.cfg.Table.wake
 		if err != nil {
-			wake = nil // a failing engine is not asked more often for being needed
+			wake = nil // a failing queue is not asked more often for being needed
 		}
 		select {
 		case <-timer.C:
@@ -206,12 +206,12 @@ func (r *Relay) report(ctx context.Context, err error) time.Duration {
 	var o Observation
 	switch {
 	case err == nil && f.count > 0:
-		o.Kind, *f = RelayBack, failure{}
+		o.Kind, *f = KindRelayRecovered, failure{}
 	case err != nil:
 		f.count++
-		if time.Since(f.reported) >= alarmInterval {
+		if time.Since(f.reported) >= alertInterval {
 			f.reported = time.Now()
-			o.Kind, o.Err = RelayFailing, err
+			o.Kind, o.Err = KindRelayFailing, err
 		}
 	}
 	count := f.count
@@ -226,8 +226,8 @@ func (r *Relay) report(ctx context.Context, err error) time.Duration {
 }
 
 // cursor is where the next batch begins and how large it is. A batch that the
-// engine does not take is halved, down to one event, which is then passed over
-// until the others have been moved: one event that the engine never takes must
+// queue does not take is halved, down to one event, which is then passed over
+// until the others have been moved: one event that the queue never takes must
 // not keep the others in the table.
 type cursor struct {
 	after int64

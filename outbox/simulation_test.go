@@ -16,13 +16,14 @@ import (
 	"time"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/capi"
 	"github.com/clickid/clickid/outbox"
 	"github.com/stretchr/testify/require"
 )
 
 // The tests of this file let days pass in a bubble of time of their own, with
 // the whole of an outbox running in it: days of outage cannot be waited for.
-// The engines' own tests show the same over real connections.
+// The queues' own tests show the same over real connections.
 
 // platform answers log_event requests in the process.
 type platform struct {
@@ -124,7 +125,7 @@ func (r *recorder) count(k outbox.Kind) int {
 // startMemory starts an outbox that is stopped when the test ends.
 func startMemory(t *testing.T, cfg outbox.Config, workers int) *outbox.Memory {
 	t.Helper()
-	m, err := outbox.NewMemory(outbox.AcceptLoss, cfg)
+	m, err := outbox.NewMemory(outbox.MemoryConfig{Delivery: cfg, AcceptLoss: true})
 	require.NoError(t, err)
 	m.SetWorkers(workers)
 	require.NoError(t, m.Start(context.Background()))
@@ -158,7 +159,7 @@ func TestADayOfOutage(t *testing.T) {
 		const backlog = 500
 		p, r := newPlatform(), &recorder{}
 		p.set(reply(503, ""))
-		m := startMemory(t, outbox.Config{Client: newClient(t, p, logEvent), Hook: r.hook}, 2)
+		m := startMemory(t, outbox.Config{Destination: newClient(t, p, logEvent), Hook: r.hook}, 2)
 		sendAll(t, m, purchases(backlog))
 		time.Sleep(8 * time.Hour)
 		p.set(refuseConnection)
@@ -173,7 +174,7 @@ func TestADayOfOutage(t *testing.T) {
 		require.Less(t, requests, 24*3600/10+20)
 		require.Greater(t, requests, 24*3600/40)
 		require.Equal(t, backlog, stats(t, m).Queued)
-		require.Equal(t, 1, r.count(outbox.PlatformAway), "an outage is one outage")
+		require.Equal(t, 1, r.count(outbox.KindPlatformUnavailable), "an outage is one outage")
 
 		t.Logf("%d requests in a day of outage", requests)
 
@@ -182,8 +183,8 @@ func TestADayOfOutage(t *testing.T) {
 		_, accepted = p.count()
 		require.Equal(t, backlog, accepted)
 		require.Equal(t, outbox.Stats{Delivered: backlog}, stats(t, m))
-		require.Equal(t, 1, r.count(outbox.PlatformBack))
-		require.Equal(t, backlog, r.count(outbox.Delivered))
+		require.Equal(t, 1, r.count(outbox.KindPlatformRecovered))
+		require.Equal(t, backlog, r.count(outbox.KindDelivered))
 	})
 }
 
@@ -194,7 +195,7 @@ func TestABacklogLeavesWithinAMinute(t *testing.T) {
 		p := newPlatform()
 		p.latency = 100 * time.Millisecond
 		p.set(refuseConnection)
-		m := startMemory(t, outbox.Config{Client: newClient(t, p, logEvent)}, 500)
+		m := startMemory(t, outbox.Config{Destination: newClient(t, p, logEvent)}, 500)
 		sendAll(t, m, purchases(backlog))
 		time.Sleep(time.Hour)
 		before, _ := p.count()
@@ -218,10 +219,10 @@ func TestECAPIDrainsAtItsOwnRate(t *testing.T) {
 		const backlog = 2000
 		p := newPlatform()
 		p.set(reply(503, ""))
-		client := newClient(t, p, ecapi, func(cfg *clickid.ClientConfig) {
-			cfg.RateLimit = clickid.RateLimit{Requests: 100, Per: time.Second}
+		client := newClient(t, p, ecapi, func(cfg *capi.Config) {
+			cfg.RateLimit = capi.RateLimit{Requests: 100, Per: time.Second}
 		})
-		m := startMemory(t, outbox.Config{Client: client}, 500)
+		m := startMemory(t, outbox.Config{Destination: client}, 500)
 		sendAll(t, m, purchases(backlog))
 		time.Sleep(time.Hour)
 		before, _ := p.count()
@@ -246,7 +247,7 @@ func TestRetryAfterOfAnHour(t *testing.T) {
 		const backlog = 2000
 		p := newPlatform()
 		p.set(reply(429, "", "Retry-After", "3600"))
-		m := startMemory(t, outbox.Config{Client: newClient(t, p, logEvent), MaxAttempts: 1}, 500)
+		m := startMemory(t, outbox.Config{Destination: newClient(t, p, logEvent), MaxAttempts: 1}, 500)
 		sendAll(t, m, purchases(1))
 		synctest.Wait()
 		time.Sleep(time.Second)
@@ -267,12 +268,12 @@ func TestRetryAfterOfAnHour(t *testing.T) {
 
 // TestA429WithoutAHintIsNoInvitation lets the platform answer 429 and nothing else.
 func TestA429WithoutAHintIsNoInvitation(t *testing.T) {
-	for _, d := range []clickid.Dialect{ecapi, logEvent} {
+	for _, d := range []capi.Dialect{ecapi, logEvent} {
 		t.Run(fmt.Sprintf("%T", d), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := newPlatform()
 				p.set(reply(429, ""))
-				m := startMemory(t, outbox.Config{Client: newClient(t, p, d)}, 500)
+				m := startMemory(t, outbox.Config{Destination: newClient(t, p, d)}, 500)
 				sendAll(t, m, purchases(500))
 				time.Sleep(20 * time.Second)
 				requests, _ := p.count()
@@ -291,17 +292,17 @@ func TestARefusedConfigurationIsAnAlarmAndNoEnd(t *testing.T) {
 		const backlog = 200
 		p, r := newPlatform(), &recorder{}
 		p.set(reply(401, ""))
-		m := startMemory(t, outbox.Config{Client: newClient(t, p, logEvent), MaxAttempts: 1, Hook: r.hook}, 2)
+		m := startMemory(t, outbox.Config{Destination: newClient(t, p, logEvent), MaxAttempts: 1, Hook: r.hook}, 2)
 		sendAll(t, m, purchases(backlog))
 		time.Sleep(time.Hour)
-		require.GreaterOrEqual(t, r.count(outbox.ConfigurationRefused), 5, "the alarm is repeated")
-		require.LessOrEqual(t, r.count(outbox.ConfigurationRefused), 7, "every ten minutes and not for every event")
+		require.GreaterOrEqual(t, r.count(outbox.KindConfigurationRefused), 5, "the alarm is repeated")
+		require.LessOrEqual(t, r.count(outbox.KindConfigurationRefused), 7, "every ten minutes and not for every event")
 		time.Sleep(47 * time.Hour)
 		require.Equal(t, outbox.Stats{Queued: backlog, Oldest: stats(t, m).Oldest}, stats(t, m))
 		p.set(nil)
 		time.Sleep(time.Minute)
 		require.Equal(t, outbox.Stats{Delivered: backlog}, stats(t, m))
-		require.Equal(t, 1, r.count(outbox.PlatformBack))
+		require.Equal(t, 1, r.count(outbox.KindPlatformRecovered))
 	})
 }
 
@@ -311,7 +312,7 @@ func TestTheHorizonEndsInADeadLetter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPlatform()
 		p.set(refuseConnection)
-		m := startMemory(t, outbox.Config{Client: newClient(t, p, logEvent), Horizon: 6 * time.Hour}, 2)
+		m := startMemory(t, outbox.Config{Destination: newClient(t, p, logEvent), MaxAge: 6 * time.Hour}, 2)
 		sendAll(t, m, purchases(3))
 		time.Sleep(7 * time.Hour)
 		require.Equal(t, outbox.Stats{Dead: 3}, stats(t, m))
@@ -345,7 +346,7 @@ func TestAnUnsteadyPlatformIsNoOutage(t *testing.T) {
 			}
 			return p.RoundTrip(req)
 		})
-		m := startMemory(t, outbox.Config{Client: newClient(t, unsteady, ecapi), Hook: r.hook}, 100)
+		m := startMemory(t, outbox.Config{Destination: newClient(t, unsteady, ecapi), Hook: r.hook}, 100)
 		start := time.Now()
 		sendAll(t, m, purchases(backlog))
 		// At 8 requests at once of 50 milliseconds each it takes 12.5 seconds
@@ -356,7 +357,7 @@ func TestAnUnsteadyPlatformIsNoOutage(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		require.Equal(t, outbox.Stats{Delivered: backlog}, stats(t, m))
-		require.Zero(t, r.count(outbox.PlatformAway))
+		require.Zero(t, r.count(outbox.KindPlatformUnavailable))
 	})
 }
 
@@ -369,8 +370,8 @@ func TestTheStoreIsDownForADay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, r := newPlatform(), &recorder{}
 		s := &store{err: fmt.Errorf("connection refused")}
-		client := newClient(t, p, logEvent, func(cfg *clickid.ClientConfig) { cfg.Resolver = s })
-		m := startMemory(t, outbox.Config{Client: client, MaxAttempts: 1, Hook: r.hook}, 500)
+		client := newClient(t, p, logEvent, func(cfg *capi.Config) { cfg.Resolver = s })
+		m := startMemory(t, outbox.Config{Destination: client, MaxAttempts: 1, Hook: r.hook}, 500)
 		events := purchases(200)
 		for i := range events[:100] {
 			events[i].Click, events[i].ClickToken = clickid.Click{}, "token"
@@ -379,12 +380,12 @@ func TestTheStoreIsDownForADay(t *testing.T) {
 		time.Sleep(24 * time.Hour)
 		require.Equal(t, 100, stats(t, m).Delivered, "events that need no store are not held up")
 		require.Less(t, s.calls(), 1000, "a store that is down is asked now and then, not for every event")
-		require.Equal(t, 1, r.count(outbox.LookupsFailing))
-		require.Zero(t, r.count(outbox.PlatformAway))
+		require.Equal(t, 1, r.count(outbox.KindLookupsFailing))
+		require.Zero(t, r.count(outbox.KindPlatformUnavailable))
 		s.set(nil)
 		time.Sleep(10 * time.Minute)
 		require.Equal(t, outbox.Stats{Delivered: 200}, stats(t, m))
-		require.Equal(t, 1, r.count(outbox.LookupsBack))
+		require.Equal(t, 1, r.count(outbox.KindLookupsRecovered))
 	})
 }
 
@@ -421,7 +422,7 @@ func (s *store) calls() int {
 func TestOurOwnFaultsUseUpAttempts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPlatform()
-		cfg := outbox.Config{Client: newClient(t, p, logEvent), MaxAttempts: 4}
+		cfg := outbox.Config{Destination: newClient(t, p, logEvent), MaxAttempts: 4}
 		cfg.Consent = func(_ context.Context, e clickid.Event) (clickid.Consent, error) {
 			if e.ID == "order-0" {
 				panic("personal@example.com")
@@ -445,7 +446,7 @@ func TestAConflictUsesUpAttempts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPlatform()
 		p.set(reply(409, `{"code":"CONFLICT"}`))
-		m := startMemory(t, outbox.Config{Client: newClient(t, p, logEvent)}, 10)
+		m := startMemory(t, outbox.Config{Destination: newClient(t, p, logEvent)}, 10)
 		sendAll(t, m, purchases(1))
 		time.Sleep(time.Hour)
 		letters, err := m.Failed(context.Background(), outbox.Page{})
@@ -464,7 +465,7 @@ func TestStopDoesNotWaitForThePlatformsReturn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPlatform()
 		p.set(refuseConnection)
-		m := startMemory(t, outbox.Config{Client: newClient(t, p, logEvent)}, 500)
+		m := startMemory(t, outbox.Config{Destination: newClient(t, p, logEvent)}, 500)
 		sendAll(t, m, purchases(1000))
 		time.Sleep(time.Minute)
 		start := time.Now()

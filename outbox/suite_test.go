@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// fault is a mistake of an engine.
+// fault is a mistake of a queue.
 type fault string
 
 const (
@@ -96,7 +96,7 @@ func (f *faulty) Send(ctx context.Context, events ...clickid.Event) (clickid.Rep
 			f.Delivery().Deliver(ctx, r, 1)
 		}
 	}
-	return f.Delivery().Send(ctx, f, events...)
+	return f.Delivery().Sender(f).Send(ctx, events...)
 }
 
 func (f *faulty) Start(ctx context.Context) error {
@@ -201,11 +201,11 @@ func runSuite(t *testing.T, f fault, patience time.Duration) {
 				case rechecksNothing:
 					cfg.RecheckClick = false
 				case ageless:
-					cfg.Horizon = 0
+					cfg.MaxAge = 0
 				}
 				var err error
 				if last == nil || f == forgetsStopped {
-					last, err = outbox.NewMemory(outbox.AcceptLoss, cfg)
+					last, err = outbox.NewMemory(outbox.MemoryConfig{Delivery: cfg, AcceptLoss: true})
 				} else {
 					last, err = last.Reopen(cfg)
 				}

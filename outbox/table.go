@@ -13,13 +13,13 @@ import (
 	"github.com/clickid/clickid/internal/sqldb"
 )
 
-// TableConfig configures a [Table]. Database and Client are required.
+// TableConfig configures a [Table]. Database and Destination are required.
 type TableConfig struct {
 	// Database is the kind of the order's database. Required.
 	Database Database
-	// Client is where the events will go: it validates them before they are
-	// stored, and its destination is part of their identity. Required.
-	Client *clickid.Client
+	// Destination is where the events will go: it checks them before they are
+	// stored, and its name is part of their identity. Required.
+	Destination Destination
 	// Prefix begins the table's name, which is Prefix and "outbox": 1 to 32
 	// characters of [a-z0-9_], not beginning with a digit. Defaults to
 	// [DefaultPrefix].
@@ -30,13 +30,13 @@ type TableConfig struct {
 const DefaultPrefix = "clickid_"
 
 // Table is an outbox table: conversions are written into it in the order's own
-// transaction, and a [Relay] moves them to an engine. It is safe for
+// transaction, and a [Relay] moves them to a queue. It is safe for
 // concurrent use.
 type Table struct {
-	database Database
-	client   *clickid.Client
-	name     string
-	wake     chan struct{} // tells the relays of this process to look
+	database    Database
+	destination Destination
+	name        string
+	wake        chan struct{} // tells the relays of this process to look
 
 	// moving is held on SQLite while a relay of this process moves a batch, so
 	// that Erase does not overlook an event on its way. On the other databases
@@ -57,8 +57,8 @@ func NewTable(cfg TableConfig) (*Table, error) {
 	if !sqldb.Database(cfg.Database).Valid() {
 		problems = append(problems, errors.New("outbox: TableConfig.Database must be DatabasePostgreSQL, DatabaseMySQL or DatabaseSQLite"))
 	}
-	if cfg.Client == nil {
-		problems = append(problems, errors.New("outbox: TableConfig.Client is required"))
+	if err := checkDestination(cfg.Destination); err != nil {
+		problems = append(problems, err)
 	}
 	if cfg.Prefix == "" {
 		cfg.Prefix = DefaultPrefix
@@ -69,32 +69,25 @@ func NewTable(cfg TableConfig) (*Table, error) {
 	if err := errors.Join(problems...); err != nil {
 		return nil, err
 	}
-	return &Table{database: cfg.Database, client: cfg.Client, name: cfg.Prefix + "outbox", wake: make(chan struct{}, 1)}, nil
+	return &Table{database: cfg.Database, destination: cfg.Destination, name: cfg.Prefix + "outbox", wake: make(chan struct{}, 1)}, nil
 }
 
 // In returns a sender that writes the events into the table through tx, so
 // that they commit or roll back with the order. It does nothing else: the
-// checkout never waits for the platform or the engine.
+// checkout never waits for the platform or the queue.
 //
 // After the commit, [Table.Notify] spares the event the relay's interval. With
 // an *sql.DB in place of a transaction each Send commits by itself and
 // notifies; when it fails, some of many events may be stored all the same, and
 // sending them again does no harm.
-func (t *Table) In(tx Execer) clickid.Sender { return tableSender{table: t, tx: tx} }
-
-type tableSender struct {
-	table *Table
-	tx    Execer
-}
-
-func (s tableSender) Send(ctx context.Context, events ...clickid.Event) (clickid.Report, error) {
-	report, err := send(ctx, s.table.client, QueueFunc(func(ctx context.Context, records []Record) error {
-		return s.table.insert(ctx, s.tx, records)
-	}), events)
-	if _, autocommit := s.tx.(*sql.DB); autocommit {
-		s.table.Notify()
-	}
-	return report, err
+func (t *Table) In(tx Execer) clickid.Sender {
+	return sender{destination: t.destination, queue: EnqueueFunc(func(ctx context.Context, records []Record) error {
+		err := t.insert(ctx, tx, records)
+		if _, autocommit := tx.(*sql.DB); autocommit {
+			t.Notify()
+		}
+		return err
+	})}
 }
 
 // Notify tells the relays of this process that something was committed. It
@@ -150,7 +143,7 @@ func (t *Table) Migrate(ctx context.Context, db *sql.DB) error {
 }
 
 // Erase removes the events that carry a key from the table and returns how
-// many they were; one that was sent twice counts twice. Call it before the engine's own Erase, which finds those
+// many they were; one that was sent twice counts twice. Call it before the queue's own Erase, which finds those
 // that have been moved. The zero Key is an error that matches
 // [clickid.ErrInvalid].
 func (t *Table) Erase(ctx context.Context, db *sql.DB, k clickid.Key) (int, error) {

@@ -8,43 +8,52 @@ import (
 	"github.com/clickid/clickid"
 )
 
-// Engine is an outbox that can be fed through an outbox table. All engines of
-// this project are.
-type Engine interface {
+// Queue is an outbox that can be fed through an outbox table. Those of this
+// project are.
+type Queue interface {
 	Outbox
-	Queue
+	Enqueuer
+	// Delivery returns what delivers the events.
+	Delivery() *Delivery
 }
 
-// TableOutbox is an engine together with the outbox table and relay that feed
-// it, as one [Outbox]: for an engine that shares no database with the orders.
+// TableOutbox is a queue together with the outbox table and relay that feed it,
+// as one [Outbox]: for a queue that shares no database with the orders.
 type TableOutbox struct {
-	engine Engine
-	table  *Table
-	relay  *Relay
-	db     *sql.DB
+	queue Queue
+	table *Table
+	relay *Relay
+	db    *sql.DB
 }
 
 var _ Outbox = (*TableOutbox)(nil)
 
 // NewTableOutbox checks the whole configuration and returns an outbox, or every
-// problem at once. cfg.Queue is left empty: it is the engine.
-func NewTableOutbox(engine Engine, cfg RelayConfig) (*TableOutbox, error) {
+// problem at once. cfg.Queue is left empty: it is queue. Logger and Hook default
+// to those of the queue.
+func NewTableOutbox(queue Queue, cfg RelayConfig) (*TableOutbox, error) {
 	if cfg.Queue != nil {
-		return nil, errors.New("clickid: RelayConfig.Queue must be empty: it is the engine")
+		return nil, errors.New("outbox: RelayConfig.Queue must be empty: NewTableOutbox sets it to its first argument")
 	}
-	if engine == nil {
-		return nil, errors.New("clickid: NewTableOutbox needs an engine")
+	if queue == nil {
+		return nil, errors.New("outbox: NewTableOutbox needs a queue")
 	}
-	cfg.Queue = engine
+	cfg.Queue = queue
+	if cfg.Logger == nil {
+		cfg.Logger = queue.Delivery().cfg.Logger
+	}
+	if cfg.Hook == nil {
+		cfg.Hook = queue.Delivery().cfg.Hook
+	}
 	relay, err := NewRelay(cfg)
 	if err != nil {
 		return nil, err
 	}
-	return &TableOutbox{engine: engine, table: cfg.Table, relay: relay, db: cfg.DB}, nil
+	return &TableOutbox{queue: queue, table: cfg.Table, relay: relay, db: cfg.DB}, nil
 }
 
 // Migrate creates the outbox table unless it exists; see [Table.Migrate]. The
-// engine has a call of its own, where it needs one.
+// queue has a call of its own, where it needs one.
 func (o *TableOutbox) Migrate(ctx context.Context) error { return o.table.Migrate(ctx, o.db) }
 
 // In returns a sender that writes into the table through tx; see [Table.In].
@@ -60,55 +69,59 @@ func (o *TableOutbox) Send(ctx context.Context, events ...clickid.Event) (clicki
 	return o.table.In(o.db).Send(ctx, events...)
 }
 
+// ResolvesTokens reports whether the clicks of tokens are looked up at
+// delivery; see [clickid.Sender].
+func (o *TableOutbox) ResolvesTokens() bool { return resolverOf(o.table.destination) != nil }
+
 // Start implements [Outbox].
 func (o *TableOutbox) Start(ctx context.Context) error {
-	if err := o.engine.Start(ctx); err != nil {
+	if err := o.queue.Start(ctx); err != nil {
 		return err
 	}
 	if err := o.relay.Start(ctx); err != nil {
-		_, _ = o.engine.Stop(ctx)
+		_, _ = o.queue.Stop(ctx)
 		return err
 	}
 	return nil
 }
 
-// Stop implements [Outbox]. It moves what is in the table to the engine first,
+// Stop implements [Outbox]. It moves what is in the table to the queue first,
 // and counts what remains in both.
 func (o *TableOutbox) Stop(ctx context.Context) (remaining int, err error) {
 	inTable, err := o.relay.Stop(ctx)
-	inQueue, stopErr := o.engine.Stop(ctx)
+	inQueue, stopErr := o.queue.Stop(ctx)
 	return inTable + inQueue, errors.Join(err, stopErr)
 }
 
 // Failed implements [Outbox].
 func (o *TableOutbox) Failed(ctx context.Context, page Page) ([]DeadLetter, error) {
-	return o.engine.Failed(ctx, page)
+	return o.queue.Failed(ctx, page)
 }
 
 // Replay implements [Outbox].
 func (o *TableOutbox) Replay(ctx context.Context, ids ...string) (int, error) {
-	return o.engine.Replay(ctx, ids...)
+	return o.queue.Replay(ctx, ids...)
 }
 
 // Discard implements [Outbox].
 func (o *TableOutbox) Discard(ctx context.Context, ids ...string) (int, error) {
-	return o.engine.Discard(ctx, ids...)
+	return o.queue.Discard(ctx, ids...)
 }
 
 // Erase implements [Outbox]. The table comes first, since its events move to
-// the engine.
+// the queue.
 func (o *TableOutbox) Erase(ctx context.Context, k clickid.Key) (int, error) {
 	inTable, err := o.table.Erase(ctx, o.db, k)
 	if err != nil {
 		return 0, err
 	}
-	inQueue, err := o.engine.Erase(ctx, k)
+	inQueue, err := o.queue.Erase(ctx, k)
 	return inTable + inQueue, err
 }
 
-// Stats implements [Outbox], over table and engine.
+// Stats implements [Outbox], over table and queue.
 func (o *TableOutbox) Stats(ctx context.Context) (Stats, error) {
-	stats, err := o.engine.Stats(ctx)
+	stats, err := o.queue.Stats(ctx)
 	if err != nil {
 		return Stats{}, err
 	}

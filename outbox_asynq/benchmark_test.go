@@ -38,7 +38,7 @@ func benchmarkBacklog(b *testing.B, fsync string) {
 	platform := clickidtest.NewServer(b)
 	platform.Always(clickidtest.Fault{Latency: 100 * time.Millisecond})
 	ob, err := asynqoutbox.New(asynqoutbox.Config{
-		Delivery: outbox.Config{Client: newClient(b, platform)}, Redis: connection, EnqueueTimeout: time.Minute,
+		Delivery: outbox.Config{Destination: newClient(b, platform)}, Redis: connection, EnqueueTimeout: time.Minute,
 	})
 	if err != nil {
 		b.Fatal(err)

@@ -10,11 +10,11 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Config configures an [Outbox]. Delivery.Client and Redis are required; the
+// Config configures an [Outbox]. Delivery.Destination and Redis are required; the
 // zero value of every other field is its default. Later changes have no
 // effect.
 type Config struct {
-	// Delivery says how an event is delivered. Its Client is required.
+	// Delivery says how an event is delivered. Its Destination is required.
 	Delivery outbox.Config
 	// Redis is the connection that enqueues and works. The outbox does not
 	// close it, and it must not be closed before Stop has returned, since asynq
@@ -34,10 +34,10 @@ type Config struct {
 	// LogEvent carry as many events as there are workers waiting. Defaults to
 	// 500.
 	Workers int
-	// Window is how long a delivered event is remembered, so that the same one
+	// DeduplicationWindow is how long a delivered event is remembered, so that the same one
 	// is not sent again. Its payload is not kept, but about 700 bytes of Redis'
-	// memory are. Defaults to [outbox.DefaultWindow].
-	Window time.Duration
+	// memory are. Defaults to [outbox.DefaultDeduplicationWindow].
+	DeduplicationWindow time.Duration
 	// PollInterval is how long a worker may overlook a new event in an idle
 	// queue, and how exactly waits are kept. Defaults to 500 milliseconds.
 	PollInterval time.Duration
@@ -69,8 +69,8 @@ func (cfg *Config) fillIn() {
 	if cfg.Workers == 0 {
 		cfg.Workers = DefaultWorkers
 	}
-	if cfg.Window == 0 {
-		cfg.Window = outbox.DefaultWindow
+	if cfg.DeduplicationWindow == 0 {
+		cfg.DeduplicationWindow = outbox.DefaultDeduplicationWindow
 	}
 	if cfg.PollInterval == 0 {
 		cfg.PollInterval = DefaultPollInterval
@@ -95,8 +95,8 @@ func (cfg *Config) problems() []error {
 	if cfg.Workers < 0 || cfg.Workers > maxWorkers {
 		report("Workers must be from 1 to %d", maxWorkers)
 	}
-	if cfg.Window < 0 || cfg.Window > 0 && cfg.Window < time.Second {
-		report("Window must be at least a second")
+	if cfg.DeduplicationWindow < 0 || cfg.DeduplicationWindow > 0 && cfg.DeduplicationWindow < time.Second {
+		report("DeduplicationWindow must be at least a second")
 	}
 	if cfg.PollInterval < 0 {
 		report("PollInterval must not be negative")

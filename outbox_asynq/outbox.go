@@ -25,7 +25,7 @@ import (
 	"github.com/hibiken/asynq"
 )
 
-// Outbox is an [outbox.Engine] on Redis. It is safe for concurrent use.
+// Outbox is an [outbox.Queue] on Redis. It is safe for concurrent use.
 type Outbox struct {
 	cfg       Config
 	delivery  *outbox.Delivery
@@ -39,7 +39,7 @@ type Outbox struct {
 	worker *worker // nil before Start
 }
 
-var _ outbox.Engine = (*Outbox)(nil)
+var _ outbox.Queue = (*Outbox)(nil)
 
 // New checks the whole configuration and returns an outbox, or every problem
 // at once. It makes no connection and starts nothing: Send stores events
@@ -56,7 +56,7 @@ func New(cfg Config) (*Outbox, error) {
 	cfg.fillIn()
 	logger := cfg.Delivery.Logger
 	if logger == nil {
-		logger = slog.New(slog.DiscardHandler)
+		logger = slog.Default()
 	}
 	return &Outbox{
 		cfg:       cfg,
@@ -77,15 +77,22 @@ func New(cfg Config) (*Outbox, error) {
 func (o *Outbox) Send(ctx context.Context, events ...clickid.Event) (clickid.Report, error) {
 	ctx, cancel := context.WithTimeout(ctx, o.cfg.EnqueueTimeout)
 	defer cancel()
-	return o.delivery.Send(ctx, o, events...)
+	return o.delivery.Sender(o).Send(ctx, events...)
 }
+
+// ResolvesTokens reports whether the clicks of tokens are looked up at
+// delivery; see [clickid.Sender].
+func (o *Outbox) ResolvesTokens() bool { return o.delivery.ResolvesTokens() }
+
+// Delivery implements [outbox.Queue].
+func (o *Outbox) Delivery() *outbox.Delivery { return o.delivery }
 
 // enqueuers is how many records of one call are stored at once: asynq takes
 // them one by one, so the round trips run side by side, and a server that
 // writes to disk before it answers does so for many at once.
 const enqueuers = 32
 
-// Enqueue implements [outbox.Queue]. Its only deadline is that of ctx.
+// Enqueue implements [outbox.Enqueuer]. Its only deadline is that of ctx.
 func (o *Outbox) Enqueue(ctx context.Context, records []outbox.Record) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("clickid: queueing in Redis: %w", err)
@@ -135,7 +142,7 @@ const (
 
 func (o *Outbox) enqueue(ctx context.Context, r outbox.Record) error {
 	_, err := o.client.EnqueueContext(ctx, asynq.NewTask(eventTask, nil),
-		asynq.TaskID(r.Identity), asynq.Queue(o.live.name), asynq.Retention(o.cfg.Window),
+		asynq.TaskID(r.Identity), asynq.Queue(o.live.name), asynq.Retention(o.cfg.DeduplicationWindow),
 		asynq.MaxRetry(endlessRetries), asynq.Timeout(taskTimeout))
 	if !errors.Is(err, asynq.ErrTaskIDConflict) {
 		return err

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/capi"
 	"github.com/clickid/clickid/clickidtest"
 	"github.com/clickid/clickid/internal/testserver"
 	"github.com/clickid/clickid/outbox"
@@ -75,12 +76,12 @@ func TestConformance(t *testing.T) {
 }
 
 // newClient returns a client of the receiver.
-func newClient(tb testing.TB, platform *clickidtest.Server) *clickid.Client {
+func newClient(tb testing.TB, platform *clickidtest.Server) *capi.Client {
 	tb.Helper()
-	client, err := clickid.NewClient(clickid.ClientConfig{
+	client, err := capi.New(capi.Config{
 		APIKey:  clickidtest.APIKey,
 		BaseURL: platform.URL,
-		Dialect: clickid.LogEvent{EventSourceID: clickidtest.EventSourceID},
+		Dialect: capi.LogEvent{EventSourceID: clickidtest.EventSourceID},
 	})
 	if err != nil {
 		tb.Fatal(err)
@@ -98,7 +99,7 @@ func order(id string) clickid.Event {
 func TestNewReportsEveryProblem(t *testing.T) {
 	t.Parallel()
 	_, err := asynqoutbox.New(asynqoutbox.Config{
-		Queue: "My Shop", EnqueueTimeout: -1, Workers: -1, Window: time.Millisecond, PollInterval: -1,
+		Queue: "My Shop", EnqueueTimeout: -1, Workers: -1, DeduplicationWindow: time.Millisecond, PollInterval: -1,
 	})
 	if err == nil {
 		t.Fatal("a wrong configuration was accepted")
@@ -112,7 +113,7 @@ func TestNewReportsEveryProblem(t *testing.T) {
 
 func TestNew_unusableRedis(t *testing.T) {
 	t.Parallel()
-	delivery := outbox.Config{Client: newClient(t, clickidtest.NewServer(t))}
+	delivery := outbox.Config{Destination: newClient(t, clickidtest.NewServer(t))}
 	ignoresDeadlines := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1"})
 	defer func() { _ = ignoresDeadlines.Close() }()
 	for _, tt := range []struct {
@@ -148,7 +149,7 @@ func TestStartAsksForDurability(t *testing.T) {
 			t.Parallel()
 			server := testserver.StartRedis(t, tt.args...)
 			ob := newOutbox(t, asynqoutbox.Config{
-				Delivery: outbox.Config{Client: newClient(t, clickidtest.NewServer(t))},
+				Delivery: outbox.Config{Destination: newClient(t, clickidtest.NewServer(t))},
 				Redis:    connect(t, server.DSN()),
 			})
 			err := ob.Start(t.Context())
@@ -169,7 +170,7 @@ func TestSendHasAShortDeadline(t *testing.T) {
 	t.Parallel()
 	server := testserver.StartRedis(t)
 	ob, err := asynqoutbox.New(asynqoutbox.Config{
-		Delivery: outbox.Config{Client: newClient(t, clickidtest.NewServer(t))},
+		Delivery: outbox.Config{Destination: newClient(t, clickidtest.NewServer(t))},
 		Redis:    connect(t, server.DSN()),
 	})
 	if err != nil {
@@ -192,7 +193,7 @@ func TestSendHasAShortDeadline(t *testing.T) {
 		if took := time.Since(start); took > 5*time.Second {
 			t.Errorf("a server that %s held Send up for %v", tt.name, took)
 		}
-		if err == nil || report.Results[0].Verdict != clickid.Failed {
+		if err == nil || report.Results[0].Verdict != clickid.VerdictFailed {
 			t.Errorf("a server that %s: %+v, %v", tt.name, report, err)
 		}
 		tt.mend()

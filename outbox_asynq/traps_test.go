@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/capi"
 	"github.com/clickid/clickid/clickidtest"
 	"github.com/clickid/clickid/internal/testserver"
 	"github.com/clickid/clickid/outbox"
@@ -25,15 +26,15 @@ func newTrapped(t *testing.T) (*Outbox, *clickidtest.Server) {
 	client := redis.NewClient(options)
 	t.Cleanup(func() { _ = client.Close() })
 	platform := clickidtest.NewServer(t)
-	sender, err := clickid.NewClient(clickid.ClientConfig{
+	sender, err := capi.New(capi.Config{
 		APIKey: clickidtest.APIKey, BaseURL: platform.URL,
-		Dialect: clickid.LogEvent{EventSourceID: clickidtest.EventSourceID},
+		Dialect: capi.LogEvent{EventSourceID: clickidtest.EventSourceID},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	ob, err := New(Config{
-		Delivery: outbox.Config{Client: sender}, Redis: client,
+		Delivery: outbox.Config{Destination: sender}, Redis: client,
 		EnqueueTimeout: 10 * time.Second, PollInterval: 20 * time.Millisecond,
 	})
 	if err != nil {

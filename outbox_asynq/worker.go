@@ -169,15 +169,15 @@ func (o *Outbox) deliver(ctx context.Context) error {
 	}
 	failed, _ := asynq.GetRetryCount(ctx)
 	outcome := o.delivery.Deliver(ctx, record, failed+1)
-	switch outcome.Verdict {
-	case outbox.Done:
+	switch outcome.Action {
+	case outbox.ActionDone:
 		// If Redis does not take this, it does not take asynq's note either,
 		// and the event is delivered again.
 		_ = o.deleteRecord(context.WithoutCancel(ctx), identity)
 		return nil
-	case outbox.Dead:
+	case outbox.ActionDead:
 		return o.bury(context.WithoutCancel(ctx), record, outcome.Failure, failed+1)
-	case outbox.Retry:
+	case outbox.ActionRetry:
 		return &postponement{wait: outcome.Wait, usesAttempt: true, reason: outcome.Failure.Reason}
 	default:
 		return &postponement{wait: outcome.Wait, reason: outcome.Failure.Reason}

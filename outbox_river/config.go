@@ -13,10 +13,10 @@ import (
 	"github.com/riverqueue/river/rivertype"
 )
 
-// Config configures an [Outbox]. Delivery.Client is required; the zero value
+// Config configures an [Outbox]. Delivery.Destination is required; the zero value
 // of every other field is its default. Later changes have no effect.
 type Config struct {
-	// Delivery says how an event is delivered. Its Client is required.
+	// Delivery says how an event is delivered. Its Destination is required.
 	Delivery outbox.Config
 	// Schema is the PostgreSQL schema of the outbox's own tables, which
 	// Migrate creates. It must not be one in which the application runs River
@@ -30,10 +30,10 @@ type Config struct {
 	// worker is a goroutine with one event. Defaults to 2,000, which delivers
 	// a backlog three times as fast as 500 do.
 	Workers int
-	// Window is how long a delivered event is remembered, so that the same one
+	// DeduplicationWindow is how long a delivered event is remembered, so that the same one
 	// is not sent again. Its payload is not kept. Defaults to
-	// [outbox.DefaultWindow].
-	Window time.Duration
+	// [outbox.DefaultDeduplicationWindow].
+	DeduplicationWindow time.Duration
 	// KeepDead is how long dead letters are kept. Defaults to until they are
 	// replayed or discarded.
 	KeepDead time.Duration
@@ -86,8 +86,8 @@ func (cfg *Config) fillIn(database string) {
 	if cfg.Workers == 0 {
 		cfg.Workers = DefaultWorkers
 	}
-	if cfg.Window == 0 {
-		cfg.Window = outbox.DefaultWindow
+	if cfg.DeduplicationWindow == 0 {
+		cfg.DeduplicationWindow = outbox.DefaultDeduplicationWindow
 	}
 	if cfg.KeepDead == 0 {
 		cfg.KeepDead = forever
@@ -119,8 +119,8 @@ func (cfg *Config) problems(database string) []error {
 	if cfg.Workers < 0 || cfg.Workers > maxWorkers {
 		report("Workers must be from 1 to %d", maxWorkers)
 	}
-	if cfg.Window < 0 || cfg.Window > 0 && cfg.Window < time.Second {
-		report("Window must be at least a second")
+	if cfg.DeduplicationWindow < 0 || cfg.DeduplicationWindow > 0 && cfg.DeduplicationWindow < time.Second {
+		report("DeduplicationWindow must be at least a second")
 	}
 	if cfg.KeepDead < 0 || cfg.KeepDead > 0 && cfg.KeepDead < time.Second {
 		report("KeepDead must be at least a second")
@@ -140,11 +140,11 @@ func (cfg *Config) problems(database string) []error {
 func (cfg *Config) river(workers *river.Workers) *river.Config {
 	logger := cfg.Delivery.Logger
 	if logger == nil {
-		logger = slog.New(slog.DiscardHandler)
+		logger = slog.Default()
 	}
 	return &river.Config{
 		CancelledJobRetentionPeriod: cfg.KeepDead,
-		CompletedJobRetentionPeriod: cfg.Window,
+		CompletedJobRetentionPeriod: cfg.DeduplicationWindow,
 		DiscardedJobRetentionPeriod: cfg.KeepDead,
 		FetchCooldown:               fetchCooldown,
 		FetchPollInterval:           cfg.PollInterval,

@@ -50,15 +50,15 @@ func TestEveryStateIsUnique(t *testing.T) {
 
 func TestEveryProblemIsReported(t *testing.T) {
 	cfg := Config{
-		Schema:       "no schema",
-		Workers:      -1,
-		Window:       time.Millisecond,
-		KeepDead:     -time.Hour,
-		JobTimeout:   time.Hour,
-		PollInterval: time.Microsecond,
+		Schema:              "no schema",
+		Workers:             -1,
+		DeduplicationWindow: time.Millisecond,
+		KeepDead:            -time.Hour,
+		JobTimeout:          time.Hour,
+		PollInterval:        time.Microsecond,
 	}
 	problems := cfg.problems(riverdriver.DatabaseNamePostgres)
-	for i, field := range []string{"Schema", "Workers", "Window", "KeepDead", "RescueAfter", "PollInterval"} {
+	for i, field := range []string{"Schema", "Workers", "DeduplicationWindow", "KeepDead", "RescueAfter", "PollInterval"} {
 		if i >= len(problems) || !strings.HasPrefix(problems[i].Error(), "clickid: "+field+" must ") {
 			t.Fatalf("problem %d is not about %s: %v", i, field, problems)
 		}

@@ -100,13 +100,13 @@ func (o *Outbox[TTx]) table() string {
 	return `"` + o.cfg.Schema + `".river_job`
 }
 
-// ErrStrangers says that the application runs River itself where the outbox is
-// to be.
-var ErrStrangers = errors.New("clickid: the outbox's tables hold jobs of another application of River, " +
+// ErrForeignJobs means that the application runs River itself in the schema or
+// file of the outbox.
+var ErrForeignJobs = errors.New("clickid: the outbox's tables hold jobs of another application of River, " +
 	"which would throw our events away: give the outbox a Schema, or on SQLite a file, of its own")
 
-// refuseStrangers reports jobs that are not ours, or that there are no tables.
-func (o *Outbox[TTx]) refuseStrangers(ctx context.Context) error {
+// refuseForeignJobs reports jobs that are not ours, or that there are no tables.
+func (o *Outbox[TTx]) refuseForeignJobs(ctx context.Context) error {
 	kinds, err := o.driver.GetExecutor().JobKindList(ctx, &riverdriver.JobKindListParams{
 		Exclude: []string{JobKind},
 		Max:     1,
@@ -116,7 +116,7 @@ func (o *Outbox[TTx]) refuseStrangers(ctx context.Context) error {
 		return fmt.Errorf("clickid: the outbox's tables cannot be read (has Migrate run?): %w", err)
 	}
 	if len(kinds) > 0 {
-		return ErrStrangers
+		return ErrForeignJobs
 	}
 	return nil
 }

@@ -89,17 +89,17 @@ func (w *worker) Work(ctx context.Context, job *river.Job[jobArgs]) error {
 		return nil // erased
 	}
 	outcome := w.delivery.Deliver(ctx, record, job.Attempt)
-	if ctx.Err() == context.Canceled && (outcome.Verdict == outbox.Snooze || outcome.Verdict == outbox.Retry) {
+	if ctx.Err() == context.Canceled && (outcome.Action == outbox.ActionSnooze || outcome.Action == outbox.ActionRetry) {
 		// Interrupted by Stop. River makes the job available again at once and
 		// gives the attempt back.
 		return ctx.Err()
 	}
-	switch outcome.Verdict {
-	case outbox.Done:
+	switch outcome.Action {
+	case outbox.ActionDone:
 		return river.MetadataSet(ctx, recordKey, nil)
-	case outbox.Snooze:
+	case outbox.ActionSnooze:
 		return river.JobSnooze(outcome.Wait)
-	case outbox.Dead:
+	case outbox.ActionDead:
 		if err := river.RecordOutput(ctx, outcome.Failure); err != nil {
 			return err
 		}

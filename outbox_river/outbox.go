@@ -4,7 +4,7 @@
 // commits or rolls back with the order:
 //
 //	ob, err := riveroutbox.New(riverpgxv5.New(pool), riveroutbox.Config{
-//		Delivery: outbox.Config{Client: client},
+//		Delivery: outbox.Config{Destination: client},
 //	})
 //	…
 //	_, err = clickid.Convert(ctx, ob.In(tx), event)
@@ -28,7 +28,7 @@ import (
 	"github.com/riverqueue/river/riverdriver"
 )
 
-// Outbox is an [outbox.Outbox] and an [outbox.Queue] on River. It is safe for
+// Outbox is an [outbox.Queue] on River. It is safe for
 // concurrent use, and several instances may share a database.
 type Outbox[TTx any] struct {
 	cfg      Config
@@ -70,26 +70,24 @@ func New[TTx any](driver riverdriver.Driver[TTx], cfg Config) (*Outbox[TTx], err
 
 // Send stores the events in a transaction of its own. See [outbox.Outbox].
 func (o *Outbox[TTx]) Send(ctx context.Context, events ...clickid.Event) (clickid.Report, error) {
-	return o.delivery.Send(ctx, o, events...)
+	return o.delivery.Sender(o).Send(ctx, events...)
 }
 
 // In returns a sender that stores events in tx: they are sent once it commits,
 // and never when it rolls back. Where storing fails, PostgreSQL fails the whole
 // transaction; the order should be rolled back and placed again.
-func (o *Outbox[TTx]) In(tx TTx) clickid.Sender { return transaction[TTx]{o, tx} }
-
-type transaction[TTx any] struct {
-	outbox *Outbox[TTx]
-	tx     TTx
+func (o *Outbox[TTx]) In(tx TTx) clickid.Sender {
+	return o.delivery.Sender(outbox.EnqueueFunc(func(ctx context.Context, records []outbox.Record) error {
+		return o.insert(ctx, tx, records)
+	}))
 }
 
-func (t transaction[TTx]) Send(ctx context.Context, events ...clickid.Event) (clickid.Report, error) {
-	return t.outbox.delivery.Send(ctx, t, events...)
-}
+// ResolvesTokens reports whether the clicks of tokens are looked up at
+// delivery; see [clickid.Sender].
+func (o *Outbox[TTx]) ResolvesTokens() bool { return o.delivery.ResolvesTokens() }
 
-func (t transaction[TTx]) Enqueue(ctx context.Context, records []outbox.Record) error {
-	return t.outbox.insert(ctx, t.tx, records)
-}
+// Delivery implements [outbox.Queue].
+func (o *Outbox[TTx]) Delivery() *outbox.Delivery { return o.delivery }
 
 // Enqueue stores the records in a transaction of its own, all or an error. A
 // record whose identity is known is not stored again and is no error.
@@ -120,7 +118,7 @@ func (o *Outbox[TTx]) Start(ctx context.Context) error {
 	if o.started {
 		return errStarted
 	}
-	if err := o.refuseStrangers(ctx); err != nil {
+	if err := o.refuseForeignJobs(ctx); err != nil {
 		return err
 	}
 	// River takes the end of this context for an order to interrupt.

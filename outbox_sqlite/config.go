@@ -7,10 +7,10 @@ import (
 	riveroutbox "github.com/clickid/clickid/outbox_river"
 )
 
-// Config configures an [Outbox]. Delivery.Client is required; the zero value
+// Config configures an [Outbox]. Delivery.Destination is required; the zero value
 // of every other field is its default. Later changes have no effect.
 type Config struct {
-	// Delivery says how an event is delivered. Its Client is required.
+	// Delivery says how an event is delivered. Its Destination is required.
 	Delivery outbox.Config
 	// Workers is how many events are delivered at once. A request of LogEvent
 	// carries as many events as there are workers waiting, and what they have
@@ -18,17 +18,13 @@ type Config struct {
 	// Defaults to 500 in a file of the outbox's own, and to 200 in the
 	// application's.
 	Workers int
-	// Window is how long a delivered event is remembered, so that the same one
+	// DeduplicationWindow is how long a delivered event is remembered, so that the same one
 	// is not sent again. Its payload is not kept. Defaults to
-	// [outbox.DefaultWindow].
-	Window time.Duration
+	// [outbox.DefaultDeduplicationWindow].
+	DeduplicationWindow time.Duration
 	// KeepDead is how long dead letters are kept. Defaults to until they are
 	// replayed or discarded.
 	KeepDead time.Duration
-	// StartLater leaves it to the Start method to begin with the delivery. It
-	// is for a process that only stores events, or looks after dead letters,
-	// while another one delivers from the same file. Defaults to false.
-	StartLater bool
 }
 
 // Default numbers of workers. SQLite has one writer, for which orders wait
@@ -41,9 +37,9 @@ const (
 // river returns the configuration of the outbox on River.
 func (cfg *Config) river() riveroutbox.Config {
 	return riveroutbox.Config{
-		Delivery: cfg.Delivery,
-		Workers:  cfg.Workers,
-		Window:   cfg.Window,
-		KeepDead: cfg.KeepDead,
+		Delivery:            cfg.Delivery,
+		Workers:             cfg.Workers,
+		DeduplicationWindow: cfg.DeduplicationWindow,
+		KeepDead:            cfg.KeepDead,
 	}
 }

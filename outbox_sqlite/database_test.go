@@ -22,7 +22,7 @@ import (
 
 func TestPathsThatAreRefused(t *testing.T) {
 	t.Parallel()
-	cfg := sqliteoutbox.Config{Delivery: outbox.Config{Client: newClient(t, clickidtest.NewServer(t))}}
+	cfg := sqliteoutbox.Config{Delivery: outbox.Config{Destination: newClient(t, clickidtest.NewServer(t))}}
 	for path, reason := range map[string]string{
 		"":                           "database in memory",
 		":memory:":                   "database in memory",
@@ -30,12 +30,12 @@ func TestPathsThatAreRefused(t *testing.T) {
 		filepath.Join(t.TempDir(), "missing", "x.db"): "no such file",
 		t.TempDir(): "directory",
 	} {
-		ob, err := sqliteoutbox.Open(context.Background(), path, cfg)
+		ob, err := sqliteoutbox.OpenAndStart(context.Background(), path, cfg)
 		if err == nil || ob != nil || !strings.Contains(err.Error(), reason) {
 			t.Errorf("%q: %v", path, err)
 		}
 	}
-	if _, err := sqliteoutbox.Open(context.Background(), filepath.Join(t.TempDir(), "x.db"), sqliteoutbox.Config{}); err == nil {
+	if _, err := sqliteoutbox.OpenAndStart(context.Background(), filepath.Join(t.TempDir(), "x.db"), sqliteoutbox.Config{}); err == nil {
 		t.Error("an outbox without a client was opened")
 	}
 }
@@ -43,8 +43,8 @@ func TestPathsThatAreRefused(t *testing.T) {
 func TestPathWithSpecialCharacters(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "100%25 of the shop's orders? #1.db")
-	ob, err := sqliteoutbox.Open(patience(t), path, sqliteoutbox.Config{
-		Delivery: outbox.Config{Client: newClient(t, clickidtest.NewServer(t))},
+	ob, err := sqliteoutbox.OpenAndStart(patience(t), path, sqliteoutbox.Config{
+		Delivery: outbox.Config{Destination: newClient(t, clickidtest.NewServer(t))},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -65,7 +65,7 @@ func TestPathWithSpecialCharacters(t *testing.T) {
 // everything that is wrong.
 func TestPoolsThatAreRefused(t *testing.T) {
 	t.Parallel()
-	cfg := sqliteoutbox.Config{Delivery: outbox.Config{Client: newClient(t, clickidtest.NewServer(t))}}
+	cfg := sqliteoutbox.Config{Delivery: outbox.Config{Destination: newClient(t, clickidtest.NewServer(t))}}
 	for _, row := range []struct {
 		options  string
 		problems []string
@@ -78,7 +78,7 @@ func TestPoolsThatAreRefused(t *testing.T) {
 		{"_txlock=immediate&_pragma=journal_mode(WAL)&_pragma=busy_timeout(5000)", nil},
 	} {
 		db := openShop(t, "file:"+filepath.Join(t.TempDir(), "shop.db")+"?"+row.options)
-		ob, err := sqliteoutbox.New(patience(t), db, cfg)
+		ob, err := newStarted(patience(t), db, cfg)
 		if (err == nil) != (len(row.problems) == 0) {
 			t.Errorf("%s: %v", row.options, err)
 		}
@@ -96,7 +96,7 @@ func TestPoolsThatAreRefused(t *testing.T) {
 			}
 		}
 	}
-	if _, err := sqliteoutbox.New(context.Background(), nil, cfg); err == nil {
+	if _, err := sqliteoutbox.New(nil, cfg); err == nil {
 		t.Error("no pool was accepted")
 	}
 }
@@ -120,7 +120,7 @@ func TestOrdersBesideDeliveries(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			ob, err := sqliteoutbox.New(ctx, db, sqliteoutbox.Config{Delivery: outbox.Config{Client: newClient(t, platform)}})
+			ob, err := newStarted(ctx, db, sqliteoutbox.Config{Delivery: outbox.Config{Destination: newClient(t, platform)}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -190,7 +190,7 @@ func TestFullDisk(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	ob, err := sqliteoutbox.New(ctx, db, sqliteoutbox.Config{Delivery: outbox.Config{Client: newClient(t, platform)}, StartLater: true})
+	ob, err := newIdle(ctx, db, sqliteoutbox.Config{Delivery: outbox.Config{Destination: newClient(t, platform)}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -243,7 +243,7 @@ func TestReadOnlyFile(t *testing.T) {
 	ctx := patience(t)
 	platform := clickidtest.NewServer(t)
 	path := filepath.Join(t.TempDir(), "shop.db")
-	cfg := sqliteoutbox.Config{Delivery: outbox.Config{Client: newClient(t, platform)}, StartLater: true}
+	cfg := sqliteoutbox.Config{Delivery: outbox.Config{Destination: newClient(t, platform)}}
 	writable := shopPools["one connection"](t, path)
 	for _, statement := range []string{
 		"CREATE TABLE stock (pieces integer)", "INSERT INTO stock VALUES (100000)", "CREATE TABLE orders (id text PRIMARY KEY)",
@@ -252,12 +252,12 @@ func TestReadOnlyFile(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := sqliteoutbox.New(ctx, writable, cfg); err != nil {
+	if _, err := newIdle(ctx, writable, cfg); err != nil {
 		t.Fatal(err)
 	}
 	db := openShop(t, "file:"+path+"?mode=ro")
 	db.SetMaxOpenConns(1)
-	ob, err := sqliteoutbox.New(ctx, db, cfg)
+	ob, err := newIdle(ctx, db, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -281,16 +281,15 @@ func TestOneDelivers(t *testing.T) {
 	ctx := patience(t)
 	platform := clickidtest.NewServer(t)
 	path := filepath.Join(t.TempDir(), "outbox.db")
-	cfg := sqliteoutbox.Config{Delivery: outbox.Config{Client: newClient(t, platform)}}
-	first, err := sqliteoutbox.Open(ctx, path, cfg)
+	cfg := sqliteoutbox.Config{Delivery: outbox.Config{Destination: newClient(t, platform)}}
+	first, err := sqliteoutbox.OpenAndStart(ctx, path, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := sqliteoutbox.Open(ctx, path, cfg); !errors.Is(err, sqliteoutbox.ErrDelivering) {
+	if _, err := sqliteoutbox.OpenAndStart(ctx, path, cfg); !errors.Is(err, sqliteoutbox.ErrDelivering) {
 		t.Fatalf("a second one delivers: %v", err)
 	}
-	cfg.StartLater = true
-	second, err := sqliteoutbox.Open(ctx, path, cfg)
+	second, err := openIdle(ctx, path, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -322,15 +321,15 @@ func TestRiverOfTheApplicationInTheSameFile(t *testing.T) {
 	t.Parallel()
 	ctx := patience(t)
 	db := shopPools["one connection"](t, filepath.Join(t.TempDir(), "shop.db"))
-	cfg := sqliteoutbox.Config{Delivery: outbox.Config{Client: newClient(t, clickidtest.NewServer(t))}, StartLater: true}
-	ob, err := sqliteoutbox.New(ctx, db, cfg)
+	cfg := sqliteoutbox.Config{Delivery: outbox.Config{Destination: newClient(t, clickidtest.NewServer(t))}}
+	ob, err := newIdle(ctx, db, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := db.ExecContext(ctx, "INSERT INTO river_job (kind) VALUES ('receipt')"); err != nil {
 		t.Fatal(err)
 	}
-	if err := ob.Start(ctx); !errors.Is(err, riveroutbox.ErrStrangers) {
+	if err := ob.Start(ctx); !errors.Is(err, riveroutbox.ErrForeignJobs) {
 		t.Fatalf("Start: %v", err)
 	}
 }
@@ -340,14 +339,14 @@ func TestFilesAreMigratedByOne(t *testing.T) {
 	t.Parallel()
 	const instances = 4
 	path := filepath.Join(t.TempDir(), "outbox.db")
-	cfg := sqliteoutbox.Config{Delivery: outbox.Config{Client: newClient(t, clickidtest.NewServer(t))}, StartLater: true}
+	cfg := sqliteoutbox.Config{Delivery: outbox.Config{Destination: newClient(t, clickidtest.NewServer(t))}}
 	failures := make([]error, instances)
 	var group sync.WaitGroup
 	for i := range instances {
 		group.Add(1)
 		go func() {
 			defer group.Done()
-			ob, err := sqliteoutbox.Open(patience(t), path, cfg)
+			ob, err := openIdle(patience(t), path, cfg)
 			if err == nil {
 				err = ob.Close()
 			}

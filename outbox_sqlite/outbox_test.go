@@ -7,19 +7,20 @@ import (
 	"time"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/capi"
 	"github.com/clickid/clickid/clickidtest"
 	"github.com/clickid/clickid/outbox"
 	sqliteoutbox "github.com/clickid/clickid/outbox_sqlite"
 )
 
 // newClient returns a client of the receiver that speaks LogEvent.
-func newClient(tb testing.TB, platform *clickidtest.Server) *clickid.Client {
+func newClient(tb testing.TB, platform *clickidtest.Server) *capi.Client {
 	tb.Helper()
-	client, err := clickid.NewClient(clickid.ClientConfig{
+	client, err := capi.New(capi.Config{
 		APIKey:    clickidtest.APIKey,
 		BaseURL:   platform.URL,
-		Dialect:   clickid.LogEvent{EventSourceID: clickidtest.EventSourceID},
-		RateLimit: clickid.RateLimit{Requests: -1},
+		Dialect:   capi.LogEvent{EventSourceID: clickidtest.EventSourceID},
+		RateLimit: capi.RateLimit{Requests: -1},
 	})
 	if err != nil {
 		tb.Fatal(err)
@@ -30,7 +31,7 @@ func newClient(tb testing.TB, platform *clickidtest.Server) *clickid.Client {
 func order(id string) clickid.Event {
 	return clickid.Event{
 		Type: clickid.Purchase, ID: id, Time: time.Now(), Value: clickid.Minor(14999, "USD"),
-		Click: clickid.Click{ID: "01ARZ3NDEKTSV4RRFFQ69G5FAV", Param: "clkid"}, Source: clickid.App,
+		Click: clickid.Click{ID: "01ARZ3NDEKTSV4RRFFQ69G5FAV", Param: "clkid"}, Source: clickid.SourceApp,
 	}
 }
 
@@ -46,8 +47,8 @@ func TestOpenSendDeliver(t *testing.T) {
 	t.Parallel()
 	ctx := patience(t)
 	platform := clickidtest.NewServer(t)
-	ob, err := sqliteoutbox.Open(ctx, filepath.Join(t.TempDir(), "outbox.db"), sqliteoutbox.Config{
-		Delivery: outbox.Config{Client: newClient(t, platform)},
+	ob, err := sqliteoutbox.OpenAndStart(ctx, filepath.Join(t.TempDir(), "outbox.db"), sqliteoutbox.Config{
+		Delivery: outbox.Config{Destination: newClient(t, platform)},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -19,7 +19,7 @@ func TestSuiteInAFileOfItsOwn(t *testing.T) {
 		return outboxtest.Backend{
 			Single: true,
 			Open: func(t testing.TB, cfg outbox.Config) outbox.Outbox {
-				ob, err := sqliteoutbox.Open(context.Background(), path, sqliteoutbox.Config{Delivery: cfg, StartLater: true})
+				ob, err := openIdle(context.Background(), path, sqliteoutbox.Config{Delivery: cfg})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -42,7 +42,7 @@ func TestSuiteInTheShopsDatabase(t *testing.T) {
 					Single: true,
 					Open: func(t testing.TB, cfg outbox.Config) outbox.Outbox {
 						db := open(t, path)
-						ob, err := sqliteoutbox.New(context.Background(), db, sqliteoutbox.Config{Delivery: cfg, StartLater: true})
+						ob, err := newIdle(context.Background(), db, sqliteoutbox.Config{Delivery: cfg})
 						if err != nil {
 							t.Fatal(err)
 						}

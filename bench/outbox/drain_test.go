@@ -25,7 +25,7 @@ func BenchmarkDrain(b *testing.B) {
 				for range b.N {
 					b.StopTimer()
 					p := newPlatform(b, latency)
-					s := setup.open(b, outbox.Config{Client: p.client(b)}, workers)
+					s := setup.open(b, outbox.Config{Destination: p.client(b)}, workers)
 					s.fill(b, "A", backlog)
 					heap := watchHeap()
 					b.StartTimer()
@@ -80,7 +80,7 @@ func BenchmarkEnqueue(b *testing.B) {
 		for _, size := range []int{1, 10, 100, 1000} {
 			b.Run(fmt.Sprintf("%s/%d", setup.name, size), func(b *testing.B) {
 				b.ReportAllocs()
-				s := setup.open(b, outbox.Config{Client: newPlatform(b, 0).client(b)}, 0)
+				s := setup.open(b, outbox.Config{Destination: newPlatform(b, 0).client(b)}, 0)
 				b.ResetTimer()
 				for i := range b.N {
 					s.fillOnce(b, i, size)
@@ -97,7 +97,7 @@ func BenchmarkIdleLatency(b *testing.B) {
 	for _, setup := range shops {
 		b.Run(setup.name, func(b *testing.B) {
 			p := newPlatform(b, 0)
-			s := setup.open(b, outbox.Config{Client: p.client(b)}, 0)
+			s := setup.open(b, outbox.Config{Destination: p.client(b)}, 0)
 			s.start(b)
 			s.fill(b, "warm", 1)
 			p.await(b, 1)

@@ -23,7 +23,7 @@ func BenchmarkOrder(b *testing.B) {
 			}
 			b.Run(name, func(b *testing.B) {
 				p := newPlatform(b, latency)
-				s := setup.open(b, outbox.Config{Client: p.client(b)}, 0)
+				s := setup.open(b, outbox.Config{Destination: p.client(b)}, 0)
 				if drains {
 					s.fill(b, "backlog", backlog)
 					s.start(b)

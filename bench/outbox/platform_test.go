@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/capi"
 )
 
 // platform accepts every request after a delay. It does as little work as
@@ -60,13 +61,13 @@ func (p *platform) await(b *testing.B, events int) {
 }
 
 // client returns a client of the platform without the published rate limits.
-func (p *platform) client(b *testing.B) *clickid.Client {
+func (p *platform) client(b *testing.B) *capi.Client {
 	b.Helper()
-	client, err := clickid.NewClient(clickid.ClientConfig{
+	client, err := capi.New(capi.Config{
 		APIKey:    "scope3_bench",
 		BaseURL:   p.URL,
-		Dialect:   clickid.LogEvent{EventSourceID: "shop"},
-		RateLimit: clickid.RateLimit{Requests: -1},
+		Dialect:   capi.LogEvent{EventSourceID: "shop"},
+		RateLimit: capi.RateLimit{Requests: -1},
 	})
 	if err != nil {
 		b.Fatal(err)
@@ -78,7 +79,7 @@ func (p *platform) client(b *testing.B) *clickid.Client {
 func conversion(order string) clickid.Event {
 	return clickid.Event{
 		Type: clickid.Purchase, ID: order, Time: time.Now(), Value: clickid.Minor(14999, "USD"),
-		Source: clickid.Website, PageURL: "https://shop.example/checkout/thanks",
+		Source: clickid.SourceWebsite, PageURL: "https://shop.example/checkout/thanks",
 		Click: clickid.Click{ID: "01ARZ3NDEKTSV4RRFFQ69G5FAV", Param: "clkid", At: time.Now()},
 		User:  clickid.User{ExternalID: "c-" + order},
 		Items: []clickid.Item{{ID: "sku-1", Quantity: 1, Price: clickid.Minor(9999, "USD")}, {ID: "sku-2", Quantity: 2, Price: clickid.Minor(2500, "USD")}},

@@ -21,7 +21,7 @@ import (
 // queue is an outbox on either database.
 type queue interface {
 	outbox.Outbox
-	outbox.Queue
+	outbox.Enqueuer
 }
 
 // shop is a database with orders and an outbox, which is not started.
@@ -89,9 +89,9 @@ func place(id string, exec func(query string, args ...any) error, read func(quer
 }
 
 func convert(ctx context.Context, s clickid.Sender, id string) error {
-	report, err := clickid.Convert(ctx, s, conversion(id))
-	if err == nil && !report.Accepted() {
-		err = fmt.Errorf("the conversion is not queued: %+v", report)
+	result, err := clickid.Convert(ctx, s, conversion(id))
+	if err == nil && result.Verdict != clickid.VerdictQueued {
+		err = fmt.Errorf("the conversion is not queued: %v", result.Verdict)
 	}
 	return err
 }
@@ -134,8 +134,11 @@ func openPostgres(b *testing.B, cfg outbox.Config, workers int) *shop {
 func openSharedSQLite(b *testing.B, cfg outbox.Config, workers int) *shop {
 	b.Helper()
 	db := openShop(b)
-	ob, err := sqliteoutbox.New(context.Background(), db, sqliteoutbox.Config{Delivery: cfg, StartLater: true, Workers: workers})
+	ob, err := sqliteoutbox.New(db, sqliteoutbox.Config{Delivery: cfg, Workers: workers})
 	if err != nil {
+		b.Fatal(err)
+	}
+	if err := ob.Migrate(context.Background()); err != nil {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { _ = ob.Close() })
@@ -152,9 +155,11 @@ func openSharedSQLite(b *testing.B, cfg outbox.Config, workers int) *shop {
 func openSQLiteApart(b *testing.B, cfg outbox.Config, workers int) *shop {
 	b.Helper()
 	db := openShop(b)
-	ob, err := sqliteoutbox.Open(context.Background(), filepath.Join(b.TempDir(), "outbox.db"),
-		sqliteoutbox.Config{Delivery: cfg, StartLater: true, Workers: workers})
+	ob, err := sqliteoutbox.Open(filepath.Join(b.TempDir(), "outbox.db"), sqliteoutbox.Config{Delivery: cfg, Workers: workers})
 	if err != nil {
+		b.Fatal(err)
+	}
+	if err := ob.Migrate(context.Background()); err != nil {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { _ = ob.Close() })

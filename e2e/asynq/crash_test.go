@@ -21,7 +21,7 @@ func TestMain(m *testing.M) {
 
 // setup feeds asynq from the outbox table.
 func setup(kind outbox.Database) crash.Setup {
-	return crash.TableSetup(kind, func(ctx context.Context, url string, cfg outbox.Config) (outbox.Engine, error) {
+	return crash.TableSetup(kind, func(ctx context.Context, url string, cfg outbox.Config) (outbox.Queue, error) {
 		connection, err := connect(url)
 		if err != nil {
 			return nil, err

@@ -28,7 +28,7 @@ func openOutbox(t *testing.T, server *testserver.Server, platform *clickidtest.S
 		t.Fatal(err)
 	}
 	cfg := asynqoutbox.Config{
-		Delivery: outbox.Config{Client: client, MinSnooze: 50 * time.Millisecond},
+		Delivery: outbox.Config{Destination: client, MinSnooze: 50 * time.Millisecond},
 		Redis:    connection, PollInterval: 50 * time.Millisecond, EnqueueTimeout: patience,
 	}
 	edit(&cfg)
@@ -147,7 +147,7 @@ func TestOutbox_instances(t *testing.T) {
 	for i := range instances {
 		instances[i] = openOutbox(t, server, platform, func(cfg *asynqoutbox.Config) {
 			if i == 0 {
-				cfg.Workers, cfg.Window, cfg.Delivery.MaxAttempts = 5, time.Hour, 3
+				cfg.Workers, cfg.DeduplicationWindow, cfg.Delivery.MaxAttempts = 5, time.Hour, 3
 			}
 		})
 		if err := instances[i].Start(ctx); err != nil {

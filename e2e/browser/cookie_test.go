@@ -57,6 +57,6 @@ func TestCookie_reload(t *testing.T) {
 	require.Len(t, after, 1)
 	require.Equal(t, before.Value, after[0].Value)
 	require.Equal(t, before.Expires, after[0].Expires)
-	require.Equal(t, 1, w.observed(clickid.Captured))
-	require.Equal(t, 1, w.observed(clickid.Unchanged))
+	require.Equal(t, 1, w.observed(clickid.KindCaptured))
+	require.Equal(t, 1, w.observed(clickid.KindUnchanged))
 }

@@ -28,8 +28,8 @@ func TestCapture_embedded(t *testing.T) {
 			w.awaitSent(shopHost, "/landing", 1)
 			eval[any](w.browser, "Promise.resolve(window.embedded)")
 			w.storesNothing()
-			require.Zero(t, w.observed(clickid.Captured))
-			require.Equal(t, 1, w.observed(clickid.Refused))
+			require.Zero(t, w.observed(clickid.KindCaptured))
+			require.Equal(t, 1, w.observed(clickid.KindRefused))
 
 			w.open("https://shop.test/landing", "landing")
 			require.Equal(t, "skipped: organic", w.buy())

@@ -41,11 +41,11 @@ func TestCapture_preload(t *testing.T) {
 			w.click("#offer", "landing")
 			require.Equal(t, "accepted", w.buy())
 			require.Equal(t, []string{clickID}, w.attributed())
-			require.Equal(t, 1, w.observed(clickid.Captured), "counted once")
+			require.Equal(t, 1, w.observed(clickid.KindCaptured), "counted once")
 			require.Len(t, clickCookies(w), 1)
 			if tt.stored == 0 {
 				require.Len(t, w.sent(shopHost, "/landing"), 2, "the real click reaches the server")
-				require.Equal(t, 1, w.observed(clickid.Refused))
+				require.Equal(t, 1, w.observed(clickid.KindRefused))
 			}
 		})
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/capi"
 	"github.com/clickid/clickid/clickidtest"
 	"github.com/stretchr/testify/require"
 )
@@ -36,7 +37,7 @@ const (
 type world struct {
 	*browser
 	tracker  *clickid.Tracker
-	client   *clickid.Client
+	client   *capi.Client
 	platform *clickidtest.Server
 
 	// ads, shop, www and pay serve the hosts. The tracker wraps shop and www.
@@ -84,10 +85,10 @@ func newWorld(t *testing.T, edits ...func(*clickid.Config)) *world {
 	}
 	w.tracker, err = clickid.New(cfg)
 	require.NoError(t, err)
-	w.client, err = clickid.NewClient(clickid.ClientConfig{
+	w.client, err = capi.New(capi.Config{
 		APIKey:   clickidtest.APIKey,
 		BaseURL:  w.platform.URL,
-		Dialect:  clickid.LogEvent{EventSourceID: clickidtest.EventSourceID},
+		Dialect:  capi.LogEvent{EventSourceID: clickidtest.EventSourceID},
 		Resolver: w.tracker,
 	})
 	require.NoError(t, err)
@@ -166,14 +167,14 @@ func (w *world) newOrder() clickid.Event {
 	w.orders++
 	return clickid.Event{
 		Type: clickid.Purchase, ID: fmt.Sprintf("order-%d", w.orders), Time: time.Now(),
-		Value: clickid.Minor(4990, "EUR"), Source: clickid.Website, PageURL: "https://shop.test/checkout",
+		Value: clickid.Minor(4990, "EUR"), Source: clickid.SourceWebsite, PageURL: "https://shop.test/checkout",
 	}
 }
 
 // thank converts the order and serves a page with the verdict.
 func (w *world) thank(ctx context.Context, rw http.ResponseWriter, e clickid.Event) {
-	report, err := clickid.Convert(ctx, w.client, e)
-	verdict := report.Results[0].Verdict.String()
+	result, err := clickid.Convert(ctx, w.client, e)
+	verdict := result.Verdict.String()
 	if err != nil {
 		verdict = err.Error()
 	}

@@ -108,7 +108,7 @@ func BenchmarkCommitToQueue(b *testing.B) {
 		db := d.open(b)
 		table := d.table(b, db)
 		arrived := make(chan time.Time, 1)
-		startRelay(b, outbox.RelayConfig{DB: db, Table: table, Queue: outbox.QueueFunc(func(context.Context, []outbox.Record) error {
+		startRelay(b, outbox.RelayConfig{DB: db, Table: table, Queue: outbox.EnqueueFunc(func(context.Context, []outbox.Record) error {
 			arrived <- time.Now()
 			return nil
 		})})

@@ -40,10 +40,11 @@ func TestTable_conformance(t *testing.T) {
 			return outboxtest.Backend{
 				Open: func(t testing.TB, cfg outbox.Config) outbox.Outbox {
 					end()
-					queue, err := sqliteoutbox.Open(context.Background(), file, sqliteoutbox.Config{Delivery: cfg, StartLater: true})
+					queue, err := sqliteoutbox.Open(file, sqliteoutbox.Config{Delivery: cfg})
 					require.NoError(t, err)
+					require.NoError(t, queue.Migrate(context.Background()))
 					ob, err := outbox.NewTableOutbox(queue, outbox.RelayConfig{
-						DB: db, Table: d.tableOf(t, db, cfg.Client), Interval: 20 * time.Millisecond, Hook: cfg.Hook,
+						DB: db, Table: d.tableOf(t, db, cfg.Destination), Interval: 20 * time.Millisecond, Hook: cfg.Hook,
 					})
 					require.NoError(t, err)
 					last = &closing{ob, queue}

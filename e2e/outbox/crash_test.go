@@ -16,8 +16,12 @@ func TestMain(m *testing.M) {
 
 // setup feeds River in a SQLite file.
 func setup(kind outbox.Database) crash.Setup {
-	return crash.TableSetup(kind, func(ctx context.Context, file string, cfg outbox.Config) (outbox.Engine, error) {
-		return sqliteoutbox.Open(ctx, file, sqliteoutbox.Config{Delivery: cfg, StartLater: true})
+	return crash.TableSetup(kind, func(ctx context.Context, file string, cfg outbox.Config) (outbox.Queue, error) {
+		ob, err := sqliteoutbox.Open(file, sqliteoutbox.Config{Delivery: cfg})
+		if err != nil {
+			return nil, err
+		}
+		return ob, ob.Migrate(ctx)
 	})
 }
 

@@ -18,6 +18,7 @@ import (
 	_ "modernc.org/sqlite"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/capi"
 	"github.com/clickid/clickid/internal/testserver"
 	"github.com/clickid/clickid/outbox"
 )
@@ -74,18 +75,18 @@ func (d database) table(t testing.TB, db *sql.DB) *outbox.Table {
 	return d.tableOf(t, db, newClient(t, "http://127.0.0.1:1"))
 }
 
-func (d database) tableOf(t testing.TB, db *sql.DB, client *clickid.Client) *outbox.Table {
+func (d database) tableOf(t testing.TB, db *sql.DB, destination outbox.Destination) *outbox.Table {
 	t.Helper()
-	table, err := outbox.NewTable(outbox.TableConfig{Database: d.kind, Client: client})
+	table, err := outbox.NewTable(outbox.TableConfig{Database: d.kind, Destination: destination})
 	require.NoError(t, err)
 	require.NoError(t, table.Migrate(context.Background(), db))
 	return table
 }
 
-func newClient(t testing.TB, url string) *clickid.Client {
+func newClient(t testing.TB, url string) *capi.Client {
 	t.Helper()
-	client, err := clickid.NewClient(clickid.ClientConfig{
-		APIKey: "scope3_test", BaseURL: url, Dialect: clickid.LogEvent{EventSourceID: "shop"},
+	client, err := capi.New(capi.Config{
+		APIKey: "scope3_test", BaseURL: url, Dialect: capi.LogEvent{EventSourceID: "shop"},
 	})
 	require.NoError(t, err)
 	return client

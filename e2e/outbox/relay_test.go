@@ -53,7 +53,7 @@ func TestRelay_concurrentOrders(t *testing.T) {
 		group.Wait()
 		eventually(t, "everything is moved", func() bool { return count(t, table, shop) == 0 })
 		require.Equal(t, 2*each*shops/2, q.size())
-		require.Empty(t, r.of(outbox.RelayFailing), "a relay failed, such as by a deadlock")
+		require.Empty(t, r.of(outbox.KindRelayFailing), "a relay failed, such as by a deadlock")
 		for _, relay := range relays {
 			remaining, err := relay.Stop(context.Background())
 			require.NoError(t, err)
@@ -79,7 +79,7 @@ func TestRelay_backlog(t *testing.T) {
 		eventually(t, "everything is moved", func() bool { return count(t, table, db) == 0 })
 		require.Equal(t, backlog, q.size())
 		q.onceEach(t)
-		require.Empty(t, r.of(outbox.RelayFailing))
+		require.Empty(t, r.of(outbox.KindRelayFailing))
 	})
 }
 
@@ -183,13 +183,13 @@ func TestRelay_failingQueue(t *testing.T) {
 			defer q.mu.Unlock()
 			return q.calls >= 5
 		})
-		reported := r.of(outbox.RelayFailing)
+		reported := r.of(outbox.KindRelayFailing)
 		require.Len(t, reported, 1)
 		require.ErrorIs(t, reported[0].Err, errQueue)
 		require.Equal(t, 30, count(t, table, db))
 		q.setFail(nil)
 		eventually(t, "everything is moved", func() bool { return q.size() == 30 })
-		eventually(t, "the recovery is reported", func() bool { return len(r.of(outbox.RelayBack)) == 1 })
+		eventually(t, "the recovery is reported", func() bool { return len(r.of(outbox.KindRelayRecovered)) == 1 })
 	})
 }
 
@@ -256,7 +256,7 @@ func TestRelay_Stop(t *testing.T) {
 		} {
 			t.Run(test.name, func(t *testing.T) {
 				db, q := d.open(t), newQueue()
-				table, err := outbox.NewTable(outbox.TableConfig{Database: d.kind, Client: newClient(t, "http://127.0.0.1:1"), Prefix: fmt.Sprintf("t%d_", test.remaining+len(test.name))})
+				table, err := outbox.NewTable(outbox.TableConfig{Database: d.kind, Destination: newClient(t, "http://127.0.0.1:1"), Prefix: fmt.Sprintf("t%d_", test.remaining+len(test.name))})
 				require.NoError(t, err)
 				require.NoError(t, table.Migrate(context.Background(), db))
 				relay := startRelay(t, outbox.RelayConfig{DB: db, Table: table, Queue: q, Batch: 20, Interval: time.Hour})

@@ -45,9 +45,9 @@ func TestRelay_databaseCrash(t *testing.T) {
 			startRelay(t, outbox.RelayConfig{DB: db, Table: table, Queue: q, Batch: 50, Timeout: 2 * time.Second, Hook: r.hook})
 			<-half
 			server.Kill()
-			eventually(t, "the failure is reported", func() bool { return len(r.of(outbox.RelayFailing)) == 1 })
+			eventually(t, "the failure is reported", func() bool { return len(r.of(outbox.KindRelayFailing)) == 1 })
 			server.Restart()
-			eventually(t, "the recovery is reported", func() bool { return len(r.of(outbox.RelayBack)) == 1 })
+			eventually(t, "the recovery is reported", func() bool { return len(r.of(outbox.KindRelayRecovered)) == 1 })
 			eventually(t, "everything is moved", func() bool { return count(t, table, db) == 0 })
 			require.Equal(t, backlog, q.size())
 		})

@@ -21,7 +21,7 @@ func TestTable_Migrate_concurrent(t *testing.T) {
 		var group sync.WaitGroup
 		for range 8 {
 			db := d.open(t)
-			table, err := outbox.NewTable(outbox.TableConfig{Database: d.kind, Client: newClient(t, "http://127.0.0.1:1"), Prefix: "shop_"})
+			table, err := outbox.NewTable(outbox.TableConfig{Database: d.kind, Destination: newClient(t, "http://127.0.0.1:1"), Prefix: "shop_"})
 			require.NoError(t, err)
 			group.Add(1)
 			go func() {
@@ -45,7 +45,7 @@ func TestRelay_records(t *testing.T) {
 		e.Keys = []clickid.Key{clickid.CustomerKey("customer"), clickid.SessionKey("session")}
 		e.Properties = map[string]any{"quotes": `'"\`, "nul": "a\x00b", "large": strings.Repeat("x", 60_000)}
 		client := newClient(t, "http://127.0.0.1:1")
-		delivery, err := outbox.NewDelivery(outbox.Config{Client: client})
+		delivery, err := outbox.NewDelivery(outbox.Config{Destination: client})
 		require.NoError(t, err)
 		before := time.Now().Truncate(time.Millisecond)
 		_, direct := delivery.Admit(e)
@@ -98,7 +98,7 @@ func TestTable_Send_databaseError(t *testing.T) {
 		require.NoError(t, err)
 		report, err := table.In(db).Send(context.Background(), newEvent("refused"))
 		require.ErrorContains(t, err, "outbox table")
-		require.Equal(t, clickid.Failed, report.Results[0].Verdict)
+		require.Equal(t, clickid.VerdictFailed, report.Results[0].Verdict)
 		require.Zero(t, count(t, table, db))
 	})
 }
@@ -106,7 +106,7 @@ func TestTable_Send_databaseError(t *testing.T) {
 func TestTable_missing(t *testing.T) {
 	onEachDatabase(t, func(t *testing.T, d database) {
 		db, ctx := d.open(t), context.Background()
-		table, err := outbox.NewTable(outbox.TableConfig{Database: d.kind, Client: newClient(t, "http://127.0.0.1:1")})
+		table, err := outbox.NewTable(outbox.TableConfig{Database: d.kind, Destination: newClient(t, "http://127.0.0.1:1")})
 		require.NoError(t, err)
 		_, err = table.In(db).Send(ctx, newEvent("lost"))
 		require.Error(t, err)
@@ -116,7 +116,7 @@ func TestTable_missing(t *testing.T) {
 		require.Error(t, err)
 		r := &recorder{}
 		relay := startRelay(t, outbox.RelayConfig{DB: db, Table: table, Queue: newQueue(), Hook: r.hook})
-		eventually(t, "the failure is reported", func() bool { return len(r.of(outbox.RelayFailing)) == 1 })
+		eventually(t, "the failure is reported", func() bool { return len(r.of(outbox.KindRelayFailing)) == 1 })
 		_, err = relay.Stop(ctx)
 		require.Error(t, err)
 	})
@@ -220,7 +220,7 @@ func TestRelay_readOnlyFile(t *testing.T) {
 	readOnly := d.open(t)
 	q, r := newQueue(), &recorder{}
 	relay := startRelay(t, outbox.RelayConfig{DB: readOnly, Table: table, Queue: q, Hook: r.hook})
-	eventually(t, "the failure is reported", func() bool { return len(r.of(outbox.RelayFailing)) == 1 })
+	eventually(t, "the failure is reported", func() bool { return len(r.of(outbox.KindRelayFailing)) == 1 })
 	remaining, err := relay.Stop(context.Background())
 	require.NoError(t, err)
 	require.Equal(t, 1, remaining)

@@ -15,7 +15,7 @@ import (
 func TestOutbox_Erase(t *testing.T) {
 	t.Parallel()
 	platform := clickidtest.NewServer(t)
-	ob := newOutbox(t, sharedPool(t), riveroutbox.Config{Delivery: outbox.Config{Client: newClient(t, platform)}})
+	ob := newOutbox(t, sharedPool(t), riveroutbox.Config{Delivery: outbox.Config{Destination: newClient(t, platform)}})
 	start(t, ob)
 	erase(t, ob, platform)
 }
@@ -72,7 +72,7 @@ func TestOutbox_delivered(t *testing.T) {
 	t.Parallel()
 	platform := clickidtest.NewServer(t)
 	pool := sharedPool(t)
-	ob := newOutbox(t, pool, riveroutbox.Config{Delivery: outbox.Config{Client: newClient(t, platform)}})
+	ob := newOutbox(t, pool, riveroutbox.Config{Delivery: outbox.Config{Destination: newClient(t, platform)}})
 	start(t, ob)
 	send(t, ob, "A", 1)
 	await(t, platform, 1)

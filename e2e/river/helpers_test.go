@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/capi"
 	"github.com/clickid/clickid/clickidtest"
 	"github.com/clickid/clickid/e2e/internal/crash"
 	"github.com/clickid/clickid/internal/testserver"
@@ -44,7 +45,7 @@ func sharedPool(t testing.TB) *pgxpool.Pool {
 	return newPool(t, testserver.Postgres(t))
 }
 
-func newClient(t testing.TB, platform *clickidtest.Server) *clickid.Client {
+func newClient(t testing.TB, platform *clickidtest.Server) *capi.Client {
 	t.Helper()
 	client, err := crash.NewClient(platform.URL)
 	if err != nil {

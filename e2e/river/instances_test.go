@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/capi"
 	"github.com/clickid/clickid/clickidtest"
 	"github.com/clickid/clickid/outbox"
 	riveroutbox "github.com/clickid/clickid/outbox_river"
@@ -26,17 +26,17 @@ func TestOutbox_instances(t *testing.T) {
 				}}
 			})
 			pool := sharedPool(t)
-			older, err := clickid.NewClient(clickid.ClientConfig{
+			older, err := capi.New(capi.Config{
 				APIKey: clickidtest.APIKey, BaseURL: platform.URL, Concurrency: 32,
-				Dialect: clickid.ECAPI{DataSetID: clickidtest.EventSourceID},
+				Dialect: capi.ECAPI{DataSetID: clickidtest.EventSourceID},
 			})
 			if err != nil {
 				t.Fatal(err)
 			}
-			all := []*pgxOutbox{newOutbox(t, pool, riveroutbox.Config{Delivery: outbox.Config{Client: older}, Workers: 20})}
+			all := []*pgxOutbox{newOutbox(t, pool, riveroutbox.Config{Delivery: outbox.Config{Destination: older}, Workers: 20})}
 			for len(all) < instances {
 				own := newPool(t, pool.Config().ConnString())
-				all = append(all, newOutbox(t, own, riveroutbox.Config{Delivery: outbox.Config{Client: newClient(t, platform)}, Workers: 50}))
+				all = append(all, newOutbox(t, own, riveroutbox.Config{Delivery: outbox.Config{Destination: newClient(t, platform)}, Workers: 50}))
 			}
 			for i, ob := range all {
 				send(t, ob, "A", events/2) // every instance sends the same events
@@ -75,7 +75,7 @@ func TestOutbox_backlog(t *testing.T) {
 	const events = 20_000
 	platform := clickidtest.NewServer(t)
 	platform.Stop()
-	ob := newOutbox(t, sharedPool(t), riveroutbox.Config{Delivery: outbox.Config{Client: newClient(t, platform)}})
+	ob := newOutbox(t, sharedPool(t), riveroutbox.Config{Delivery: outbox.Config{Destination: newClient(t, platform)}})
 	for i := range 10 {
 		send(t, ob, fmt.Sprint("A", i), events/10)
 	}

@@ -27,7 +27,7 @@ func TestOutbox_Migrate_concurrent(t *testing.T) {
 		go func() {
 			defer group.Done()
 			own := newPool(t, pool.Config().ConnString())
-			ob, err := riveroutbox.New(riverpgxv5.New(own), riveroutbox.Config{Delivery: outbox.Config{Client: newClient(t, platform)}})
+			ob, err := riveroutbox.New(riverpgxv5.New(own), riveroutbox.Config{Delivery: outbox.Config{Destination: newClient(t, platform)}})
 			if err == nil {
 				err = ob.Migrate(within(t, time.Minute))
 			}
@@ -38,7 +38,7 @@ func TestOutbox_Migrate_concurrent(t *testing.T) {
 	if err := errors.Join(failures...); err != nil {
 		t.Fatal(err)
 	}
-	ob := newOutbox(t, pool, riveroutbox.Config{Delivery: outbox.Config{Client: newClient(t, platform)}})
+	ob := newOutbox(t, pool, riveroutbox.Config{Delivery: outbox.Config{Destination: newClient(t, platform)}})
 	start(t, ob)
 	send(t, ob, "A", 3)
 	await(t, platform, 3)
@@ -48,7 +48,7 @@ func TestOutbox_Migrate_schema(t *testing.T) {
 	t.Parallel()
 	platform := clickidtest.NewServer(t)
 	pool := sharedPool(t)
-	newOutbox(t, pool, riveroutbox.Config{Delivery: outbox.Config{Client: newClient(t, platform)}})
+	newOutbox(t, pool, riveroutbox.Config{Delivery: outbox.Config{Destination: newClient(t, platform)}})
 	ctx := within(t, time.Minute)
 	for _, row := range []struct {
 		schema string
@@ -64,7 +64,7 @@ func TestOutbox_Migrate_schema(t *testing.T) {
 func TestOutbox_notMigrated(t *testing.T) {
 	t.Parallel()
 	platform := clickidtest.NewServer(t)
-	ob, err := riveroutbox.New(riverpgxv5.New(sharedPool(t)), riveroutbox.Config{Delivery: outbox.Config{Client: newClient(t, platform)}})
+	ob, err := riveroutbox.New(riverpgxv5.New(sharedPool(t)), riveroutbox.Config{Delivery: outbox.Config{Destination: newClient(t, platform)}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -77,7 +77,7 @@ func TestOutbox_applicationWithRiver(t *testing.T) {
 			pool := sharedPool(t)
 			application, done := newApplication(t, pool, schema)
 			ob := newOutbox(t, pool, riveroutbox.Config{
-				Delivery:    outbox.Config{Client: newClient(t, platform)},
+				Delivery:    outbox.Config{Destination: newClient(t, platform)},
 				JobTimeout:  time.Second,
 				RescueAfter: 2 * time.Second,
 			})
@@ -130,8 +130,8 @@ func TestNew_applicationSchema(t *testing.T) {
 	if _, err := application.Insert(ctx, receipt{}, nil); err != nil {
 		t.Fatal(err)
 	}
-	ob := newOutbox(t, pool, riveroutbox.Config{Schema: "shop", Delivery: outbox.Config{Client: newClient(t, platform)}})
-	if err := ob.Start(ctx); !errors.Is(err, riveroutbox.ErrStrangers) {
+	ob := newOutbox(t, pool, riveroutbox.Config{Schema: "shop", Delivery: outbox.Config{Destination: newClient(t, platform)}})
+	if err := ob.Start(ctx); !errors.Is(err, riveroutbox.ErrForeignJobs) {
 		t.Fatalf("Start: %v", err)
 	}
 }

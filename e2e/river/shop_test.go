@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/capi"
 	"github.com/clickid/clickid/e2e/internal/crash"
 	"github.com/clickid/clickid/outbox"
 	riveroutbox "github.com/clickid/clickid/outbox_river"
@@ -32,7 +33,7 @@ type shop struct {
 	outbox *riveroutbox.Outbox[pgx.Tx]
 }
 
-func openShop(ctx context.Context, database string, client *clickid.Client) (crash.Shop, error) {
+func openShop(ctx context.Context, database string, client *capi.Client) (crash.Shop, error) {
 	pool, err := pgxpool.New(ctx, database)
 	if err != nil {
 		return nil, err
@@ -41,7 +42,7 @@ func openShop(ctx context.Context, database string, client *clickid.Client) (cra
 		return nil, err
 	}
 	ob, err := riveroutbox.New(riverpgxv5.New(pool), riveroutbox.Config{
-		Delivery:    outbox.Config{Client: client, MinSnooze: 50 * time.Millisecond},
+		Delivery:    outbox.Config{Destination: client, MinSnooze: 50 * time.Millisecond},
 		JobTimeout:  3 * time.Second,
 		RescueAfter: 4 * time.Second,
 	})
@@ -63,8 +64,8 @@ func (s *shop) Order(ctx context.Context, conversion clickid.Event, commit bool)
 	if _, err := tx.Exec(ctx, "INSERT INTO orders (id) VALUES ($1)", conversion.ID); err != nil {
 		return err
 	}
-	if report, err := clickid.Convert(ctx, s.outbox.In(tx), conversion); err != nil || !report.Accepted() {
-		return fmt.Errorf("storing the conversion: %+v, %w", report, err)
+	if result, err := clickid.Convert(ctx, s.outbox.In(tx), conversion); err != nil || result.Verdict != clickid.VerdictQueued {
+		return fmt.Errorf("storing the conversion: %v, %w", result.Verdict, err)
 	}
 	if !commit {
 		return nil

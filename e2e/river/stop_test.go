@@ -32,7 +32,7 @@ func TestOutbox_Stop_outage(t *testing.T) {
 			t.Parallel()
 			platform := clickidtest.NewServer(t)
 			pool := sharedPool(t)
-			cfg := riveroutbox.Config{Delivery: outbox.Config{Client: newClient(t, platform)}}
+			cfg := riveroutbox.Config{Delivery: outbox.Config{Destination: newClient(t, platform)}}
 			ob := newOutbox(t, pool, cfg)
 			end := row.outage(platform)
 			send(t, ob, "A", events)
@@ -71,7 +71,7 @@ func TestOutbox_Start_cancelled(t *testing.T) {
 	t.Parallel()
 	platform := clickidtest.NewServer(t)
 	pool := sharedPool(t)
-	ob := newOutbox(t, pool, riveroutbox.Config{Delivery: outbox.Config{Client: newClient(t, platform)}})
+	ob := newOutbox(t, pool, riveroutbox.Config{Delivery: outbox.Config{Destination: newClient(t, platform)}})
 	ctx, cancel := context.WithCancel(within(t, time.Minute))
 	if err := ob.Start(ctx); err != nil {
 		t.Fatal(err)
@@ -95,7 +95,7 @@ func TestConfig_PollOnly(t *testing.T) {
 	t.Parallel()
 	platform := clickidtest.NewServer(t)
 	ob := newOutbox(t, sharedPool(t), riveroutbox.Config{
-		Delivery: outbox.Config{Client: newClient(t, platform)}, PollOnly: true, PollInterval: 50 * time.Millisecond,
+		Delivery: outbox.Config{Destination: newClient(t, platform)}, PollOnly: true, PollInterval: 50 * time.Millisecond,
 	})
 	start(t, ob)
 	send(t, ob, "A", 5)

@@ -20,7 +20,7 @@ func TestOutbox_In(t *testing.T) {
 	t.Parallel()
 	platform := clickidtest.NewServer(t)
 	pool := sharedPool(t)
-	ob := newOutbox(t, pool, riveroutbox.Config{Delivery: outbox.Config{Client: newClient(t, platform)}})
+	ob := newOutbox(t, pool, riveroutbox.Config{Delivery: outbox.Config{Destination: newClient(t, platform)}})
 	start(t, ob)
 	ctx := within(t, time.Minute)
 	for _, row := range []struct {
@@ -31,8 +31,8 @@ func TestOutbox_In(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if report, err := clickid.Convert(ctx, ob.In(tx), conversion(row.order)); err != nil || !report.Accepted() {
-			t.Fatalf("Convert: %+v, %v", report, err)
+		if result, err := clickid.Convert(ctx, ob.In(tx), conversion(row.order)); err != nil || result.Verdict != clickid.VerdictQueued {
+			t.Fatalf("Convert: %+v, %v", result, err)
 		}
 		if row.commit {
 			err = tx.Commit(ctx)
@@ -58,7 +58,7 @@ func TestOutbox_In_concurrent(t *testing.T) {
 	t.Parallel()
 	platform := clickidtest.NewServer(t)
 	pool := sharedPool(t)
-	ob := newOutbox(t, pool, riveroutbox.Config{Delivery: outbox.Config{Client: newClient(t, platform)}})
+	ob := newOutbox(t, pool, riveroutbox.Config{Delivery: outbox.Config{Destination: newClient(t, platform)}})
 	start(t, ob)
 	ctx := within(t, time.Minute)
 	first, err := pool.Begin(ctx)
@@ -96,7 +96,7 @@ func TestOutbox_databaseSQL(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = db.Close() })
-	ob, err := riveroutbox.New(riverdatabasesql.New(db), riveroutbox.Config{Delivery: outbox.Config{Client: newClient(t, platform)}})
+	ob, err := riveroutbox.New(riverdatabasesql.New(db), riveroutbox.Config{Delivery: outbox.Config{Destination: newClient(t, platform)}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/capi"
 	"github.com/clickid/clickid/clickidtest"
 	"github.com/clickid/clickid/outbox"
 	riveroutbox "github.com/clickid/clickid/outbox_river"
@@ -18,7 +18,7 @@ func TestOutbox_deduplicationWindow(t *testing.T) {
 	ctx := within(t, 2*time.Minute)
 	platform := clickidtest.NewServer(t)
 	pool := sharedPool(t)
-	cfg := riveroutbox.Config{Delivery: outbox.Config{Client: newClient(t, platform)}}
+	cfg := riveroutbox.Config{Delivery: outbox.Config{Destination: newClient(t, platform)}}
 	first := newOutbox(t, pool, cfg)
 	if err := first.Start(ctx); err != nil {
 		t.Fatal(err)
@@ -75,13 +75,13 @@ func TestOutbox_deadLetterIdentity(t *testing.T) {
 	ctx := within(t, time.Minute)
 	platform := clickidtest.NewServer(t)
 	// In ECAPI, since log_event repeats its response to an unchanged request.
-	client, err := clickid.NewClient(clickid.ClientConfig{
-		APIKey: clickidtest.APIKey, BaseURL: platform.URL, Dialect: clickid.ECAPI{DataSetID: clickidtest.DataSetID},
+	client, err := capi.New(capi.Config{
+		APIKey: clickidtest.APIKey, BaseURL: platform.URL, Dialect: capi.ECAPI{DataSetID: clickidtest.DataSetID},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	ob := newOutbox(t, sharedPool(t), riveroutbox.Config{Delivery: outbox.Config{Client: client}})
+	ob := newOutbox(t, sharedPool(t), riveroutbox.Config{Delivery: outbox.Config{Destination: client}})
 	start(t, ob)
 	lift := platform.RefuseEvents(clickidtest.EventRefusal{IDs: []string{"A-0"}})
 	send(t, ob, "A", 1)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/capi"
 	"github.com/clickid/clickid/e2e/internal/crash"
 	"github.com/clickid/clickid/outbox"
 	sqliteoutbox "github.com/clickid/clickid/outbox_sqlite"
@@ -45,15 +46,21 @@ func openDatabase(path string) (*sql.DB, error) {
 	return db, nil
 }
 
-func openShop(ctx context.Context, path string, client *clickid.Client) (crash.Shop, error) {
+func openShop(ctx context.Context, path string, client *capi.Client) (crash.Shop, error) {
 	db, err := openDatabase(path)
 	if err != nil {
 		return nil, err
 	}
-	ob, err := sqliteoutbox.New(ctx, db, sqliteoutbox.Config{
-		Delivery: outbox.Config{Client: client, MinSnooze: 50 * time.Millisecond},
+	ob, err := sqliteoutbox.New(db, sqliteoutbox.Config{
+		Delivery: outbox.Config{Destination: client, MinSnooze: 50 * time.Millisecond},
 	})
 	if err != nil {
+		return nil, err
+	}
+	if err := ob.Migrate(ctx); err != nil {
+		return nil, err
+	}
+	if err := ob.Start(context.WithoutCancel(ctx)); err != nil {
 		return nil, err
 	}
 	return &shop{db, ob}, nil
@@ -68,8 +75,8 @@ func (s *shop) Order(ctx context.Context, conversion clickid.Event, commit bool)
 	if _, err := tx.ExecContext(ctx, "INSERT INTO orders (id) VALUES (?)", conversion.ID); err != nil {
 		return err
 	}
-	if report, err := clickid.Convert(ctx, s.outbox.In(tx), conversion); err != nil || !report.Accepted() {
-		return fmt.Errorf("storing the conversion: %+v, %w", report, err)
+	if result, err := clickid.Convert(ctx, s.outbox.In(tx), conversion); err != nil || result.Verdict != clickid.VerdictQueued {
+		return fmt.Errorf("storing the conversion: %v, %w", result.Verdict, err)
 	}
 	if !commit {
 		return nil

@@ -24,6 +24,7 @@ import (
 
 	"github.com/clickid/clickid"
 	echo5adapter "github.com/clickid/clickid/adapter_echo5"
+	"github.com/clickid/clickid/capi"
 	"github.com/labstack/echo/v5"
 	"github.com/labstack/echo/v5/middleware"
 )
@@ -51,23 +52,23 @@ func run(ctx context.Context) error {
 		return c.HTML(http.StatusOK, `<!doctype html><title>Checkout</title><form method="post" action="/orders"><button>Buy the lamp</button></form>`)
 	})
 	router.POST("/orders", func(c *echo.Context) error {
-		report, err := clickid.Convert(c.Request().Context(), client, clickid.Event{
+		result, err := clickid.Convert(c.Request().Context(), client, clickid.Event{
 			Type:   clickid.Purchase,
 			ID:     rand.Text(), // use the order number of your shop
 			Time:   time.Now(),
 			Value:  clickid.Decimal("149.99", "USD"),
-			Source: clickid.Website,
+			Source: clickid.SourceWebsite,
 		})
 		if err != nil {
 			log.Print(err) // the order is still valid
 		}
-		return c.String(http.StatusOK, fmt.Sprintln("Thank you! Conversion:", report.Results[0].Verdict))
+		return c.String(http.StatusOK, fmt.Sprintln("Thank you! Conversion:", result.Verdict))
 	})
 	return serve(ctx, router)
 }
 
 // configure reads the environment.
-func configure() (*clickid.Tracker, *clickid.Client, error) {
+func configure() (*clickid.Tracker, *capi.Client, error) {
 	key, err := base64.StdEncoding.DecodeString(os.Getenv("CLICKID_COOKIE_KEY"))
 	if err != nil {
 		return nil, nil, errors.New("CLICKID_COOKIE_KEY is not base64; create one with \"clickid keygen\"")
@@ -87,9 +88,9 @@ func configure() (*clickid.Tracker, *clickid.Client, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	client, err := clickid.NewClient(clickid.ClientConfig{
+	client, err := capi.New(capi.Config{
 		APIKey:   os.Getenv("CLICKID_API_KEY"),
-		Dialect:  clickid.LogEvent{EventSourceID: cmp.Or(os.Getenv("CLICKID_EVENT_SOURCE"), "shop")},
+		Dialect:  capi.LogEvent{EventSourceID: cmp.Or(os.Getenv("CLICKID_EVENT_SOURCE"), "shop")},
 		BaseURL:  os.Getenv("CLICKID_BASE_URL"),
 		Resolver: tracker,
 	})

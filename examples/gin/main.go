@@ -23,6 +23,7 @@ import (
 
 	"github.com/clickid/clickid"
 	ginadapter "github.com/clickid/clickid/adapter_gin"
+	"github.com/clickid/clickid/capi"
 	"github.com/gin-gonic/gin"
 )
 
@@ -49,23 +50,23 @@ func run(ctx context.Context) error {
 		c.Data(http.StatusOK, "text/html; charset=utf-8", []byte(`<!doctype html><title>Checkout</title><form method="post" action="/orders"><button>Buy the lamp</button></form>`))
 	})
 	router.POST("/orders", func(c *gin.Context) {
-		report, err := clickid.Convert(c.Request.Context(), client, clickid.Event{
+		result, err := clickid.Convert(c.Request.Context(), client, clickid.Event{
 			Type:   clickid.Purchase,
 			ID:     rand.Text(), // use the order number of your shop
 			Time:   time.Now(),
 			Value:  clickid.Decimal("149.99", "USD"),
-			Source: clickid.Website,
+			Source: clickid.SourceWebsite,
 		})
 		if err != nil {
 			log.Print(err) // the order is still valid
 		}
-		c.String(http.StatusOK, "Thank you! Conversion: %s\n", report.Results[0].Verdict)
+		c.String(http.StatusOK, "Thank you! Conversion: %s\n", result.Verdict)
 	})
 	return serve(ctx, router)
 }
 
 // configure reads the environment.
-func configure() (*clickid.Tracker, *clickid.Client, error) {
+func configure() (*clickid.Tracker, *capi.Client, error) {
 	key, err := base64.StdEncoding.DecodeString(os.Getenv("CLICKID_COOKIE_KEY"))
 	if err != nil {
 		return nil, nil, errors.New("CLICKID_COOKIE_KEY is not base64; create one with \"clickid keygen\"")
@@ -85,9 +86,9 @@ func configure() (*clickid.Tracker, *clickid.Client, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	client, err := clickid.NewClient(clickid.ClientConfig{
+	client, err := capi.New(capi.Config{
 		APIKey:   os.Getenv("CLICKID_API_KEY"),
-		Dialect:  clickid.LogEvent{EventSourceID: cmp.Or(os.Getenv("CLICKID_EVENT_SOURCE"), "shop")},
+		Dialect:  capi.LogEvent{EventSourceID: cmp.Or(os.Getenv("CLICKID_EVENT_SOURCE"), "shop")},
 		BaseURL:  os.Getenv("CLICKID_BASE_URL"),
 		Resolver: tracker,
 	})

@@ -23,7 +23,6 @@ import (
 	"fmt"
 	"io"
 	"log"
-	"log/slog"
 	"net/http"
 	"net/url"
 	"os"
@@ -32,6 +31,7 @@ import (
 	"time"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/capi"
 	"github.com/clickid/clickid/outbox"
 	sqliteoutbox "github.com/clickid/clickid/outbox_sqlite"
 )
@@ -58,11 +58,17 @@ func run(ctx context.Context) error {
 		return err
 	}
 	defer db.Close()
-	ob, err := sqliteoutbox.New(ctx, db, sqliteoutbox.Config{Delivery: outbox.Config{Client: client, Logger: slog.Default()}})
+	ob, err := sqliteoutbox.New(db, sqliteoutbox.Config{Delivery: outbox.Config{Destination: client}})
 	if err != nil {
 		return err
 	}
 	defer ob.Close()
+	if err := ob.Migrate(ctx); err != nil {
+		return err
+	}
+	if err := ob.Start(ctx); err != nil {
+		return err
+	}
 
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
@@ -147,7 +153,7 @@ func complete(ctx context.Context, db *sql.DB, ob *sqliteoutbox.Outbox, n notice
 		ID:         n.Order,
 		Time:       n.PaidAt, // not when the notice arrived
 		Value:      clickid.Minor(cents, "USD"),
-		Source:     clickid.Website,
+		Source:     clickid.SourceWebsite,
 		ClickToken: token,
 	})
 	if errors.Is(err, clickid.ErrInvalidEvent) {
@@ -173,7 +179,7 @@ func openDatabase(ctx context.Context, path string) (*sql.DB, error) {
 }
 
 // configure reads the environment.
-func configure() (*clickid.Tracker, *clickid.Client, error) {
+func configure() (*clickid.Tracker, *capi.Client, error) {
 	key, err := base64.StdEncoding.DecodeString(os.Getenv("CLICKID_COOKIE_KEY"))
 	if err != nil {
 		return nil, nil, errors.New("CLICKID_COOKIE_KEY is not base64; create one with \"clickid keygen\"")
@@ -193,9 +199,9 @@ func configure() (*clickid.Tracker, *clickid.Client, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	client, err := clickid.NewClient(clickid.ClientConfig{
+	client, err := capi.New(capi.Config{
 		APIKey:   os.Getenv("CLICKID_API_KEY"),
-		Dialect:  clickid.LogEvent{EventSourceID: cmp.Or(os.Getenv("CLICKID_EVENT_SOURCE"), "shop")},
+		Dialect:  capi.LogEvent{EventSourceID: cmp.Or(os.Getenv("CLICKID_EVENT_SOURCE"), "shop")},
 		BaseURL:  os.Getenv("CLICKID_BASE_URL"),
 		Resolver: tracker,
 	})

@@ -45,7 +45,7 @@ func NewShop(t testing.TB, cfg clickid.Config) *Shop {
 	cfg.Timeout = Timeout
 	cfg.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
 	cfg.Hook = func(_ context.Context, o clickid.Observation) {
-		if o.Kind == clickid.StoreError {
+		if o.Kind == clickid.KindStoreError {
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			s.failures = append(s.failures, o.Err)

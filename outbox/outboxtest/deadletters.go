@@ -45,7 +45,7 @@ func testPoison(h *harness) {
 	case letter.QueuedAt.Location() != time.UTC || letter.FailedAt.Location() != time.UTC:
 		h.Error("the times are not in UTC")
 	}
-	if !h.saw(outbox.DeadLettered) {
+	if !h.saw(outbox.KindDeadLettered) {
 		h.Error("the hook was not called for the dead letter")
 	}
 }
@@ -178,11 +178,11 @@ func testDiscard(h *harness) {
 
 func testMaxAge(h *harness) {
 	cfg := h.config()
-	cfg.Horizon = time.Nanosecond // times are kept in milliseconds: it has passed at once
+	cfg.MaxAge = time.Nanosecond // times are kept in milliseconds: it has passed at once
 	ob := h.started(cfg)
 	h.send(ob, event("old"))
 	letter := h.dead(ob, 1)[0]
-	if letter.EventID != "old" || !strings.Contains(letter.Reason, "horizon") || letter.Status != 0 {
+	if letter.EventID != "old" || !strings.Contains(letter.Reason, "maximum event age") || letter.Status != 0 {
 		h.Errorf("the dead letter is %s with status %d: %s", letter.EventID, letter.Status, letter.Reason)
 	}
 	h.onlyAccepted(ob)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/capi"
 	"github.com/clickid/clickid/clickidtest"
 	"github.com/clickid/clickid/outbox"
 )
@@ -47,22 +49,23 @@ func newHarness(t *testing.T, b Backend) *harness {
 }
 
 // clientConfig returns the configuration of the client in config.
-func (h *harness) clientConfig() clickid.ClientConfig {
-	return clickid.ClientConfig{
+func (h *harness) clientConfig() capi.Config {
+	return capi.Config{
 		APIKey:  clickidtest.APIKey,
 		BaseURL: h.platform.URL,
-		Dialect: clickid.LogEvent{EventSourceID: clickidtest.EventSourceID},
+		Dialect: capi.LogEvent{EventSourceID: clickidtest.EventSourceID},
 		Timeout: 10 * time.Second,
+		Logger:  slog.New(slog.DiscardHandler),
 	}
 }
 
-func (h *harness) client(edits ...func(*clickid.ClientConfig)) *clickid.Client {
+func (h *harness) client(edits ...func(*capi.Config)) *capi.Client {
 	h.Helper()
 	cfg := h.clientConfig()
 	for _, edit := range edits {
 		edit(&cfg)
 	}
-	c, err := clickid.NewClient(cfg)
+	c, err := capi.New(cfg)
 	if err != nil {
 		h.Fatal(err)
 	}
@@ -71,10 +74,11 @@ func (h *harness) client(edits ...func(*clickid.ClientConfig)) *clickid.Client {
 
 // config returns a configuration with short waits and a single attempt, so that
 // an attempt that is used by mistake leads to a dead letter.
-func (h *harness) config(edits ...func(*clickid.ClientConfig)) outbox.Config {
+func (h *harness) config(edits ...func(*capi.Config)) outbox.Config {
 	h.Helper()
 	return outbox.Config{
-		Client:      h.client(edits...),
+		Destination: h.client(edits...),
+		Logger:      slog.New(slog.DiscardHandler),
 		MaxAttempts: 1,
 		MinSnooze:   20 * time.Millisecond,
 		MaxSnooze:   200 * time.Millisecond,
@@ -138,7 +142,7 @@ func (h *harness) send(s clickid.Sender, events ...clickid.Event) {
 		h.Fatalf("Send: %v", err)
 	}
 	for i, result := range report.Results {
-		if result.Verdict != clickid.Queued {
+		if result.Verdict != clickid.VerdictQueued {
 			h.Fatalf("event %d is %v, want queued: %s", i, result.Verdict, result.Reason)
 		}
 	}

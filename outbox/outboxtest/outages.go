@@ -6,7 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/capi"
 	"github.com/clickid/clickid/clickidtest"
 	"github.com/clickid/clickid/outbox"
 )
@@ -18,9 +18,9 @@ func testOutages(h *harness) {
 	never := make(chan struct{})
 	h.Cleanup(func() { close(never) })
 	var failures atomic.Int32
-	ob := h.openOutbox(h.config(func(cfg *clickid.ClientConfig) {
+	ob := h.openOutbox(h.config(func(cfg *capi.Config) {
 		cfg.Timeout = requestTimeout
-		cfg.Hook = func(_ context.Context, a clickid.Attempt) {
+		cfg.Hook = func(_ context.Context, a capi.Attempt) {
 			if a.Err != nil {
 				failures.Add(1)
 			}
@@ -65,7 +65,7 @@ func testOutages(h *harness) {
 	h.accepted(len(ids))
 	h.acceptedInTheEnd(ob, ids...)
 	h.noDeadLetters(ob)
-	if !h.saw(outbox.PlatformAway) || !h.saw(outbox.PlatformBack) {
+	if !h.saw(outbox.KindPlatformUnavailable) || !h.saw(outbox.KindPlatformRecovered) {
 		h.Error("the hook was not called when the platform became unavailable and available")
 	}
 }
@@ -79,7 +79,7 @@ func testRetryAfter(h *harness) {
 	ob := h.started(h.config())
 	h.send(ob, event("first"))
 	first := h.requests(1)[0]
-	h.eventually("the refusal is noticed", func() bool { return h.saw(outbox.PlatformAway) })
+	h.eventually("the refusal is noticed", func() bool { return h.saw(outbox.KindPlatformUnavailable) })
 	h.send(ob, events("later", 3)...)
 	h.accepted(4)
 	if wait := h.platform.Requests()[1].At.Sub(first.At); wait < asked {
@@ -108,7 +108,7 @@ func testConfiguration(h *harness) {
 		h.send(ob, events(refusal.name, 3)...)
 		sent += 3
 		h.requests(before + 1)
-		h.eventually("an alert is raised for: "+refusal.name, func() bool { return h.saw(outbox.ConfigurationRefused) })
+		h.eventually("an alert is raised for: "+refusal.name, func() bool { return h.saw(outbox.KindConfigurationRefused) })
 		h.noDeadLetters(ob)
 		lift()
 		h.accepted(sent)

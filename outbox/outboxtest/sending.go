@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/capi"
 	"github.com/clickid/clickid/clickidtest"
 	"github.com/clickid/clickid/outbox"
 )
@@ -23,7 +24,7 @@ func testDelivery(h *harness) {
 	h.accepted(2)
 	h.onlyAccepted(ob, "before", "after")
 	h.noDeadLetters(ob)
-	if !h.saw(outbox.Delivered) {
+	if !h.saw(outbox.KindDelivered) {
 		h.Error("the hook was not called for the deliveries")
 	}
 }
@@ -33,7 +34,7 @@ func testDelivery(h *harness) {
 func testExactness(h *harness) {
 	e := event("exact")
 	e.Value = clickid.Decimal("123456789012345.123456789", "KWD")
-	e.Source = clickid.Website
+	e.Source = clickid.SourceWebsite
 	e.User = clickid.User{ExternalID: "customer-7f3a", IDs: []clickid.UserID{clickid.RampID("ramp-token"), clickid.ID5("id5-token")}}
 	e.OrderID = "order-über-1"
 	e.Items = []clickid.Item{{ID: "sku", Brand: "Brand <&> \u2028", Quantity: 3, Price: clickid.Decimal("0.10", "KWD")}}
@@ -41,7 +42,7 @@ func testExactness(h *harness) {
 	e.Properties = map[string]any{"large": json.Number("12345678901234567890"), "ratio": 0.1, "list": []any{"a", true, nil}, "nul": "a\x00b"}
 	e.Keys = []clickid.Key{clickid.SessionKey("session")}
 	direct := clickidtest.NewServer(h)
-	h.send(accepting{h.client(func(cfg *clickid.ClientConfig) { cfg.BaseURL = direct.URL })}, e)
+	h.send(accepting{h.client(func(cfg *capi.Config) { cfg.BaseURL = direct.URL })}, e)
 	ob := h.started(h.config())
 	h.send(ob, e)
 	got, want := h.accepted(1)[0].Raw, direct.Accepted()[0].Raw
@@ -56,8 +57,8 @@ type accepting struct{ clickid.Sender }
 func (a accepting) Send(ctx context.Context, events ...clickid.Event) (clickid.Report, error) {
 	report, err := a.Sender.Send(ctx, events...)
 	for i := range report.Results {
-		if report.Results[i].Verdict == clickid.Accepted {
-			report.Results[i].Verdict = clickid.Queued
+		if report.Results[i].Verdict == clickid.VerdictAccepted {
+			report.Results[i].Verdict = clickid.VerdictQueued
 		}
 	}
 	return report, err
@@ -113,13 +114,13 @@ func testChecks(h *harness) {
 	if err != nil {
 		h.Errorf("skipped events return the error %v", err)
 	}
-	want := []clickid.Verdict{clickid.SkippedOrganic, clickid.SkippedConsent}
+	want := []clickid.Verdict{clickid.VerdictSkippedOrganic, clickid.VerdictSkippedConsent}
 	h.verdicts(report, want...)
 	report, err = ob.Send(h.ctx, organic, invalid, denied, event("valid"))
 	if !errors.Is(err, clickid.ErrInvalidEvent) {
 		h.Errorf("an invalid event returns the error %v", err)
 	}
-	h.verdicts(report, clickid.SkippedOrganic, clickid.Rejected, clickid.SkippedConsent, clickid.Queued)
+	h.verdicts(report, clickid.VerdictSkippedOrganic, clickid.VerdictRejected, clickid.VerdictSkippedConsent, clickid.VerdictQueued)
 	if report, err = ob.Send(h.ctx); err != nil || len(report.Results) != 0 {
 		h.Errorf("Send without events returns %d results and the error %v", len(report.Results), err)
 	}
@@ -148,7 +149,7 @@ func testEndedContext(h *harness) {
 	if !errors.Is(err, context.Canceled) {
 		h.Errorf("Send with a cancelled context returns %v", err)
 	}
-	h.verdicts(report, clickid.Failed)
+	h.verdicts(report, clickid.VerdictFailed)
 	if _, err := ob.Stats(ctx); err == nil {
 		h.Error("Stats with a cancelled context returns no error")
 	}
@@ -181,7 +182,7 @@ func (r *resolver) Resolve(_ context.Context, token string) (clickid.Click, erro
 func testToken(h *harness) {
 	r := &resolver{}
 	r.failing.Store(true)
-	ob := h.openOutbox(h.config(func(cfg *clickid.ClientConfig) { cfg.Resolver = r }))
+	ob := h.openOutbox(h.config(func(cfg *capi.Config) { cfg.Resolver = r }))
 	known, unknown := event("known"), event("unknown")
 	known.Click, known.ClickToken = clickid.Click{}, "token-known"
 	unknown.Click, unknown.ClickToken = clickid.Click{}, "gone"
@@ -224,7 +225,7 @@ func testConsent(h *harness) {
 
 func testRecheck(h *harness) {
 	r := &resolver{}
-	cfg := h.config(func(cfg *clickid.ClientConfig) { cfg.Resolver = r })
+	cfg := h.config(func(cfg *capi.Config) { cfg.Resolver = r })
 	cfg.RecheckClick = true
 	ob := h.openOutbox(cfg)
 	deleted, expired := event("deleted"), event("expired")
@@ -239,7 +240,7 @@ func testRecheck(h *harness) {
 
 func testQueue(h *harness) {
 	ob := h.openOutbox(h.config())
-	queue, ok := ob.(outbox.Queue)
+	queue, ok := ob.(outbox.Enqueuer)
 	if !ok {
 		return // accepts events only through Send
 	}
@@ -283,7 +284,7 @@ func (h *harness) records(cfg outbox.Config, events ...clickid.Event) []outbox.R
 // version, as during a deployment.
 func testNewerVersion(h *harness) {
 	ob := h.openOutbox(h.config())
-	queue, ok := ob.(outbox.Queue)
+	queue, ok := ob.(outbox.Enqueuer)
 	if !ok {
 		return
 	}
@@ -297,7 +298,7 @@ func testNewerVersion(h *harness) {
 	}
 	h.start(ob)
 	h.accepted(1)
-	h.eventually("the record was tried", func() bool { return h.saw(outbox.NewerVersion) })
+	h.eventually("the record was tried", func() bool { return h.saw(outbox.KindNewerVersion) })
 	h.eventually("only that record is queued", func() bool { return h.stats(ob).Queued == 1 })
 	h.noDeadLetters(ob)
 }

@@ -6,7 +6,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/capi"
 	"github.com/clickid/clickid/clickidtest"
 	"github.com/clickid/clickid/outbox"
 )
@@ -127,7 +127,7 @@ func testStopInterrupts(h *harness) {
 	never := make(chan struct{})
 	h.Cleanup(func() { close(never) })
 	h.platform.Always(clickidtest.Fault{Hold: never})
-	ob := h.started(h.config(func(cfg *clickid.ClientConfig) { cfg.Timeout = time.Minute }))
+	ob := h.started(h.config(func(cfg *capi.Config) { cfg.Timeout = time.Minute }))
 	h.send(ob, events("hanging", n)...)
 	h.requests(1)
 	remaining, err := h.stopWithin(ob, 500*time.Millisecond)

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/capi"
 	"github.com/clickid/clickid/clickidtest"
 )
 
@@ -31,7 +32,7 @@ type Setup struct {
 	// Open prepares a database that is new or that a killed process has left,
 	// and starts the delivery to the client's platform. The shop's process
 	// calls it, and the test once.
-	Open func(ctx context.Context, database string, client *clickid.Client) (Shop, error)
+	Open func(ctx context.Context, database string, client *capi.Client) (Shop, error)
 	// Orders returns the IDs of the committed orders.
 	Orders func(ctx context.Context, database string) ([]string, error)
 }
@@ -146,12 +147,12 @@ func takeOrders(ctx context.Context, shop Shop, prefix string, orders int) error
 
 // NewClient returns a LogEvent client for a receiver, without the platform's
 // published rate limits.
-func NewClient(platform string) (*clickid.Client, error) {
-	return clickid.NewClient(clickid.ClientConfig{
+func NewClient(platform string) (*capi.Client, error) {
+	return capi.New(capi.Config{
 		APIKey:    clickidtest.APIKey,
 		BaseURL:   platform,
-		Dialect:   clickid.LogEvent{EventSourceID: clickidtest.EventSourceID},
-		RateLimit: clickid.RateLimit{Requests: -1},
+		Dialect:   capi.LogEvent{EventSourceID: clickidtest.EventSourceID},
+		RateLimit: capi.RateLimit{Requests: -1},
 		Timeout:   2 * time.Second,
 	})
 }
@@ -160,7 +161,7 @@ func NewClient(platform string) (*clickid.Client, error) {
 func Conversion(order string) clickid.Event {
 	return clickid.Event{
 		Type: clickid.Purchase, ID: order, Time: time.Now(), Value: clickid.Minor(14999, "USD"),
-		Source: clickid.App, Click: clickid.Click{ID: "01ARZ3NDEKTSV4RRFFQ69G5FAV", Param: "clkid"},
+		Source: clickid.SourceApp, Click: clickid.Click{ID: "01ARZ3NDEKTSV4RRFFQ69G5FAV", Param: "clkid"},
 	}
 }
 

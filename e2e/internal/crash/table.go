@@ -12,12 +12,13 @@ import (
 	_ "modernc.org/sqlite"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/capi"
 	"github.com/clickid/clickid/outbox"
 )
 
 // OpenQueue opens a queue whose events are at the address where, without
 // starting it.
-type OpenQueue func(ctx context.Context, where string, cfg outbox.Config) (outbox.Engine, error)
+type OpenQueue func(ctx context.Context, where string, cfg outbox.Config) (outbox.Queue, error)
 
 // TableSetup returns a setup with the orders and the outbox table in one
 // database, whose relay feeds a queue. The harness passes the DSN of the
@@ -26,7 +27,7 @@ type OpenQueue func(ctx context.Context, where string, cfg outbox.Config) (outbo
 func TableSetup(kind outbox.Database, open OpenQueue) Setup {
 	return Setup{
 		Name: string(kind),
-		Open: func(ctx context.Context, database string, client *clickid.Client) (Shop, error) {
+		Open: func(ctx context.Context, database string, client *capi.Client) (Shop, error) {
 			return openTableShop(ctx, kind, open, database, client)
 		},
 		Orders: func(ctx context.Context, database string) ([]string, error) {
@@ -48,7 +49,7 @@ func openOrders(kind outbox.Database, database string) (db *sql.DB, where string
 	return db, where, err
 }
 
-func openTableShop(ctx context.Context, kind outbox.Database, open OpenQueue, database string, client *clickid.Client) (*tableShop, error) {
+func openTableShop(ctx context.Context, kind outbox.Database, open OpenQueue, database string, client *capi.Client) (*tableShop, error) {
 	db, where, err := openOrders(kind, database)
 	if err != nil {
 		return nil, err
@@ -56,11 +57,11 @@ func openTableShop(ctx context.Context, kind outbox.Database, open OpenQueue, da
 	if _, err := db.ExecContext(ctx, "CREATE TABLE IF NOT EXISTS orders (id varchar(64) PRIMARY KEY)"); err != nil {
 		return nil, err
 	}
-	table, err := outbox.NewTable(outbox.TableConfig{Database: kind, Client: client})
+	table, err := outbox.NewTable(outbox.TableConfig{Database: kind, Destination: client})
 	if err != nil {
 		return nil, err
 	}
-	queue, err := open(ctx, where, outbox.Config{Client: client, MinSnooze: 50 * time.Millisecond})
+	queue, err := open(ctx, where, outbox.Config{Destination: client, MinSnooze: 50 * time.Millisecond})
 	if err != nil {
 		return nil, err
 	}
@@ -88,8 +89,8 @@ func (s *tableShop) Order(ctx context.Context, conversion clickid.Event, commit 
 	if _, err := tx.ExecContext(ctx, s.insert, conversion.ID); err != nil {
 		return err
 	}
-	if report, err := clickid.Convert(ctx, s.outbox.In(tx), conversion); err != nil || !report.Accepted() {
-		return fmt.Errorf("storing the conversion: %+v, %w", report, err)
+	if result, err := clickid.Convert(ctx, s.outbox.In(tx), conversion); err != nil || result.Verdict != clickid.VerdictQueued {
+		return fmt.Errorf("storing the conversion: %v, %w", result.Verdict, err)
 	}
 	if !commit {
 		return nil

@@ -143,14 +143,14 @@ func (s *shop) paymentArrived(w http.ResponseWriter, r *http.Request) {
 // complete marks the order as paid and reports its conversion in the same
 // transaction: both are kept, or neither.
 func (s *shop) complete(ctx context.Context, tx *sql.Tx, o order, event clickid.Event) error {
-	report, err := clickid.Convert(ctx, s.outbox.In(tx), event)
+	result, err := clickid.Convert(ctx, s.outbox.In(tx), event)
 	if errors.Is(err, clickid.ErrInvalidEvent) {
 		// The order is good all the same.
 		s.log.Error("the conversion is refused", "order", o.Number, "error", err)
 	} else if err != nil {
 		return err
 	}
-	o.Conversion = report.Results[0].Verdict.String()
+	o.Conversion = result.Verdict.String()
 	return completeOrder(ctx, tx, o)
 }
 

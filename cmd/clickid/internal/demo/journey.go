@@ -148,8 +148,8 @@ func (j *journey) orderOrganic(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if ordered.conversion != clickid.SkippedOrganic.String() {
-		return "", fmt.Errorf("the conversion is %q and not %q", ordered.conversion, clickid.SkippedOrganic)
+	if ordered.conversion != clickid.VerdictSkippedOrganic.String() {
+		return "", fmt.Errorf("the conversion is %q and not %q", ordered.conversion, clickid.VerdictSkippedOrganic)
 	}
 	return ordered.eventID + ", not attributed and not sent", nil
 }
@@ -196,7 +196,7 @@ func (j *journey) orderAttributed(ctx context.Context, product, payment string) 
 // orderQueued has the customer order.
 func (j *journey) orderQueued(ctx context.Context, product, payment string) (eventID string, err error) {
 	ordered, err := j.order(ctx, j.customer, product, payment)
-	if err == nil && ordered.conversion != clickid.Queued.String() {
+	if err == nil && ordered.conversion != clickid.VerdictQueued.String() {
 		err = fmt.Errorf("the conversion of %s is %s", ordered.eventID, ordered.conversion)
 	}
 	return ordered.eventID, err

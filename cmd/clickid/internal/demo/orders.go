@@ -55,7 +55,7 @@ func (o order) event() clickid.Event {
 		ID:     o.EventID(),
 		Time:   o.Placed,
 		Value:  clickid.Decimal(o.Product.Price, currency),
-		Source: clickid.Website,
+		Source: clickid.SourceWebsite,
 		Items: []clickid.Item{{
 			ID:       o.Product.ID,
 			Name:     o.Product.Name,

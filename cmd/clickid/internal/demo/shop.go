@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/capi"
 	"github.com/clickid/clickid/clickidtest"
 	"github.com/clickid/clickid/outbox"
 	sqliteoutbox "github.com/clickid/clickid/outbox_sqlite"
@@ -58,7 +59,7 @@ func openShop(ctx context.Context, plan *shopPlan, site *site) (_ *shop, err err
 	if s.tracker, err = s.newTracker(ctx); err != nil {
 		return nil, err
 	}
-	client, err := clickid.NewClient(clickid.ClientConfig{
+	client, err := capi.New(capi.Config{
 		APIKey:   clickidtest.APIKey,
 		BaseURL:  plan.platform.receiver.URL,
 		Dialect:  plan.dialect.configured(),
@@ -68,11 +69,17 @@ func openShop(ctx context.Context, plan *shopPlan, site *site) (_ *shop, err err
 		return nil, err
 	}
 	// Nobody watches for minutes: the waits are short.
-	s.outbox, err = sqliteoutbox.New(ctx, s.db, sqliteoutbox.Config{
-		Delivery: outbox.Config{Client: client, Logger: plan.log, MinSnooze: shortSnooze, MaxSnooze: shortSnooze},
+	s.outbox, err = sqliteoutbox.New(s.db, sqliteoutbox.Config{
+		Delivery: outbox.Config{Destination: client, Logger: plan.log, MinSnooze: shortSnooze, MaxSnooze: shortSnooze},
 		Workers:  10,
 	})
 	if err != nil {
+		return nil, err
+	}
+	if err := s.outbox.Migrate(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.outbox.Start(context.WithoutCancel(ctx)); err != nil {
 		return nil, err
 	}
 	site.serve(s.routes())

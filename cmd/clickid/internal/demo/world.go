@@ -15,7 +15,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/capi"
 	"github.com/clickid/clickid/clickidtest"
 )
 
@@ -37,12 +37,12 @@ func CheckDialect(name string) error {
 }
 
 // configured returns the one line of configuration in which they differ.
-func (d Dialect) configured() clickid.Dialect {
+func (d Dialect) configured() capi.Dialect {
 	switch d {
 	case LogEvent:
-		return clickid.LogEvent{EventSourceID: clickidtest.EventSourceID}
+		return capi.LogEvent{EventSourceID: clickidtest.EventSourceID}
 	case ECAPI:
-		return clickid.ECAPI{DataSetID: clickidtest.DataSetID}
+		return capi.ECAPI{DataSetID: clickidtest.DataSetID}
 	}
 	return nil
 }

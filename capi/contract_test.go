@@ -1,0 +1,543 @@
+package capi_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/capi"
+	"github.com/clickid/clickid/clickidtest"
+	"github.com/stretchr/testify/require"
+)
+
+// What the receiver's default account may use.
+var (
+	receiverECAPI       = capi.ECAPI{DataSetID: clickidtest.DataSetID}
+	receiverLogEvent    = capi.LogEvent{EventSourceID: clickidtest.EventSourceID}
+	receiverInterchange = capi.LogEvent{EventSourceID: clickidtest.EventSourceID, AdvertiserID: clickidtest.AdvertiserID}
+)
+
+// receiverClient returns a client of the receiver over real HTTP. It waits at
+// most a few microseconds between attempts.
+func receiverClient(t testing.TB, srv *clickidtest.Server, d capi.Dialect, edits ...func(*capi.Config)) *capi.Client {
+	t.Helper()
+	cfg := capi.Config{
+		APIKey: clickidtest.APIKey, BaseURL: srv.URL, Dialect: d,
+		Retry:     capi.Retry{BaseDelay: time.Microsecond, MaxDelay: time.Microsecond},
+		RateLimit: capi.RateLimit{Requests: -1},
+		Logger:    slog.New(slog.DiscardHandler),
+	}
+	for _, edit := range edits {
+		edit(&cfg)
+	}
+	c, err := capi.New(cfg)
+	require.NoError(t, err)
+	return c
+}
+
+// onTheWay changes requests before they leave, as a proxy might.
+type onTheWay func(*http.Request)
+
+func (change onTheWay) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	change(r)
+	return http.DefaultTransport.RoundTrip(r)
+}
+
+// replacing replaces old by new in the request's body.
+func replacing(old, replacement string) onTheWay {
+	return func(r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		changed := strings.Replace(string(body), old, replacement, 1)
+		r.Body, r.ContentLength = io.NopCloser(strings.NewReader(changed)), int64(len(changed))
+	}
+}
+
+func through(change onTheWay) func(*capi.Config) {
+	return func(cfg *capi.Config) { cfg.HTTPClient = &http.Client{Transport: change} }
+}
+
+// Every golden request is one that the contract accepts.
+func TestGoldenRequestsKeepTheContract(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob(filepath.Join("testdata", "*.json"))
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, file := range files {
+		name := strings.TrimSuffix(filepath.Base(file), ".json")
+		path := "/agentic/v1/capi"
+		switch {
+		case strings.HasPrefix(name, "ecapi"):
+			path = "/agentic/v1/events"
+		case strings.HasSuffix(name, "_interchange"):
+			path = "/api/v2/buyer/advertisers/adv-7/log-event"
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			receiver := clickidtest.New(clickidtest.Config{
+				IAB: strings.HasSuffix(name, "_iab"),
+				Accounts: []clickidtest.Account{{
+					APIKey: testKey, DataSets: []string{ecapi.DataSetID}, EventSources: []string{logEvent.EventSourceID}, Advertisers: []string{"adv-7"},
+				}},
+			})
+			body, err := os.Open(file)
+			require.NoError(t, err)
+			defer body.Close()
+			r := httptest.NewRequest(http.MethodPost, path, body)
+			r.Header.Set("Authorization", "Bearer "+testKey)
+			r.Header.Set("Content-Type", "application/json")
+			w := httptest.NewRecorder()
+			receiver.ServeHTTP(w, r)
+			require.Equal(t, http.StatusOK, w.Code, w.Body)
+			require.NotEmpty(t, receiver.Accepted())
+		})
+	}
+}
+
+// The same event in every dialect arrives as what it was.
+func TestFullEventInEveryDialect(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name    string
+		dialect capi.Dialect
+		iab     bool
+		source  string
+		uids    int
+	}{
+		{"ECAPI", receiverECAPI, false, "pos", 2},
+		{"ECAPI with both currencies", capi.ECAPI{DataSetID: clickidtest.DataSetID, Currency: capi.CurrencyMemberBoth}, false, "pos", 2},
+		{"ECAPI of the IAB", capi.ECAPI{DataSetID: clickidtest.DataSetID, IAB: true, Currency: capi.CurrencyMemberCode}, true, "physical_store", 3},
+		{"LogEvent", receiverLogEvent, false, "in_store", 4},
+		{"LogEvent at Interchange", receiverInterchange, false, "in_store", 4},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			srv := clickidtest.NewServer(t, func(cfg *clickidtest.Config) { cfg.IAB = tt.iab })
+			report, err := receiverClient(t, srv, tt.dialect).Send(context.Background(), fullEvent(), purchase("order-1002"))
+			require.NoError(t, err)
+			require.True(t, report.Accepted())
+			require.Empty(t, report.Warnings)
+			events, err := srv.Wait(context.Background(), 2)
+			require.NoError(t, err)
+			full := events[0]
+			if full.ID != "order-1001" { // ECAPI sends them at once
+				full = events[1]
+			}
+			require.Equal(t, "purchase", full.Type)
+			require.Equal(t, eventTime, full.Time)
+			require.Equal(t, "149.90", full.Value)
+			require.Equal(t, "USD", full.Currency)
+			require.Equal(t, documentedID, full.ClickID)
+			require.Equal(t, "customer-42", full.ExternalID)
+			require.Equal(t, tt.source, full.Source)
+			require.Len(t, full.UIDs, tt.uids)
+		})
+	}
+}
+
+// Every documented type and source is one that the contract knows, under the
+// name that each dialect sends.
+func TestEveryTypeAndSource(t *testing.T) {
+	t.Parallel()
+	scope3 := []clickid.EventType{
+		clickid.Purchase, clickid.AddToCart, clickid.BeginCheckout, clickid.AddPaymentInfo, clickid.Lead,
+		clickid.SignUp, clickid.CompleteRegistration, clickid.Subscribe, clickid.PageView, clickid.ViewContent,
+	}
+	all := append([]clickid.EventType{
+		clickid.Refund, clickid.RemoveFromCart, clickid.ViewedCart, clickid.AddToWishlist, clickid.Donate,
+		clickid.QualifyLead, clickid.CloseConvertLead, clickid.DisqualifyLead, clickid.StartTrial, clickid.Contact, clickid.Schedule,
+		clickid.SubmitApplication, clickid.ContentView, clickid.SelectContent, clickid.SelectItem, clickid.Search,
+		clickid.Share, clickid.Follow, clickid.WatchMilestone, clickid.Install, clickid.AppLaunch, clickid.Custom,
+	}, scope3...)
+	sources := []clickid.Source{
+		clickid.SourceWebsite, clickid.SourceApp, clickid.SourceInStore, clickid.SourcePhoneCall, clickid.SourceEmail, clickid.SourceChat, clickid.SourceBusinessMessaging,
+		clickid.SourceOffline, clickid.SourceSystemGenerated, clickid.SourceOther,
+	}
+	for _, tt := range []struct {
+		name    string
+		dialect capi.Dialect
+		iab     bool
+		types   []clickid.EventType
+	}{
+		{"ECAPI", receiverECAPI, false, scope3},
+		{"ECAPI of the IAB", capi.ECAPI{DataSetID: clickidtest.DataSetID, IAB: true}, true, all},
+		{"LogEvent", receiverLogEvent, false, all},
+		{"LogEvent at Interchange", receiverInterchange, false, all},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			srv := clickidtest.NewServer(t, func(cfg *clickidtest.Config) { cfg.IAB = tt.iab })
+			var events []clickid.Event
+			for _, kind := range tt.types {
+				e := purchase("type-" + string(kind))
+				e.Type = kind
+				if kind == clickid.Custom {
+					e.CustomName = "quiz"
+				}
+				if kind == clickid.WatchMilestone {
+					e.Properties = map[string]any{"progress_percent": 50}
+				}
+				events = append(events, e)
+			}
+			for _, source := range sources {
+				e := purchase("source-" + string(source))
+				e.Source, e.PageURL = source, "https://shop.test/thanks"
+				events = append(events, e)
+			}
+			report, err := receiverClient(t, srv, tt.dialect).Send(context.Background(), events...)
+			require.NoError(t, err)
+			require.True(t, report.Accepted())
+			require.Equal(t, len(events), srv.Count())
+		})
+	}
+}
+
+// Every documented kind of user identity is one that the contract knows.
+func TestEveryUserIdentity(t *testing.T) {
+	t.Parallel()
+	for _, dialect := range []capi.Dialect{receiverECAPI, capi.ECAPI{DataSetID: clickidtest.DataSetID, IAB: true}, receiverLogEvent, receiverInterchange} {
+		srv := clickidtest.NewServer(t, func(cfg *clickidtest.Config) { cfg.IAB = true })
+		for _, kind := range []clickid.UserIDType{
+			clickid.UserIDRampID, clickid.UserIDID5, clickid.UserIDRampIDDerived, clickid.UserIDUID2, clickid.UserIDEUID, clickid.UserIDPairID,
+			clickid.UserIDMAID, clickid.UserIDHashedEmail, clickid.UserIDFirstParty, clickid.UserIDWorldIDNullifier, clickid.UserIDOther,
+		} {
+			e := purchase(string(kind))
+			e.User.IDs = []clickid.UserID{{Type: kind, Value: strings.Repeat("0a", 32)}}
+			_, err := receiverClient(t, srv, dialect).Send(context.Background(), e)
+			require.NoError(t, err, kind)
+		}
+		require.Equal(t, 11, srv.Count())
+	}
+}
+
+// Scope3's dialect knows ten types; what it refuses is the event's fault.
+func TestTypesBeyondScope3AreRefused(t *testing.T) {
+	t.Parallel()
+	srv := clickidtest.NewServer(t)
+	e := purchase("order-1")
+	e.Type = clickid.Refund
+	report, err := receiverClient(t, srv, receiverECAPI).Send(context.Background(), e)
+	require.ErrorIs(t, err, clickid.ErrInvalidEvent)
+	require.Equal(t, clickid.VerdictRejected, report.Results[0].Verdict)
+	require.ErrorContains(t, err, "/event_type")
+}
+
+// The contract's tables of errors, row by row, from a real client.
+func TestErrorTable(t *testing.T) {
+	t.Parallel()
+	type meaning string
+	const (
+		event         meaning = "this event is refused"
+		configuration meaning = "no event would be taken"
+		conflict      meaning = "neither"
+	)
+	key := func(value string) func(*capi.Config) {
+		return func(cfg *capi.Config) { cfg.APIKey = value }
+	}
+	dialect := func(d capi.Dialect) func(*capi.Config) {
+		return func(cfg *capi.Config) { cfg.Dialect = d }
+	}
+	header := func(name, value string) func(*capi.Config) {
+		return through(func(r *http.Request) { r.Header.Set(name, value) })
+	}
+	tests := []struct {
+		row     string
+		dialect capi.Dialect
+		edit    func(*capi.Config)
+		status  int
+		body    string // what the platform says
+		field   string
+		want    meaning
+		is      error
+	}{
+		{"400 Invalid JSON payload", receiverECAPI, through(replacing("}", "")), 400, "Invalid JSON payload", "", event, clickid.ErrInvalidEvent},
+		{"400 Validation error: a required field is missing", receiverECAPI, through(replacing(`"timestamp"`, `"timestamps"`)), 400, "Validation error", "/timestamp", event, clickid.ErrInvalidEvent},
+		{"400 Validation error: no data set", receiverECAPI, through(replacing(`"data_set_id"`, `"data_set"`)), 400, "Validation error", "/data_set_id", configuration, nil},
+		{"401 Unauthorized: missing", receiverECAPI, through(func(r *http.Request) { r.Header.Del("Authorization") }), 401, "Unauthorized", "", configuration, capi.ErrUnauthorized},
+		{"401 Unauthorized: invalid", receiverECAPI, key("scope3_wrong"), 401, "Unauthorized", "", configuration, capi.ErrUnauthorized},
+		{"403 Access denied to dataset", receiverECAPI, dialect(capi.ECAPI{DataSetID: "ds_other"}), 403, "Access denied to dataset", "", configuration, capi.ErrForbidden},
+		{"415 Content-Type must be application/json", receiverECAPI, header("Content-Type", "text/plain"), 415, "Content-Type must be application/json", "", configuration, nil},
+		{"404 on another path", receiverECAPI, dialect(capi.ECAPI{DataSetID: clickidtest.DataSetID, Path: "/agentic/v2/events"}), 404, "Not found", "", configuration, nil},
+		{"405 with another method", receiverECAPI, through(func(r *http.Request) { r.Method = http.MethodPut }), 405, "Method not allowed", "", configuration, nil},
+
+		{"400 BAD_REQUEST", receiverLogEvent, through(replacing("}", "")), 400, "BAD_REQUEST", "", event, clickid.ErrInvalidEvent},
+		{"400 VALIDATION_ERROR", receiverLogEvent, through(replacing(`"event_time"`, `"event_times"`)), 400, "VALIDATION_ERROR", "/events/0/event_time", event, clickid.ErrInvalidEvent},
+		{"400 VALIDATION_ERROR of a shared member", receiverLogEvent, through(replacing(`"idempotency_key"`, `"idempotency"`)), 400, "VALIDATION_ERROR", "/idempotency_key", configuration, nil},
+		{"REFERENCE_NOT_FOUND", receiverLogEvent, dialect(capi.LogEvent{EventSourceID: "unregistered"}), 400, "REFERENCE_NOT_FOUND", "/event_source_id", configuration, nil},
+		{"401 UNAUTHORIZED", receiverLogEvent, key("scope3_wrong"), 401, "UNAUTHORIZED", "", configuration, capi.ErrUnauthorized},
+		{"403 ACCESS_DENIED", receiverInterchange, dialect(capi.LogEvent{EventSourceID: clickidtest.EventSourceID, AdvertiserID: "other"}), 403, "ACCESS_DENIED", "", configuration, capi.ErrForbidden},
+		{"404 NOT_FOUND", receiverInterchange, dialect(capi.LogEvent{EventSourceID: clickidtest.EventSourceID, Path: "/api/v2/log-event"}), 404, "Not found", "", configuration, nil},
+		{"409 CONFLICT: a known idempotency key with another body", receiverLogEvent, through(replacing(`"event_id":"1"`, `"event_id":"2"`)), 409, "CONFLICT", "/idempotency_key", conflict, nil},
+		{"415 in this dialect", receiverLogEvent, header("Content-Type", "text/plain"), 415, "Content-Type must be application/json", "", configuration, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.row, func(t *testing.T) {
+			t.Parallel()
+			srv := clickidtest.NewServer(t)
+			// What a correct client sends is accepted. The same event uses the
+			// idempotency key up.
+			first := "0"
+			if tt.want == conflict {
+				first = "1"
+			}
+			_, err := receiverClient(t, srv, tt.dialect).Send(context.Background(), purchase(first))
+			require.NoError(t, err)
+
+			report, err := receiverClient(t, srv, tt.dialect, tt.edit).Send(context.Background(), purchase("1"))
+			var refusal *capi.ResponseError
+			require.ErrorAs(t, err, &refusal)
+			require.Equal(t, tt.status, refusal.Status())
+			require.Contains(t, string(refusal.Body), tt.body)
+			require.Equal(t, tt.field, refusal.Field)
+			require.Equal(t, tt.want == configuration, refusal.Kind() == clickid.SendErrorConfiguration)
+			require.Equal(t, tt.want == event, report.Results[0].Verdict == clickid.VerdictRejected)
+			require.Equal(t, tt.want != event, report.Results[0].Verdict == clickid.VerdictFailed)
+			for _, sentinel := range []error{clickid.ErrInvalidEvent, capi.ErrUnauthorized, capi.ErrForbidden} {
+				require.Equal(t, sentinel == tt.is, errors.Is(err, sentinel), sentinel)
+			}
+			require.Len(t, srv.Requests(), 2, "it is not repeated")
+			require.Equal(t, 1, srv.Count())
+		})
+	}
+}
+
+// What the platform does to a batch for one of its events.
+func TestBatchesWithABadEvent(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name     string
+		refusal  clickidtest.EventRefusal
+		requests int // at most
+	}{
+		{"a partial failure", clickidtest.EventRefusal{}, 1},
+		{"the whole batch, named", clickidtest.EventRefusal{WholeRequest: true}, 3},
+		{"the whole batch, unnamed", clickidtest.EventRefusal{WholeRequest: true, Unnamed: true}, 15},
+		{"the whole batch inside a success", clickidtest.EventRefusal{WholeRequest: true, Status: 200}, 3},
+		{"the whole batch as unprocessable", clickidtest.EventRefusal{WholeRequest: true, Status: 422}, 3},
+	} {
+		for name, dialect := range map[string]capi.Dialect{"tracking": receiverLogEvent, "interchange": receiverInterchange} {
+			t.Run(tt.name+" "+name, func(t *testing.T) {
+				t.Parallel()
+				srv := clickidtest.NewServer(t)
+				refusal := tt.refusal
+				refusal.IDs = []string{"50"}
+				srv.RefuseEvents(refusal)
+				report, err := receiverClient(t, srv, dialect).Send(context.Background(), numbered(100)...)
+				require.ErrorIs(t, err, clickid.ErrInvalidEvent)
+				requireRejected(t, report, "50")
+				require.Equal(t, 99, srv.Count())
+				require.LessOrEqual(t, len(srv.Requests()), tt.requests)
+				for _, e := range srv.Accepted() {
+					require.Equal(t, 1, e.Received)
+				}
+			})
+		}
+	}
+}
+
+// An event that breaks the contract unnoticed by the client is isolated, in
+// either way of telling it.
+func TestAnEventThatBreaksTheContractIsIsolated(t *testing.T) {
+	t.Parallel()
+	for _, partial := range []bool{false, true} {
+		srv := clickidtest.NewServer(t, func(cfg *clickidtest.Config) { cfg.PartialFailures = partial })
+		events := numbered(20)
+		events[7].Type = "unheard_of"
+		report, err := receiverClient(t, srv, receiverLogEvent).Send(context.Background(), events...)
+		require.ErrorIs(t, err, clickid.ErrInvalidEvent)
+		requireRejected(t, report, "7")
+		require.Equal(t, 19, srv.Count())
+	}
+}
+
+func TestFewerProcessedThanReceivedIsAWarning(t *testing.T) {
+	t.Parallel()
+	srv := clickidtest.NewServer(t)
+	srv.Next(clickidtest.Fault{Unprocessed: 1})
+	report, err := receiverClient(t, srv, receiverLogEvent).Send(context.Background(), numbered(3)...)
+	require.NoError(t, err)
+	require.True(t, report.Accepted())
+	require.Equal(t, []string{"the platform received 3 events and processed 2, without saying why"}, report.Warnings)
+	require.Len(t, srv.Requests(), 1)
+}
+
+// A platform that cuts connections above a size still gets everything.
+func TestABodyThatIsCutIsDivided(t *testing.T) {
+	t.Parallel()
+	srv := clickidtest.NewServer(t, func(cfg *clickidtest.Config) { cfg.MaxBytes = 400_000 })
+	report, err := receiverClient(t, srv, receiverLogEvent).Send(context.Background(), numbered(4_000)...)
+	require.NoError(t, err)
+	require.True(t, report.Accepted())
+	require.Equal(t, 4_000, srv.Count())
+}
+
+func TestABacklogTakesFewRequests(t *testing.T) {
+	t.Parallel()
+	srv := clickidtest.NewServer(t)
+	report, err := receiverClient(t, srv, receiverLogEvent).Send(context.Background(), numbered(20_000)...)
+	require.NoError(t, err)
+	require.True(t, report.Accepted())
+	require.Equal(t, 20_000, srv.Count())
+	require.LessOrEqual(t, len(srv.Requests()), 5)
+}
+
+// An outage and its end: connections are refused, then taken again.
+func TestAPlatformThatIsDown(t *testing.T) {
+	t.Parallel()
+	srv := clickidtest.NewServer(t)
+	client := receiverClient(t, srv, receiverECAPI)
+	srv.Stop()
+	report, err := client.Send(context.Background(), purchase("1"))
+	var transport *capi.TransportError
+	require.ErrorAs(t, err, &transport)
+	require.ErrorContains(t, err, "connection refused")
+	require.Equal(t, clickid.VerdictFailed, report.Results[0].Verdict)
+	require.NoError(t, srv.Restart())
+	report, err = client.Send(context.Background(), purchase("1"))
+	require.NoError(t, err)
+	require.True(t, report.Accepted())
+}
+
+// A connection that breaks is tried again, and however far the request came,
+// the event is counted once.
+func TestACutConnectionIsRetried(t *testing.T) {
+	t.Parallel()
+	for name, cut := range map[string]clickidtest.Cut{
+		"before reading":   clickidtest.CutBeforeReading,
+		"after reading":    clickidtest.CutAfterReading,
+		"after processing": clickidtest.CutAfterProcessing,
+		"mid-answer":       clickidtest.CutMidResponse,
+	} {
+		for dialectName, dialect := range map[string]capi.Dialect{"ECAPI": receiverECAPI, "LogEvent": receiverLogEvent, "Interchange": receiverInterchange} {
+			t.Run(name+" "+dialectName, func(t *testing.T) {
+				t.Parallel()
+				srv := clickidtest.NewServer(t)
+				srv.Next(clickidtest.Fault{Cut: cut, Times: 2})
+				report, err := receiverClient(t, srv, dialect).Send(context.Background(), purchase("1"))
+				require.NoError(t, err)
+				require.True(t, report.Accepted())
+				require.Equal(t, 1, srv.Count())
+				require.Len(t, srv.Requests(), 3)
+			})
+		}
+	}
+}
+
+// A platform that does not answer holds nobody who has stopped waiting.
+func TestACallerLeavesAPlatformThatHangs(t *testing.T) {
+	t.Parallel()
+	srv := clickidtest.NewServer(t)
+	srv.Always(clickidtest.Fault{Hold: make(chan struct{})})
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		_, _ = srv.WaitRequests(ctx, 1)
+		cancel()
+	}()
+	report, err := receiverClient(t, srv, receiverECAPI).Send(ctx, purchase("1"))
+	require.ErrorIs(t, err, context.Canceled)
+	require.ErrorContains(t, err, "the caller cancelled the request")
+	require.Equal(t, clickid.VerdictFailed, report.Results[0].Verdict)
+	require.Len(t, srv.Requests(), 1)
+}
+
+// Values that the platform echoes, and the key, stay out of errors.
+func TestErrorsHoldNoSecret(t *testing.T) {
+	t.Parallel()
+	srv := clickidtest.NewServer(t)
+	for _, status := range []int{200, 400, 401, 403, 422, 500} {
+		srv.Next(clickidtest.Fault{Status: status, Error: clickidtest.Error{
+			Code: documentedID, Message: "click " + documentedID + " of customer-42 with " + clickidtest.APIKey, Field: "/" + documentedID,
+		}})
+		client := receiverClient(t, srv, receiverLogEvent, func(cfg *capi.Config) { cfg.Retry.Attempts = 1 })
+		_, err := client.Send(context.Background(), fullEvent())
+		require.Error(t, err)
+		for _, secret := range []string{documentedID, "customer-42", clickidtest.APIKey} {
+			require.NotContains(t, err.Error(), secret)
+		}
+	}
+}
+
+// Whatever texts an event holds, what the client finds nothing wrong with
+// keeps the contract.
+func FuzzClientKeepsTheContract(f *testing.F) {
+	for _, text := range []string{
+		"", "a", "ü", "jane@example.com", "a@b.co", "logo@2x.png", "%40", "jane%40example.com", "+12125550000", "(212) 555-0000",
+		"2024-11-23 10:15:30", "4006381333931", "\x00", "\xff", "\u2028", "https://shop.test/a?b#c", "https://u:p@shop.test/", "ftp://x",
+		"203.0.113.7", "fe80::1%eth0", "::ffff:1.2.3.4", "{}", "0", strings.Repeat("ä", 257), strings.Repeat("x", 600),
+	} {
+		f.Add(text, "name", int64(14999), uint8(0))
+		f.Add("order-1", text, int64(0), uint8(255))
+	}
+	receivers := map[capi.Dialect]*clickidtest.Receiver{}
+	clients := map[capi.Dialect]*capi.Client{}
+	for _, dialect := range []capi.Dialect{receiverECAPI, capi.ECAPI{DataSetID: clickidtest.DataSetID, IAB: true}, receiverLogEvent, receiverInterchange} {
+		ecapi, _ := dialect.(capi.ECAPI)
+		receivers[dialect] = clickidtest.New(clickidtest.Config{IAB: ecapi.IAB})
+		transport := handlerTransport{receivers[dialect]}
+		c, err := capi.New(capi.Config{
+			APIKey: clickidtest.APIKey, Dialect: dialect, KeepPageQuery: true, HTTPClient: &http.Client{Transport: transport},
+			RateLimit: capi.RateLimit{Requests: -1},
+		})
+		require.NoError(f, err)
+		clients[dialect] = c
+	}
+	f.Fuzz(func(t *testing.T, text, other string, minor int64, mask uint8) {
+		e := purchase("order-1")
+		e.Value = clickid.Minor(minor, "USD")
+		set := func(bit uint8, field *string, value string) {
+			if mask&(1<<bit) != 0 {
+				*field = value
+			}
+		}
+		set(0, &e.ID, text)
+		set(1, &e.OrderID, text)
+		set(2, &e.User.ExternalID, text)
+		set(3, &e.PageURL, text)
+		set(4, &e.User.UserAgent, text)
+		set(4, &e.User.IP, other)
+		set(5, &e.User.GPP, text)
+		if mask&(1<<6) != 0 {
+			e.Items = []clickid.Item{{ID: text, Name: other, Brand: other, Category: text, Price: clickid.Minor(minor, "USD")}}
+			e.User.IDs = []clickid.UserID{clickid.RampID(text), {Type: clickid.UserIDOther, Value: other}}
+		}
+		if mask&(1<<7) != 0 {
+			e.Properties = map[string]any{other: text, "content_name": text, "nested": map[string]any{"list": []any{text, minor}}}
+		}
+		for dialect, client := range clients {
+			if client.Check(e).Verdict != clickid.VerdictReady {
+				continue
+			}
+			report, err := client.Send(context.Background(), e)
+			var refusal *capi.ResponseError
+			if errors.As(err, &refusal) {
+				// What is an e-mail address is a judgement: the client knows the
+				// registered top-level domains, the receiver takes any.
+				if strings.Contains(string(refusal.Body), "raw e-mail address") {
+					continue
+				}
+				t.Fatalf("%+v: %s", dialect, refusal.Body)
+			}
+			require.NoError(t, err)
+			require.True(t, report.Accepted())
+		}
+	})
+}
+
+// handlerTransport hands requests to a handler in this process.
+type handlerTransport struct{ handler http.Handler }
+
+func (h handlerTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	w := httptest.NewRecorder()
+	h.handler.ServeHTTP(w, r)
+	return w.Result(), nil
+}

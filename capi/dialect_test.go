@@ -1,0 +1,271 @@
+package capi_test
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/capi"
+	"github.com/clickid/clickid/internal/platformtest"
+	"github.com/stretchr/testify/require"
+)
+
+func TestEventTypesOfBothDialects(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		event                clickid.EventType
+		ecapi, iab, logEvent string
+	}{
+		{clickid.Purchase, "purchase", "purchase", "purchase"},
+		{clickid.BeginCheckout, "begin_checkout", "begin_checkout", "initiate_checkout"},
+		{clickid.SignUp, "sign_up", "sign_up", "complete_registration"},
+		{clickid.CompleteRegistration, "complete_registration", "sign_up", "complete_registration"},
+		{clickid.Lead, "lead", "generate_lead", "lead"},
+		{clickid.ViewContent, "view_content", "viewed_item", "view_content"},
+		{clickid.Install, "install", "install", "app_install"},
+		{"level_up", "level_up", "level_up", "level_up"},
+	}
+	for _, tt := range tests {
+		e := purchase("1")
+		e.Type = tt.event
+		require.Equal(t, tt.ecapi, sent(t, ecapi, e)["event_type"])
+		require.Equal(t, tt.iab, sent(t, capi.ECAPI{DataSetID: "ds", IAB: true}, e)["event_type"])
+		require.Equal(t, tt.logEvent, sent(t, logEvent, e)["event_type"])
+	}
+}
+
+func TestSourcesOfBothDialects(t *testing.T) {
+	t.Parallel()
+	iab := capi.ECAPI{DataSetID: "ds", IAB: true}
+	interchange := capi.LogEvent{EventSourceID: "shop", AdvertiserID: "a"}
+	tests := []struct {
+		source                            clickid.Source
+		ecapi, iab, logEvent, interchange any
+	}{
+		{"", nil, nil, nil, nil},
+		{clickid.SourceWebsite, "website", "website", "website", "website"},
+		{clickid.SourceApp, "app", "app", "app", "app"},
+		{clickid.SourceInStore, "pos", "physical_store", "in_store", "in_store"},
+		{clickid.SourcePhoneCall, "phone_call", "phone_call", "phone_call", "phone_call"},
+		{clickid.SourceOffline, "other", "other", "offline", "other"},
+		{clickid.SourceBusinessMessaging, "business_messaging", "business_messaging", "chat", "other"},
+		{clickid.SourceChat, "chat", "chat", "chat", "other"},
+		{clickid.SourceEmail, "email", "email", "email", "other"},
+		{clickid.SourceSystemGenerated, "system_generated", "system_generated", "system_generated", "system_generated"},
+		{clickid.SourceOther, "other", "other", "other", "other"},
+	}
+	for _, tt := range tests {
+		e := purchase("1")
+		e.Source = tt.source
+		require.Equal(t, tt.ecapi, sent(t, ecapi, e)["source"], tt.source)
+		require.Equal(t, tt.iab, sent(t, iab, e)["source"], tt.source)
+		require.Equal(t, tt.logEvent, sent(t, logEvent, e)["action_source"], tt.source)
+		require.Equal(t, tt.interchange, sent(t, interchange, e)["action_source"], tt.source)
+	}
+}
+
+func TestRefundHasAnIDOfItsOwnOnECAPI(t *testing.T) {
+	t.Parallel()
+	e := purchase("1001")
+	e.Type = clickid.Refund
+	require.Equal(t, "refund:1001", sent(t, ecapi, e)["id"])
+	require.Equal(t, "1001", sent(t, logEvent, e)["event_id"])
+	e.ID = "refund:1001"
+	require.Equal(t, "refund:1001", sent(t, ecapi, e)["id"])
+}
+
+func TestCustomEvents(t *testing.T) {
+	t.Parallel()
+	e := purchase("1")
+	e.Type, e.CustomName = clickid.Custom, "Test drive"
+	require.Equal(t, "Test drive", sent(t, ecapi, e)["custom_event"])
+	require.Equal(t, "Test drive", sent(t, logEvent, e)["custom_event_name"])
+}
+
+// What an event is attributed by differs between dialects, and so does what is
+// organic.
+func TestOrganicEvents(t *testing.T) {
+	t.Parallel()
+	iab := capi.ECAPI{DataSetID: "ds", IAB: true}
+	hash, err := clickid.HashEmail("jane@example.com")
+	require.NoError(t, err)
+	tests := map[string]struct {
+		user                 clickid.User
+		ecapi, iab, logEvent bool // identified
+	}{
+		"nobody":                   {clickid.User{}, false, false, false},
+		"external ID":              {clickid.User{ExternalID: "c-1"}, true, true, true},
+		"RampID":                   {clickid.User{IDs: []clickid.UserID{clickid.RampID("x")}}, true, true, true},
+		"ID5":                      {clickid.User{IDs: []clickid.UserID{clickid.ID5("x")}}, true, true, true},
+		"UID2":                     {clickid.User{IDs: []clickid.UserID{{Type: clickid.UserIDUID2, Value: "x"}}}, false, true, true},
+		"hashed e-mail":            {clickid.User{HashedEmail: hash}, false, true, true},
+		"hashed phone":             {clickid.User{HashedPhone: hash}, false, true, true},
+		"IP and user agent":        {clickid.User{IP: "203.0.113.7", UserAgent: "x"}, false, true, true},
+		"IP without a user agent":  {clickid.User{IP: "203.0.113.7"}, false, false, false},
+		"user agent without an IP": {clickid.User{UserAgent: "x"}, false, false, false},
+		"GPP identifies nobody":    {clickid.User{GPP: "DBAA"}, false, false, false},
+	}
+	for name, tt := range tests {
+		e := purchase("1")
+		e.Click, e.User = clickid.Click{}, tt.user
+		for dialect, identified := range map[capi.Dialect]bool{ecapi: tt.ecapi, iab: tt.iab, logEvent: tt.logEvent} {
+			p := platformtest.Responding(platformtest.OK())
+			report, err := newClient(t, p, dialect).Send(context.Background(), e)
+			require.NoError(t, err)
+			result := report.Results[0]
+			if identified {
+				require.Equal(t, clickid.VerdictAccepted, result.Verdict, "%s %T", name, dialect)
+				continue
+			}
+			require.Equal(t, clickid.VerdictSkippedOrganic, result.Verdict, "%s %T", name, dialect)
+			require.NotEmpty(t, result.Reason)
+			require.Zero(t, p.Count())
+			sent(t, dialect, e, func(cfg *capi.Config) { cfg.SendUnattributed = true })
+		}
+	}
+}
+
+func TestOrganicReasonNamesTheDialect(t *testing.T) {
+	t.Parallel()
+	e := purchase("1")
+	e.Click = clickid.Click{}
+	require.Equal(t, "there is no click and no user identity to attribute it by", newClient(t, platformtest.Responding(platformtest.OK()), ecapi).Check(e).Reason)
+	e.User.HashedEmail = strings.Repeat("a", 64)
+	require.Equal(t, "there is no click, and the dialect does not carry the user identities that the event has", newClient(t, platformtest.Responding(platformtest.OK()), ecapi).Check(e).Reason)
+}
+
+func TestPageURL(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, page string
+		keep       bool
+		want       any
+		warned     bool
+	}{
+		{"query and fragment are dropped", "https://shop.test/a%20b?x=1#f", false, "https://shop.test/a%20b", false},
+		{"unless they are kept", "https://shop.test/a?x=1#f", true, "https://shop.test/a?x=1#f", false},
+		{"but not with an e-mail address", "https://shop.test/a?x=jane%40example.com", true, "https://shop.test/a", true},
+		{"or a phone number", "https://shop.test/a?x=%2B12125550000", true, "https://shop.test/a", true},
+		{"credentials are dropped", "https://jane:secret@shop.test/a", false, "https://shop.test/a", false},
+		{"a path with an e-mail address is left out", "https://shop.test/u/jane@example.com", false, nil, true},
+		{"what is no URL is left out", "/thanks", false, nil, true},
+		{"another scheme is left out", "javascript:alert(1)", false, nil, true},
+		{"none is none", "", false, nil, false},
+	}
+	for _, tt := range tests {
+		e := purchase("1")
+		e.PageURL = tt.page
+		p := platformtest.Responding(platformtest.OK())
+		c := newClient(t, p, logEvent, func(cfg *capi.Config) { cfg.KeepPageQuery = tt.keep })
+		report, err := c.Send(context.Background(), e)
+		require.NoError(t, err, tt.name)
+		require.True(t, report.Accepted(), tt.name)
+		require.Equal(t, tt.warned, len(report.Warnings) > 0, tt.name)
+		var body struct {
+			Events []map[string]any `json:"events"`
+		}
+		require.NoError(t, json.Unmarshal(p.Bodies[0], &body))
+		require.Equal(t, tt.want, body.Events[0]["event_source_url"], tt.name)
+	}
+}
+
+func TestCurrencyMembers(t *testing.T) {
+	t.Parallel()
+	e := purchase("1")
+	e.Value = clickid.Minor(100, "EUR")
+	tests := map[capi.CurrencyMember][2]any{
+		capi.CurrencyMemberCurrency: {"EUR", nil},
+		capi.CurrencyMemberCode:     {nil, "EUR"},
+		capi.CurrencyMemberBoth:     {"EUR", "EUR"},
+	}
+	for member, want := range tests {
+		body := sent(t, capi.ECAPI{DataSetID: "ds", Currency: member}, e)
+		require.Equal(t, want, [2]any{body["currency"], body["currency_code"]})
+	}
+}
+
+func TestIABIdentities(t *testing.T) {
+	t.Parallel()
+	hash := strings.Repeat("a", 64)
+	e := purchase("1")
+	e.User.IDs = []clickid.UserID{
+		{Type: clickid.UserIDMAID, Value: "ifa"},
+		{Type: clickid.UserIDHashedEmail, Value: hash},
+		{Type: clickid.UserIDEUID, Value: "euid"},
+		{Type: clickid.UserIDRampIDDerived, Value: "derived"},
+		{Type: clickid.UserIDOther, Value: "x"},
+	}
+	user := sent(t, capi.ECAPI{DataSetID: "ds", IAB: true}, e)["user_data"].(map[string]any)
+	require.Equal(t, "ifa", user["ifa"])
+	require.Equal(t, []any{hash}, user["email_address"])
+	require.Equal(t, []any{
+		map[string]any{"id": "euid", "source": "euid.eu", "atype": 3.0},
+		map[string]any{"id": "derived", "source": "liveramp.com", "atype": 3.0},
+		map[string]any{"id": "x", "source": "other", "atype": 3.0},
+	}, user["uids"])
+}
+
+func TestClickIDType(t *testing.T) {
+	t.Parallel()
+	kind := func(d capi.LogEvent, param string) any {
+		e := purchase("1")
+		e.Click.Param = param
+		return sent(t, d, e)["user_match"].(map[string]any)["click_id_type"]
+	}
+	require.Equal(t, "sc3clid", kind(logEvent, "sc3clid"))
+	require.Equal(t, "clkid", kind(logEvent, ""))
+	require.Equal(t, "gclid", kind(capi.LogEvent{EventSourceID: "shop", ClickIDType: "gclid"}, "clkid"))
+}
+
+func TestLongUserAgentsAreCut(t *testing.T) {
+	t.Parallel()
+	e := purchase("1")
+	e.User.IP, e.User.UserAgent = "203.0.113.7", strings.Repeat("ü", 600)
+	match := sent(t, logEvent, e)["user_match"].(map[string]any)
+	require.Equal(t, strings.Repeat("ü", 512), match["client_user_agent"])
+}
+
+func TestDocumentedPropertiesOfLogEvent(t *testing.T) {
+	t.Parallel()
+	valid := map[string]any{
+		"content_ids": []string{"a"}, "content_type": "product", "content_name": "x", "content_category": "y",
+		"num_items": 2, "search_string": "boots", "progress_percent": 99.5, "progress_seconds": 10, "ext": map[string]any{"a": 1},
+		"anything": []any{nil, true},
+	}
+	wrong := map[string]any{
+		"content_ids": []any{1}, "content_type": strings.Repeat("x", 129), "content_name": 1, "content_category": nil,
+		"num_items": 1.5, "search_string": false, "progress_percent": 100.1, "progress_seconds": -1, "ext": "x",
+	}
+	e := purchase("1")
+	e.Properties = valid
+	require.Equal(t, clickid.VerdictReady, newClient(t, platformtest.Responding(platformtest.OK()), logEvent).Check(e).Verdict)
+	e.Properties = wrong
+	result := newClient(t, platformtest.Responding(platformtest.OK()), logEvent).Check(e)
+	require.Equal(t, clickid.VerdictRejected, result.Verdict)
+	var invalid *clickid.EventError
+	require.ErrorAs(t, result.Err, &invalid)
+	require.Len(t, invalid.Fields, len(wrong))
+	require.Equal(t, clickid.VerdictReady, newClient(t, platformtest.Responding(platformtest.OK()), ecapi).Check(e).Verdict, "ECAPI has no such schema")
+}
+
+func TestWatchMilestoneNeedsProgress(t *testing.T) {
+	t.Parallel()
+	e := purchase("1")
+	e.Type = clickid.WatchMilestone
+	c := newClient(t, platformtest.Responding(platformtest.OK()), logEvent)
+	require.Equal(t, clickid.VerdictRejected, c.Check(e).Verdict)
+	e.Properties = map[string]any{"progress_seconds": 30}
+	require.Equal(t, clickid.VerdictReady, c.Check(e).Verdict)
+}
+
+func TestCurrencyOfItemsAlone(t *testing.T) {
+	t.Parallel()
+	e := purchase("1")
+	e.Items = []clickid.Item{{ID: "a"}, {ID: "b", Price: clickid.Minor(100, "EUR")}}
+	require.Equal(t, "EUR", sent(t, ecapi, e)["currency"])
+	require.Equal(t, map[string]any{"currency": "EUR", "contents": []any{
+		map[string]any{"id": "a"}, map[string]any{"id": "b", "price": 1.0},
+	}}, sent(t, logEvent, e)["custom_data"])
+}

@@ -1,0 +1,283 @@
+package capi
+
+import (
+	"encoding/json"
+	"errors"
+	"maps"
+	"strings"
+
+	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/internal/rawjson"
+)
+
+// ECAPI is the dialect of Scope3's first conversion API, after the IAB Tech
+// Lab's Event and Conversion API 1.0: one event per request, identified by the
+// data set and the event's ID, without its type. By default it sends the
+// fields that Scope3 documents and no others. Event types are sent whatever
+// they are; Scope3 refuses those beyond its ten, such as [Refund], with status
+// 400 (see [EventType]).
+type ECAPI struct {
+	// DataSetID is the customer's data set, such as "ds_abc123xyz". Required.
+	DataSetID string
+	// Path is the endpoint's path. Defaults to "/agentic/v1/events".
+	Path string
+	// IAB adds the fields of the IAB standard that Scope3 does not document:
+	// hashed e-mail and phone, IP address and user agent, GPP consent, further
+	// identity providers, names and categories of items; a store is then a
+	// "physical_store" and not "pos". Defaults to false.
+	IAB bool
+	// Currency chooses the member that names the currency. Defaults to
+	// CurrencyMemberDefault.
+	Currency CurrencyMember
+}
+
+// CurrencyMember chooses how [ECAPI] names the currency of a value.
+type CurrencyMember int
+
+const (
+	// CurrencyMemberDefault is "currency", as Scope3 documents it, and with
+	// [ECAPI].IAB "currency_code".
+	CurrencyMemberDefault CurrencyMember = iota
+	// CurrencyMemberCurrency is "currency".
+	CurrencyMemberCurrency
+	// CurrencyMemberCode is "currency_code", as the IAB standard names it.
+	CurrencyMemberCode
+	// CurrencyMemberBoth sends both.
+	CurrencyMemberBoth
+)
+
+const (
+	ecapiPath         = "/agentic/v1/events"
+	maxDataSetID      = 256
+	ecapiRefundPrefix = "refund:"
+)
+
+func (d ECAPI) problems() []error {
+	problems := []error{
+		checkSetting("ECAPI.DataSetID", d.DataSetID, true, maxDataSetID),
+		checkPath("ECAPI.Path", d.Path),
+	}
+	if d.Currency < CurrencyMemberDefault || d.Currency > CurrencyMemberBoth {
+		problems = append(problems, errors.New("capi: ECAPI.Currency must be a CurrencyMember constant"))
+	}
+	return problems
+}
+
+func (d ECAPI) destination() string           { return d.DataSetID }
+func (d ECAPI) origin(env Environment) string { return pingOrigin(env) }
+func (d ECAPI) published() RateLimit          { return RateLimit{Requests: unlimited} }
+func (d ECAPI) name() string                  { return "ecapi" }
+func (d ECAPI) advertiser() string            { return "" }
+func (d ECAPI) maxEvents() int                { return 1 }
+func (d ECAPI) respondsPerEvent() bool        { return false }
+
+func (d ECAPI) path() string {
+	if d.Path == "" {
+		return ecapiPath
+	}
+	return d.Path
+}
+
+func (d ECAPI) check(*clickid.Event, func(field, problem string)) {}
+
+func (d ECAPI) identified(e *clickid.Event) bool {
+	if !e.Click.IsZero() || e.User.ExternalID != "" {
+		return true
+	}
+	for _, id := range e.User.IDs {
+		if d.IAB || id.Type == clickid.UserIDRampID || id.Type == clickid.UserIDID5 {
+			return true
+		}
+	}
+	return d.IAB && e.User.Identified()
+}
+
+type ecapiEvent struct {
+	DataSetID    string          `json:"data_set_id"`
+	EventType    string          `json:"event_type"`
+	CustomEvent  string          `json:"custom_event,omitempty"`
+	Timestamp    int64           `json:"timestamp"`
+	ID           string          `json:"id"`
+	Source       string          `json:"source,omitempty"`
+	Value        *json.Number    `json:"value,omitempty"`
+	Currency     string          `json:"currency,omitempty"`
+	CurrencyCode string          `json:"currency_code,omitempty"`
+	UserData     json.RawMessage `json:"user_data,omitempty"`
+	Properties   map[string]any  `json:"properties,omitempty"`
+}
+
+type ecapiUser struct {
+	ClickID      string     `json:"click_id,omitempty"`
+	ExternalID   string     `json:"external_id,omitempty"`
+	UIDs         []ecapiUID `json:"uids,omitempty"`
+	EmailAddress []string   `json:"email_address,omitempty"`
+	PhoneNumbers []string   `json:"phone_numbers,omitempty"`
+	IFA          string     `json:"ifa,omitempty"`
+	IP           string     `json:"event_ip_address,omitempty"`
+	UserAgent    string     `json:"event_user_agent,omitempty"`
+	GPP          string     `json:"gpp_string,omitempty"`
+	GPPSections  []int      `json:"gpp_sid,omitempty"`
+}
+
+type ecapiUID struct {
+	ID     string `json:"id"`
+	Source string `json:"source"`
+	AType  int    `json:"atype"`
+}
+
+type ecapiItem struct {
+	ID       string       `json:"id"`
+	Name     string       `json:"name,omitempty"`
+	Price    *json.Number `json:"price,omitempty"`
+	Quantity int          `json:"quantity,omitempty"`
+	Brand    string       `json:"brand,omitempty"`
+	Category string       `json:"category,omitempty"`
+}
+
+func (d ECAPI) encode(e *clickid.Event, pageURL string) (wireEvent, error) {
+	user, err := rawjson.Encode(d.user(e))
+	if err != nil {
+		return wireEvent{}, err
+	}
+	if string(user) == "{}" {
+		user = nil
+	}
+	event := ecapiEvent{
+		DataSetID:   d.DataSetID,
+		EventType:   d.eventType(e.Type),
+		CustomEvent: e.CustomName,
+		Timestamp:   e.Time.Unix(),
+		ID:          ecapiID(e),
+		Source:      d.source(e.Source),
+		Value:       amountNumber(e.Value),
+		UserData:    user,
+		Properties:  d.facts(e, pageURL),
+	}
+	member := d.Currency
+	if member == CurrencyMemberDefault {
+		member = CurrencyMemberCurrency
+		if d.IAB {
+			member = CurrencyMemberCode
+		}
+	}
+	if member != CurrencyMemberCode {
+		event.Currency = e.Currency()
+	}
+	if member != CurrencyMemberCurrency {
+		event.CurrencyCode = e.Currency()
+	}
+	data, err := rawjson.Encode(event)
+	return wireEvent{kind: event.EventType, id: event.ID, data: data}, err
+}
+
+// ecapiID gives a refund an ID of its own: the platform merges events of the
+// same ID whatever their types.
+func ecapiID(e *clickid.Event) string {
+	if e.Type == clickid.Refund && !strings.HasPrefix(e.ID, ecapiRefundPrefix) {
+		return ecapiRefundPrefix + e.ID
+	}
+	return e.ID
+}
+
+// eventType returns the name of a type: Scope3's own, or the IAB standard's.
+func (d ECAPI) eventType(t clickid.EventType) string {
+	if !d.IAB {
+		return string(t)
+	}
+	switch t {
+	case clickid.Lead:
+		return "generate_lead"
+	case clickid.ViewContent:
+		return "viewed_item"
+	case clickid.CompleteRegistration:
+		return "sign_up"
+	}
+	return string(t)
+}
+
+func (d ECAPI) source(s clickid.Source) string {
+	switch {
+	case s == clickid.SourceInStore && d.IAB:
+		return "physical_store"
+	case s == clickid.SourceInStore:
+		return "pos"
+	case s == clickid.SourceOffline:
+		return string(clickid.SourceOther)
+	}
+	return string(s)
+}
+
+func (d ECAPI) user(e *clickid.Event) ecapiUser {
+	u := ecapiUser{ClickID: e.Click.ID, ExternalID: e.User.ExternalID}
+	for _, id := range e.User.IDs {
+		switch {
+		case id.Type == clickid.UserIDRampID:
+			u.UIDs = append(u.UIDs, ecapiUID{ID: id.Value, Source: "liveramp.com", AType: atypePerson})
+		case id.Type == clickid.UserIDID5:
+			u.UIDs = append(u.UIDs, ecapiUID{ID: id.Value, Source: "id5-sync.com", AType: atypeDevice})
+		case !d.IAB:
+		case id.Type == clickid.UserIDHashedEmail:
+			u.EmailAddress = append(u.EmailAddress, id.Value)
+		case id.Type == clickid.UserIDMAID && u.IFA == "":
+			u.IFA = id.Value
+		default:
+			u.UIDs = append(u.UIDs, ecapiUID{ID: id.Value, Source: iabSource(id.Type), AType: atypePerson})
+		}
+	}
+	if !d.IAB {
+		return u
+	}
+	if e.User.HashedEmail != "" {
+		u.EmailAddress = append(u.EmailAddress, e.User.HashedEmail)
+	}
+	if e.User.HashedPhone != "" {
+		u.PhoneNumbers = []string{e.User.HashedPhone}
+	}
+	u.IP, u.UserAgent = e.User.IP, e.User.UserAgent
+	u.GPP, u.GPPSections = e.User.GPP, e.User.GPPSections
+	return u
+}
+
+// Agent types of AdCOM 1.0.
+const (
+	atypeDevice = 1
+	atypePerson = 3
+)
+
+// iabSource returns the canonical domain of an identity provider, or its own
+// name where it has no domain.
+func iabSource(t clickid.UserIDType) string {
+	switch t {
+	case clickid.UserIDRampIDDerived:
+		return "liveramp.com"
+	case clickid.UserIDUID2:
+		return "uidapi.com"
+	case clickid.UserIDEUID:
+		return "euid.eu"
+	}
+	return string(t)
+}
+
+func (d ECAPI) facts(e *clickid.Event, pageURL string) map[string]any {
+	facts := make(map[string]any, len(e.Properties)+3)
+	maps.Copy(facts, e.Properties)
+	if e.OrderID != "" {
+		facts["transaction_id"] = e.OrderID
+	}
+	if len(e.Items) > 0 {
+		items := make([]ecapiItem, len(e.Items))
+		for i, item := range e.Items {
+			items[i] = ecapiItem{ID: item.ID, Price: amountNumber(item.Price), Quantity: item.Quantity, Brand: item.Brand}
+			if d.IAB {
+				items[i].Name, items[i].Category = item.Name, item.Category
+			}
+		}
+		facts["items"] = items
+	}
+	if pageURL != "" {
+		facts["page_url"] = pageURL
+	}
+	return facts
+}
+
+func (d ECAPI) request(events [][]byte, _ int) []byte { return events[0] }

@@ -1,0 +1,334 @@
+package capi_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"log/slog"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/capi"
+	"github.com/clickid/clickid/clickidtest"
+)
+
+// startPlatform starts the ad platform's stand-in for an example.
+func startPlatform() *clickidtest.Server {
+	platform, err := clickidtest.Start("127.0.0.1:0", clickidtest.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	return platform
+}
+
+// exampleClient returns a client of the platform's stand-in.
+func exampleClient(platform *clickidtest.Server, d capi.Dialect) *capi.Client {
+	client, err := capi.New(capi.Config{APIKey: clickidtest.APIKey, Dialect: d, BaseURL: platform.URL, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		log.Fatal(err)
+	}
+	return client
+}
+
+// A client that speaks ECAPI, one event per request.
+func ExampleNewClient_ecapi() {
+	platform := startPlatform()
+	defer platform.Close()
+
+	client, err := capi.New(capi.Config{
+		APIKey:  clickidtest.APIKey, // from the environment in production
+		Dialect: capi.ECAPI{DataSetID: clickidtest.DataSetID},
+		BaseURL: platform.URL, // left out in production
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	report, err := client.Send(context.Background(), clickid.Event{
+		Type:  clickid.Lead,
+		ID:    "lead-17",
+		Time:  time.Now(),
+		Click: clickid.Click{ID: "01ARZ3NDEKTSV4RRFFQ69G5FAV"},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, result := range report.Results {
+		fmt.Println(result.Type, result.ID, result.Verdict)
+	}
+	// Output: lead lead-17 accepted
+}
+
+// The same event through log_event: the dialect is the one line that changes,
+// and many events share a request.
+func ExampleNewClient_logEvent() {
+	platform := startPlatform()
+	defer platform.Close()
+
+	client, err := capi.New(capi.Config{
+		APIKey:  clickidtest.APIKey,
+		Dialect: capi.LogEvent{EventSourceID: clickidtest.EventSourceID},
+		BaseURL: platform.URL, // left out in production
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	click := clickid.Click{ID: "01ARZ3NDEKTSV4RRFFQ69G5FAV", Param: "clkid"}
+	report, err := client.Send(context.Background(),
+		clickid.Event{Type: clickid.SignUp, ID: "customer-7", Time: time.Now(), Click: click},
+		clickid.Event{Type: clickid.Purchase, ID: "order-8", Time: time.Now(), Click: click, Value: clickid.Minor(990, "EUR")},
+		clickid.Event{Type: clickid.Purchase, ID: "order-9", Time: time.Now(), Value: clickid.Minor(990, "EUR")},
+	)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, result := range report.Results {
+		fmt.Println(result.ID, result.Verdict)
+	}
+	fmt.Println(len(platform.Requests()), "request")
+	// Output:
+	// customer-7 accepted
+	// order-8 accepted
+	// order-9 skipped: organic
+	// 1 request
+}
+
+// Many goroutines that send at once share requests, and each gets its own
+// report.
+func ExampleBatcher() {
+	platform := startPlatform()
+	defer platform.Close()
+	client := exampleClient(platform, capi.LogEvent{EventSourceID: clickidtest.EventSourceID})
+
+	batcher, err := capi.NewBatcher(client, capi.BatcherConfig{MaxEvents: 100, MaxDelay: time.Second})
+	if err != nil {
+		log.Fatal(err)
+	}
+	var group sync.WaitGroup
+	for i := 0; i < 100; i++ {
+		group.Add(1)
+		go func() {
+			defer group.Done()
+			_, err := batcher.Send(context.Background(), clickid.Event{
+				Type: clickid.Purchase, ID: fmt.Sprint("order-", i), Time: time.Now(), Click: clickid.Click{ID: fmt.Sprint("click-", i)},
+			})
+			if err != nil {
+				log.Print(err)
+			}
+		}()
+	}
+	group.Wait()
+	if err := batcher.Close(context.Background()); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(platform.Count(), "events, fewer requests:", len(platform.Requests()) < platform.Count())
+	// Output: 100 events, fewer requests: true
+}
+
+// What would go out, without sending it and without anything secret.
+func ExampleClient_DryRun() {
+	client, err := capi.New(capi.Config{
+		APIKey:      "scope3_secret",
+		Dialect:     capi.ECAPI{DataSetID: "ds_abc123xyz"},
+		Environment: capi.EnvironmentStaging,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	report, err := client.DryRun(os.Stdout).Send(context.Background(), clickid.Event{
+		Type:  clickid.Purchase,
+		ID:    "order-1001",
+		Time:  time.Date(2024, time.November, 23, 10, 15, 30, 0, time.UTC),
+		Click: clickid.Click{ID: "01ARZ3NDEKTSV4RRFFQ69G5FAV"},
+		Value: clickid.Decimal("149.90", "USD"),
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(report.Results[0].Verdict)
+	// Output:
+	// POST https://ping.staging.scope3.com/agentic/v1/events
+	// Accept: application/json
+	// Authorization: Bearer [redacted]
+	// Content-Type: application/json
+	// User-Agent: clickid-go (+https://github.com/clickid/clickid)
+	//
+	// {
+	//   "data_set_id": "ds_abc123xyz",
+	//   "event_type": "purchase",
+	//   "timestamp": 1732356930,
+	//   "id": "order-1001",
+	//   "value": 149.90,
+	//   "currency": "USD",
+	//   "user_data": {
+	//     "click_id": "[redacted]"
+	//   }
+	// }
+	//
+	// ready
+}
+
+// A sale in a store, attributed by tokens of identity providers in place of a
+// click.
+func ExampleRampID() {
+	platform := startPlatform()
+	defer platform.Close()
+	client := exampleClient(platform, capi.ECAPI{DataSetID: clickidtest.DataSetID})
+
+	_, err := client.Send(context.Background(), clickid.Event{
+		Type:   clickid.Purchase,
+		ID:     "receipt-7-4711",
+		Time:   time.Now().Add(-3 * time.Hour),
+		Source: clickid.SourceInStore,
+		Value:  clickid.Decimal("89.00", "GBP"),
+		User: clickid.User{
+			ExternalID: "customer-42",
+			IDs:        []clickid.UserID{clickid.RampID("XY1000bIVBVah9ium"), clickid.ID5("ID5*abc")},
+		},
+		Items: []clickid.Item{{ID: "sku-1", Quantity: 2, Price: clickid.Decimal("44.50", "GBP")}},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, e := range platform.Accepted() {
+		fmt.Println(e.ID, e.Source)
+		for _, uid := range e.UIDs {
+			fmt.Println(uid.Provider, uid.AType)
+		}
+	}
+	// Output:
+	// receipt-7-4711 pos
+	// liveramp.com 3
+	// id5-sync.com 1
+}
+
+// A refund is an event of its own with a positive value. It may carry the
+// order's ID.
+func ExampleEvent_refund() {
+	platform := startPlatform()
+	defer platform.Close()
+	client := exampleClient(platform, capi.LogEvent{EventSourceID: clickidtest.EventSourceID})
+
+	click := clickid.Click{ID: "01ARZ3NDEKTSV4RRFFQ69G5FAV"}
+	bought := time.Now().AddDate(0, 0, -5)
+	_, err := client.Send(context.Background(),
+		clickid.Event{Type: clickid.Purchase, ID: "order-1001", Time: bought, Click: click, Value: clickid.Minor(14999, "USD")},
+		clickid.Event{Type: clickid.Refund, ID: "order-1001", Time: time.Now(), Click: click, Value: clickid.Minor(5000, "USD")},
+	)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, e := range platform.Accepted() {
+		fmt.Println(e.Type, e.ID, e.Value)
+	}
+	// Unordered output:
+	// purchase order-1001 149.99
+	// refund order-1001 50.00
+}
+
+// Amounts in minor units have the decimals of their currency.
+func ExampleMinor() {
+	fmt.Println(clickid.Minor(14999, "USD"))
+	fmt.Println(clickid.Minor(15000, "JPY"))
+	fmt.Println(clickid.Minor(1500, "KWD"))
+	fmt.Println(clickid.Minor(-1, "USD").Validate())
+	// Output:
+	// 149.99 USD
+	// 15000 JPY
+	// 1.500 KWD
+	// clickid: amount must not be negative; a refund is an event of its own type
+}
+
+// Decimal amounts are sent with the digits they are given.
+func ExampleDecimal() {
+	fmt.Println(clickid.Decimal("149.90", "EUR"))
+	fmt.Println(clickid.Decimal("0.00", "EUR").IsZero(), clickid.Amount{}.IsZero())
+	fmt.Println(clickid.Decimal("1,5", "EUR").Validate())
+	// Output:
+	// 149.90 EUR
+	// false true
+	// clickid: amount must be a decimal number such as "149.99", with a point and without sign, exponent or separators
+}
+
+// However an address is written, its hash is the same.
+func ExampleHashEmail() {
+	email, err := clickid.HashEmail(" User@example.com ")
+	if err != nil {
+		log.Fatal(err)
+	}
+	phone, err := clickid.HashPhone("+1 212-555-0000")
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(email)
+	fmt.Println(phone)
+
+	_, err = clickid.HashEmail(email)
+	fmt.Println(err)
+	// Output:
+	// b4c9a289323b21a01c3e940f150eb9b8c542587f1abfd8f0e1cc1ffc5e475514
+	// 7c8d08bf90ca322bcac37f99ba14e980e4b1f5ba919f7e16a030af9070ba125e
+	// clickid: hashing an e-mail address: it is hashed already
+}
+
+// An event that is wrong is refused before it is sent, with every wrong field
+// named and no value.
+func ExampleEventError() {
+	event := clickid.Event{
+		Type:  clickid.Purchase,
+		Time:  time.Now(),
+		Value: clickid.Decimal("-5", "USD"),
+		User:  clickid.User{ExternalID: "jane@example.com"},
+	}
+	err := event.Validate()
+	var invalid *clickid.EventError
+	if errors.As(err, &invalid) {
+		for _, field := range invalid.Fields {
+			fmt.Println(field.Field)
+		}
+	}
+	fmt.Println(errors.Is(err, clickid.ErrInvalidEvent))
+	// Output:
+	// id
+	// value
+	// user.external_id
+	// true
+}
+
+// What to do about a refusal: mend the configuration, wait, or give the event
+// up.
+func ExampleResponseError() {
+	platform := startPlatform()
+	defer platform.Close()
+	platform.Next(
+		clickidtest.Fault{Status: http.StatusForbidden},
+		clickidtest.Fault{Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {"120"}}},
+		clickidtest.Fault{Status: http.StatusBadRequest},
+	)
+	client := exampleClient(platform, capi.ECAPI{DataSetID: clickidtest.DataSetID})
+
+	for i := 0; i < 3; i++ {
+		_, err := client.Send(context.Background(), clickid.Event{
+			Type: clickid.Purchase, ID: "order-1001", Time: time.Now(), Click: clickid.Click{ID: "01ARZ3NDEKTSV4RRFFQ69G5FAV"},
+		})
+		var refusal *capi.ResponseError
+		var unanswered *capi.TransportError
+		switch {
+		case errors.As(err, &refusal) && refusal.Kind() == clickid.SendErrorConfiguration:
+			fmt.Println("mend the configuration:", errors.Is(err, capi.ErrForbidden))
+		case errors.As(err, &refusal) && refusal.Kind() == clickid.SendErrorTemporary:
+			fmt.Println("send again in", refusal.RetryAfter())
+		case errors.Is(err, clickid.ErrInvalidEvent):
+			fmt.Println("give the event up:", refusal.Status(), refusal.Code)
+		case errors.As(err, &unanswered):
+			fmt.Println("no answer:", unanswered)
+		}
+	}
+	// Output:
+	// mend the configuration: true
+	// send again in 2m0s
+	// give the event up: 400 VALIDATION_ERROR
+}

@@ -1,0 +1,348 @@
+package capi
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/internal/rawjson"
+	"github.com/clickid/clickid/internal/text"
+)
+
+// LogEvent is the dialect of AdCP's log_event over HTTP, the platform's stable
+// API: up to 10,000 events per request, each identified by the event source,
+// its type and its ID.
+type LogEvent struct {
+	// EventSourceID is the registered event source, 1 to 256 characters.
+	// Required. Events of a source that is not registered are refused.
+	EventSourceID string
+	// AdvertiserID selects the Interchange endpoint of this advertiser, with
+	// its own host, instead of the tracking endpoint: 1 to 128 characters of
+	// [A-Za-z0-9._~-]. It has no documented staging host. Defaults to none.
+	AdvertiserID string
+	// Path is the endpoint's path. Defaults to "/agentic/v1/capi", or, with
+	// AdvertiserID, to
+	// "/api/v2/buyer/advertisers/{AdvertiserID}/log-event".
+	Path string
+	// TestEventCode makes the platform validate events without counting them;
+	// at most 256 characters. Defaults to none.
+	TestEventCode string
+	// ClickIDType is sent as click_id_type; at most 64 characters. Defaults to
+	// the URL parameter that the click came in, or "clkid".
+	ClickIDType string
+}
+
+const (
+	logEventPath        = "/agentic/v1/capi"
+	interchangeOrigin   = "https://api.interchange.io"
+	interchangeRequests = 100 // a minute and address
+	maxLogEventEvents   = 10_000
+	maxEventSourceID    = 256
+	maxAdvertiserID     = 128
+	maxTestEventCode    = 256
+	maxClickIDType      = 64
+	maxContentID        = 256
+	defaultClickIDType  = "clkid"
+)
+
+func (d LogEvent) problems() []error {
+	problems := []error{
+		checkSetting("LogEvent.EventSourceID", d.EventSourceID, true, maxEventSourceID),
+		checkSetting("LogEvent.TestEventCode", d.TestEventCode, false, maxTestEventCode),
+		checkSetting("LogEvent.ClickIDType", d.ClickIDType, false, maxClickIDType),
+		checkPath("LogEvent.Path", d.Path),
+	}
+	if d.AdvertiserID != "" && (!text.Unreserved(d.AdvertiserID, maxAdvertiserID) || d.AdvertiserID == "." || d.AdvertiserID == "..") {
+		problems = append(problems, fmt.Errorf("capi: LogEvent.AdvertiserID must be 1 to %d characters of [A-Za-z0-9._~-]", maxAdvertiserID))
+	}
+	return problems
+}
+
+func (d LogEvent) destination() string    { return d.EventSourceID }
+func (d LogEvent) name() string           { return "logevent" }
+func (d LogEvent) advertiser() string     { return d.AdvertiserID }
+func (d LogEvent) maxEvents() int         { return maxLogEventEvents }
+func (d LogEvent) respondsPerEvent() bool { return true }
+
+func (d LogEvent) origin(env Environment) string {
+	switch {
+	case d.AdvertiserID == "":
+		return pingOrigin(env)
+	case env == EnvironmentStaging:
+		return ""
+	}
+	return interchangeOrigin
+}
+
+func (d LogEvent) path() string {
+	switch {
+	case d.Path != "":
+		return d.Path
+	case d.AdvertiserID != "":
+		return "/api/v2/buyer/advertisers/" + d.AdvertiserID + "/log-event"
+	}
+	return logEventPath
+}
+
+func (d LogEvent) published() RateLimit {
+	if d.AdvertiserID != "" {
+		return RateLimit{Requests: interchangeRequests, Per: time.Minute}
+	}
+	return RateLimit{Requests: unlimited}
+}
+
+func (d LogEvent) identified(e *clickid.Event) bool {
+	return !e.Click.IsZero() || e.User.Identified()
+}
+
+type logEvent struct {
+	ID           string         `json:"event_id"`
+	Type         string         `json:"event_type"`
+	Time         string         `json:"event_time"`
+	CustomName   string         `json:"custom_event_name,omitempty"`
+	ActionSource string         `json:"action_source,omitempty"`
+	SourceURL    string         `json:"event_source_url,omitempty"`
+	UserMatch    *userMatch     `json:"user_match,omitempty"`
+	CustomData   map[string]any `json:"custom_data,omitempty"`
+}
+
+type userMatch struct {
+	ClickID     string           `json:"click_id,omitempty"`
+	ClickIDType string           `json:"click_id_type,omitempty"`
+	UIDs        []clickid.UserID `json:"uids,omitempty"`
+	HashedEmail string           `json:"hashed_email,omitempty"`
+	HashedPhone string           `json:"hashed_phone,omitempty"`
+	ClientIP    string           `json:"client_ip,omitempty"`
+	UserAgent   string           `json:"client_user_agent,omitempty"`
+}
+
+type logEventContent struct {
+	ID       string       `json:"id"`
+	Quantity int          `json:"quantity,omitempty"`
+	Price    *json.Number `json:"price,omitempty"`
+	Brand    string       `json:"brand,omitempty"`
+}
+
+func (d LogEvent) encode(e *clickid.Event, pageURL string) (wireEvent, error) {
+	event := logEvent{
+		ID:           e.ID,
+		Type:         logEventType(e.Type),
+		Time:         e.Time.UTC().Format(time.RFC3339),
+		CustomName:   e.CustomName,
+		ActionSource: d.actionSource(e.Source),
+		SourceURL:    pageURL,
+		CustomData:   d.customData(e),
+	}
+	if d.identified(e) {
+		event.UserMatch = d.userMatch(e)
+	}
+	data, err := rawjson.Encode(event)
+	return wireEvent{kind: event.Type, id: event.ID, data: data}, err
+}
+
+func logEventType(t clickid.EventType) string {
+	switch t {
+	case clickid.BeginCheckout:
+		return "initiate_checkout"
+	case clickid.SignUp:
+		return string(clickid.CompleteRegistration)
+	case clickid.Install:
+		return "app_install"
+	}
+	return string(t)
+}
+
+func (d LogEvent) actionSource(s clickid.Source) string {
+	if s == clickid.SourceBusinessMessaging {
+		s = clickid.SourceChat
+	}
+	if d.AdvertiserID == "" {
+		return string(s)
+	}
+	// The schema of the Interchange endpoint is closed.
+	switch s {
+	case "", clickid.SourceWebsite, clickid.SourceApp, clickid.SourceInStore, clickid.SourcePhoneCall, clickid.SourceSystemGenerated:
+		return string(s)
+	}
+	return string(clickid.SourceOther)
+}
+
+func (d LogEvent) userMatch(e *clickid.Event) *userMatch {
+	m := &userMatch{
+		ClickID:     e.Click.ID,
+		UIDs:        e.User.IDs,
+		HashedEmail: e.User.HashedEmail,
+		HashedPhone: e.User.HashedPhone,
+	}
+	if m.ClickID != "" {
+		m.ClickIDType = d.clickIDType(e.Click)
+	}
+	if e.User.ExternalID != "" {
+		// A copy, since the slice is the caller's.
+		m.UIDs = append(m.UIDs[:len(m.UIDs):len(m.UIDs)], clickid.UserID{Type: clickid.UserIDFirstParty, Value: e.User.ExternalID})
+	}
+	m.ClientIP, m.UserAgent = e.User.IP, e.User.UserAgent
+	return m
+}
+
+func (d LogEvent) clickIDType(c clickid.Click) string {
+	switch {
+	case d.ClickIDType != "":
+		return d.ClickIDType
+	case c.Param != "":
+		return c.Param
+	}
+	return defaultClickIDType
+}
+
+func (d LogEvent) customData(e *clickid.Event) map[string]any {
+	data := make(map[string]any, len(e.Properties)+4)
+	maps.Copy(data, e.Properties)
+	if number := amountNumber(e.Value); number != nil {
+		data["value"] = number
+	}
+	if currency := e.Currency(); currency != "" {
+		data["currency"] = currency
+	}
+	if e.OrderID != "" {
+		data["order_id"] = e.OrderID
+	}
+	if len(e.Items) > 0 {
+		contents := make([]logEventContent, len(e.Items))
+		for i, item := range e.Items {
+			contents[i] = logEventContent{ID: item.ID, Quantity: item.Quantity, Price: amountNumber(item.Price), Brand: item.Brand}
+		}
+		data["contents"] = contents
+	}
+	return data
+}
+
+// request wraps events that are encoded already. The idempotency key is
+// derived from everything else in the body and the number of verdicts that the
+// platform has given on its events: a retry repeats the key, and after a
+// verdict, which the platform would repeat from memory, it is another.
+func (d LogEvent) request(events [][]byte, responses int) []byte {
+	size := 512
+	for _, event := range events {
+		size += len(event) + 1
+	}
+	tail := make([]byte, 0, size)
+	tail = append(tail, `"event_source_id":`...)
+	tail = rawjson.AppendString(tail, d.EventSourceID)
+	if d.TestEventCode != "" {
+		tail = append(tail, `,"test_event_code":`...)
+		tail = rawjson.AppendString(tail, d.TestEventCode)
+	}
+	tail = append(tail, `,"events":[`...)
+	for i, event := range events {
+		if i > 0 {
+			tail = append(tail, ',')
+		}
+		tail = append(tail, event...)
+	}
+	tail = append(tail, `]}`...)
+	hashed := tail
+	if responses > 0 {
+		hashed = strconv.AppendInt(slices.Clip(tail), int64(responses), 10)
+	}
+	key := sha256.Sum256(hashed)
+
+	body := make([]byte, 0, len(tail)+128)
+	body = append(body, `{"idempotency_key":"`...)
+	body = hex.AppendEncode(body, key[:])
+	body = append(body, `",`...)
+	return append(body, tail...)
+}
+
+// check holds the documented members of custom_data, which come from the
+// properties, to their schema.
+func (d LogEvent) check(e *clickid.Event, add func(field, problem string)) {
+	member := func(name string, check func(any) error) bool {
+		encoded, ok := e.Properties[name].(json.RawMessage)
+		if !ok {
+			return false
+		}
+		value, err := rawjson.Decode(encoded)
+		if err == nil {
+			err = check(value)
+		}
+		if err != nil {
+			add("properties."+name, err.Error())
+		}
+		return true
+	}
+	member("content_ids", isTextList)
+	member("content_type", isText(128))
+	member("content_name", isText(0))
+	member("content_category", isText(0))
+	member("search_string", isText(0))
+	member("num_items", isNumber(math.Inf(1), true))
+	percent := member("progress_percent", isNumber(100, false))
+	seconds := member("progress_seconds", isNumber(math.Inf(1), false))
+	member("ext", func(v any) error {
+		if _, ok := v.(map[string]any); !ok {
+			return errors.New("must be an object")
+		}
+		return nil
+	})
+	if e.Type == clickid.WatchMilestone && !percent && !seconds {
+		add("properties", "must have progress_percent or progress_seconds with the type watch_milestone")
+	}
+}
+
+// isText checks for a string of at most limit characters; 0 means any length.
+func isText(limit int) func(any) error {
+	return func(v any) error {
+		s, ok := v.(string)
+		switch {
+		case !ok:
+			return errors.New("must be a string")
+		case limit > 0 && text.Truncate(s, limit) != s:
+			return fmt.Errorf("must not be longer than %d characters", limit)
+		}
+		return nil
+	}
+}
+
+func isTextList(v any) error {
+	list, ok := v.([]any)
+	if !ok {
+		return errors.New("must be an array of strings")
+	}
+	for _, element := range list {
+		if isText(maxContentID)(element) != nil {
+			return fmt.Errorf("must be an array of strings of at most %d characters", maxContentID)
+		}
+	}
+	return nil
+}
+
+// isNumber checks for a number from 0 to limit, both included.
+func isNumber(limit float64, whole bool) func(any) error {
+	problem := "must be a number of at least 0"
+	if whole {
+		problem = "must be a whole number of at least 0"
+	}
+	if !math.IsInf(limit, 1) {
+		problem = fmt.Sprintf("must be a number from 0 to %v", limit)
+	}
+	return func(v any) error {
+		n, ok := v.(json.Number)
+		if !ok {
+			return errors.New(problem)
+		}
+		f, err := n.Float64()
+		if err != nil || f < 0 || f > limit || whole && f != math.Trunc(f) {
+			return errors.New(problem)
+		}
+		return nil
+	}
+}

@@ -1,0 +1,201 @@
+package capi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/clickid/clickid"
+)
+
+// outgoing is an event on its way to the platform, and what becomes of it.
+type outgoing struct {
+	wireEvent
+	event     *clickid.Event // cleaned, with its click resolved
+	responses int            // verdicts of the platform so far
+	result    *clickid.Result
+	response  *response // the response that accepted or refused it, if any
+}
+
+// settle records what became of the event.
+func (o *outgoing) settle(verdict clickid.Verdict, reason string, err error) {
+	o.result.Verdict, o.result.Reason, o.result.Err = verdict, reason, err
+}
+
+// fail records that the event was not accepted this time.
+func (o *outgoing) fail(err error) { o.settle(clickid.VerdictFailed, "", err) }
+
+// prepare checks, resolves and encodes events. It returns a result for each,
+// and those that are ready to be sent.
+func (c *Client) prepare(ctx context.Context, events []clickid.QueuedEvent) (results []clickid.Result, ready []*outgoing) {
+	results = make([]clickid.Result, len(events))
+	prepared := make([]*outgoing, len(events))
+	// Only resolving takes time worth sharing out.
+	var group sync.WaitGroup
+	slots := make(chan struct{}, c.cfg.Concurrency)
+	for i := range events {
+		prepared[i] = &outgoing{responses: events[i].Responses, result: &results[i]}
+		if !needsClick(&events[i].Event) {
+			c.prepareOne(ctx, &events[i].Event, prepared[i])
+			continue
+		}
+		slots <- struct{}{}
+		group.Add(1)
+		go func() {
+			defer group.Done()
+			c.prepareOne(ctx, &events[i].Event, prepared[i])
+			<-slots
+		}()
+	}
+	group.Wait()
+	for i, o := range prepared {
+		if results[i].Verdict == clickid.VerdictReady {
+			ready = append(ready, o)
+		}
+	}
+	return results, ready
+}
+
+// needsClick reports whether the click is known only by its token.
+func needsClick(e *clickid.Event) bool { return e.ClickToken != "" && e.Click.IsZero() }
+
+// prepareOne makes o ready to be sent, or settles it.
+func (c *Client) prepareOne(ctx context.Context, e *clickid.Event, o *outgoing) {
+	if !c.clean(e, o) {
+		return
+	}
+	if needsClick(o.event) {
+		if err := c.resolve(ctx, o.event); err != nil {
+			o.fail(err)
+			return
+		}
+	}
+	c.encode(o)
+}
+
+// clean checks e and sets o.event to the form in which it is encoded. It
+// reports whether the event is to be sent as far as that goes.
+func (c *Client) clean(e *clickid.Event, o *outgoing) bool {
+	*o.result = clickid.Result{Type: e.Type, ID: e.ID, Destination: c.Name()}
+	if e.Consent == clickid.ConsentDenied {
+		o.settle(clickid.VerdictSkippedConsent, "the user denied consent", nil)
+		return false
+	}
+	cleaned, err := e.Clean()
+	problems := &clickid.EventError{Type: cleaned.Type}
+	if err != nil {
+		_ = errors.As(err, &problems)
+	}
+	c.cfg.Dialect.check(&cleaned, func(field, problem string) {
+		problems.Fields = append(problems.Fields, clickid.FieldError{Field: field, Problem: problem})
+	})
+	if len(problems.Fields) > 0 {
+		o.reject(problems)
+		return false
+	}
+	o.event = &cleaned
+	return true
+}
+
+// reject records that validation refuses the event.
+func (o *outgoing) reject(err *clickid.EventError) {
+	o.settle(clickid.VerdictRejected, err.Reason(), err)
+}
+
+// resolve looks the click of a token up. A proven absence leaves the event
+// without a click.
+func (c *Client) resolve(ctx context.Context, e *clickid.Event) error {
+	if c.cfg.Resolver == nil {
+		return errors.New("capi: the event has only a ClickToken; set Config.Resolver to the Tracker")
+	}
+	click, err := c.cfg.Resolver.Resolve(ctx, e.ClickToken)
+	if err != nil && !errors.Is(err, clickid.ErrNotFound) && !errors.Is(err, clickid.ErrInvalid) {
+		return fmt.Errorf("capi: the click of the event's token could not be looked up: %w", err)
+	}
+	e.Click, e.ClickToken = click, ""
+	return nil
+}
+
+// encode encodes the event and makes it ready, unless there is nothing to
+// attribute it by or it is too large.
+func (c *Client) encode(o *outgoing) {
+	if !c.attributable(o.event) {
+		reason := "there is no click and no user identity to attribute it by"
+		if o.event.User.Identified() {
+			reason = "there is no click, and the dialect does not carry the user identities that the event has"
+		}
+		o.settle(clickid.VerdictSkippedOrganic, reason, nil)
+		return
+	}
+	page, warning := sentURL(o.event.PageURL, c.cfg.KeepPageQuery)
+	wire, err := c.cfg.Dialect.encode(o.event, page)
+	problem := ""
+	if err != nil {
+		problem = "cannot be encoded as JSON"
+	} else if size := len(c.cfg.Dialect.request([][]byte{wire.data}, 0)); size > c.cfg.MaxBatchBytes {
+		problem = fmt.Sprintf("takes %d bytes, more than MaxBatchBytes", size)
+	}
+	if problem != "" {
+		o.reject(&clickid.EventError{Type: o.event.Type, Fields: []clickid.FieldError{{Field: "event", Problem: problem}}})
+		return
+	}
+	o.wireEvent = wire
+	if warning != "" {
+		o.result.Warnings = append(o.result.Warnings, warning)
+	}
+	o.settle(clickid.VerdictReady, "", nil)
+}
+
+// attributable reports whether the event is sent as far as attribution goes.
+func (c *Client) attributable(e *clickid.Event) bool {
+	return c.cfg.SendUnattributed || c.cfg.Dialect.identified(e)
+}
+
+// check returns what Send would do with e, without input or output.
+func (c *Client) check(e *clickid.Event) clickid.Result {
+	o := &outgoing{result: &clickid.Result{}}
+	if !c.clean(e, o) {
+		return *o.result
+	}
+	if needsClick(o.event) {
+		if c.cfg.Resolver == nil {
+			o.fail(c.resolve(context.Background(), o.event))
+			return *o.result
+		}
+		// The click may turn out to be gone.
+		o.event.Click = placeholderClick
+	}
+	c.encode(o)
+	return *o.result
+}
+
+// placeholderClick has the largest size of a click ID.
+var placeholderClick = clickid.Click{ID: strings.Repeat("0", clickid.MaxIDLength)}
+
+// newReport puts a report together when all events are settled.
+func newReport(results []clickid.Result, sent []*outgoing) clickid.Report {
+	report := clickid.Report{Results: results}
+	for _, result := range results {
+		report.Warnings = append(report.Warnings, result.Warnings...)
+	}
+	var weighed, events float64
+	seen := make(map[*response]bool)
+	for _, o := range sent {
+		if o.response == nil || seen[o.response] {
+			continue
+		}
+		seen[o.response] = true
+		report.Warnings = append(report.Warnings, o.response.warnings...)
+		if quality := o.response.matchQuality; quality != nil {
+			weighed += *quality * float64(o.response.events)
+			events += float64(o.response.events)
+		}
+	}
+	if events > 0 {
+		quality := weighed / events
+		report.MatchQuality = &quality
+	}
+	return report
+}

@@ -1,0 +1,339 @@
+package capi
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/clickid/clickid/internal/rawjson"
+	"github.com/clickid/clickid/internal/text"
+)
+
+const (
+	maxResponseBytes = 8 << 20 // of an response that is read: 10,000 partial failures fit
+	maxErrorBody     = 4 << 10 // of an response that is kept in an error
+	maxWarnings      = 100     // that are kept of one response
+	maxWarningChars  = 300     // of one warning
+	maxIndexDigits   = 5       // of an event's index in its request
+	redacted         = "[redacted]"
+)
+
+// response is what a 2xx says of the events of its request.
+type response struct {
+	events       int // how many were sent
+	failures     []partialFailure
+	warnings     []string
+	matchQuality *float64
+}
+
+// partialFailure is the refusal of one event of a request.
+type partialFailure struct {
+	eventID string // or "" when it names none
+	err     *ResponseError
+}
+
+// parseResponse reads the platform's response to a request of the given number of
+// events. Its shape is documented loosely, and this reads it leniently: any
+// member may be missing or of another type. It returns a ResponseError for a
+// refusal of the request, which a dialect whose responses are per event may hide
+// in a 2xx.
+func parseResponse(status int, header http.Header, body []byte, events int, perEvent bool, now time.Time) (*response, *ResponseError) {
+	parsed, _ := rawjson.Decode(body)
+	top, isObject := parsed.(map[string]any)
+	success := status >= 200 && status < 300
+	refusal := parseErrors(top, status, !success)
+	if !success || perEvent && refusal != nil {
+		if refusal == nil {
+			refusal = &ResponseError{status: status}
+		}
+		refusal.retryAfter = max(refusal.retryAfter, parseRetryAfter(header.Get("Retry-After"), now))
+		refusal.Body = append([]byte(nil), body[:min(len(body), maxErrorBody)]...)
+		return nil, refusal
+	}
+	r := &response{events: events}
+	if len(body) > 0 && !isObject {
+		r.warn("the response is no JSON object: is this the platform's endpoint?")
+	}
+	if refusal != nil {
+		r.warn("the response to an accepted request mentions an error")
+	}
+	if data, ok := top["data"].(map[string]any); ok {
+		top = data
+	}
+	r.read(top, status)
+	return r, nil
+}
+
+// read takes what the response says beside errors.
+func (r *response) read(top map[string]any, status int) {
+	failures, _ := top["partial_failures"].([]any)
+	for _, element := range failures {
+		entry, ok := element.(map[string]any)
+		if !ok {
+			continue
+		}
+		err := parseError(entry, status)
+		err.perEvent = true
+		r.failures = append(r.failures, partialFailure{eventID: textOf(entry["event_id"]), err: err})
+	}
+	warnings, _ := top["warnings"].([]any)
+	for _, warning := range warnings {
+		if entry, ok := warning.(map[string]any); ok {
+			warning = entry["message"]
+		}
+		if s := textOf(warning); s != "" {
+			r.warn(redact(s))
+		}
+	}
+	received, hasReceived := numberOf(top["events_received"])
+	processed, hasProcessed := numberOf(top["events_processed"])
+	if hasReceived && received < float64(r.events) {
+		r.warn(fmt.Sprintf("of %d events the platform received %v", r.events, received))
+	}
+	if hasReceived && hasProcessed && processed < received && len(r.failures) == 0 {
+		r.warn(fmt.Sprintf("the platform received %v events and processed %v, without saying why", received, processed))
+	}
+	if quality, ok := numberOf(top["match_quality"]); ok && quality >= 0 && quality <= 1 {
+		r.matchQuality = &quality
+	}
+}
+
+func (r *response) warn(warning string) {
+	if len(r.warnings) < maxWarnings {
+		r.warnings = append(r.warnings, warning)
+	}
+}
+
+// parseErrors returns the errors of an response as one: what they say of the
+// request as such weighs more than what they say of its events. It returns nil
+// when there are none. With whole the response itself is an error, and may have
+// its members at the top.
+func parseErrors(top map[string]any, status int, whole bool) *ResponseError {
+	var found []*ResponseError
+	add := func(v any) {
+		switch v := v.(type) {
+		case map[string]any:
+			found = append(found, parseError(v, status))
+		case string:
+			if v != "" {
+				found = append(found, &ResponseError{status: status})
+			}
+		}
+	}
+	data, _ := top["data"].(map[string]any)
+	for _, object := range []map[string]any{top, data} {
+		list, _ := object["errors"].([]any)
+		for _, element := range list {
+			add(element)
+		}
+		add(object["error"])
+	}
+	if whole && top != nil {
+		found = append(found, parseError(top, status))
+	}
+	if len(found) == 0 {
+		return nil
+	}
+	main := found[0]
+	for _, err := range found[1:] {
+		if err.weight() > main.weight() {
+			main = err
+		}
+	}
+	for _, err := range found {
+		if err != main {
+			main.retryAfter = max(main.retryAfter, err.retryAfter)
+			main.indexes = append(main.indexes, err.indexes...)
+		}
+	}
+	return main
+}
+
+// weight orders errors of one response: the more events one concerns, the more
+// it weighs, and one without any particulars weighs nothing.
+func (e *ResponseError) weight() int {
+	if e.Code == "" && e.Field == "" && e.Recovery == "" {
+		return 0
+	}
+	switch e.refusal() {
+	case refusedConfiguration:
+		return 3
+	case refusedForNow:
+		return 2
+	}
+	return 1
+}
+
+// parseError reads one error object.
+func parseError(object map[string]any, status int) *ResponseError {
+	e := &ResponseError{
+		status:   status,
+		Code:     errorCode(textOf(object["code"])),
+		Recovery: recovery(textOf(object["recovery"])),
+	}
+	if seconds, ok := numberOf(object["retry_after"]); ok {
+		e.retryAfter = roundUpSeconds(seconds)
+	}
+	fields := []string{path(object["field"])}
+	for _, name := range []string{"issues", "details"} {
+		fields = append(fields, issueFields(object[name])...)
+	}
+	for _, field := range fields {
+		if index, ok := eventIndex(field); ok {
+			e.indexes = append(e.indexes, index)
+		}
+		if e.Field == "" {
+			e.Field = errorField(field)
+		}
+	}
+	return e
+}
+
+// issueFields returns the fields that a list of details names: objects with a
+// field, or texts that begin with one.
+func issueFields(v any) []string {
+	if object, ok := v.(map[string]any); ok {
+		return issueFields([]any{object})
+	}
+	list, _ := v.([]any)
+	var fields []string
+	for _, element := range list {
+		switch element := element.(type) {
+		case map[string]any:
+			for _, name := range []string{"field", "pointer", "path", "instancePath"} {
+				if field := path(element[name]); field != "" {
+					fields = append(fields, field)
+					break
+				}
+			}
+		case string:
+			word, _, _ := strings.Cut(element, " ")
+			if word = strings.Trim(word, `"':`+"`"); isRequestField(word) {
+				fields = append(fields, word)
+			}
+		}
+	}
+	return fields
+}
+
+// path returns a path that is given as text or as a list of its parts.
+func path(v any) string {
+	parts, ok := v.([]any)
+	if !ok {
+		return textOf(v)
+	}
+	var b strings.Builder
+	for _, part := range parts {
+		b.WriteString("/" + textOf(part))
+	}
+	return b.String()
+}
+
+// textOf returns a JSON string or number as text, or "".
+func textOf(v any) string {
+	switch v := v.(type) {
+	case string:
+		return v
+	case json.Number:
+		return v.String()
+	}
+	return ""
+}
+
+// numberOf returns a JSON number, or a string that holds one.
+func numberOf(v any) (float64, bool) {
+	s := textOf(v)
+	if s == "" {
+		return 0, false
+	}
+	f, err := strconv.ParseFloat(s, 64)
+	return f, err == nil && !math.IsNaN(f) && !math.IsInf(f, 0)
+}
+
+// errorCode returns s when it has the form of a code. Anything else could be
+// a value that the platform echoes, and is kept out of error texts.
+func errorCode(s string) string {
+	if len(s) > 64 || !isIdentifier(s) || digits(s) > 5 {
+		return ""
+	}
+	return strings.ToUpper(s)
+}
+
+func recovery(s string) string {
+	switch s = strings.ToLower(s); s {
+	case recoveryTransient, recoveryCorrectable, recoveryTerminal:
+		return s
+	}
+	return ""
+}
+
+// errorField returns s when it has the form of a path in a request, for the
+// same reason.
+func errorField(s string) string {
+	if len(s) > 128 {
+		return ""
+	}
+	parts := strings.FieldsFunc(s, func(r rune) bool { return strings.ContainsRune("/.[]$", r) })
+	for _, part := range parts {
+		index := text.Digits(part) && len(part) <= maxIndexDigits
+		if !index && (!isIdentifier(part) || digits(part) > 3) {
+			return ""
+		}
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return s
+}
+
+// isIdentifier reports whether s is a letter followed by letters, digits and
+// [_.-].
+func isIdentifier(s string) bool {
+	for i, r := range s {
+		letter := 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z'
+		if !letter && (i == 0 || !strings.ContainsRune("0123456789_.-", r)) {
+			return false
+		}
+	}
+	return s != ""
+}
+
+func digits(s string) int {
+	return strings.Count(strings.Map(func(r rune) rune {
+		if r >= '0' && r <= '9' {
+			return '0'
+		}
+		return -1
+	}, s), "0")
+}
+
+// eventIndex returns the index in a path such as /events/1/event_type,
+// events[1].event_type or $.events.1.
+func eventIndex(field string) (int, bool) {
+	parts := strings.FieldsFunc(field, func(r rune) bool { return strings.ContainsRune("/.[]$", r) })
+	for i, part := range parts[:max(0, len(parts)-1)] {
+		if part == "events" && text.Digits(parts[i+1]) && len(parts[i+1]) <= maxIndexDigits {
+			index, err := strconv.Atoi(parts[i+1])
+			return index, err == nil
+		}
+	}
+	return 0, false
+}
+
+// redact returns a text of the platform without words that may be values it
+// was sent: addresses, numbers and long tokens.
+func redact(s string) string {
+	words := strings.FieldsFunc(text.Truncate(s, maxWarningChars), func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) })
+	for i, word := range words {
+		long := strings.ContainsFunc(word, unicode.IsDigit) && len(word) >= 16
+		if long || digits(word) >= 7 || strings.Contains(word, "@") || strings.Contains(word, "%40") {
+			words[i] = redacted
+		}
+	}
+	return strings.Join(words, " ")
+}

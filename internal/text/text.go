@@ -1,0 +1,73 @@
+// Package text holds the character classes and length rules that clicks,
+// events and configuration share.
+package text
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Unreserved reports whether s is 1 to limit bytes of [A-Za-z0-9._~-], the
+// unreserved characters of RFC 3986, section 2.3.
+func Unreserved(s string, limit int) bool {
+	if s == "" || len(s) > limit {
+		return false
+	}
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9',
+			c == '.', c == '_', c == '~', c == '-':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// maxName is the longest name of an event type, a source or a user ID type.
+const maxName = 64
+
+// ProblemName explains a name that Name refuses.
+const ProblemName = "must be 1 to 64 characters of [a-z0-9_]"
+
+// Name reports whether s can be an event type, a source or the type of a user
+// ID.
+func Name(s string) bool {
+	return s != "" && len(s) <= maxName && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789_") == ""
+}
+
+// Digits reports whether s is one or more ASCII digits.
+func Digits(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// HasControl reports whether s holds a control character or is not UTF-8.
+func HasControl(s string) bool {
+	return !utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsControl)
+}
+
+// Truncate returns the first limit characters of s.
+func Truncate(s string, limit int) string {
+	if len(s) <= limit {
+		return s
+	}
+	count := 0
+	for i := range s {
+		if count == limit {
+			return s[:i]
+		}
+		count++
+	}
+	return s
+}
+
+// Longer reports whether s has more than limit characters.
+func Longer(s string, limit int) bool {
+	return len(s) > limit && utf8.RuneCountInString(s) > limit
+}

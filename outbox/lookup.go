@@ -1,0 +1,114 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"runtime/debug"
+	"time"
+
+	"github.com/clickid/clickid"
+)
+
+// consentTimeout bounds one call of [Config].Consent.
+const consentTimeout = 5 * time.Second
+
+// lookUp asks the systems of the application what a delivery needs to know: the
+// present consent and the click of a token. It reports false when the outcome
+// is settled by that.
+func (d *Delivery) lookUp(ctx context.Context, r Record, e *clickid.Event) (Outcome, bool) {
+	if d.cfg.RecheckClick && e.ClickToken != "" && time.Now().Before(e.Click.Expires) {
+		e.Click = clickid.Click{}
+	}
+	needsClick := d.resolver != nil && e.ClickToken != "" && e.Click.IsZero()
+	if d.cfg.Consent == nil && !needsClick {
+		return Outcome{}, true
+	}
+	done, ok := d.lookups.allow()
+	if !ok {
+		return d.lookupFailed(r), false
+	}
+	outcome, proceed, err := d.ask(ctx, e, needsClick)
+	switch {
+	case err == nil:
+		done(ending{})
+		return outcome, proceed
+	case errors.Is(err, errPanicked):
+		done(ending{})
+		return Outcome{Failure: Failure{Reason: reason(err)}}, false
+	case errors.Is(ctx.Err(), context.Canceled):
+		done(ending{health: unknown})
+		return snooze(0, reasonInterrupted, 0), false
+	}
+	done(ending{health: failing, err: err})
+	return d.lookupFailed(r), false
+}
+
+// ask asks for consent and click. It returns an error when one of them cannot
+// be looked up.
+func (d *Delivery) ask(ctx context.Context, e *clickid.Event, needsClick bool) (outcome Outcome, proceed bool, err error) {
+	if d.cfg.Consent != nil {
+		consent, err := d.consent(ctx, *e)
+		if err != nil {
+			return Outcome{}, false, err
+		}
+		if consent != clickid.ConsentGranted {
+			return skip("the user's consent is " + consent.String()), false, nil
+		}
+		e.Consent = consent
+	}
+	if !needsClick {
+		return Outcome{}, true, nil
+	}
+	click, err := d.resolve(ctx, e.ClickToken)
+	if err != nil && !errors.Is(err, clickid.ErrNotFound) && !errors.Is(err, clickid.ErrInvalid) {
+		return Outcome{}, false, err
+	}
+	e.Click, e.ClickToken = click, ""
+	return Outcome{}, true, nil
+}
+
+func (d *Delivery) consent(ctx context.Context, e clickid.Event) (c clickid.Consent, err error) {
+	ctx, cancel := context.WithTimeout(ctx, consentTimeout)
+	defer cancel()
+	defer d.recovered(ctx, "the Consent function", &err)
+	return d.cfg.Consent(ctx, e)
+}
+
+func (d *Delivery) resolve(ctx context.Context, token string) (c clickid.Click, err error) {
+	defer d.recovered(ctx, "the Resolver", &err)
+	return d.resolver.Resolve(ctx, token)
+}
+
+// panicked is the error of application code that panicked.
+type panicked struct{ what string }
+
+func (p panicked) Error() string        { return "outbox: " + p.what + " panicked" }
+func (p panicked) Is(target error) bool { return target == errPanicked }
+
+var errPanicked = errors.New("outbox: code of the application panicked")
+
+// recovered is deferred around code of the application: its panic must not end
+// the process that serves the shop.
+func (d *Delivery) recovered(ctx context.Context, what string, err *error) {
+	if p := recover(); p != nil {
+		// The value of the panic may be personal, its place is not.
+		d.logger.ErrorContext(ctx, "outbox: "+what+" panicked", "stack", string(debug.Stack()))
+		*err = panicked{what}
+	}
+}
+
+// lookupFailed returns what becomes of an event while look-ups fail.
+func (d *Delivery) lookupFailed(r Record) Outcome {
+	if wait, open := d.lookups.remaining(); open {
+		return snooze(spread(max(wait, d.cfg.MinSnooze)), reasonLookup, 0)
+	}
+	return snooze(d.backoff(r), reasonLookup, 0)
+}
+
+func (d *Delivery) lookupsChanged(state breakerState, err error) {
+	kind := KindLookupsFailing
+	if state == breakerClosed {
+		kind = KindLookupsRecovered
+	}
+	d.observe(context.Background(), Observation{Kind: kind, Err: err})
+}
