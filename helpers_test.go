@@ -13,7 +13,6 @@ var (
 	purchase  = platformtest.Purchase
 	testClick = platformtest.Click
 	eventTime = platformtest.Time
-	verdicts  = platformtest.Verdicts
 	fullEvent = platformtest.FullEvent
 	sent      = platformtest.Sent
 )
