@@ -197,6 +197,9 @@ type Result struct {
 	// MatchQuality is the platform's estimate of how well it can attribute the
 	// event, from 0 to 1, or nil when it gave none.
 	MatchQuality *float64
+	// Responses counts the verdicts that the platform gave on the event in this
+	// call. An outbox adds them to [QueuedEvent].Responses.
+	Responses int
 	// Err is non-nil exactly when the verdict is Rejected or Failed.
 	Err error
 }
@@ -289,11 +292,16 @@ const (
 	// SendErrorConfiguration means that the platform accepts no event at all
 	// until the configuration is fixed.
 	SendErrorConfiguration
-	// SendErrorEvent means that this very event is refused.
+	// SendErrorEvent means that this very event is refused: the platform names
+	// it or one of its fields. It is final.
 	SendErrorEvent
+	// SendErrorRefused means that the request is refused and nothing tells
+	// whether an event or the configuration is at fault. It is provisional: the
+	// event can be kept until another one is accepted.
+	SendErrorRefused
 )
 
-// String returns "temporary", "configuration" or "event".
+// String returns "temporary", "configuration", "event" or "refused".
 func (k SendErrorKind) String() string {
 	switch k {
 	case SendErrorTemporary:
@@ -302,6 +310,8 @@ func (k SendErrorKind) String() string {
 		return "configuration"
 	case SendErrorEvent:
 		return "event"
+	case SendErrorRefused:
+		return "refused"
 	}
 	return fmt.Sprintf("SendErrorKind(%d)", int(k))
 }
