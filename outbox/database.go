@@ -19,7 +19,7 @@ const (
 	DatabaseSQLite Database = "sqlite"
 )
 
-// columns are the types of the table's columns.
+// columns are the types of the columns of the table.
 type columns struct {
 	id, text, payload, keys, number string
 }
@@ -32,9 +32,9 @@ func (d Database) columns() columns {
 		const ascii = " CHARACTER SET ascii COLLATE ascii_bin"
 		return columns{id: "bigint NOT NULL AUTO_INCREMENT PRIMARY KEY", text: "char(64)" + ascii, payload: "longblob", keys: "mediumtext" + ascii, number: "bigint"}
 	default:
-		// Without AUTOINCREMENT the number of a row that was removed can come
-		// back, and a relay that is about to delete what it has enqueued would
-		// delete another event.
+		// Without AUTOINCREMENT, SQLite can reuse the number of a deleted row,
+		// and a relay that deletes the rows that it has enqueued would delete
+		// another event.
 		return columns{id: "integer PRIMARY KEY AUTOINCREMENT", text: "text", payload: "blob", keys: "text", number: "integer"}
 	}
 }
@@ -42,7 +42,7 @@ func (d Database) columns() columns {
 // locks reports whether the database locks rows.
 func (d Database) locks() bool { return d != DatabaseSQLite }
 
-// placeholder returns the mark of the n-th argument, from 1.
+// placeholder returns the placeholder of the n-th argument, from 1.
 func (d Database) placeholder(n int) string {
 	if d == DatabasePostgreSQL {
 		return "$" + strconv.Itoa(n)
@@ -52,9 +52,9 @@ func (d Database) placeholder(n int) string {
 
 // create returns the statement that creates the table unless it exists.
 //
-// The primary key is the only index, and identities are not unique: an order
-// that repeats one must neither wait for the relay that moves the first nor
-// meet it in a deadlock. The queue takes each identity once.
+// The primary key is the only index, and identities are not unique: an order that
+// repeats an identity must not wait for the relay that moves the first event, nor
+// deadlock with it. The queue stores each identity once.
 func (d Database) create(name string) string {
 	c := d.columns()
 	// Times are UTC in milliseconds since 1970.
@@ -70,7 +70,7 @@ func (d Database) create(name string) string {
 	return table
 }
 
-// insert returns the statement that inserts so many rows.
+// insert returns the statement that inserts a number of rows.
 func (d Database) insert(name string, rows int) string {
 	var b strings.Builder
 	b.WriteString("INSERT INTO " + name + " (identity, payload, erase_keys, queued_at) VALUES ")
@@ -83,9 +83,9 @@ func (d Database) insert(name string, rows int) string {
 	return b.String()
 }
 
-// batch returns the query for so many rows whose id is greater than its
-// argument, in the order in which they were written. Where the database locks
-// rows, they are locked, and what others have locked is passed over.
+// batch returns the query for up to limit rows whose id is greater than its
+// argument, in the order of their insertion. On databases that lock rows, the
+// query locks them and skips rows that others have locked.
 func (d Database) batch(name string, limit int) string {
 	query := fmt.Sprintf("SELECT id, identity, payload, erase_keys, queued_at FROM %s WHERE id > %s ORDER BY id LIMIT %d", name, d.placeholder(1), limit)
 	if d.locks() {
@@ -103,10 +103,10 @@ func (d Database) remove(name string, ids []int64) []string {
 	if d != DatabaseMySQL {
 		return []string{"DELETE FROM " + name + " WHERE id IN (" + strings.Join(list, ", ") + ")"}
 	}
-	// For a list the optimiser may read a small table from its beginning, hints
-	// or not, and then waits for the rows that other relays have locked, until
-	// a deadlock ends it. One row of a join's only table is found by its key
-	// ("const" in EXPLAIN), whatever the statistics say.
+	// For a list of ids, the optimizer may scan a small table in spite of hints.
+	// The statement then waits for rows that other relays have locked, and can
+	// deadlock. A DELETE of one row from a join with a single table uses the key
+	// ("const" in EXPLAIN) independently of the statistics.
 	for i, id := range list {
 		list[i] = "DELETE o FROM " + name + " AS o WHERE o.id = " + id
 	}
