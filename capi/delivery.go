@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/internal/sleep"
 )
 
 // delivery is the sending of the events of one call.
@@ -304,7 +305,7 @@ func (d *delivery) exchange(body []byte, events int) (*response, error) {
 			d.hold(time.Now().Add(wait))
 			continue
 		}
-		if err := sleep(d.ctx, wait); err != nil {
+		if err := sleep.For(d.ctx, wait); err != nil {
 			return nil, fmt.Errorf("%w; no further attempt: %w", last, err)
 		}
 	}
@@ -356,7 +357,7 @@ func (d *delivery) admit() (done func(), err error) {
 		if wait <= 0 {
 			break
 		}
-		if err := sleep(d.ctx, wait); err != nil {
+		if err := sleep.For(d.ctx, wait); err != nil {
 			return nil, err
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/clickid/clickid/internal/sleep"
 )
 
 // RateLimit bounds requests: never more than Requests within any time of
@@ -12,7 +14,7 @@ import (
 //
 // The zero value is the published limit where there is one, which is 100
 // requests a minute for [LogEvent] with an AdvertiserID, and no limit for the
-// tracking endpoints, which response 429 when they have enough.
+// tracking endpoints, which respond with 429.
 type RateLimit struct {
 	// Requests is the number of requests; negative means no limit.
 	Requests int
@@ -53,7 +55,7 @@ func (l *limiter) wait(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return sleep(ctx, delay)
+	return sleep.For(ctx, delay)
 }
 
 func (l *limiter) take(ctx context.Context) (time.Duration, error) {
@@ -71,19 +73,4 @@ func (l *limiter) take(ctx context.Context) (time.Duration, error) {
 	}
 	l.full = full
 	return delay, nil
-}
-
-// sleep waits for d or until ctx ends, whose error it then returns.
-func sleep(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return ctx.Err()
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return ctx.Err()
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/clickid/clickid"
 	"github.com/clickid/clickid/capi"
+	"github.com/clickid/clickid/internal/sleep"
 	"github.com/clickid/clickid/outbox"
 	"github.com/stretchr/testify/require"
 )
@@ -47,12 +48,8 @@ func (p *platform) RoundTrip(r *http.Request) (*http.Response, error) {
 	answer := p.answer
 	p.mu.Unlock()
 	if answer == nil {
-		timer := time.NewTimer(p.latency)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-r.Context().Done():
-			return nil, r.Context().Err()
+		if err := sleep.For(r.Context(), p.latency); err != nil {
+			return nil, err
 		}
 		var request struct {
 			Events []struct {
