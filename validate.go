@@ -77,32 +77,33 @@ func (e *EventError) Is(target error) bool { return target == ErrInvalidEvent }
 // Validate checks the rules that hold for every destination. It returns an
 // [*EventError] that names every wrong field at once, or nil.
 func (e Event) Validate() error {
-	_, err := e.Clean()
+	_, _, err := e.Clean()
 	return err
 }
 
 // Clean checks e as Validate does and returns it in the form in which senders
 // encode it: Properties are in JSON ([json.RawMessage]), and User has IP and
-// UserAgent together or neither. Authors of an outbox destination call it
-// before they encode an event; the slices and maps of the result must not be
-// changed.
-func (e Event) Clean() (Event, error) {
+// UserAgent together or neither. The warnings name what was left out or
+// changed, without its value. Authors of an outbox destination call it before
+// they encode an event; the slices and maps of the result must not be changed.
+func (e Event) Clean() (cleaned Event, warnings []string, err error) {
 	c := cleaner{event: e}
 	c.clean()
 	if len(c.fields) == 0 {
-		return c.event, nil
+		return c.event, c.warnings, nil
 	}
-	err := &EventError{Fields: c.fields}
+	refusal := &EventError{Fields: c.fields}
 	if text.Name(string(e.Type)) {
-		err.Type = e.Type
+		refusal.Type = e.Type
 	}
-	return c.event, err
+	return c.event, c.warnings, refusal
 }
 
 // cleaner checks one event, and collects everything that is wrong with it.
 type cleaner struct {
-	event  Event
-	fields []FieldError
+	event    Event
+	fields   []FieldError
+	warnings []string
 }
 
 // refuse records a field that keeps the event from being sent.

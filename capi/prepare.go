@@ -83,7 +83,8 @@ func (c *Client) clean(e *clickid.Event, o *outgoing) bool {
 		o.settle(clickid.VerdictSkippedConsent, "the user denied consent", nil)
 		return false
 	}
-	cleaned, err := e.Clean()
+	cleaned, warnings, err := e.Clean()
+	o.result.Warnings = warnings
 	problems := &clickid.EventError{Type: cleaned.Type}
 	if err != nil {
 		_ = errors.As(err, &problems)
