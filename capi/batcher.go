@@ -10,34 +10,35 @@ import (
 	"github.com/clickid/clickid/internal/batch"
 )
 
-// BatcherConfig bounds the requests of a [Batcher].
+// BatcherConfig limits the requests of a [Batcher].
 type BatcherConfig struct {
-	// MaxEvents sends as soon as so many events wait. Defaults to the client's
-	// MaxBatchEvents, which it never exceeds.
+	// MaxEvents is the number of waiting events that are sent at once. Defaults
+	// to the client's MaxBatchEvents, which is also its maximum.
 	MaxEvents int
-	// MaxBytes sends as soon as the waiting events have so many bytes. Defaults
-	// to the client's MaxBatchBytes, which it never exceeds.
+	// MaxBytes is the size of waiting events that are sent at once. Defaults to
+	// the client's MaxBatchBytes, which is also its maximum.
 	MaxBytes int
-	// MaxDelay is the longest that an event waits for others to share its
-	// request. It does not wait while no request is under way. Defaults to 50
-	// milliseconds.
+	// MaxDelay is the longest time that an event waits for others during a
+	// request. Without a request in progress, events are sent at once. Defaults
+	// to 50 milliseconds.
 	MaxDelay time.Duration
 }
 
 const defaultBatchDelay = 50 * time.Millisecond
 
-// Batcher is a Sender that lets concurrent Send calls share requests. It gains
-// nothing for a dialect that takes one event per request. Use [NewBatcher].
+// Batcher is a Sender whose concurrent Send calls share requests. It is of no
+// use for a dialect with one event per request. Use [NewBatcher].
 type Batcher struct {
 	client    *Client
 	collector *batch.Collector[*outgoing]
 }
 
-// NewBatcher returns a batcher in front of c, or every problem of cfg at once.
+// NewBatcher returns a batcher in front of c. Its error joins all problems of
+// cfg.
 func NewBatcher(c *Client, cfg BatcherConfig) (*Batcher, error) {
 	var problems []error
 	if c == nil {
-		problems = append(problems, errors.New("capi: NewBatcher needs a client"))
+		problems = append(problems, errors.New("capi: NewBatcher requires a client"))
 	}
 	if cfg.MaxEvents < 0 || cfg.MaxBytes < 0 || cfg.MaxDelay < 0 {
 		problems = append(problems, errors.New("capi: MaxEvents, MaxBytes and MaxDelay must not be negative"))
@@ -63,14 +64,14 @@ func NewBatcher(c *Client, cfg BatcherConfig) (*Batcher, error) {
 	})}, nil
 }
 
-// Send checks the events as [Client.Send] does, waits until they have been
-// sent together with those of other callers, and reports what became of its
-// own.
+// Send checks the events as [Client.Send] does, waits until they have been sent
+// together with those of other callers, and reports the results of its own
+// events.
 //
-// When ctx ends first, or the client's TotalTimeout where ctx has no deadline,
-// it returns at once and the other callers' events go on. The error of an event
-// that was still waiting matches [ErrNotSent]. A shared request may take as
-// long as the latest deadline of its callers allows.
+// When ctx ends, or after the client's TotalTimeout if ctx has no deadline,
+// Send returns at once, and the requests of other callers continue. The error
+// of an event that was not sent matches [ErrNotSent]. A shared request may take
+// until the latest deadline of its callers.
 func (b *Batcher) Send(ctx context.Context, events ...clickid.Event) (clickid.Report, error) {
 	items := make([]clickid.QueuedEvent, len(events))
 	for i := range events {
@@ -82,7 +83,7 @@ func (b *Batcher) Send(ctx context.Context, events ...clickid.Event) (clickid.Re
 	ctx, cancel := b.client.bounded(ctx)
 	defer cancel()
 	results, ready := b.client.prepare(ctx, items)
-	// The request may outlive this call, so it settles copies of the results.
+	// The request may outlive this call, so it writes to copies of the results.
 	targets := make([]*clickid.Result, len(ready))
 	for i, o := range ready {
 		targets[i] = o.result
@@ -110,12 +111,13 @@ func (b *Batcher) Send(ctx context.Context, events ...clickid.Event) (clickid.Re
 // Flush sends the waiting events now. It does not wait for the responses.
 func (b *Batcher) Flush() { b.collector.Flush() }
 
-// Close sends what is waiting and returns nil when every request has ended, or
-// an error when ctx ends first; the requests then go on until their callers'
-// deadlines. Later Sends fail. Closing twice is not an error.
+// Close sends the waiting events and waits until every request has ended. When
+// ctx ends first, it returns an error, and the requests continue until the
+// deadlines of their callers. Later calls of Send fail. A second call has no
+// effect.
 func (b *Batcher) Close(ctx context.Context) error {
 	if err := b.collector.Close(ctx); err != nil {
-		return fmt.Errorf("capi: closing the batcher: requests are still under way: %w", err)
+		return fmt.Errorf("capi: close batcher: requests are in progress: %w", err)
 	}
 	return nil
 }

@@ -17,70 +17,69 @@ import (
 	"github.com/clickid/clickid"
 )
 
-// Environment is where the platform is reached when no BaseURL is given.
+// Environment selects the platform's host. [Config].BaseURL overrides it.
 type Environment int
 
 const (
 	// EnvironmentProduction counts events.
 	EnvironmentProduction Environment = iota
-	// EnvironmentStaging is the platform's own test system.
+	// EnvironmentStaging is the platform's test system.
 	EnvironmentStaging
 )
 
 // Config configures a [Client].
 type Config struct {
-	// APIKey authorises the requests. The platform's own begin with "scope3_",
-	// which is checked unless BaseURL names another platform. Required. It
-	// appears in no error and no log.
+	// APIKey authorizes the requests. It must begin with "scope3_" unless
+	// BaseURL is set. Required. It does not appear in errors and logs.
 	APIKey string `json:"-"`
-	// Dialect is the endpoint to speak to: [ECAPI] or [LogEvent]. Required.
+	// Dialect is the dialect of the endpoint, [ECAPI] or [LogEvent]. Required.
 	Dialect Dialect
-	// Environment chooses the platform's host. Defaults to [EnvironmentProduction].
+	// Environment selects the platform's host. Defaults to
+	// [EnvironmentProduction].
 	Environment Environment
-	// BaseURL replaces the platform's scheme and host, for another platform or
-	// a stand-in, such as "https://events.example.com". Only https, except on
-	// loopback. A path is put before the dialect's own. Defaults to the host
-	// of Environment.
+	// BaseURL is the address of another platform or of a receiver, such as
+	// "https://events.example.com". It must use https, except on loopback. Its
+	// path precedes that of the dialect. Defaults to the host of Environment.
 	BaseURL string
-	// HTTPClient sends the requests. It is copied, and its copy follows no
-	// redirects. Defaults to a client of our own with HTTP/2, kept-alive
+	// HTTPClient sends the requests. New copies it, and the copy does not
+	// follow redirects. Defaults to a client with HTTP/2, persistent
 	// connections and TLS 1.2 or newer.
 	HTTPClient *http.Client
-	// Timeout bounds one attempt, from dialling to the last byte of the
-	// response. Defaults to 10 seconds.
+	// Timeout limits an attempt, including the response's body. Defaults to 10
+	// seconds.
 	Timeout time.Duration
-	// TotalTimeout bounds a whole Send, waits and retries included, where the
-	// caller's context has no deadline of its own. Defaults to 30 seconds.
+	// TotalTimeout limits a Send with its waits and retries if the caller's
+	// context has no deadline. Defaults to 30 seconds.
 	TotalTimeout time.Duration
-	// Retry says how often and how fast a failed request is repeated.
+	// Retry configures the retries of a failed request.
 	Retry Retry
-	// RateLimit bounds the requests of this client. Defaults to the published
+	// RateLimit limits the requests of this client. Defaults to the published
 	// limit of the dialect's endpoint.
 	RateLimit RateLimit
-	// Concurrency bounds the requests that are under way at once, over all
-	// Sends of this client. Defaults to 8.
+	// Concurrency limits the concurrent requests of all Sends of this client.
+	// Defaults to 8.
 	Concurrency int
-	// MaxBatchEvents bounds the events of one request, up to what the dialect
-	// allows. Defaults to 10,000; ECAPI always sends one.
+	// MaxBatchEvents limits the events of a request. Defaults to 10,000, the
+	// maximum of LogEvent. ECAPI always sends one.
 	MaxBatchEvents int
-	// MaxBatchBytes bounds the body of one request. Defaults to 1 MiB; the
-	// platform has been seen to cut connections from there on. An event that
-	// does not fit alone is rejected.
+	// MaxBatchBytes limits the body of a request. Defaults to 1 MiB, since the
+	// platform may cut the connection of a larger one. An event that is larger
+	// by itself is rejected.
 	MaxBatchBytes int
-	// Resolver turns the ClickToken of an event into its click, usually the
-	// [Tracker]. Defaults to none: such events fail.
+	// Resolver finds the click of an event's ClickToken. It is usually the
+	// [clickid.Tracker]. Without a resolver such events fail.
 	Resolver clickid.Resolver
-	// SendUnattributed sends events that have nothing to attribute them by.
-	// Defaults to false: they are skipped.
+	// SendUnattributed sends events without anything to attribute them by. By
+	// default they are skipped.
 	SendUnattributed bool
-	// KeepPageQuery sends the query and fragment of PageURL, unless they hold
-	// an e-mail address or a phone number. Defaults to false.
+	// KeepPageQuery sends query and fragment of PageURL, unless they contain an
+	// e-mail address or a phone number. By default they are removed.
 	KeepPageQuery bool
-	// Logger receives a record of every attempt: Debug when it succeeded, Warn
-	// when it failed, Error when the configuration is refused. Defaults to
-	// slog.Default(); slog.New(slog.DiscardHandler) switches logging off.
+	// Logger logs every attempt: at level Debug if it succeeds, Warn if it
+	// fails, and Error if the configuration is refused. Defaults to
+	// slog.Default(). slog.New(slog.DiscardHandler) disables logging.
 	Logger *slog.Logger
-	// Hook is called after every attempt, concurrently. Defaults to none.
+	// Hook is called concurrently after every attempt. Optional.
 	Hook func(context.Context, Attempt)
 }
 
@@ -93,28 +92,28 @@ func (cfg Config) Format(s fmt.State, _ rune) {
 	_, _ = fmt.Fprintf(s, "clickid.Config{%T to %s}", cfg.Dialect, destination)
 }
 
-// LogValue keeps the API key out of logs.
+// LogValue returns the configuration without the API key.
 func (cfg Config) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(cfg)) }
 
-// Attempt is one request of a [Client] and its outcome. It holds no personal
-// value.
+// Attempt is a request of a [Client] and its outcome. It contains no personal
+// data.
 type Attempt struct {
-	// Host is the platform's host name.
+	// Host is the host of the platform.
 	Host string
-	// Number counts the attempts of the same request, from 1.
+	// Number counts the attempts of a request from 1.
 	Number int
-	// Events and Bytes measure the request.
+	// Events and Bytes are the size of the request.
 	Events int
 	Bytes  int
-	// Status is the HTTP status, or 0 when there was no response.
+	// Status is the HTTP status, or 0 without a response.
 	Status int
-	// Duration is how long the attempt took.
+	// Duration is the duration of the attempt.
 	Duration time.Duration
-	// Err is why it failed, a *ResponseError or a *TransportError, or nil.
+	// Err is a *ResponseError or a *TransportError, or nil after a success.
 	Err error
 }
 
-// Defaults of a [Config].
+// The defaults of a [Config].
 const (
 	defaultTimeout      = 10 * time.Second
 	defaultTotalTimeout = 30 * time.Second
@@ -125,19 +124,19 @@ const (
 
 const apiKeyPrefix = "scope3_"
 
-// Client sends events to the platform now. It is safe for concurrent use.
+// Client sends events to the platform. It is safe for concurrent use.
 type Client struct {
-	cfg      Config // checked, with its defaults filled in
+	cfg      Config // checked, with defaults
 	endpoint string
 	host     string
 	name     string // see Name
 	http     *http.Client
 	limiter  *limiter
-	slots    chan struct{} // one for each request under way
+	slots    chan struct{} // one per request in progress
 }
 
-// New checks the whole configuration and returns a client, or every
-// problem at once. It makes no connection. Later changes of cfg have no effect.
+// New returns a client. Its error joins all problems of cfg. New makes no
+// connection. Later changes of cfg have no effect.
 func New(cfg Config) (*Client, error) {
 	var problems []error
 	report := func(format string, args ...any) {
@@ -190,10 +189,10 @@ func New(cfg Config) (*Client, error) {
 	}, nil
 }
 
-// maxConcurrency is far beyond what any platform welcomes.
+// maxConcurrency is more than any platform allows.
 const maxConcurrency = 1024
 
-// fillIn replaces zero values by their defaults.
+// fillIn replaces zero values with their defaults.
 func (cfg *Config) fillIn() {
 	if cfg.Timeout == 0 {
 		cfg.Timeout = defaultTimeout
@@ -222,7 +221,8 @@ func (cfg *Config) fillIn() {
 	}
 }
 
-// dialectValue accepts a pointer to a dialect as well, and nil for a nil one.
+// dialectValue returns the dialect that a pointer points to. It returns nil for
+// a nil pointer.
 func dialectValue(d Dialect) Dialect {
 	switch d := d.(type) {
 	case *ECAPI:
@@ -239,22 +239,22 @@ func dialectValue(d Dialect) Dialect {
 	return d
 }
 
-// checkAPIKey reports a key that cannot be one. ours says that the platform's
-// own keys are expected.
+// checkAPIKey returns an error if the key cannot be valid. With ours it must be
+// a key of the platform.
 func checkAPIKey(key string, ours bool) error {
 	switch {
 	case key == "":
 		return errors.New("capi: APIKey is required")
 	case strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > unicode.MaxASCII || unicode.IsControl(r) }):
-		return errors.New("capi: APIKey must consist of visible ASCII characters: is there a line break or a \"Bearer \" in it?")
+		return errors.New("capi: APIKey must consist of visible ASCII characters: remove line breaks and \"Bearer \"")
 	case ours && (!strings.HasPrefix(key, apiKeyPrefix) || key == apiKeyPrefix):
 		return fmt.Errorf("capi: APIKey must begin with %q", apiKeyPrefix)
 	}
 	return nil
 }
 
-// baseURL returns the checked BaseURL, or that of dialect and environment. Its
-// errors do not repeat the URL, which may hold a password.
+// baseURL returns the checked BaseURL, or the host of the environment. Its
+// errors do not contain the URL, which may contain a password.
 func baseURL(cfg *Config) (*url.URL, error) {
 	if cfg.BaseURL == "" {
 		if cfg.Dialect == nil {
@@ -271,9 +271,9 @@ func baseURL(cfg *Config) (*url.URL, error) {
 	case err != nil || u.Hostname() == "":
 		return nil, errors.New(`capi: BaseURL must be a URL such as "https://events.example.com"`)
 	case u.Scheme != "https" && !(u.Scheme == "http" && isLoopback(u.Hostname())):
-		return nil, errors.New("capi: BaseURL must use https; plain http is for loopback only")
+		return nil, errors.New("capi: BaseURL must use https, except on loopback")
 	case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
-		return nil, errors.New("capi: BaseURL must have no credentials, query or fragment")
+		return nil, errors.New("capi: BaseURL must not have credentials, query or fragment")
 	}
 	return u, nil
 }
@@ -286,14 +286,14 @@ func isLoopback(host string) bool {
 	return err == nil && addr.IsLoopback()
 }
 
-// Send checks the events and sends them, in as few requests as the dialect
-// allows, and reports what became of each.
+// Send checks the events and sends them in as few requests as the dialect
+// allows. The report has a result for each event.
 //
-// It ends with ctx's deadline, or after TotalTimeout when ctx has none. The
-// error of an event that has not been sent by then matches [ErrNotSent].
-// Events of the same type and ID are sent once and share a result. Once the
-// platform has refused the request as such (see [ResponseError.Kind]), or asks
-// to wait longer than ctx allows, the other events are not sent.
+// Send ends at ctx's deadline, or after TotalTimeout if ctx has none. The error
+// of an event that was not sent until then matches [ErrNotSent]. Events of the
+// same type and ID are sent once and share a result. Send stops early if the
+// platform refuses the configuration (see [ResponseError.Kind]) or asks to wait
+// beyond ctx's deadline.
 func (c *Client) Send(ctx context.Context, events ...clickid.Event) (clickid.Report, error) {
 	items := make([]clickid.QueuedEvent, len(events))
 	for i := range events {
@@ -314,9 +314,9 @@ func (c *Client) send(ctx context.Context, retry Retry, items []clickid.QueuedEv
 	return report, report.Err()
 }
 
-var errNilClient = errors.New("capi: the client is nil; use the one that New returned without an error")
+var errNilClient = errors.New("capi: the client is nil; check the error of New")
 
-// failAll returns the report of events that all failed with err.
+// failAll returns a report in which all events failed with err.
 func failAll(items []clickid.QueuedEvent, err error) (clickid.Report, error) {
 	report := clickid.Report{Results: make([]clickid.Result, len(items))}
 	for i, item := range items {
@@ -325,7 +325,8 @@ func failAll(items []clickid.QueuedEvent, err error) (clickid.Report, error) {
 	return report, report.Err()
 }
 
-// bounded gives ctx the total timeout when it has no deadline.
+// bounded returns a context that ends after the total timeout if ctx has no
+// deadline.
 func (c *Client) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 	if _, ok := ctx.Deadline(); ok {
 		return context.WithCancel(ctx)
@@ -333,7 +334,7 @@ func (c *Client) bounded(ctx context.Context) (context.Context, context.CancelFu
 	return context.WithTimeout(ctx, c.cfg.TotalTimeout)
 }
 
-// Format prints host and destination: the API key stays out of %+v and %#v.
+// Format prints host and destination. %+v and %#v do not print the API key.
 func (c *Client) Format(s fmt.State, _ rune) {
 	if c == nil {
 		_, _ = io.WriteString(s, "capi.Client(nil)")

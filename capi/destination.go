@@ -6,10 +6,9 @@ import (
 	"github.com/clickid/clickid"
 )
 
-// Name returns what tells this destination from others: dialect, host,
-// advertiser and the data set or event source, such as
-// "logevent ping.scope3.com my-shop". An outbox makes it part of an event's
-// identity.
+// Name identifies the destination by dialect, host, advertiser, and data set or
+// event source, such as "logevent ping.scope3.com my-shop". It is part of an
+// event's identity in an outbox.
 func (c *Client) Name() string {
 	if c == nil {
 		return ""
@@ -17,13 +16,12 @@ func (c *Client) Name() string {
 	return c.name
 }
 
-// Check validates e exactly as Send does and returns what Send would do with
-// it, without any input or output: Ready, SkippedOrganic, SkippedConsent,
-// Rejected, or Failed for an event whose click is known only by a token that
-// this client cannot resolve.
+// Check validates e as Send does and returns the result that Send would have,
+// without sending: Ready, SkippedOrganic, SkippedConsent, Rejected, or Failed
+// if the click is known only by a token that this client cannot resolve.
 //
-// An event with a ClickToken is Ready, although its click may turn out to be
-// gone and the event to be organic.
+// An event with a ClickToken is Ready even if its click may not be found and
+// the event may be organic.
 func (c *Client) Check(e clickid.Event) clickid.Result {
 	if c == nil {
 		return clickid.Result{Type: e.Type, ID: e.ID, Verdict: clickid.VerdictFailed, Err: errNilClient}
@@ -31,9 +29,9 @@ func (c *Client) Check(e clickid.Event) clickid.Result {
 	return c.check(&e)
 }
 
-// Deliver sends events for an outbox, which has retries of its own: each
-// request is made once, and after one that fails for a while the rest is not
-// sent. Otherwise it does what Send does.
+// Deliver sends events for an outbox. It makes each request once, and sends no
+// more after a temporary failure, since the outbox retries. Otherwise it is
+// like Send.
 func (c *Client) Deliver(ctx context.Context, items []clickid.QueuedEvent) (clickid.Report, error) {
 	if c == nil {
 		return failAll(items, errNilClient)
@@ -41,8 +39,8 @@ func (c *Client) Deliver(ctx context.Context, items []clickid.QueuedEvent) (clic
 	return c.send(ctx, Retry{Attempts: 1}, items)
 }
 
-// Resolver returns [Config].Resolver, by which an outbox looks the clicks of
-// tokens up before it delivers. It is nil when there is none.
+// Resolver returns [Config].Resolver. An outbox uses it to find the clicks of
+// tokens before delivery. It may be nil.
 func (c *Client) Resolver() clickid.Resolver {
 	if c == nil {
 		return nil
@@ -50,7 +48,7 @@ func (c *Client) Resolver() clickid.Resolver {
 	return c.cfg.Resolver
 }
 
-// MaxItems returns how many events one Deliver takes: those of one request.
+// MaxItems returns the number of events that Deliver sends in one request.
 func (c *Client) MaxItems() int {
 	if c == nil {
 		return 1

@@ -12,46 +12,45 @@ import (
 	"github.com/clickid/clickid/internal/text"
 )
 
-// Dialect is an encoder of events for one endpoint of the platform: [ECAPI] or
-// [LogEvent]. Changing it is one line of a client's configuration; the events
-// stay as they are.
+// Dialect encodes events for an endpoint of the platform: [ECAPI] or
+// [LogEvent]. Events do not depend on the dialect.
 type Dialect interface {
-	// problems returns what is wrong with the dialect's own fields.
+	// problems returns the problems of the dialect's fields.
 	problems() []error
-	// name returns the dialect's own name.
+	// name returns the name of the dialect.
 	name() string
 	// advertiser returns the advertiser or account, or "".
 	advertiser() string
 	// destination returns the data set or event source.
 	destination() string
-	// origin returns scheme and host in an environment, or "" where none is
+	// origin returns scheme and host of an environment, or "" if none is
 	// documented.
 	origin(Environment) string
 	// path returns the endpoint's path.
 	path() string
 	// published returns the endpoint's published rate limit.
 	published() RateLimit
-	// maxEvents returns how many events one request may carry.
+	// maxEvents returns the maximum number of events in a request.
 	maxEvents() int
-	// check reports what is wrong with an event that is valid in general.
+	// check reports the problems of an event that is valid for other dialects.
 	check(e *clickid.Event, add func(field, problem string))
-	// identified reports whether the dialect carries anything of e that it can
-	// be attributed by.
+	// identified reports whether the encoded event has anything to attribute it
+	// by.
 	identified(e *clickid.Event) bool
-	// encode returns the event for the wire. It is deterministic.
+	// encode returns the encoded event. It is deterministic.
 	encode(e *clickid.Event, pageURL string) (wireEvent, error)
-	// request returns the body of one request. It is deterministic.
-	// responses counts the verdicts that the platform has given on its events,
-	// which makes it another request although its events are the same.
+	// request returns the body of a request. It is deterministic. responses
+	// counts the platform's verdicts on the events; a request after a verdict
+	// gets a new idempotency key.
 	request(events [][]byte, responses int) []byte
-	// respondsPerEvent reports whether a 2xx has a documented body, which can
-	// hide failures.
+	// respondsPerEvent reports whether the body of a 2xx response has a verdict
+	// for each event.
 	respondsPerEvent() bool
 }
 
-// wireEvent is an event as a dialect sends it.
+// wireEvent is an encoded event.
 type wireEvent struct {
-	kind, id string // under which the platform counts it
+	kind, id string // the platform's identity of the event
 	data     []byte
 }
 
@@ -60,7 +59,7 @@ const (
 	stagingPing    = "https://ping.staging.scope3.com"
 )
 
-// pingOrigin is where the tracking endpoints of both dialects are.
+// pingOrigin returns the origin of the tracking endpoints of both dialects.
 func pingOrigin(env Environment) string {
 	if env == EnvironmentStaging {
 		return stagingPing
@@ -68,7 +67,8 @@ func pingOrigin(env Environment) string {
 	return productionPing
 }
 
-// checkSetting reports a dialect's field that is missing or cannot be sent.
+// checkSetting returns an error if a field of a dialect is missing or cannot be
+// sent.
 func checkSetting(field, value string, required bool, limit int) error {
 	switch {
 	case value == "" && required:
@@ -76,13 +76,12 @@ func checkSetting(field, value string, required bool, limit int) error {
 	case utf8.RuneCountInString(value) > limit:
 		return fmt.Errorf("capi: %s must not be longer than %d characters", field, limit)
 	case text.HasControl(value) || strings.TrimSpace(value) != value:
-		return fmt.Errorf("capi: %s must have no control characters and no spaces around it", field)
+		return fmt.Errorf("capi: %s must not have control characters or surrounding spaces", field)
 	}
 	return nil
 }
 
-// checkPath reports a path that does not name one endpoint; an empty one is
-// the default.
+// checkPath returns an error unless path is a valid path or empty.
 func checkPath(field, path string) error {
 	if path == "" {
 		return nil

@@ -1,9 +1,9 @@
-// Package capi is a client of the ad platform's conversion API.
+// Package capi implements a client of the ad platform's conversion API.
 //
-// A [Client] sends events now, in the [LogEvent] dialect (AdCP's log_event, the
-// platform's stable API) or in [ECAPI] (IAB ECAPI 1.0). It checks them, sends
-// them in as few requests as the dialect allows, repeats what failed for a
-// while, and returns one verdict for each:
+// A [Client] sends events in the [LogEvent] dialect (AdCP's log_event, the
+// platform's stable API) or in [ECAPI] (IAB ECAPI 1.0). It validates the
+// events, sends them in as few requests as the dialect allows, retries failed
+// requests, and returns a verdict for each event:
 //
 //	client, err := capi.New(capi.Config{
 //		APIKey:   os.Getenv("CLICKID_API_KEY"),
@@ -18,12 +18,12 @@
 //		Value: clickid.Minor(order.Cents, "USD"),
 //	})
 //
-// A Client forgets what it could not send. Where orders are kept in a database,
-// give the client to an outbox instead, as its destination: the event is stored
+// A Client does not store events that it could not send. If orders are in a
+// database, use the client as the destination of an outbox: the event is stored
 // in the order's transaction and delivered in the background.
 //
-// A [Batcher] lets concurrent calls share requests, and [Client.DryRun] writes
-// what would be sent. Errors of the platform are [ResponseError], those of the
-// network [TransportError]; both implement [clickid.SendError] and never print
-// the API key or what was sent.
+// With a [Batcher], concurrent calls share requests. [Client.DryRun] writes the
+// requests instead of sending them. [ResponseError] is an error of the
+// platform, [TransportError] one of the network. Both implement
+// [clickid.SendError], and neither prints the API key or the sent events.
 package capi

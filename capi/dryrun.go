@@ -12,10 +12,10 @@ import (
 	"github.com/clickid/clickid"
 )
 
-// DryRun returns a sender that validates events exactly as c does and writes
-// to w what would go out: method, URL, headers and JSON, without the API key,
-// click IDs and user identities. It asks the client's Resolver for clicks and
-// sends nothing. The verdict of an event that would be sent is Ready.
+// DryRun returns a sender that validates events as c does and writes the
+// requests to w instead of sending them: method, URL, headers and JSON, without
+// the API key, click IDs and user identities. It calls the client's Resolver.
+// The verdict of an event that would be sent is Ready.
 func (c *Client) DryRun(w io.Writer) clickid.Sender { return &dryRun{client: c, w: w} }
 
 type dryRun struct {
@@ -24,7 +24,7 @@ type dryRun struct {
 	w      io.Writer
 }
 
-// Send writes the requests. An error of the writer makes the events fail.
+// Send writes the requests. The events fail if w returns an error.
 func (d *dryRun) Send(ctx context.Context, events ...clickid.Event) (clickid.Report, error) {
 	ctx, cancel := d.client.bounded(ctx)
 	defer cancel()
@@ -47,15 +47,14 @@ func (d *dryRun) Send(ctx context.Context, events ...clickid.Event) (clickid.Rep
 	defer d.mu.Unlock()
 	if _, err := d.w.Write(out.Bytes()); err != nil {
 		for _, o := range ready {
-			o.fail(fmt.Errorf("capi: writing the dry run: %w", err))
+			o.fail(fmt.Errorf("capi: write dry run: %w", err))
 		}
 	}
 	report := newReport(results, ready)
 	return report, report.Err()
 }
 
-// show writes one request as it would go out, with placeholders for what is
-// secret or personal.
+// show writes a request with placeholders for secrets and personal data.
 func (c *Client) show(out *bytes.Buffer, batch []*outgoing) {
 	fmt.Fprintf(out, "POST %s\n", c.endpoint)
 	header := c.header()
@@ -71,16 +70,15 @@ func (c *Client) show(out *bytes.Buffer, batch []*outgoing) {
 	out.WriteString("\n")
 	body := c.requestOf(batch)
 	for _, o := range batch {
-		// The rest of the body stays as it is sent: its idempotency key is
-		// that of the real events.
+		// The idempotency key is that of the real events.
 		body = bytes.Replace(body, o.data, c.masked(o.event), 1)
 	}
-	// The body is our own encoder's: indenting it cannot fail.
+	// encode returns valid JSON, so Indent does not fail.
 	_ = json.Indent(out, body, "", "  ")
 	out.WriteString("\n\n")
 }
 
-// masked returns an event as it would be sent, with placeholders.
+// masked returns the encoded event with placeholders.
 func (c *Client) masked(e *clickid.Event) []byte {
 	page, _ := sentURL(e.PageURL, c.cfg.KeepPageQuery)
 	hidden := *e
@@ -95,7 +93,7 @@ func (c *Client) masked(e *clickid.Event) []byte {
 	for i := range hidden.User.IDs {
 		mask(&hidden.User.IDs[i].Value)
 	}
-	// The same event has been encoded once already.
+	// the event was encoded before, so this does not fail
 	wire, _ := c.cfg.Dialect.encode(&hidden, page)
 	return wire.data
 }

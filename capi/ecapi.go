@@ -10,39 +10,38 @@ import (
 	"github.com/clickid/clickid/internal/rawjson"
 )
 
-// ECAPI is the dialect of Scope3's first conversion API, after the IAB Tech
-// Lab's Event and Conversion API 1.0: one event per request, identified by the
-// data set and the event's ID, without its type. By default it sends the
-// fields that Scope3 documents and no others. Event types are sent whatever
-// they are; Scope3 refuses those beyond its ten, such as [Refund], with status
-// 400 (see [EventType]).
+// ECAPI is the dialect of Scope3's first conversion API, based on the Event and
+// Conversion API 1.0 of the IAB Tech Lab. A request has one event, which is
+// identified by the data set and its ID, without its type. By default only the
+// fields that Scope3 documents are sent. All event types are sent; Scope3
+// refuses those that it does not document, such as [clickid.Refund], with
+// status 400 (see [clickid.EventType]).
 type ECAPI struct {
-	// DataSetID is the customer's data set, such as "ds_abc123xyz". Required.
+	// DataSetID is the data set, such as "ds_abc123xyz". Required.
 	DataSetID string
-	// Path is the endpoint's path. Defaults to "/agentic/v1/events".
+	// Path is the path of the endpoint. Defaults to "/agentic/v1/events".
 	Path string
-	// IAB adds the fields of the IAB standard that Scope3 does not document:
-	// hashed e-mail and phone, IP address and user agent, GPP consent, further
-	// identity providers, names and categories of items; a store is then a
-	// "physical_store" and not "pos". Defaults to false.
+	// IAB adds fields of the IAB standard that Scope3 does not document: hashed
+	// e-mail and phone, IP address and user agent, GPP consent, further
+	// identity providers, names and categories of items. The source of a store
+	// is then "physical_store" instead of "pos". Defaults to false.
 	IAB bool
-	// Currency chooses the member that names the currency. Defaults to
+	// Currency selects the member with the currency. Defaults to
 	// CurrencyMemberDefault.
 	Currency CurrencyMember
 }
 
-// CurrencyMember chooses how [ECAPI] names the currency of a value.
+// CurrencyMember selects the name of [ECAPI]'s member with the currency.
 type CurrencyMember int
 
 const (
-	// CurrencyMemberDefault is "currency", as Scope3 documents it, and with
-	// [ECAPI].IAB "currency_code".
+	// CurrencyMemberDefault is "currency", or "currency_code" with [ECAPI].IAB.
 	CurrencyMemberDefault CurrencyMember = iota
-	// CurrencyMemberCurrency is "currency".
+	// CurrencyMemberCurrency is "currency", the name that Scope3 documents.
 	CurrencyMemberCurrency
-	// CurrencyMemberCode is "currency_code", as the IAB standard names it.
+	// CurrencyMemberCode is "currency_code", the name in the IAB standard.
 	CurrencyMemberCode
-	// CurrencyMemberBoth sends both.
+	// CurrencyMemberBoth sends both members.
 	CurrencyMemberBoth
 )
 
@@ -170,8 +169,9 @@ func (d ECAPI) encode(e *clickid.Event, pageURL string) (wireEvent, error) {
 	return wireEvent{kind: event.EventType, id: event.ID, data: data}, err
 }
 
-// ecapiID gives a refund an ID of its own: the platform merges events of the
-// same ID whatever their types.
+// ecapiID returns the ID of the event. A refund gets an ID that differs from
+// its purchase's, since the platform merges events of the same ID regardless of
+// their types.
 func ecapiID(e *clickid.Event) string {
 	if e.Type == clickid.Refund && !strings.HasPrefix(e.ID, ecapiRefundPrefix) {
 		return ecapiRefundPrefix + e.ID
@@ -179,7 +179,8 @@ func ecapiID(e *clickid.Event) string {
 	return e.ID
 }
 
-// eventType returns the name of a type: Scope3's own, or the IAB standard's.
+// eventType returns the name of a type in Scope3's dialect or in the IAB
+// standard.
 func (d ECAPI) eventType(t clickid.EventType) string {
 	if !d.IAB {
 		return string(t)
@@ -244,8 +245,8 @@ const (
 	atypePerson = 3
 )
 
-// iabSource returns the canonical domain of an identity provider, or its own
-// name where it has no domain.
+// iabSource returns the canonical domain of an identity provider, or its name
+// if it has no domain.
 func iabSource(t clickid.UserIDType) string {
 	switch t {
 	case clickid.UserIDRampIDDerived:

@@ -18,32 +18,33 @@ import (
 )
 
 // LogEvent is the dialect of AdCP's log_event over HTTP, the platform's stable
-// API: up to 10,000 events per request, each identified by the event source,
-// its type and its ID.
+// API. A request has up to 10,000 events. An event is identified by the event
+// source, its type and its ID.
 type LogEvent struct {
-	// EventSourceID is the registered event source, 1 to 256 characters.
-	// Required. Events of a source that is not registered are refused.
+	// EventSourceID is the event source, with 1 to 256 characters. The platform
+	// refuses events of a source that is not registered. Required.
 	EventSourceID string
-	// AdvertiserID selects the Interchange endpoint of this advertiser, with
-	// its own host, instead of the tracking endpoint: 1 to 128 characters of
-	// [A-Za-z0-9._~-]. It has no documented staging host. Defaults to none.
+	// AdvertiserID selects the Interchange endpoint of this advertiser, on
+	// another host, instead of the tracking endpoint. It has 1 to 128
+	// characters of [A-Za-z0-9._~-]. No staging host is documented for it.
+	// Defaults to none.
 	AdvertiserID string
-	// Path is the endpoint's path. Defaults to "/agentic/v1/capi", or, with
-	// AdvertiserID, to
+	// Path is the path of the endpoint. Defaults to "/agentic/v1/capi", or,
+	// with AdvertiserID, to
 	// "/api/v2/buyer/advertisers/{AdvertiserID}/log-event".
 	Path string
-	// TestEventCode makes the platform validate events without counting them;
-	// at most 256 characters. Defaults to none.
+	// TestEventCode makes the platform validate events without counting them.
+	// It has at most 256 characters. Defaults to none.
 	TestEventCode string
-	// ClickIDType is sent as click_id_type; at most 64 characters. Defaults to
-	// the URL parameter that the click came in, or "clkid".
+	// ClickIDType is sent as click_id_type. It has at most 64 characters.
+	// Defaults to the URL parameter of the click, or "clkid".
 	ClickIDType string
 }
 
 const (
 	logEventPath        = "/agentic/v1/capi"
 	interchangeOrigin   = "https://api.interchange.io"
-	interchangeRequests = 100 // a minute and address
+	interchangeRequests = 100 // per minute and address
 	maxLogEventEvents   = 10_000
 	maxEventSourceID    = 256
 	maxAdvertiserID     = 128
@@ -167,7 +168,7 @@ func (d LogEvent) actionSource(s clickid.Source) string {
 	if d.AdvertiserID == "" {
 		return string(s)
 	}
-	// The schema of the Interchange endpoint is closed.
+	// The Interchange endpoint accepts only some of the sources.
 	switch s {
 	case "", clickid.SourceWebsite, clickid.SourceApp, clickid.SourceInStore, clickid.SourcePhoneCall, clickid.SourceSystemGenerated:
 		return string(s)
@@ -186,7 +187,7 @@ func (d LogEvent) userMatch(e *clickid.Event) *userMatch {
 		m.ClickIDType = d.clickIDType(e.Click)
 	}
 	if e.User.ExternalID != "" {
-		// A copy, since the slice is the caller's.
+		// Appends to a copy of the caller's slice.
 		m.UIDs = append(m.UIDs[:len(m.UIDs):len(m.UIDs)], clickid.UserID{Type: clickid.UserIDFirstParty, Value: e.User.ExternalID})
 	}
 	m.ClientIP, m.UserAgent = e.User.IP, e.User.UserAgent
@@ -225,10 +226,10 @@ func (d LogEvent) customData(e *clickid.Event) map[string]any {
 	return data
 }
 
-// request wraps events that are encoded already. The idempotency key is
-// derived from everything else in the body and the number of verdicts that the
-// platform has given on its events: a retry repeats the key, and after a
-// verdict, which the platform would repeat from memory, it is another.
+// request wraps encoded events. The idempotency key is derived from the other
+// members of the body and the number of verdicts on the events. A retry has the
+// same key. After a verdict, which the platform would repeat for a known key,
+// the key changes.
 func (d LogEvent) request(events [][]byte, responses int) []byte {
 	size := 512
 	for _, event := range events {
@@ -262,8 +263,7 @@ func (d LogEvent) request(events [][]byte, responses int) []byte {
 	return append(body, tail...)
 }
 
-// check holds the documented members of custom_data, which come from the
-// properties, to their schema.
+// check checks the properties that are documented members of custom_data.
 func (d LogEvent) check(e *clickid.Event, add func(field, problem string)) {
 	member := func(name string, check func(any) error) bool {
 		encoded, ok := e.Properties[name].(json.RawMessage)
@@ -298,7 +298,8 @@ func (d LogEvent) check(e *clickid.Event, add func(field, problem string)) {
 	}
 }
 
-// isText checks for a string of at most limit characters; 0 means any length.
+// isText returns a check for a string of at most limit characters; 0 means no
+// limit.
 func isText(limit int) func(any) error {
 	return func(v any) error {
 		s, ok := v.(string)
@@ -325,7 +326,7 @@ func isTextList(v any) error {
 	return nil
 }
 
-// isNumber checks for a number from 0 to limit, both included.
+// isNumber returns a check for a number from 0 to limit.
 func isNumber(limit float64, whole bool) func(any) error {
 	problem := "must be a number of at least 0"
 	if whole {

@@ -7,16 +7,17 @@ import (
 	"github.com/clickid/clickid/internal/text"
 )
 
-// sentURL returns the page's URL as it may be sent: without query and
-// fragment unless keep is set, and without credentials. It is "" when nothing
-// fit to be sent is left, and warning says what was left out unasked.
+// sentURL returns the page's URL in the form in which it is sent: without
+// credentials, and without query and fragment unless keep is set. It returns ""
+// if nothing can be sent. The warning names the parts that were left out
+// because of their content.
 func sentURL(raw string, keep bool) (sent, warning string) {
 	if raw == "" {
 		return "", ""
 	}
 	u, err := url.Parse(raw)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || text.HasControl(raw) {
-		return "", "page_url was left out: it is no absolute http or https URL"
+		return "", "page_url was left out: it is not an absolute http or https URL"
 	}
 	u.User = nil
 	if keep {
@@ -32,7 +33,8 @@ func sentURL(raw string, keep bool) (sent, warning string) {
 	return u.String(), warning
 }
 
-// decoded returns the query with its escapes resolved, or as it is.
+// decoded returns the query with its escapes resolved, or unchanged if they are
+// invalid.
 func decoded(query string) string {
 	if s, err := url.QueryUnescape(query); err == nil {
 		return s

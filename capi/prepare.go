@@ -10,29 +10,29 @@ import (
 	"github.com/clickid/clickid"
 )
 
-// outgoing is an event on its way to the platform, and what becomes of it.
+// outgoing is an event of a Send and its result.
 type outgoing struct {
 	wireEvent
-	event     *clickid.Event // cleaned, with its click resolved
-	responses int            // verdicts of the platform so far
+	event     *clickid.Event // cleaned, with its click
+	responses int            // platform's verdicts so far
 	result    *clickid.Result
-	response  *response // the response that accepted or refused it, if any
+	response  *response // the response with its verdict, if any
 }
 
-// settle records what became of the event.
+// settle sets the result of the event.
 func (o *outgoing) settle(verdict clickid.Verdict, reason string, err error) {
 	o.result.Verdict, o.result.Reason, o.result.Err = verdict, reason, err
 }
 
-// fail records that the event was not accepted this time.
+// fail sets the result to a failure.
 func (o *outgoing) fail(err error) { o.settle(clickid.VerdictFailed, "", err) }
 
-// prepare checks, resolves and encodes events. It returns a result for each,
-// and those that are ready to be sent.
+// prepare checks, resolves and encodes events. It returns a result for each
+// event, and the events that are ready to be sent.
 func (c *Client) prepare(ctx context.Context, events []clickid.QueuedEvent) (results []clickid.Result, ready []*outgoing) {
 	results = make([]clickid.Result, len(events))
 	prepared := make([]*outgoing, len(events))
-	// Only resolving takes time worth sharing out.
+	// Only the calls of the resolver are worth running concurrently.
 	var group sync.WaitGroup
 	slots := make(chan struct{}, c.cfg.Concurrency)
 	for i := range events {
@@ -75,8 +75,8 @@ func (c *Client) prepareOne(ctx context.Context, e *clickid.Event, o *outgoing) 
 	c.encode(o)
 }
 
-// clean checks e and sets o.event to the form in which it is encoded. It
-// reports whether the event is to be sent as far as that goes.
+// clean checks e and sets o.event to the cleaned event. It reports whether the
+// event may be sent.
 func (c *Client) clean(e *clickid.Event, o *outgoing) bool {
 	*o.result = clickid.Result{Type: e.Type, ID: e.ID, Destination: c.Name()}
 	if e.Consent == clickid.ConsentDenied {
@@ -100,27 +100,27 @@ func (c *Client) clean(e *clickid.Event, o *outgoing) bool {
 	return true
 }
 
-// reject records that validation refuses the event.
+// reject sets the result to a refusal by validation.
 func (o *outgoing) reject(err *clickid.EventError) {
 	o.settle(clickid.VerdictRejected, err.Reason(), err)
 }
 
-// resolve looks the click of a token up. A proven absence leaves the event
-// without a click.
+// resolve looks up the click of the token. If it does not exist, the event has
+// no click.
 func (c *Client) resolve(ctx context.Context, e *clickid.Event) error {
 	if c.cfg.Resolver == nil {
 		return errors.New("capi: the event has only a ClickToken; set Config.Resolver to the Tracker")
 	}
 	click, err := c.cfg.Resolver.Resolve(ctx, e.ClickToken)
 	if err != nil && !errors.Is(err, clickid.ErrNotFound) && !errors.Is(err, clickid.ErrInvalid) {
-		return fmt.Errorf("capi: the click of the event's token could not be looked up: %w", err)
+		return fmt.Errorf("capi: look up click of ClickToken: %w", err)
 	}
 	e.Click, e.ClickToken = click, ""
 	return nil
 }
 
-// encode encodes the event and makes it ready, unless there is nothing to
-// attribute it by or it is too large.
+// encode encodes the event, unless it has nothing to attribute it by or is too
+// large.
 func (c *Client) encode(o *outgoing) {
 	if !c.attributable(o.event) {
 		reason := "there is no click and no user identity to attribute it by"
@@ -149,12 +149,13 @@ func (c *Client) encode(o *outgoing) {
 	o.settle(clickid.VerdictReady, "", nil)
 }
 
-// attributable reports whether the event is sent as far as attribution goes.
+// attributable reports whether the event has something to attribute it by, or
+// is sent without.
 func (c *Client) attributable(e *clickid.Event) bool {
 	return c.cfg.SendUnattributed || c.cfg.Dialect.identified(e)
 }
 
-// check returns what Send would do with e, without input or output.
+// check returns the result that Send would have, without sending.
 func (c *Client) check(e *clickid.Event) clickid.Result {
 	o := &outgoing{result: &clickid.Result{}}
 	if !c.clean(e, o) {
@@ -165,7 +166,7 @@ func (c *Client) check(e *clickid.Event) clickid.Result {
 			o.fail(c.resolve(context.Background(), o.event))
 			return *o.result
 		}
-		// The click may turn out to be gone.
+		// The click may not exist.
 		o.event.Click = placeholderClick
 	}
 	c.encode(o)
@@ -175,7 +176,7 @@ func (c *Client) check(e *clickid.Event) clickid.Result {
 // placeholderClick has the largest size of a click ID.
 var placeholderClick = clickid.Click{ID: strings.Repeat("0", clickid.MaxIDLength)}
 
-// newReport puts a report together when all events are settled.
+// newReport returns the report when all events are settled.
 func newReport(results []clickid.Result, sent []*outgoing) clickid.Report {
 	report := clickid.Report{Results: results}
 	for _, result := range results {

@@ -8,17 +8,16 @@ import (
 	"github.com/clickid/clickid/internal/sleep"
 )
 
-// RateLimit bounds requests: never more than Requests within any time of
-// length Per. A tenth of them may follow one another at once; the others are
-// spread over the time.
+// RateLimit allows a number of requests within any period of a given length. A
+// tenth of them may be sent at once; the others are spread over the period.
 //
-// The zero value is the published limit where there is one, which is 100
-// requests a minute for [LogEvent] with an AdvertiserID, and no limit for the
-// tracking endpoints, which respond with 429.
+// The zero value is the published limit of the endpoint: 100 requests per
+// minute for [LogEvent] with an AdvertiserID, and no limit for the tracking
+// endpoints, which respond with status 429 when they are overloaded.
 type RateLimit struct {
-	// Requests is the number of requests; negative means no limit.
+	// Requests is the number of requests. A negative number means no limit.
 	Requests int
-	// Per is the time. Defaults to a minute.
+	// Per is the length of the period. Defaults to a minute.
 	Per time.Duration
 }
 
@@ -26,11 +25,11 @@ const unlimited = -1
 
 // limiter is a token bucket. A nil limiter does not limit.
 type limiter struct {
-	interval time.Duration // in which one token comes back
+	interval time.Duration // time to get a token back
 	burst    int
 
 	mu   sync.Mutex
-	full time.Time // when the bucket will be full again
+	full time.Time // when the bucket is full again
 }
 
 // newLimiter returns the limiter of a valid RateLimit, or nil for no limit.
@@ -38,15 +37,15 @@ func newLimiter(r RateLimit) *limiter {
 	if r.Requests < 0 {
 		return nil
 	}
-	// What may go at once is taken off what comes back in the time, so that
-	// both together never exceed the limit.
+	// The burst is part of the limit: burst and returned tokens together do not
+	// exceed Requests within Per.
 	burst := max(1, r.Requests/10)
 	return &limiter{burst: burst, interval: r.Per / time.Duration(max(1, r.Requests-burst))}
 }
 
-// wait takes a token, waiting for it if need be. When ctx ends before the
-// token would come it takes none and returns context.DeadlineExceeded at once,
-// or ctx's error when ctx ends meanwhile.
+// wait waits for a token and takes it. It returns context.DeadlineExceeded at
+// once if ctx's deadline is earlier than the token, and ctx's error if ctx ends
+// during the wait.
 func (l *limiter) wait(ctx context.Context) error {
 	if l == nil {
 		return ctx.Err()

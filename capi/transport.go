@@ -15,17 +15,18 @@ import (
 	"github.com/clickid/clickid"
 )
 
-// TransportError is a request that brought no complete response: no connection,
-// a cut one, or a timeout. It is temporary, and the platform may have the
-// events or not. Its text tells the cause without the underlying error's own
-// words, which may hold anything; [errors.As] and [errors.Is] reach that.
+// TransportError is the error of a request without a complete response: no
+// connection, a cut connection, or a timeout. It is temporary. The platform may
+// or may not have processed the request. Its text does not contain that of the
+// underlying error, which may be personal; [errors.As] and [errors.Is] find
+// that error.
 type TransportError struct {
 	cause string
-	cut   bool // the connection broke while the request was under way
+	cut   bool // the connection broke during the request
 	err   error
 }
 
-// Error names the cause.
+// Error returns the cause.
 func (e *TransportError) Error() string { return "capi: no response from the platform: " + e.cause }
 
 // Kind returns [clickid.SendErrorTemporary].
@@ -34,7 +35,7 @@ func (e *TransportError) Kind() clickid.SendErrorKind { return clickid.SendError
 // RetryAfter returns 0.
 func (e *TransportError) RetryAfter() time.Duration { return 0 }
 
-// Status returns 0: there was no response.
+// Status returns 0.
 func (e *TransportError) Status() int { return 0 }
 
 // Unwrap returns the underlying error.
@@ -43,8 +44,8 @@ func (e *TransportError) Unwrap() error { return e.err }
 // Format prints Error for every verb.
 func (e *TransportError) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, e.Error()) }
 
-// newTransportError classifies err. ctx is the caller's, whose end is another
-// cause than the attempt's own timeout.
+// newTransportError classifies err. The end of ctx, the caller's context, is
+// told from the timeout of the attempt.
 func newTransportError(ctx context.Context, err error) *TransportError {
 	var (
 		dns    *net.DNSError
@@ -87,7 +88,7 @@ func isTimeout(err error) bool {
 	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
-// rootCause returns the innermost error, whose type says most.
+// rootCause returns the innermost error, which has the most specific type.
 func rootCause(err error) error {
 	for {
 		inner := errors.Unwrap(err)
@@ -98,9 +99,9 @@ func rootCause(err error) error {
 	}
 }
 
-// newHTTPClient returns a client that follows no redirects: a copy of the
-// user's, or one with a transport of its own that keeps as many connections as
-// are used at once.
+// newHTTPClient returns a client that does not follow redirects. It is a copy
+// of the user's client, or a new one with as many persistent connections as
+// concurrent requests.
 func newHTTPClient(user *http.Client, concurrency int) *http.Client {
 	c := &http.Client{}
 	if user != nil {
