@@ -79,10 +79,10 @@ type Config struct {
 	Database Database
 	// Prefix begins the names of the tables PREFIXclicks and PREFIXlinks, and
 	// of PREFIXmigrations when [Store.Migrate] is used: 1 to 32 characters of
-	// [a-z0-9_] that do not begin with a digit. The database finds the tables
-	// as it finds all tables of the connection; PostgreSQL uses the
-	// search_path. Change it when several shops share a database. Defaults to
-	// [DefaultPrefix].
+	// [a-z0-9_] that do not begin with a digit, nor with sqlite_ on SQLite. The
+	// database finds the tables as it finds all tables of the connection;
+	// PostgreSQL uses the search_path. Change it when several shops share a
+	// database. Defaults to [DefaultPrefix].
 	Prefix string
 }
 
@@ -150,9 +150,26 @@ func New(cfg Config) (*Store, error) {
 // The returned store is valid until the transaction ends. It repeats no
 // statement. After an error, treat the transaction as after any failed
 // statement: PostgreSQL accepts only a rollback, and MySQL has rolled it back
-// after a deadlock.
+// after a deadlock. With a nil tx, all methods that need the database return an
+// error.
 func (s *Store) In(tx DB) *Store {
+	if nilcheck.IsNil(tx) {
+		tx = noTransaction{}
+	}
 	in := *s
 	in.db, in.inTx, in.writing = tx, true, nil
 	return &in
+}
+
+// noTransaction is the DB of a store in a nil transaction.
+type noTransaction struct{}
+
+var errNoTransaction = errors.New("Store.In needs a transaction: tx is nil")
+
+func (noTransaction) ExecContext(context.Context, string, ...any) (sql.Result, error) {
+	return nil, errNoTransaction
+}
+
+func (noTransaction) QueryContext(context.Context, string, ...any) (*sql.Rows, error) {
+	return nil, errNoTransaction
 }

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/clickid/clickid"
 )
 
 func TestNew(t *testing.T) {
@@ -19,6 +21,7 @@ func TestNew(t *testing.T) {
 		"complete":               {Config{DB: db, Database: DatabaseSQLite}, nil},
 		"with a prefix":          {Config{DB: db, Database: DatabaseMySQL, Prefix: "shop_2_"}, nil},
 		"longest prefix":         {Config{DB: db, Database: DatabasePostgreSQL, Prefix: strings.Repeat("a", 32)}, nil},
+		"nil pool":               {Config{DB: (*sql.DB)(nil), Database: DatabaseSQLite}, []string{"DB is required"}},
 		"nothing":                {Config{}, []string{"DB is required", "Database must be"}},
 		"unknown database":       {Config{DB: db, Database: "oracle"}, []string{"Database must be"}},
 		"everything wrong":       {Config{Database: "?", Prefix: "?"}, []string{"DB", "Database must be", "Prefix"}},
@@ -55,4 +58,13 @@ func TestFailure_endedContext(t *testing.T) {
 	err := s.failure(ctx, "loading the click", cause)
 	require.ErrorIs(t, err, context.Canceled)
 	require.ErrorIs(t, err, cause)
+}
+
+func TestIn_nilTransaction(t *testing.T) {
+	s := newScripted(t, DatabasePostgreSQL, nil)
+	for _, tx := range []DB{nil, (*sql.Tx)(nil)} {
+		_, err := s.In(tx).Linked(context.Background(), clickid.OrderKey("42"))
+		require.ErrorContains(t, err, "sqlstore: finding the link in postgresql: Store.In needs a transaction")
+		require.Error(t, s.In(tx).Unlink(context.Background(), clickid.OrderKey("42")))
+	}
 }
