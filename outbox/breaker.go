@@ -11,11 +11,11 @@ import (
 type health int
 
 const (
-	healthy  health = iota // it answered
-	unknown                // the request was interrupted
-	failing                // it may be unavailable
-	pausing                // it asks not to be called
-	refusing               // it refuses the configuration
+	healthGood     health = iota // it responded
+	healthUnknown                // the request was interrupted
+	healthFailing                // it may be unavailable
+	healthPausing                // it asks not to be called
+	healthRefusing               // it refuses the configuration
 )
 
 // ending is the end of a request.
@@ -91,31 +91,27 @@ func (b *breaker) remaining() (time.Duration, bool) {
 	return max(0, time.Until(b.until)), b.open
 }
 
+// turn is what await returns: leave, or else wait, or neither when ctx or stop
+// ended it.
+type turn struct {
+	leave func()        // a request may be sent; call it when that has ended
+	wait  time.Duration // how long no request may be sent
+}
+
 // await waits until a request may be sent, so that a backlog stays in the
 // queue instead of being taken out and put back over and over, and leaves at
-// once when the other side returns. It returns ok, and the caller calls leave
-// when it has sent a request or decided not to. It returns wait when limit has
-// passed, or at once when the other side asked for a longer wait, and neither
-// when ctx or stop ended it.
-func (b *breaker) await(ctx context.Context, stop <-chan struct{}, limit time.Duration) (leave func(), wait time.Duration, ok bool) {
-	end := time.Now().Add(limit)
+// once when the other side returns. It waits no longer than limit, and not at
+// all when the other side asked for a longer wait.
+func (b *breaker) await(ctx context.Context, stop <-chan struct{}, limit time.Duration) turn {
+	deadline := time.Now().Add(limit)
 	for {
-		b.mu.Lock()
-		remaining := time.Until(b.until)
-		if !b.open {
-			b.mu.Unlock()
-			return func() {}, 0, true
+		leave, remaining, wake := b.reserve()
+		if leave != nil {
+			return turn{leave: leave}
 		}
-		if remaining <= 0 && !b.probing && !b.reserved {
-			b.reserved = true
-			b.mu.Unlock()
-			return b.leave, 0, true
-		}
-		wake := b.wake
-		b.mu.Unlock()
-		left := time.Until(end)
+		left := time.Until(deadline)
 		if left <= 0 || remaining > limit {
-			return nil, max(remaining, b.min), false
+			return turn{wait: max(remaining, b.min)}
 		}
 		if remaining > 0 {
 			left = min(left, remaining)
@@ -129,9 +125,25 @@ func (b *breaker) await(ctx context.Context, stop <-chan struct{}, limit time.Du
 		}
 		timer.Stop()
 		if ctx.Err() != nil || isClosed(stop) {
-			return nil, 0, false
+			return turn{}
 		}
 	}
+}
+
+// reserve returns leave when a request may be sent now. Otherwise it returns how
+// long none may be sent, and what is closed when to look again.
+func (b *breaker) reserve() (leave func(), remaining time.Duration, wake <-chan struct{}) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.open {
+		return func() {}, 0, nil
+	}
+	remaining = time.Until(b.until)
+	if remaining > 0 || b.probing || b.reserved {
+		return nil, remaining, b.wake
+	}
+	b.reserved = true
+	return b.leave, 0, nil
 }
 
 func isClosed(c <-chan struct{}) bool {
@@ -173,16 +185,16 @@ func (b *breaker) settle(e ending, probe bool) (state breakerState, report bool)
 		defer b.rouse()
 	}
 	switch e.health {
-	case unknown:
+	case healthUnknown:
 		return 0, false
-	case healthy:
+	case healthGood:
 		if b.open && !probe {
 			return 0, false // it was on its way before the other side became unavailable
 		}
 		wasOpen := b.open
 		b.open, b.refusal, b.failures = false, false, 0
 		return breakerClosed, wasOpen
-	case failing:
+	case healthFailing:
 		if b.failures++; !b.open && b.failures < breakerThreshold {
 			return 0, false
 		}
@@ -208,7 +220,7 @@ func (b *breaker) trip(e ending, probe bool) (state breakerState, report bool) {
 	}
 	opened := !b.open
 	b.open = true
-	if e.health != refusing {
+	if e.health != healthRefusing {
 		report = opened
 		if probe {
 			b.refusal = false

@@ -30,18 +30,18 @@ func request(b *breaker, h health) (sent bool) {
 func open(t *testing.T, b *breaker) {
 	t.Helper()
 	for range breakerThreshold {
-		require.True(t, request(b, failing))
+		require.True(t, request(b, healthFailing))
 	}
-	require.False(t, request(b, failing))
+	require.False(t, request(b, healthFailing))
 }
 
 func TestTheBreakerOpensAfterFailuresInARow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, states := newTestBreaker()
 		for range 10 * breakerThreshold { // a failure, a success, and so on
-			require.True(t, request(b, failing))
-			require.True(t, request(b, healthy))
-			require.True(t, request(b, unknown))
+			require.True(t, request(b, healthFailing))
+			require.True(t, request(b, healthGood))
+			require.True(t, request(b, healthUnknown))
 		}
 		require.Empty(t, *states)
 		open(t, b)
@@ -50,11 +50,11 @@ func TestTheBreakerOpensAfterFailuresInARow(t *testing.T) {
 }
 
 func TestTheBreakerOpensAtOnce(t *testing.T) {
-	for _, h := range []health{pausing, refusing} {
+	for _, h := range []health{healthPausing, healthRefusing} {
 		synctest.Test(t, func(t *testing.T) {
 			b, _ := newTestBreaker()
 			require.True(t, request(b, h))
-			require.False(t, request(b, healthy))
+			require.False(t, request(b, healthGood))
 		})
 	}
 }
@@ -69,9 +69,9 @@ func TestProbesBecomeRarer(t *testing.T) {
 			require.LessOrEqual(t, wait, longest*time.Second)
 			require.GreaterOrEqual(t, wait, longest*time.Second/2)
 			time.Sleep(wait - 1)
-			require.False(t, request(b, failing))
+			require.False(t, request(b, healthFailing))
 			time.Sleep(time.Nanosecond)
-			require.True(t, request(b, failing))
+			require.True(t, request(b, healthFailing))
 		}
 	})
 }
@@ -84,17 +84,17 @@ func TestOneProbeAtATime(t *testing.T) {
 		old, _ := b.allow()
 		older, _ := b.allow()
 		open(t, b)
-		old(ending{health: healthy})
-		require.False(t, request(b, healthy))
+		old(ending{health: healthGood})
+		require.False(t, request(b, healthGood))
 		time.Sleep(time.Second)
 		probe, ok := b.allow()
 		require.True(t, ok)
-		require.False(t, request(b, healthy))
-		older(ending{health: failing})
-		require.False(t, request(b, healthy))
-		probe(ending{health: unknown}) // interrupted, such as by a shutdown
-		require.True(t, request(b, healthy), "the next one takes its place")
-		require.True(t, request(b, healthy))
+		require.False(t, request(b, healthGood))
+		older(ending{health: healthFailing})
+		require.False(t, request(b, healthGood))
+		probe(ending{health: healthUnknown}) // interrupted, such as by a shutdown
+		require.True(t, request(b, healthGood), "the next one takes its place")
+		require.True(t, request(b, healthGood))
 		require.Equal(t, []breakerState{breakerOpened, breakerClosed}, *states)
 	})
 }
@@ -104,11 +104,11 @@ func TestALongerWaitThatIsAskedForIsKept(t *testing.T) {
 		b, _ := newTestBreaker()
 		late, _ := b.allow()
 		open(t, b)
-		late(ending{health: pausing, wait: time.Hour})
+		late(ending{health: healthPausing, wait: time.Hour})
 		time.Sleep(time.Hour - 1)
-		require.False(t, request(b, healthy))
+		require.False(t, request(b, healthGood))
 		time.Sleep(time.Nanosecond)
-		require.True(t, request(b, healthy))
+		require.True(t, request(b, healthGood))
 	})
 }
 
@@ -117,31 +117,30 @@ func TestAwait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, _ := newTestBreaker()
 		ctx, never := context.Background(), make(chan struct{})
-		leave, _, ok := b.await(ctx, never, time.Minute)
-		require.True(t, ok)
-		leave()
+		got := b.await(ctx, never, time.Minute)
+		require.NotNil(t, got.leave)
+		got.leave()
 		open(t, b)
 
 		start := time.Now()
-		leave, _, ok = b.await(ctx, never, time.Minute)
-		require.True(t, ok)
+		got = b.await(ctx, never, time.Minute)
+		require.NotNil(t, got.leave)
 		require.LessOrEqual(t, time.Since(start), time.Second, "until the next probe")
 
-		_, wait, ok := b.await(ctx, never, 5*time.Second)
-		require.False(t, ok, "another one is probing")
-		require.Positive(t, wait)
+		second := b.await(ctx, never, 5*time.Second)
+		require.Nil(t, second.leave, "another one is probing")
+		require.Positive(t, second.wait)
 
 		released := make(chan bool)
 		go func() {
-			_, _, ok := b.await(ctx, never, time.Minute)
-			released <- ok
+			released <- b.await(ctx, never, time.Minute).leave != nil
 		}()
 		synctest.Wait()
-		require.True(t, request(b, healthy))
+		require.True(t, request(b, healthGood))
 		require.True(t, <-released, "all go on when it is back")
-		leave()
+		got.leave()
 
-		require.True(t, request(b, pausing))
+		require.True(t, request(b, healthPausing))
 		for _, end := range []func(cancel func(), stop chan struct{}){
 			func(cancel func(), _ chan struct{}) { cancel() },
 			func(_ func(), stop chan struct{}) { close(stop) },
@@ -149,9 +148,7 @@ func TestAwait(t *testing.T) {
 			ctx, cancel := context.WithCancel(ctx)
 			stop := make(chan struct{})
 			end(cancel, stop)
-			_, wait, ok = b.await(ctx, stop, time.Minute)
-			require.False(t, ok)
-			require.Zero(t, wait, "interrupted")
+			require.Zero(t, b.await(ctx, stop, time.Minute), "interrupted")
 			cancel()
 		}
 
@@ -159,28 +156,28 @@ func TestAwait(t *testing.T) {
 		require.Nil(t, long)
 		time.Sleep(time.Second)
 		probe, _ := b.allow()
-		probe(ending{health: pausing, wait: time.Hour})
+		probe(ending{health: healthPausing, wait: time.Hour})
 		start = time.Now()
-		_, wait, ok = b.await(ctx, never, time.Minute)
-		require.False(t, ok)
-		require.Equal(t, time.Hour, wait)
+		got = b.await(ctx, never, time.Minute)
+		require.Nil(t, got.leave)
+		require.Equal(t, time.Hour, got.wait)
 		require.Equal(t, start, time.Now(), "a longer wait is not sat out")
 	})
 }
 
-func TestAlarmsAreRepeatedWhileTheyLast(t *testing.T) {
+func TestAlertsAreRepeatedWhileTheyLast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, states := newTestBreaker()
 		for start := time.Now(); time.Since(start) < alertInterval; {
 			wait, _ := b.remaining()
 			time.Sleep(wait)
-			require.True(t, request(b, refusing))
+			require.True(t, request(b, healthRefusing))
 		}
 		require.Equal(t, []breakerState{breakerRefused, breakerRefused}, *states)
 		// An outage in between is none of the configuration's, and a refusal
 		// after it is a new one.
 		*states = nil
-		for _, h := range []health{failing, refusing} {
+		for _, h := range []health{healthFailing, healthRefusing} {
 			wait, _ := b.remaining()
 			time.Sleep(wait)
 			require.True(t, request(b, h))

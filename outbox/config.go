@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/internal/nilcheck"
 )
 
 // Config says how events are delivered. It is the part that the
@@ -36,7 +37,7 @@ type Config struct {
 	// own. Defaults to 30 milliseconds, at most
 	// 5 seconds.
 	Linger time.Duration
-	// Consent returns the present consent of the person behind an event, and
+	// Consent returns the present consent of the user of an event, and
 	// is asked at each delivery, concurrently. Only an event for which it
 	// returns [clickid.ConsentGranted] is sent; the others are done with, and
 	// not sent. While it fails, the events wait. It must return within five
@@ -69,7 +70,7 @@ const (
 
 // checkDestination refuses a missing destination, a nil pointer included.
 func checkDestination(d Destination) error {
-	if d == nil || d.Name() == "" {
+	if nilcheck.IsNil(d) || d.Name() == "" {
 		return errors.New("outbox: Destination is required, such as the client of capi.New, and must have a Name")
 	}
 	return nil

@@ -116,7 +116,7 @@ func (d *Delivery) Deliver(ctx context.Context, r Record, attempt int) Outcome {
 	if outcome.Action == ActionRetry {
 		outcome.Wait = grow(d.cfg.MinSnooze, d.cfg.MaxSnooze, attempt)
 		if attempt >= d.cfg.MaxAttempts {
-			outcome.Action, outcome.Wait = ActionDead, 0
+			outcome.Action, outcome.Wait = ActionDeadLetter, 0
 		}
 	}
 	d.report(ctx, r, kind, outcome)
@@ -130,14 +130,15 @@ func (d *Delivery) deliver(ctx context.Context, r Record) (Outcome, clickid.Even
 		e, _ := r.Event()
 		return dead("it waited longer than the maximum event age", 0), e.Type
 	}
-	leave, wait, ok := d.platform.await(ctx, d.stop, holdLimit)
-	if !ok && wait == 0 {
+	turn := d.platform.await(ctx, d.stop, holdLimit)
+	switch {
+	case turn.leave != nil:
+		defer turn.leave()
+	case turn.wait > 0:
+		return snooze(spread(turn.wait), reasonUnavailable, 0), ""
+	default:
 		return snooze(0, reasonInterrupted, 0), ""
 	}
-	if !ok {
-		return snooze(spread(wait), reasonUnavailable, 0), ""
-	}
-	defer leave()
 	e, err := r.Event()
 	if err != nil {
 		return d.unreadable(ctx, r, err), ""
@@ -218,8 +219,8 @@ func grow(shortest, longest time.Duration, attempt int) time.Duration {
 func (d *Delivery) report(ctx context.Context, r Record, kind clickid.EventType, outcome Outcome) {
 	o := Observation{Type: kind, Reason: outcome.Failure.Reason, Status: outcome.Failure.Status, Latency: max(0, time.Since(r.QueuedAt))}
 	switch {
-	case outcome.Action == ActionDead:
-		o.Kind = KindDeadLettered
+	case outcome.Action == ActionDeadLetter:
+		o.Kind = KindDeadLetter
 	case outcome.Action == ActionDone && outcome.Failure.Reason != "":
 		o.Kind = KindSkipped
 	case outcome.Action == ActionDone:

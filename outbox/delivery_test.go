@@ -142,10 +142,10 @@ func TestVerdicts(t *testing.T) {
 
 		{"a conflict", reply(409, `{"code":"CONFLICT"}`), outbox.ActionRetry, 409, "409", second / 2, second},
 
-		{"this event refused", reply(400, `{"errors":[{"code":"VALIDATION_ERROR","field":"/events/0/event_type","message":"`+secret+`"}]}`), outbox.ActionDead, 400, "VALIDATION_ERROR, /events/0/event_type", 0, 0},
-		{"this event refused as a partial failure", reply(200, `{"partial_failures":[{"event_id":"order","code":"INVALID_REQUEST","message":"`+secret+`"}]}`), outbox.ActionDead, 200, "INVALID_REQUEST", 0, 0},
-		{"422", reply(422, ""), outbox.ActionDead, 422, "422", 0, 0},
-		{"413 for a single event", reply(413, ""), outbox.ActionDead, 413, "413", 0, 0},
+		{"this event refused", reply(400, `{"errors":[{"code":"VALIDATION_ERROR","field":"/events/0/event_type","message":"`+secret+`"}]}`), outbox.ActionDeadLetter, 400, "VALIDATION_ERROR, /events/0/event_type", 0, 0},
+		{"this event refused as a partial failure", reply(200, `{"partial_failures":[{"event_id":"order","code":"INVALID_REQUEST","message":"`+secret+`"}]}`), outbox.ActionDeadLetter, 200, "INVALID_REQUEST", 0, 0},
+		{"422", reply(422, ""), outbox.ActionDeadLetter, 422, "422", 0, 0},
+		{"413 for a single event", reply(413, ""), outbox.ActionDeadLetter, 413, "413", 0, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -204,15 +204,15 @@ func TestVerdictsWithoutARequest(t *testing.T) {
 		{name: "consent expired", event: purchase("order"), config: consent(clickid.ConsentUnknown, nil), action: outbox.ActionDone, reason: "unknown"},
 		{name: "consent fails", event: purchase("order"), config: consent(clickid.ConsentUnknown, errors.New("down")), action: outbox.ActionSnooze, reason: "looked up"},
 		{name: "an ended context", event: purchase("order"), ctx: cancelled, action: outbox.ActionSnooze, reason: "interrupted"},
-		{name: "damaged", event: purchase("order"), record: func(r *outbox.Record) { r.Payload = []byte("{") }, action: outbox.ActionDead, reason: "damaged"},
-		{name: "empty", event: purchase("order"), record: func(r *outbox.Record) { r.Payload = nil }, action: outbox.ActionDead, reason: "damaged"},
-		{name: "of no version", event: purchase("order"), record: func(r *outbox.Record) { r.Payload = []byte(`{"event":{}}`) }, action: outbox.ActionDead, reason: "damaged"},
-		{name: "without an event", event: purchase("order"), record: func(r *outbox.Record) { r.Payload = []byte(`{"v":1}`) }, action: outbox.ActionDead, reason: "damaged"},
+		{name: "damaged", event: purchase("order"), record: func(r *outbox.Record) { r.Payload = []byte("{") }, action: outbox.ActionDeadLetter, reason: "damaged"},
+		{name: "empty", event: purchase("order"), record: func(r *outbox.Record) { r.Payload = nil }, action: outbox.ActionDeadLetter, reason: "damaged"},
+		{name: "of no version", event: purchase("order"), record: func(r *outbox.Record) { r.Payload = []byte(`{"event":{}}`) }, action: outbox.ActionDeadLetter, reason: "damaged"},
+		{name: "without an event", event: purchase("order"), record: func(r *outbox.Record) { r.Payload = []byte(`{"v":1}`) }, action: outbox.ActionDeadLetter, reason: "damaged"},
 		{name: "of a newer version", event: purchase("order"), record: func(r *outbox.Record) { r.Payload = []byte(`{"v":2,"event":"secret"}`) }, action: outbox.ActionSnooze, reason: "newer version"},
-		{name: "past the event age", event: purchase("order"), record: func(r *outbox.Record) { r.QueuedAt = time.Now().Add(-8 * 24 * time.Hour) }, action: outbox.ActionDead, reason: "event age"},
+		{name: "past the event age", event: purchase("order"), record: func(r *outbox.Record) { r.QueuedAt = time.Now().Add(-8 * 24 * time.Hour) }, action: outbox.ActionDeadLetter, reason: "event age"},
 		{name: "invalid for the present dialect", event: purchase("order"), record: func(r *outbox.Record) {
 			r.Payload = bytes.Replace(r.Payload, []byte(`"purchase"`), []byte(`"no such type"`), 1)
-		}, action: outbox.ActionDead, reason: "type"},
+		}, action: outbox.ActionDeadLetter, reason: "type"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			r.err = test.store
@@ -263,7 +263,7 @@ func TestAttemptsEndInADeadLetter(t *testing.T) {
 	t.Parallel()
 	d := newDelivery(t, outbox.Config{Destination: newClient(t, always(reply(409, "")), logEvent), MaxAttempts: 3})
 	record := admit(t, d, purchase("order"))
-	for attempt, want := range []outbox.Action{outbox.ActionRetry, outbox.ActionRetry, outbox.ActionDead} {
+	for attempt, want := range []outbox.Action{outbox.ActionRetry, outbox.ActionRetry, outbox.ActionDeadLetter} {
 		require.Equal(t, want, d.Deliver(context.Background(), record, attempt+1).Action)
 	}
 }
@@ -383,5 +383,5 @@ func TestEachEventOfARequestHasItsOwnVerdict(t *testing.T) {
 		v := <-verdicts
 		got[v.i] = v.v
 	}
-	require.Equal(t, []outbox.Action{outbox.ActionDone, outbox.ActionDead, outbox.ActionSnooze, outbox.ActionDone}, got)
+	require.Equal(t, []outbox.Action{outbox.ActionDone, outbox.ActionDeadLetter, outbox.ActionSnooze, outbox.ActionDone}, got)
 }

@@ -27,7 +27,7 @@ func (m *Memory) Reopen(cfg Config) (*Memory, error) { return openMemory(m.stora
 // SetWorkers changes how many events are delivered at once.
 func (m *Memory) SetWorkers(n int) { m.workers = n }
 
-// ForgetDelivered forgets what was delivered, as after the window.
+// ForgetDelivered forgets what was delivered, as after the deduplication window.
 func (m *Memory) ForgetDelivered() {
 	m.storage.mu.Lock()
 	defer m.storage.mu.Unlock()

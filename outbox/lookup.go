@@ -36,10 +36,10 @@ func (d *Delivery) lookUp(ctx context.Context, r Record, e *clickid.Event) (Outc
 		done(ending{})
 		return Outcome{Failure: Failure{Reason: reason(err)}}, false
 	case errors.Is(ctx.Err(), context.Canceled):
-		done(ending{health: unknown})
+		done(ending{health: healthUnknown})
 		return snooze(0, reasonInterrupted, 0), false
 	}
-	done(ending{health: failing, err: err})
+	done(ending{health: healthFailing, err: err})
 	return d.lookupFailed(r), false
 }
 

@@ -127,7 +127,7 @@ func (m *Memory) Enqueue(ctx context.Context, records []Record) error {
 	return nil
 }
 
-// prune forgets events that were delivered longer ago than the window. The
+// prune forgets events that were delivered longer ago than the deduplication window. The
 // caller holds the lock, here and below.
 func (s *memoryStorage) prune() {
 	for len(s.done) > 0 && time.Since(s.done[0].ended) > DefaultDeduplicationWindow {
@@ -187,7 +187,7 @@ func (s *memoryStorage) settle(owner *Memory, entry *memoryEntry, outcome Outcom
 		entry.state, entry.ended = memoryDone, now
 		entry.record.Payload, entry.record.Keys = nil, nil
 		s.done = append(s.done, entry)
-	case ActionDead:
+	case ActionDeadLetter:
 		entry.attempts++
 		entry.state, entry.ended = memoryDead, now
 	case ActionRetry:
@@ -281,8 +281,8 @@ func (m *Memory) Stop(ctx context.Context) (remaining int, err error) {
 	return m.storage.stats().Queued, err
 }
 
-// Failed implements [Outbox]. The ID of a dead letter is its identity.
-func (m *Memory) Failed(ctx context.Context, page Page) ([]DeadLetter, error) {
+// DeadLetters implements [Outbox]. The ID of a dead letter is its identity.
+func (m *Memory) DeadLetters(ctx context.Context, page Page) ([]DeadLetter, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("outbox: listing dead letters: %w", err)
 	}
@@ -347,7 +347,7 @@ func (m *Memory) Discard(ctx context.Context, ids ...string) (int, error) {
 	m.storage.mu.Lock()
 	defer m.storage.mu.Unlock()
 	if len(ids) == 0 {
-		return 0, nil // nobody means all of them by naming none
+		return 0, nil // without IDs it removes nothing
 	}
 	dead := m.storage.dead(ids)
 	for _, entry := range dead {
@@ -396,7 +396,7 @@ func (s *memoryStorage) stats() Stats {
 		case memoryDone:
 			stats.Delivered++
 		case memoryDead:
-			stats.Dead++
+			stats.DeadLetters++
 		default:
 			stats.Queued++
 			stats.Oldest = max(stats.Oldest, time.Since(entry.record.QueuedAt))

@@ -15,7 +15,7 @@ type Observation struct {
 	Kind Kind
 	// Type is the event's, where one event is concerned.
 	Type clickid.EventType
-	// Reason says why, in words for a person.
+	// Reason says why, in words for an operator.
 	Reason string
 	// Status is the platform's last HTTP status, or 0.
 	Status int
@@ -35,8 +35,8 @@ const (
 	// KindSkipped: the event turned out to be organic or without consent, and was
 	// not sent.
 	KindSkipped Kind = "skipped"
-	// KindDeadLettered: the event will not be sent unless somebody replays it.
-	KindDeadLettered Kind = "dead letter"
+	// KindDeadLetter: the event will not be sent until an operator replays it.
+	KindDeadLetter Kind = "dead letter"
 	// KindPlatformUnavailable: the platform fails or asks to wait; it is probed until it
 	// is back.
 	KindPlatformUnavailable Kind = "platform unavailable"
@@ -66,7 +66,7 @@ const (
 // level returns how loud the log is about it.
 func (k Kind) level() slog.Level {
 	switch k {
-	case KindConfigurationRefused, KindDeadLettered:
+	case KindConfigurationRefused, KindDeadLetter:
 		return slog.LevelError
 	case KindPlatformUnavailable, KindLookupsFailing, KindRelayFailing, KindNewerVersion:
 		return slog.LevelWarn

@@ -37,16 +37,16 @@ type Outbox interface {
 	// events remain queued, and an error when ctx ended first or the number
 	// cannot be read. Stopping what was not started is no error.
 	Stop(ctx context.Context) (remaining int, err error)
-	// Failed lists the dead letters, the latest first.
-	Failed(ctx context.Context, page Page) ([]DeadLetter, error)
+	// DeadLetters lists the dead letters, the latest first.
+	DeadLetters(ctx context.Context, page Page) ([]DeadLetter, error)
 	// Replay queues dead letters again, with fresh attempts and a fresh
-	// acceptance horizon, and returns how many it found. Without IDs it takes
+	// maximum event age, and returns how many it found. Without IDs it takes
 	// all of them.
 	Replay(ctx context.Context, ids ...string) (int, error)
 	// Discard removes dead letters for good and returns how many it found.
 	// Without IDs it removes nothing.
 	Discard(ctx context.Context, ids ...string) (int, error)
-	// Erase removes the events of a person or order from queue and dead
+	// Erase removes the events of a user or order from queue and dead
 	// letters, and returns how many they were. An event that is being sent at
 	// this moment may still go out.
 	Erase(ctx context.Context, k clickid.Key) (int, error)
@@ -73,14 +73,14 @@ func (p Page) WithDefaults() Page {
 
 const defaultPageLimit = 100
 
-// DeadLetter is an event that will not be sent unless somebody replays it.
+// DeadLetter is an event that will not be sent until an operator replays it.
 type DeadLetter struct {
 	// ID names it for Replay and Discard.
 	ID string
 	// Type and EventID are the event's own.
 	Type    clickid.EventType
 	EventID string
-	// Reason says why in words for a person, without personal data.
+	// Reason says why in words for an operator, without personal data.
 	Reason string
 	// Status is the platform's last HTTP status, or 0 when there was none.
 	Status int
@@ -92,7 +92,7 @@ type DeadLetter struct {
 	Event clickid.Event
 }
 
-// NewDeadLetter returns what a queue's Failed tells of a dead record. A
+// NewDeadLetter returns what a queue's DeadLetters returns of a dead record. A
 // record that cannot be read leaves the event's fields empty.
 func NewDeadLetter(id string, r Record, f Failure, attempts int, failedAt time.Time) DeadLetter {
 	event, _ := r.Event()
@@ -112,7 +112,7 @@ type Stats struct {
 	// the queue remembers.
 	Delivered int
 	// Dead counts the dead letters.
-	Dead int
+	DeadLetters int
 }
 
 // Defaults that all queues share.

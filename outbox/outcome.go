@@ -19,8 +19,8 @@ const (
 	// ActionSnooze tries again after the wait without using an attempt: the
 	// platform, the network or a store is unavailable, or the process stops.
 	ActionSnooze
-	// ActionDead keeps the event as a dead letter with its failure.
-	ActionDead
+	// ActionDeadLetter keeps the event as a dead letter with its failure.
+	ActionDeadLetter
 )
 
 // String returns the action in lower case.
@@ -32,7 +32,7 @@ func (a Action) String() string {
 		return "done"
 	case ActionSnooze:
 		return "snooze"
-	case ActionDead:
+	case ActionDeadLetter:
 		return "dead"
 	}
 	return fmt.Sprintf("Action(%d)", int(a))
@@ -57,7 +57,7 @@ type Failure struct {
 }
 
 func dead(reason string, status int) Outcome {
-	return Outcome{Action: ActionDead, Failure: Failure{Reason: reason, Status: status}}
+	return Outcome{Action: ActionDeadLetter, Failure: Failure{Reason: reason, Status: status}}
 }
 
 func snooze(wait time.Duration, reason string, status int) Outcome {

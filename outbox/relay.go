@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/clickid/clickid/internal/nilcheck"
 )
 
 // RelayConfig configures a [Relay]. DB, Table and Queue are required; the zero
@@ -28,7 +30,8 @@ type RelayConfig struct {
 	Interval time.Duration
 	// Timeout bounds the moving of one batch. Defaults to 10 seconds.
 	Timeout time.Duration
-	// Logger and Hook are as in [Config].
+	// Logger and Hook are as in [Config]. They default to those of the Queue's
+	// [Delivery], where it has one.
 	Logger *slog.Logger
 	Hook   func(context.Context, Observation)
 }
@@ -78,7 +81,7 @@ type failure struct {
 // at once. It starts nothing.
 func NewRelay(cfg RelayConfig) (*Relay, error) {
 	var problems []error
-	if cfg.DB == nil || cfg.Table == nil || cfg.Queue == nil {
+	if cfg.DB == nil || cfg.Table == nil || nilcheck.IsNil(cfg.Queue) {
 		problems = append(problems, errors.New("outbox: RelayConfig needs DB, Table and Queue"))
 	}
 	if cfg.Batch < 0 || cfg.Batch > maxBatch {
@@ -98,6 +101,14 @@ func NewRelay(cfg RelayConfig) (*Relay, error) {
 	}
 	if cfg.Timeout == 0 {
 		cfg.Timeout = defaultTimeout
+	}
+	if q, ok := cfg.Queue.(interface{ Delivery() *Delivery }); ok {
+		if cfg.Logger == nil {
+			cfg.Logger = q.Delivery().cfg.Logger
+		}
+		if cfg.Hook == nil {
+			cfg.Hook = q.Delivery().cfg.Hook
+		}
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()

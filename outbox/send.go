@@ -107,7 +107,7 @@ func statusOf(err error) int {
 // diagnoseReport returns what a report tells about the platform's health: one
 // event that it decided about proves that it works.
 func diagnoseReport(report clickid.Report) ending {
-	end := ending{health: unknown}
+	end := ending{health: healthUnknown}
 	for _, result := range report.Results {
 		switch {
 		case result.Verdict == clickid.VerdictAccepted, result.Verdict == clickid.VerdictRejected && statusOf(result.Err) != 0:
@@ -125,23 +125,23 @@ func diagnose(err error) ending {
 	var refusal clickid.SendError
 	switch {
 	case errors.Is(err, context.Canceled):
-		end.health = unknown
+		end.health = healthUnknown
 	case errors.As(err, &refusal):
 		end.wait = refusal.RetryAfter()
 		switch {
 		case refusal.Kind() == clickid.SendErrorConfiguration:
-			end.health = refusing
+			end.health = healthRefusing
 		case refusal.Kind() == clickid.SendErrorEvent, refusal.Status() == http.StatusConflict:
-			end.health = healthy
+			end.health = healthGood
 		case refusal.Status() == http.StatusTooManyRequests || refusal.RetryAfter() > 0:
-			end.health = pausing
+			end.health = healthPausing
 		default:
-			end.health = failing
+			end.health = healthFailing
 		}
 	case errors.Is(err, errPanicked), errors.Is(err, context.DeadlineExceeded):
-		end.health = unknown
+		end.health = healthUnknown
 	default:
-		end.health = failing
+		end.health = healthFailing
 	}
 	return end
 }

@@ -150,7 +150,7 @@ func stats(t *testing.T, m *outbox.Memory) outbox.Stats {
 	return s
 }
 
-// TestADayOfOutage lets the platform be away for a day in three ways.
+// TestADayOfOutage lets the platform be unavailable for a day in three ways.
 func TestADayOfOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const backlog = 500
@@ -292,7 +292,7 @@ func TestARefusedConfigurationIsAnAlarmAndNoEnd(t *testing.T) {
 		m := startMemory(t, outbox.Config{Destination: newClient(t, p, logEvent), MaxAttempts: 1, Hook: r.hook}, 2)
 		sendAll(t, m, purchases(backlog))
 		time.Sleep(time.Hour)
-		require.GreaterOrEqual(t, r.count(outbox.KindConfigurationRefused), 5, "the alarm is repeated")
+		require.GreaterOrEqual(t, r.count(outbox.KindConfigurationRefused), 5, "the alert is repeated")
 		require.LessOrEqual(t, r.count(outbox.KindConfigurationRefused), 7, "every ten minutes and not for every event")
 		time.Sleep(47 * time.Hour)
 		require.Equal(t, outbox.Stats{Queued: backlog, Oldest: stats(t, m).Oldest}, stats(t, m))
@@ -303,16 +303,16 @@ func TestARefusedConfigurationIsAnAlarmAndNoEnd(t *testing.T) {
 	})
 }
 
-// TestTheHorizonEndsInADeadLetter has the platform away for longer than an
+// TestTheMaximumAgeEndsInADeadLetter has the platform unavailable for longer than an
 // event is worth anything.
-func TestTheHorizonEndsInADeadLetter(t *testing.T) {
+func TestTheMaximumAgeEndsInADeadLetter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPlatform()
 		p.set(refuseConnection)
 		m := startMemory(t, outbox.Config{Destination: newClient(t, p, logEvent), MaxAge: 6 * time.Hour}, 2)
 		sendAll(t, m, purchases(3))
 		time.Sleep(7 * time.Hour)
-		require.Equal(t, outbox.Stats{Dead: 3}, stats(t, m))
+		require.Equal(t, outbox.Stats{DeadLetters: 3}, stats(t, m))
 		p.set(nil)
 		time.Sleep(time.Hour)
 		_, accepted := p.count()
@@ -321,7 +321,7 @@ func TestTheHorizonEndsInADeadLetter(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, 3, n)
 		time.Sleep(time.Minute)
-		require.Equal(t, outbox.Stats{Delivered: 3}, stats(t, m), "a replay starts the horizon anew")
+		require.Equal(t, outbox.Stats{Delivered: 3}, stats(t, m), "a replay starts the age anew")
 	})
 }
 
@@ -429,8 +429,8 @@ func TestOurOwnFaultsUseUpAttempts(t *testing.T) {
 		m := startMemory(t, cfg, 10)
 		sendAll(t, m, purchases(2))
 		time.Sleep(time.Hour)
-		require.Equal(t, outbox.Stats{Delivered: 1, Dead: 1}, stats(t, m))
-		letters, err := m.Failed(context.Background(), outbox.Page{})
+		require.Equal(t, outbox.Stats{Delivered: 1, DeadLetters: 1}, stats(t, m))
+		letters, err := m.DeadLetters(context.Background(), outbox.Page{})
 		require.NoError(t, err)
 		require.Equal(t, 4, letters[0].Attempts)
 		require.Equal(t, "the Consent function panicked", letters[0].Reason)
@@ -446,7 +446,7 @@ func TestAConflictUsesUpAttempts(t *testing.T) {
 		m := startMemory(t, outbox.Config{Destination: newClient(t, p, logEvent)}, 10)
 		sendAll(t, m, purchases(1))
 		time.Sleep(time.Hour)
-		letters, err := m.Failed(context.Background(), outbox.Page{})
+		letters, err := m.DeadLetters(context.Background(), outbox.Page{})
 		require.NoError(t, err)
 		require.Len(t, letters, 1)
 		require.Equal(t, 10, letters[0].Attempts)

@@ -31,10 +31,10 @@ const (
 	backdates        fault = "loses the time of queueing"
 	forgetsStopped   fault = "loses everything when it stops"
 	losesKilled      fault = "loses what a killed process was delivering"
-	deaf             fault = "tells no alarms"
+	deaf             fault = "reports no alerts"
 	asksNoConsent    fault = "asks for no consent"
 	rechecksNothing  fault = "does not look at clicks again"
-	ageless          fault = "has no horizon"
+	ageless          fault = "has no maximum event age"
 	impatient        fault = "interrupts at once"
 	patient          fault = "overstays the deadline of Stop"
 	countsNothing    fault = "reports that nothing remains"
@@ -125,11 +125,11 @@ func (f *faulty) Stop(ctx context.Context) (int, error) {
 	return f.Memory.Stop(ctx)
 }
 
-func (f *faulty) Failed(ctx context.Context, page outbox.Page) ([]outbox.DeadLetter, error) {
+func (f *faulty) DeadLetters(ctx context.Context, page outbox.Page) ([]outbox.DeadLetter, error) {
 	if f.fault == pagesNothing {
 		page = outbox.Page{}
 	}
-	letters, err := f.Memory.Failed(ctx, page)
+	letters, err := f.Memory.DeadLetters(ctx, page)
 	if f.fault == listsBackwards {
 		slices.Reverse(letters)
 	}
@@ -146,7 +146,7 @@ func (f *faulty) Replay(ctx context.Context, ids ...string) (int, error) {
 
 func (f *faulty) Discard(ctx context.Context, ids ...string) (int, error) {
 	if f.fault == discardsAnything && len(ids) == 0 {
-		letters, err := f.Memory.Failed(ctx, outbox.Page{})
+		letters, err := f.Memory.DeadLetters(ctx, outbox.Page{})
 		if err != nil {
 			return 0, err
 		}

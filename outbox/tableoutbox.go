@@ -6,6 +6,7 @@ import (
 	"errors"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/internal/nilcheck"
 )
 
 // Queue is an outbox that can be fed through an outbox table. Those of this
@@ -29,22 +30,15 @@ type TableOutbox struct {
 var _ Outbox = (*TableOutbox)(nil)
 
 // NewTableOutbox checks the whole configuration and returns an outbox, or every
-// problem at once. cfg.Queue is left empty: it is queue. Logger and Hook default
-// to those of the queue.
+// problem at once. cfg.Queue is left empty: it is queue.
 func NewTableOutbox(queue Queue, cfg RelayConfig) (*TableOutbox, error) {
 	if cfg.Queue != nil {
 		return nil, errors.New("outbox: RelayConfig.Queue must be empty: NewTableOutbox sets it to its first argument")
 	}
-	if queue == nil {
+	if nilcheck.IsNil(queue) {
 		return nil, errors.New("outbox: NewTableOutbox needs a queue")
 	}
 	cfg.Queue = queue
-	if cfg.Logger == nil {
-		cfg.Logger = queue.Delivery().cfg.Logger
-	}
-	if cfg.Hook == nil {
-		cfg.Hook = queue.Delivery().cfg.Hook
-	}
 	relay, err := NewRelay(cfg)
 	if err != nil {
 		return nil, err
@@ -93,9 +87,9 @@ func (o *TableOutbox) Stop(ctx context.Context) (remaining int, err error) {
 	return inTable + inQueue, errors.Join(err, stopErr)
 }
 
-// Failed implements [Outbox].
-func (o *TableOutbox) Failed(ctx context.Context, page Page) ([]DeadLetter, error) {
-	return o.queue.Failed(ctx, page)
+// DeadLetters implements [Outbox].
+func (o *TableOutbox) DeadLetters(ctx context.Context, page Page) ([]DeadLetter, error) {
+	return o.queue.DeadLetters(ctx, page)
 }
 
 // Replay implements [Outbox].

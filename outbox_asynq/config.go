@@ -81,7 +81,7 @@ func (cfg *Config) fillIn() {
 func (cfg *Config) problems() []error {
 	var problems []error
 	report := func(format string, args ...any) {
-		problems = append(problems, fmt.Errorf("clickid: "+format, args...))
+		problems = append(problems, fmt.Errorf("asynqoutbox: "+format, args...))
 	}
 	if err := redisclient.Check(cfg.Redis); err != nil {
 		report("Redis %w", err)

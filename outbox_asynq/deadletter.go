@@ -29,7 +29,7 @@ func (o *Outbox) bury(ctx context.Context, r outbox.Record, f outbox.Failure, at
 		Record: r, Reason: f.Reason, Status: f.Status, Attempts: attempts, FailedAt: time.Now().UTC(),
 	})
 	if err != nil {
-		return fmt.Errorf("clickid: the dead letter cannot be stored as JSON: %w", err)
+		return fmt.Errorf("asynqoutbox: the dead letter cannot be stored as JSON: %w", err)
 	}
 	_, err = o.client.EnqueueContext(ctx, asynq.NewTask(deadTask, payload),
 		asynq.TaskID(letterID(r)), asynq.Queue(o.dead.name), asynq.MaxRetry(endlessRetries))
@@ -42,7 +42,7 @@ func (o *Outbox) bury(ctx context.Context, r outbox.Record, f outbox.Failure, at
 	if err != nil {
 		return &postponement{wait: time.Second, reason: "Redis could not take the dead letter"}
 	}
-	return fmt.Errorf("clickid: dead letter: %w", asynq.SkipRetry)
+	return fmt.Errorf("asynqoutbox: dead letter: %w", asynq.SkipRetry)
 }
 
 // letterID names a dead letter. A replay begins the record's time anew, so that
@@ -51,8 +51,8 @@ func letterID(r outbox.Record) string {
 	return r.Identity + "." + strconv.FormatInt(r.QueuedAt.UnixMilli(), 10)
 }
 
-// Failed implements [outbox.Outbox].
-func (o *Outbox) Failed(ctx context.Context, page outbox.Page) ([]outbox.DeadLetter, error) {
+// DeadLetters implements [outbox.Outbox].
+func (o *Outbox) DeadLetters(ctx context.Context, page outbox.Page) ([]outbox.DeadLetter, error) {
 	page = page.WithDefaults()
 	tasks, err := o.deadTasks(ctx)
 	if err != nil {
@@ -79,14 +79,14 @@ func (o *Outbox) deadTasks(ctx context.Context) ([]*asynq.TaskInfo, error) {
 	var all []*asynq.TaskInfo
 	for page := 1; ; page++ {
 		if err := ctx.Err(); err != nil {
-			return nil, fmt.Errorf("clickid: listing the dead letters: %w", err)
+			return nil, fmt.Errorf("asynqoutbox: listing the dead letters: %w", err)
 		}
 		tasks, err := o.inspector.ListPendingTasks(o.dead.name, asynq.PageSize(listPage), asynq.Page(page))
 		if isAbsent(err) {
 			return all, nil // before the first dead letter
 		}
 		if err != nil {
-			return nil, fmt.Errorf("clickid: Redis could not list the dead letters: %w", err)
+			return nil, fmt.Errorf("asynqoutbox: Redis could not list the dead letters: %w", err)
 		}
 		all = append(all, tasks...)
 		if len(tasks) < listPage {
@@ -105,10 +105,10 @@ func (o *Outbox) Replay(ctx context.Context, ids ...string) (int, error) {
 	for _, task := range tasks {
 		var l letter
 		if err := json.Unmarshal(task.Payload, &l); err != nil {
-			return replayed, fmt.Errorf("clickid: a dead letter is damaged and can only be discarded: %w", err)
+			return replayed, fmt.Errorf("asynqoutbox: a dead letter is damaged and can only be discarded: %w", err)
 		}
 		if err := o.replay(ctx, task.ID, l.Record.Replayed(time.Now())); err != nil {
-			return replayed, fmt.Errorf("clickid: Redis could not replay the dead letter: %w", err)
+			return replayed, fmt.Errorf("asynqoutbox: Redis could not replay the dead letter: %w", err)
 		}
 		replayed++
 	}
@@ -139,13 +139,13 @@ func (o *Outbox) chosen(ctx context.Context, ids []string) ([]*asynq.TaskInfo, e
 	var tasks []*asynq.TaskInfo
 	for _, id := range ids {
 		if err := ctx.Err(); err != nil {
-			return nil, fmt.Errorf("clickid: reading the dead letters: %w", err)
+			return nil, fmt.Errorf("asynqoutbox: reading the dead letters: %w", err)
 		}
 		task, err := o.inspector.GetTaskInfo(o.dead.name, id)
 		switch {
 		case isAbsent(err):
 		case err != nil:
-			return nil, fmt.Errorf("clickid: Redis could not read the dead letter: %w", err)
+			return nil, fmt.Errorf("asynqoutbox: Redis could not read the dead letter: %w", err)
 		default:
 			tasks = append(tasks, task)
 		}
@@ -158,13 +158,13 @@ func (o *Outbox) Discard(ctx context.Context, ids ...string) (int, error) {
 	discarded := 0
 	for _, id := range ids {
 		if err := ctx.Err(); err != nil {
-			return discarded, fmt.Errorf("clickid: discarding dead letters: %w", err)
+			return discarded, fmt.Errorf("asynqoutbox: discarding dead letters: %w", err)
 		}
 		err := o.inspector.DeleteTask(o.dead.name, id)
 		switch {
 		case isAbsent(err):
 		case err != nil:
-			return discarded, fmt.Errorf("clickid: Redis could not discard the dead letter: %w", err)
+			return discarded, fmt.Errorf("asynqoutbox: Redis could not discard the dead letter: %w", err)
 		default:
 			discarded++
 		}

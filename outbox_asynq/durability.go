@@ -9,7 +9,7 @@ import (
 
 // ErrVolatile says that the Redis server loses events that it acknowledged:
 // see [Config].AcceptLoss.
-var ErrVolatile = errors.New("clickid: Redis does not keep what it acknowledges")
+var ErrVolatile = errors.New("asynqoutbox: Redis does not keep what it acknowledges")
 
 // checkDurability asks the server how it keeps its data. On a cluster one node
 // answers for all.
@@ -21,7 +21,7 @@ func (o *Outbox) checkDurability(ctx context.Context) error {
 	if err != nil {
 		// Redis before 7 takes one section at a time.
 		if info, err = o.cfg.Redis.Info(ctx, "all").Result(); err != nil {
-			return fmt.Errorf("clickid: Redis could not say how it keeps its data: %w", err)
+			return fmt.Errorf("asynqoutbox: Redis could not say how it keeps its data: %w", err)
 		}
 	}
 	var problems []error
@@ -34,7 +34,7 @@ func (o *Outbox) checkDurability(ctx context.Context) error {
 	return errors.Join(problems...)
 }
 
-// infoField returns a field of the answer to INFO, or "".
+// infoField returns a field of the response to INFO, or "".
 func infoField(info, name string) string {
 	for _, line := range strings.Split(info, "\n") {
 		if value, ok := strings.CutPrefix(strings.TrimSpace(line), name+":"); ok {

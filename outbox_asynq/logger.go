@@ -6,18 +6,18 @@ import (
 	"log/slog"
 )
 
-// engineLogger passes asynq's words on to slog. They name tasks by their
+// asynqLogger passes asynq's words on to slog. They name tasks by their
 // identity and hold no payload.
-type engineLogger struct{ logger *slog.Logger }
+type asynqLogger struct{ logger *slog.Logger }
 
-func (l engineLogger) Debug(args ...any) { l.log(slog.LevelDebug, args) }
-func (l engineLogger) Info(args ...any)  { l.log(slog.LevelInfo, args) }
-func (l engineLogger) Warn(args ...any)  { l.log(slog.LevelWarn, args) }
-func (l engineLogger) Error(args ...any) { l.log(slog.LevelError, args) }
+func (l asynqLogger) Debug(args ...any) { l.log(slog.LevelDebug, args) }
+func (l asynqLogger) Info(args ...any)  { l.log(slog.LevelInfo, args) }
+func (l asynqLogger) Warn(args ...any)  { l.log(slog.LevelWarn, args) }
+func (l asynqLogger) Error(args ...any) { l.log(slog.LevelError, args) }
 
 // Fatal logs an error: a library ends no process.
-func (l engineLogger) Fatal(args ...any) { l.log(slog.LevelError, args) }
+func (l asynqLogger) Fatal(args ...any) { l.log(slog.LevelError, args) }
 
-func (l engineLogger) log(level slog.Level, args []any) {
-	l.logger.LogAttrs(context.Background(), level, "clickid: asynq: "+fmt.Sprint(args...))
+func (l asynqLogger) log(level slog.Level, args []any) {
+	l.logger.LogAttrs(context.Background(), level, "asynqoutbox: asynq: "+fmt.Sprint(args...))
 }

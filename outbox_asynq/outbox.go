@@ -33,7 +33,7 @@ type Outbox struct {
 	inspector *asynq.Inspector
 	logger    *slog.Logger
 	live      redisQueue
-	dead      redisQueue // which nobody works: asynq's own archive drops what is over 10,000 tasks or older than 90 days
+	dead      redisQueue // that has no worker: asynq's own archive drops what is over 10,000 tasks or older than 90 days
 
 	mu     sync.Mutex
 	worker *worker // nil before Start
@@ -89,13 +89,13 @@ func (o *Outbox) Delivery() *outbox.Delivery { return o.delivery }
 
 // enqueuers is how many records of one call are stored at once: asynq takes
 // them one by one, so the round trips run side by side, and a server that
-// writes to disk before it answers does so for many at once.
+// writes to disk before it responds does so for many at once.
 const enqueuers = 32
 
 // Enqueue implements [outbox.Enqueuer]. Its only deadline is that of ctx.
 func (o *Outbox) Enqueue(ctx context.Context, records []outbox.Record) error {
 	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("clickid: queueing in Redis: %w", err)
+		return fmt.Errorf("asynqoutbox: queueing in Redis: %w", err)
 	}
 	if err := o.storeRecords(ctx, records); err != nil {
 		return err
@@ -125,7 +125,7 @@ func (o *Outbox) Enqueue(ctx context.Context, records []outbox.Record) error {
 		}
 	}
 	if failure != nil {
-		return fmt.Errorf("clickid: Redis could not take the event: %w", failure)
+		return fmt.Errorf("asynqoutbox: Redis could not take the event: %w", failure)
 	}
 	return nil
 }
@@ -147,7 +147,7 @@ func (o *Outbox) enqueue(ctx context.Context, r outbox.Record) error {
 	if !errors.Is(err, asynq.ErrTaskIDConflict) {
 		return err
 	}
-	// The event is known. If it was delivered or is dead, nobody else removes
+	// The event is known. If it was delivered or is dead, nothing else removes
 	// the record that was just stored for it.
 	task, err := o.inspector.GetTaskInfo(o.live.name, r.Identity)
 	switch {
@@ -176,7 +176,7 @@ func (o *Outbox) Stats(ctx context.Context) (outbox.Stats, error) {
 	if err != nil {
 		return outbox.Stats{}, err
 	}
-	stats := outbox.Stats{Queued: live.waiting, Delivered: live.completed, Dead: dead.waiting}
+	stats := outbox.Stats{Queued: live.waiting, Delivered: live.completed, DeadLetters: dead.waiting}
 	if !oldest.IsZero() {
 		stats.Oldest = max(time.Since(oldest), 0)
 	}

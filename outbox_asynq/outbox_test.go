@@ -164,7 +164,7 @@ func TestStartAsksForDurability(t *testing.T) {
 	}
 }
 
-// A Redis that hangs or is away holds up no checkout longer than
+// A Redis that hangs or is unavailable holds up no checkout longer than
 // EnqueueTimeout, and the caller is told.
 func TestSendHasAShortDeadline(t *testing.T) {
 	t.Parallel()
@@ -180,8 +180,8 @@ func TestSendHasAShortDeadline(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, tt := range []struct {
-		name         string
-		break_, mend func()
+		name           string
+		break_, repair func()
 	}{
 		{"hangs", server.Pause, server.Resume},
 		{"is stopped", server.Stop, func() { server.Restart() }},
@@ -196,7 +196,7 @@ func TestSendHasAShortDeadline(t *testing.T) {
 		if err == nil || report.Results[0].Verdict != clickid.VerdictFailed {
 			t.Errorf("a server that %s: %+v, %v", tt.name, report, err)
 		}
-		tt.mend()
+		tt.repair()
 	}
 	if _, err := ob.Send(t.Context(), order("after")); err != nil {
 		t.Fatal(err)

@@ -25,7 +25,7 @@ func (o *Outbox) storeRecords(ctx context.Context, records []outbox.Record) erro
 	for _, r := range records {
 		value, err := json.Marshal(r)
 		if err != nil {
-			return fmt.Errorf("clickid: the event cannot be stored as JSON: %w", err)
+			return fmt.Errorf("asynqoutbox: the event cannot be stored as JSON: %w", err)
 		}
 		for _, hash := range r.Keys {
 			pipe.SAdd(ctx, o.live.events(hash), r.Identity)
@@ -34,7 +34,7 @@ func (o *Outbox) storeRecords(ctx context.Context, records []outbox.Record) erro
 		pipe.SetNX(ctx, o.live.record(r.Identity), value, recordLifetime)
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
-		return fmt.Errorf("clickid: Redis could not store the event: %w", err)
+		return fmt.Errorf("asynqoutbox: Redis could not store the event: %w", err)
 	}
 	return nil
 }
@@ -47,7 +47,7 @@ func (o *Outbox) loadRecord(ctx context.Context, identity string) (r outbox.Reco
 	case errors.Is(err, redis.Nil):
 		return r, false, nil
 	case err != nil:
-		return r, false, fmt.Errorf("clickid: Redis could not read the event: %w", err)
+		return r, false, fmt.Errorf("asynqoutbox: Redis could not read the event: %w", err)
 	}
 	if r, err = decodeRecord(value); err != nil {
 		r = outbox.Record{Identity: identity, Payload: value} // the delivery says what is wrong with it
@@ -73,13 +73,13 @@ func (o *Outbox) Erase(ctx context.Context, key clickid.Key) (int, error) {
 	}
 	identities, err := o.cfg.Redis.SMembers(ctx, o.live.events(hash)).Result()
 	if err != nil {
-		return 0, fmt.Errorf("clickid: Redis could not list the events of the key: %w", err)
+		return 0, fmt.Errorf("asynqoutbox: Redis could not list the events of the key: %w", err)
 	}
 	erased := 0
 	for _, identity := range identities {
 		waited, err := o.eraseWaiting(ctx, identity)
 		if err != nil {
-			return erased, fmt.Errorf("clickid: Redis could not erase the event: %w", err)
+			return erased, fmt.Errorf("asynqoutbox: Redis could not erase the event: %w", err)
 		}
 		if waited {
 			erased++
@@ -90,7 +90,7 @@ func (o *Outbox) Erase(ctx context.Context, key clickid.Key) (int, error) {
 		return erased + dead, err
 	}
 	if err := o.cfg.Redis.Del(ctx, o.live.events(hash)).Err(); err != nil {
-		return erased + dead, fmt.Errorf("clickid: Redis could not forget the key: %w", err)
+		return erased + dead, fmt.Errorf("asynqoutbox: Redis could not forget the key: %w", err)
 	}
 	return erased + dead, nil
 }

@@ -42,7 +42,7 @@ func (o *Outbox) sizes(ctx context.Context, q redisQueue) (sizes, error) {
 	}
 	completed := pipe.ZCard(ctx, q.completed())
 	if _, err := pipe.Exec(ctx); err != nil {
-		return sizes{}, fmt.Errorf("clickid: Redis could not count the events: %w", err)
+		return sizes{}, fmt.Errorf("asynqoutbox: Redis could not count the events: %w", err)
 	}
 	s := sizes{completed: int(completed.Val())}
 	for _, count := range waiting {
@@ -64,7 +64,7 @@ func (o *Outbox) oldest(ctx context.Context) (time.Time, error) {
 		pipe.ZRange(ctx, o.live.scheduled(), 0, oldestLooked),
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
-		return time.Time{}, fmt.Errorf("clickid: Redis could not list the queue: %w", err)
+		return time.Time{}, fmt.Errorf("asynqoutbox: Redis could not list the queue: %w", err)
 	}
 	var keys []string
 	for _, list := range lists {
@@ -77,7 +77,7 @@ func (o *Outbox) oldest(ctx context.Context) (time.Time, error) {
 	}
 	values, err := o.cfg.Redis.MGet(ctx, keys...).Result()
 	if err != nil {
-		return time.Time{}, fmt.Errorf("clickid: Redis could not read the queue: %w", err)
+		return time.Time{}, fmt.Errorf("asynqoutbox: Redis could not read the queue: %w", err)
 	}
 	var oldest time.Time
 	for _, value := range values {

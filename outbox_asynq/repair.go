@@ -13,56 +13,56 @@ import (
 // recoverer does.
 const repairInterval = time.Minute
 
-// repairScript mends what asynq's recoverer passes over for ever. It goes by
+// repairScript repairs what asynq's recoverer passes over for ever. It goes by
 // leases, so a task in the active list without one is never found; and it
 // fails on each task that has an expired lease but has left that list.
 //
 // KEYS: active, lease. ARGV: the time of an expired lease in seconds, the
-// prefix of task keys. Returns how many were mended.
+// prefix of task keys. Returns how many were repaired.
 var repairScript = redis.NewScript(`
-local mended = 0
+local repaired = 0
 local active = {}
 for _, id in ipairs(redis.call("LRANGE", KEYS[1], 0, -1)) do
 	active[id] = true
 	if not redis.call("ZSCORE", KEYS[2], id) then
 		redis.call("ZADD", KEYS[2], ARGV[1], id)
-		mended = mended + 1
+		repaired = repaired + 1
 	end
 end
 for _, id in ipairs(redis.call("ZRANGEBYSCORE", KEYS[2], "-inf", ARGV[1])) do
 	if not active[id] then
 		if redis.call("HGET", ARGV[2] .. id, "state") == "active" then
 			redis.call("LPUSH", KEYS[1], id)
-			mended = mended + 1
+			repaired = repaired + 1
 		else
 			redis.call("ZREM", KEYS[2], id)
 		end
 	end
 end
-return mended`)
+return repaired`)
 
 // repair gives abandoned events back to asynq's recoverer.
-func (o *Outbox) repair(ctx context.Context) (mended int, err error) {
+func (o *Outbox) repair(ctx context.Context) (repaired int, err error) {
 	expired := time.Now().Add(-2 * time.Minute).Unix()
-	mended, err = repairScript.Run(ctx, o.cfg.Redis, []string{o.live.active(), o.live.lease()}, expired, o.live.taskPrefix()).Int()
+	repaired, err = repairScript.Run(ctx, o.cfg.Redis, []string{o.live.active(), o.live.lease()}, expired, o.live.taskPrefix()).Int()
 	if err != nil {
-		return 0, fmt.Errorf("clickid: Redis could not look for abandoned events: %w", err)
+		return 0, fmt.Errorf("asynqoutbox: Redis could not look for abandoned events: %w", err)
 	}
-	return mended, nil
+	return repaired, nil
 }
 
 func (o *Outbox) repairRegularly(ctx context.Context) {
 	ticker := time.NewTicker(repairInterval)
 	defer ticker.Stop()
 	for {
-		mended, err := o.repair(ctx)
+		repaired, err := o.repair(ctx)
 		switch {
 		case ctx.Err() != nil:
 			return
 		case err != nil:
-			o.logger.LogAttrs(ctx, slog.LevelWarn, "clickid: abandoned events", slog.Any("error", err))
-		case mended > 0:
-			o.logger.LogAttrs(ctx, slog.LevelWarn, "clickid: abandoned events are delivered again", slog.Int("events", mended))
+			o.logger.LogAttrs(ctx, slog.LevelWarn, "asynqoutbox: abandoned events", slog.Any("error", err))
+		case repaired > 0:
+			o.logger.LogAttrs(ctx, slog.LevelWarn, "asynqoutbox: abandoned events are delivered again", slog.Int("events", repaired))
 		}
 		select {
 		case <-ctx.Done():

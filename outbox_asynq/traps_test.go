@@ -61,10 +61,10 @@ func TestMoreDeadLettersThanAnArchiveHolds(t *testing.T) {
 		_ = ob.bury(t.Context(), records[0], outbox.Failure{Reason: "refused", Status: 400}, 1)
 	}
 	stats, err := ob.Stats(t.Context())
-	if err != nil || stats.Dead != n {
-		t.Fatalf("%d dead letters of %d are left, %v", stats.Dead, n, err)
+	if err != nil || stats.DeadLetters != n {
+		t.Fatalf("%d dead letters of %d are left, %v", stats.DeadLetters, n, err)
 	}
-	first, err := ob.Failed(t.Context(), outbox.Page{Limit: 1, Offset: n - 1})
+	first, err := ob.DeadLetters(t.Context(), outbox.Page{Limit: 1, Offset: n - 1})
 	if err != nil || len(first) != 1 || first[0].EventID != "dead-0" {
 		t.Fatalf("the oldest dead letter is %+v, %v", first, err)
 	}
@@ -101,9 +101,9 @@ func TestAbandonedEventsAreDelivered(t *testing.T) {
 			if err := tt.abandon(ctx, ob, identity); err != nil {
 				t.Fatal(err)
 			}
-			mended, err := ob.repair(ctx)
-			if err != nil || mended != 1 {
-				t.Fatalf("%d events were mended, %v", mended, err)
+			repaired, err := ob.repair(ctx)
+			if err != nil || repaired != 1 {
+				t.Fatalf("%d events were repaired, %v", repaired, err)
 			}
 			if err := ob.Start(ctx); err != nil {
 				t.Fatal(err)
@@ -111,8 +111,8 @@ func TestAbandonedEventsAreDelivered(t *testing.T) {
 			if _, err := platform.Wait(ctx, 1); err != nil {
 				t.Fatal("the event was not delivered")
 			}
-			if mended, err := ob.repair(ctx); err != nil || mended != 0 {
-				t.Fatalf("%d events were mended that were fine, %v", mended, err)
+			if repaired, err := ob.repair(ctx); err != nil || repaired != 0 {
+				t.Fatalf("%d events were repaired that were fine, %v", repaired, err)
 			}
 		})
 	}

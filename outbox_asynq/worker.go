@@ -45,7 +45,7 @@ func (o *Outbox) Start(ctx context.Context) error {
 		DelayedTaskCheckInterval: o.cfg.PollInterval,
 		RetryDelayFunc:           wait,
 		IsFailure:                usesAttempt,
-		Logger:                   engineLogger{o.logger},
+		Logger:                   asynqLogger{o.logger},
 		LogLevel:                 asynq.WarnLevel,
 		// The default forgets 12 events a second, fewer than a large shop
 		// sells.
@@ -60,7 +60,7 @@ func (o *Outbox) Start(ctx context.Context) error {
 	}))
 	if err != nil {
 		interrupt()
-		return fmt.Errorf("clickid: asynq could not start: %w", err)
+		return fmt.Errorf("asynqoutbox: asynq could not start: %w", err)
 	}
 	o.worker = w
 	go o.repairRegularly(base)
@@ -74,7 +74,7 @@ func (o *Outbox) Start(ctx context.Context) error {
 	return nil
 }
 
-var errStarted = errors.New("clickid: the outbox has been started already")
+var errStarted = errors.New("asynqoutbox: the outbox has been started already")
 
 // begin counts a delivery in, unless the worker is stopping.
 func (w *worker) begin() bool {
@@ -131,7 +131,7 @@ func (o *Outbox) Stop(ctx context.Context) (remaining int, err error) {
 		select {
 		case <-w.idle:
 		case <-ctx.Done():
-			interrupted = fmt.Errorf("clickid: stopping the outbox: deliveries were interrupted: %w", ctx.Err())
+			interrupted = fmt.Errorf("asynqoutbox: stopping the outbox: deliveries were interrupted: %w", ctx.Err())
 			w.interrupt()
 		}
 		timer := time.NewTimer(settleTime)
@@ -175,7 +175,7 @@ func (o *Outbox) deliver(ctx context.Context) error {
 		// and the event is delivered again.
 		_ = o.deleteRecord(context.WithoutCancel(ctx), identity)
 		return nil
-	case outbox.ActionDead:
+	case outbox.ActionDeadLetter:
 		return o.bury(context.WithoutCancel(ctx), record, outcome.Failure, failed+1)
 	case outbox.ActionRetry:
 		return &postponement{wait: outcome.Wait, usesAttempt: true, reason: outcome.Failure.Reason}
@@ -191,7 +191,7 @@ type postponement struct {
 	reason      string
 }
 
-func (p *postponement) Error() string { return "clickid: postponed: " + p.reason }
+func (p *postponement) Error() string { return "asynqoutbox: postponed: " + p.reason }
 
 // errStopping puts an event back that was taken while the outbox is stopping.
 var errStopping = &postponement{reason: "the outbox is stopping"}

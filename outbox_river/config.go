@@ -20,7 +20,7 @@ type Config struct {
 	Delivery outbox.Config
 	// Schema is the PostgreSQL schema of the outbox's own tables, which
 	// Migrate creates. It must not be one in which the application runs River
-	// itself: whichever River client leads a schema throws away jobs of kinds
+	// itself: whichever River client leads a schema deletes jobs of kinds
 	// that it does not know. Several outboxes in one database need different
 	// schemas. Up to 46 characters of [a-zA-Z0-9_]. Defaults to "clickid"; on
 	// SQLite, which has no schemas, it must be empty.
@@ -34,9 +34,9 @@ type Config struct {
 	// is not sent again. Its payload is not kept. Defaults to
 	// [outbox.DefaultDeduplicationWindow].
 	DeduplicationWindow time.Duration
-	// KeepDead is how long dead letters are kept. Defaults to until they are
+	// KeepDeadLetters is how long dead letters are kept. Defaults to until they are
 	// replayed or discarded.
-	KeepDead time.Duration
+	KeepDeadLetters time.Duration
 	// JobTimeout bounds one delivery. The default lets every delivery end by
 	// itself; a shorter one interrupts it, which is for tests. Defaults to
 	// [outbox.MaxDuration] and 10 seconds.
@@ -67,7 +67,7 @@ const (
 	// fetchCooldown is River's pause between two fetches. Its own default of
 	// 100 ms leaves workers idle.
 	fetchCooldown = 10 * time.Millisecond
-	// forever keeps River's cleaner away from jobs.
+	// forever keeps River's cleaner from deleting jobs.
 	forever = -1
 	// maxAttempts is as many as River can count: the Delivery decides when an
 	// event is dead, River never does.
@@ -89,8 +89,8 @@ func (cfg *Config) fillIn(database string) {
 	if cfg.DeduplicationWindow == 0 {
 		cfg.DeduplicationWindow = outbox.DefaultDeduplicationWindow
 	}
-	if cfg.KeepDead == 0 {
-		cfg.KeepDead = forever
+	if cfg.KeepDeadLetters == 0 {
+		cfg.KeepDeadLetters = forever
 	}
 	if cfg.JobTimeout == 0 {
 		cfg.JobTimeout = DefaultJobTimeout
@@ -107,7 +107,7 @@ func (cfg *Config) fillIn(database string) {
 func (cfg *Config) problems(database string) []error {
 	var problems []error
 	report := func(format string, args ...any) {
-		problems = append(problems, fmt.Errorf("clickid: "+format, args...))
+		problems = append(problems, fmt.Errorf("riveroutbox: "+format, args...))
 	}
 	switch {
 	case cfg.Schema == "":
@@ -122,8 +122,8 @@ func (cfg *Config) problems(database string) []error {
 	if cfg.DeduplicationWindow < 0 || cfg.DeduplicationWindow > 0 && cfg.DeduplicationWindow < time.Second {
 		report("DeduplicationWindow must be at least a second")
 	}
-	if cfg.KeepDead < 0 || cfg.KeepDead > 0 && cfg.KeepDead < time.Second {
-		report("KeepDead must be at least a second")
+	if cfg.KeepDeadLetters < 0 || cfg.KeepDeadLetters > 0 && cfg.KeepDeadLetters < time.Second {
+		report("KeepDeadLetters must be at least a second")
 	}
 	filled := *cfg
 	filled.fillIn(database)
@@ -143,9 +143,9 @@ func (cfg *Config) river(workers *river.Workers) *river.Config {
 		logger = slog.Default()
 	}
 	return &river.Config{
-		CancelledJobRetentionPeriod: cfg.KeepDead,
+		CancelledJobRetentionPeriod: cfg.KeepDeadLetters,
 		CompletedJobRetentionPeriod: cfg.DeduplicationWindow,
-		DiscardedJobRetentionPeriod: cfg.KeepDead,
+		DiscardedJobRetentionPeriod: cfg.KeepDeadLetters,
 		FetchCooldown:               fetchCooldown,
 		FetchPollInterval:           cfg.PollInterval,
 		JobTimeout:                  cfg.JobTimeout,
@@ -159,7 +159,7 @@ func (cfg *Config) river(workers *river.Workers) *river.Config {
 	}
 }
 
-var errNoDriver = errors.New("clickid: a River driver is required, such as riverpgxv5.New(pool)")
+var errNoDriver = errors.New("riveroutbox: a River driver is required, such as riverpgxv5.New(pool)")
 
 // waiting are the states of events that wait to be sent.
 func waiting() []rivertype.JobState {

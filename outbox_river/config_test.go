@@ -53,13 +53,13 @@ func TestEveryProblemIsReported(t *testing.T) {
 		Schema:              "no schema",
 		Workers:             -1,
 		DeduplicationWindow: time.Millisecond,
-		KeepDead:            -time.Hour,
+		KeepDeadLetters:     -time.Hour,
 		JobTimeout:          time.Hour,
 		PollInterval:        time.Microsecond,
 	}
 	problems := cfg.problems(riverdriver.DatabaseNamePostgres)
-	for i, field := range []string{"Schema", "Workers", "DeduplicationWindow", "KeepDead", "RescueAfter", "PollInterval"} {
-		if i >= len(problems) || !strings.HasPrefix(problems[i].Error(), "clickid: "+field+" must ") {
+	for i, field := range []string{"Schema", "Workers", "DeduplicationWindow", "KeepDeadLetters", "RescueAfter", "PollInterval"} {
+		if i >= len(problems) || !strings.HasPrefix(problems[i].Error(), "riveroutbox: "+field+" must ") {
 			t.Fatalf("problem %d is not about %s: %v", i, field, problems)
 		}
 	}

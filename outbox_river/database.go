@@ -80,14 +80,14 @@ func (o *Outbox[TTx]) withLock(ctx context.Context, act func() error) error {
 func (o *Outbox[TTx]) inTransaction(ctx context.Context, act func(tx TTx) error) error {
 	tx, err := o.driver.GetExecutor().Begin(ctx)
 	if err != nil {
-		return fmt.Errorf("clickid: no transaction for the outbox: %w", err)
+		return fmt.Errorf("riveroutbox: no transaction for the outbox: %w", err)
 	}
 	if err := act(o.driver.UnwrapTx(tx)); err != nil {
 		_ = tx.Rollback(context.WithoutCancel(ctx))
 		return err
 	}
 	if err := tx.Commit(ctx); err != nil {
-		return fmt.Errorf("clickid: committing to the outbox: %w", err)
+		return fmt.Errorf("riveroutbox: committing to the outbox: %w", err)
 	}
 	return nil
 }
@@ -102,8 +102,8 @@ func (o *Outbox[TTx]) table() string {
 
 // ErrForeignJobs means that the application runs River itself in the schema or
 // file of the outbox.
-var ErrForeignJobs = errors.New("clickid: the outbox's tables hold jobs of another application of River, " +
-	"which would throw our events away: give the outbox a Schema, or on SQLite a file, of its own")
+var ErrForeignJobs = errors.New("riveroutbox: the outbox's tables hold jobs of another application of River, " +
+	"which would delete our events: give the outbox a Schema, or on SQLite a file, of its own")
 
 // refuseForeignJobs reports jobs that are not ours, or that there are no tables.
 func (o *Outbox[TTx]) refuseForeignJobs(ctx context.Context) error {
@@ -113,7 +113,7 @@ func (o *Outbox[TTx]) refuseForeignJobs(ctx context.Context) error {
 		Schema:  o.cfg.Schema,
 	})
 	if err != nil {
-		return fmt.Errorf("clickid: the outbox's tables cannot be read (has Migrate run?): %w", err)
+		return fmt.Errorf("riveroutbox: the outbox's tables cannot be read (has Migrate run?): %w", err)
 	}
 	if len(kinds) > 0 {
 		return ErrForeignJobs
@@ -136,7 +136,7 @@ func (o *Outbox[TTx]) Stats(ctx context.Context) (outbox.Stats, error) {
 		stats.Queued += counts[state]
 	}
 	for _, state := range dead() {
-		stats.Dead += counts[state]
+		stats.DeadLetters += counts[state]
 	}
 	if stats.Queued == 0 {
 		return stats, nil

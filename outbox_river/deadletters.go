@@ -18,8 +18,8 @@ import (
 // pageSize is how many jobs are read or moved by one statement.
 const pageSize = 1000
 
-// Failed lists the dead letters, the latest first. See [outbox.Outbox].
-func (o *Outbox[TTx]) Failed(ctx context.Context, page outbox.Page) ([]outbox.DeadLetter, error) {
+// DeadLetters lists the dead letters, the latest first. See [outbox.Outbox].
+func (o *Outbox[TTx]) DeadLetters(ctx context.Context, page outbox.Page) ([]outbox.DeadLetter, error) {
 	page = page.WithDefaults()
 	params := river.NewJobListParams().
 		States(dead()...).
@@ -31,7 +31,7 @@ func (o *Outbox[TTx]) Failed(ctx context.Context, page outbox.Page) ([]outbox.De
 		wanted := min(missing, pageSize)
 		list, err := o.client.JobList(ctx, params.First(wanted))
 		if err != nil {
-			return nil, fmt.Errorf("clickid: listing dead letters: %w", err)
+			return nil, fmt.Errorf("riveroutbox: listing dead letters: %w", err)
 		}
 		for _, job := range list.Jobs {
 			if skip > 0 {
@@ -50,7 +50,7 @@ func (o *Outbox[TTx]) Failed(ctx context.Context, page outbox.Page) ([]outbox.De
 }
 
 func deadLetter(job *rivertype.JobRow) outbox.DeadLetter {
-	failure := outbox.Failure{Reason: "somebody cancelled it in River"}
+	failure := outbox.Failure{Reason: "the job was cancelled in River"}
 	if len(job.Errors) > 0 {
 		failure.Reason = job.Errors[len(job.Errors)-1].Error
 	}
@@ -128,7 +128,7 @@ func (o *Outbox[TTx]) Discard(ctx context.Context, ids ...string) (int, error) {
 	return discarded, wrap("discarding dead letters", err)
 }
 
-// Erase removes the events of a person or order. See [outbox.Outbox].
+// Erase removes the events of a user or order. See [outbox.Outbox].
 //
 // An event that is being sent loses its record: should this attempt fail, there
 // is nothing left to send.
@@ -217,5 +217,5 @@ func wrap(what string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("clickid: %s: %w", what, err)
+	return fmt.Errorf("riveroutbox: %s: %w", what, err)
 }

@@ -47,7 +47,7 @@ func newJobs(records []outbox.Record) ([]river.InsertManyParams, error) {
 		known[record.Identity] = true
 		metadata, err := json.Marshal(map[string]outbox.Record{recordKey: record})
 		if err != nil {
-			return nil, fmt.Errorf("clickid: storing an event: %w", err)
+			return nil, fmt.Errorf("riveroutbox: storing an event: %w", err)
 		}
 		jobs = append(jobs, river.InsertManyParams{
 			Args:       jobArgs{Identity: record.Identity},
@@ -61,14 +61,14 @@ func newJobs(records []outbox.Record) ([]river.InsertManyParams, error) {
 func recordOf(job *rivertype.JobRow) (record outbox.Record, ok bool, err error) {
 	var metadata map[string]json.RawMessage
 	if err := json.Unmarshal(job.Metadata, &metadata); err != nil {
-		return record, false, errors.New("clickid: the metadata of a job in the outbox is not JSON")
+		return record, false, errors.New("riveroutbox: the metadata of a job in the outbox is not JSON")
 	}
 	raw, ok := metadata[recordKey]
 	if !ok || string(raw) == "null" {
 		return record, false, nil
 	}
 	if err := json.Unmarshal(raw, &record); err != nil {
-		return record, false, errors.New("clickid: a job in the outbox holds no record")
+		return record, false, errors.New("riveroutbox: a job in the outbox holds no record")
 	}
 	return record, true, nil
 }
@@ -99,7 +99,7 @@ func (w *worker) Work(ctx context.Context, job *river.Job[jobArgs]) error {
 		return river.MetadataSet(ctx, recordKey, nil)
 	case outbox.ActionSnooze:
 		return river.JobSnooze(outcome.Wait)
-	case outbox.ActionDead:
+	case outbox.ActionDeadLetter:
 		if err := river.RecordOutput(ctx, outcome.Failure); err != nil {
 			return err
 		}

@@ -59,11 +59,11 @@ func New[TTx any](driver riverdriver.Driver[TTx], cfg Config) (*Outbox[TTx], err
 	cfg.fillIn(driver.DatabaseName())
 	workers := river.NewWorkers()
 	if err := river.AddWorkerSafely(workers, &worker{delivery: delivery}); err != nil {
-		return nil, fmt.Errorf("clickid: %w", err)
+		return nil, fmt.Errorf("riveroutbox: %w", err)
 	}
 	client, err := river.NewClient(driver, cfg.river(workers))
 	if err != nil {
-		return nil, fmt.Errorf("clickid: River refuses the configuration: %w", err)
+		return nil, fmt.Errorf("riveroutbox: River refuses the configuration: %w", err)
 	}
 	return &Outbox[TTx]{cfg: cfg, driver: driver, delivery: delivery, client: client}, nil
 }
@@ -104,12 +104,12 @@ func (o *Outbox[TTx]) insert(ctx context.Context, tx TTx, records []outbox.Recor
 		return err
 	}
 	if _, err := o.client.InsertManyTx(ctx, tx, jobs); err != nil {
-		return fmt.Errorf("clickid: storing events in the outbox (has Migrate run?): %w", err)
+		return fmt.Errorf("riveroutbox: storing events in the outbox (has Migrate run?): %w", err)
 	}
 	return nil
 }
 
-var errStarted = errors.New("clickid: the outbox has been started before; make a new one")
+var errStarted = errors.New("riveroutbox: the outbox has been started before; make a new one")
 
 // Start begins to deliver in the background. See [outbox.Outbox].
 func (o *Outbox[TTx]) Start(ctx context.Context) error {
@@ -123,7 +123,7 @@ func (o *Outbox[TTx]) Start(ctx context.Context) error {
 	}
 	// River takes the end of this context for an order to interrupt.
 	if err := o.client.Start(context.WithoutCancel(ctx)); err != nil {
-		return fmt.Errorf("clickid: starting River: %w", err)
+		return fmt.Errorf("riveroutbox: starting River: %w", err)
 	}
 	o.started = true
 	o.unwatch = context.AfterFunc(ctx, func() {
@@ -163,9 +163,9 @@ func (o *Outbox[TTx]) stop(ctx context.Context) error {
 	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), interruption)
 	defer cancel()
 	if stopping != nil {
-		stopping = fmt.Errorf("clickid: stopping the outbox: deliveries were under way and have been interrupted: %w", stopping)
+		stopping = fmt.Errorf("riveroutbox: stopping the outbox: deliveries were under way and have been interrupted: %w", stopping)
 		if err := o.client.StopAndCancel(late); err != nil {
-			stopping = errors.Join(stopping, fmt.Errorf("clickid: stopping River: %w", err))
+			stopping = errors.Join(stopping, fmt.Errorf("riveroutbox: stopping River: %w", err))
 		}
 	}
 	return errors.Join(stopping, o.delivery.Close(late))

@@ -22,9 +22,9 @@ type Config struct {
 	// is not sent again. Its payload is not kept. Defaults to
 	// [outbox.DefaultDeduplicationWindow].
 	DeduplicationWindow time.Duration
-	// KeepDead is how long dead letters are kept. Defaults to until they are
+	// KeepDeadLetters is how long dead letters are kept. Defaults to until they are
 	// replayed or discarded.
-	KeepDead time.Duration
+	KeepDeadLetters time.Duration
 }
 
 // Default numbers of workers. SQLite has one writer, for which orders wait
@@ -40,6 +40,6 @@ func (cfg *Config) river() riveroutbox.Config {
 		Delivery:            cfg.Delivery,
 		Workers:             cfg.Workers,
 		DeduplicationWindow: cfg.DeduplicationWindow,
-		KeepDead:            cfg.KeepDead,
+		KeepDeadLetters:     cfg.KeepDeadLetters,
 	}
 }

@@ -232,9 +232,9 @@ func (o *Outbox) Close() error {
 	return err
 }
 
-// Failed lists the dead letters, the latest first. See [outbox.Outbox].
-func (o *Outbox) Failed(ctx context.Context, page outbox.Page) ([]outbox.DeadLetter, error) {
-	return o.river.Failed(ctx, page)
+// DeadLetters lists the dead letters, the latest first. See [outbox.Outbox].
+func (o *Outbox) DeadLetters(ctx context.Context, page outbox.Page) ([]outbox.DeadLetter, error) {
+	return o.river.DeadLetters(ctx, page)
 }
 
 // Replay queues dead letters again. See [outbox.Outbox].

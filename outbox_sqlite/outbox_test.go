@@ -65,7 +65,7 @@ func TestOpenSendDeliver(t *testing.T) {
 		t.Fatalf("Stop: %d, %v", remaining, err)
 	}
 	stats, err := ob.Stats(ctx)
-	if err != nil || stats.Delivered != 2 || stats.Queued != 0 || stats.Dead != 0 {
+	if err != nil || stats.Delivered != 2 || stats.Queued != 0 || stats.DeadLetters != 0 {
 		t.Fatalf("Stats: %+v, %v", stats, err)
 	}
 	if err := ob.Close(); err != nil {

@@ -36,7 +36,7 @@ func erase(t *testing.T, ob outbox.Outbox, platform *clickidtest.Server) {
 	}
 	eventually(t, "the dead letter", func(ctx context.Context) (bool, error) {
 		stats, err := ob.Stats(ctx)
-		return stats.Dead == 1, err
+		return stats.DeadLetters == 1, err
 	})
 	lift()
 	before := len(platform.Accepted())
@@ -59,7 +59,7 @@ func erase(t *testing.T, ob outbox.Outbox, platform *clickidtest.Server) {
 	lift()
 	eventually(t, "an empty queue", func(ctx context.Context) (bool, error) {
 		stats, err := ob.Stats(ctx)
-		return stats.Queued == 0 && stats.Dead == 0, err
+		return stats.Queued == 0 && stats.DeadLetters == 0, err
 	})
 	if n := len(platform.Accepted()); n > before+1 {
 		t.Errorf("%d erased events were sent", n-before)

@@ -51,7 +51,7 @@ func TestOutbox_instances(t *testing.T) {
 			await(t, platform, total)
 			eventually(t, "an empty queue", func(ctx context.Context) (bool, error) {
 				stats, err := all[0].Stats(ctx)
-				return stats.Queued == 0 && stats.Delivered == total && stats.Dead == 0, err
+				return stats.Queued == 0 && stats.Delivered == total && stats.DeadLetters == 0, err
 			})
 			dialects := make(map[clickidtest.Dialect]int)
 			for _, event := range platform.Accepted() {

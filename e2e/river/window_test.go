@@ -31,7 +31,7 @@ func TestOutbox_deduplicationWindow(t *testing.T) {
 	}
 	eventually(t, "the deliveries", func(ctx context.Context) (bool, error) {
 		stats, err := first.Stats(ctx)
-		return stats.Delivered == 2 && stats.Dead == 1, err
+		return stats.Delivered == 2 && stats.DeadLetters == 1, err
 	})
 	if _, err := first.Stop(ctx); err != nil {
 		t.Fatal(err)
@@ -57,7 +57,7 @@ func TestOutbox_deduplicationWindow(t *testing.T) {
 	}
 	eventually(t, "the second delivery after the cleaning", func(ctx context.Context) (bool, error) {
 		stats, err := second.Stats(ctx)
-		return stats.Delivered == 2 && stats.Queued == 0 && stats.Dead == 1, err
+		return stats.Delivered == 2 && stats.Queued == 0 && stats.DeadLetters == 1, err
 	})
 	received := make(map[string]int)
 	for _, event := range platform.Accepted() {
@@ -87,13 +87,13 @@ func TestOutbox_deadLetterIdentity(t *testing.T) {
 	send(t, ob, "A", 1)
 	died := func(ctx context.Context) (bool, error) {
 		stats, err := ob.Stats(ctx)
-		return stats.Dead == 1 && stats.Queued == 0, err
+		return stats.DeadLetters == 1 && stats.Queued == 0, err
 	}
 	eventually(t, "the dead letter", died)
 	send(t, ob, "A", 1)
-	letters, err := ob.Failed(ctx, outbox.Page{})
+	letters, err := ob.DeadLetters(ctx, outbox.Page{})
 	if err != nil || len(letters) != 1 || letters[0].EventID != "A-0" || letters[0].Status == 0 {
-		t.Fatalf("Failed: %+v, %v", letters, err)
+		t.Fatalf("DeadLetters: %+v, %v", letters, err)
 	}
 	if n, err := ob.Replay(ctx); n != 1 || err != nil {
 		t.Fatalf("Replay: %d, %v", n, err)

@@ -45,7 +45,7 @@ func testPoison(h *harness) {
 	case letter.QueuedAt.Location() != time.UTC || letter.FailedAt.Location() != time.UTC:
 		h.Error("the times are not in UTC")
 	}
-	if !h.saw(outbox.KindDeadLettered) {
+	if !h.saw(outbox.KindDeadLetter) {
 		h.Error("the hook was not called for the dead letter")
 	}
 }
@@ -263,11 +263,11 @@ func testStats(h *harness) {
 	}
 	h.send(ob, events("good", 3)...)
 	h.send(ob, event("bad"))
-	if stats := h.stats(ob); stats.Queued != 4 || stats.Delivered != 0 || stats.Dead != 0 {
+	if stats := h.stats(ob); stats.Queued != 4 || stats.Delivered != 0 || stats.DeadLetters != 0 {
 		h.Errorf("after four queued events Stats returns %+v", stats)
 	}
 	h.eventually("the oldest has an age", func() bool { return h.stats(ob).Oldest > 0 })
 	h.start(ob)
 	h.accepted(3)
-	h.eventually("Stats reports an empty queue", func() bool { return h.stats(ob) == outbox.Stats{Delivered: 3, Dead: 1} })
+	h.eventually("Stats reports an empty queue", func() bool { return h.stats(ob) == outbox.Stats{Delivered: 3, DeadLetters: 1} })
 }

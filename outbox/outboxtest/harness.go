@@ -246,9 +246,9 @@ func (h *harness) stats(ob outbox.Outbox) outbox.Stats {
 
 func (h *harness) failed(ob outbox.Outbox, page outbox.Page) []outbox.DeadLetter {
 	h.Helper()
-	letters, err := ob.Failed(h.ctx, page)
+	letters, err := ob.DeadLetters(h.ctx, page)
 	if err != nil {
-		h.Fatalf("Failed: %v", err)
+		h.Fatalf("DeadLetters: %v", err)
 	}
 	return letters
 }
