@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestNewClientReportsEveryProblemAtOnce(t *testing.T) {
+func TestNew_problems(t *testing.T) {
 	t.Parallel()
 	_, err := capi.New(capi.Config{
 		APIKey:        "sk_live_1",
@@ -39,19 +39,19 @@ func TestNewClientReportsEveryProblemAtOnce(t *testing.T) {
 	require.NotContains(t, err.Error(), "sk_live")
 }
 
-func TestNewClientChecks(t *testing.T) {
+func TestNew_checks(t *testing.T) {
 	t.Parallel()
 	valid := capi.Config{APIKey: testKey, Dialect: ecapi}
 	tests := map[string]struct {
 		edit    func(*capi.Config)
-		problem string // "" means none
+		problem string // "" if the configuration is valid
 	}{
-		"the smallest configuration":          {func(*capi.Config) {}, ""},
-		"no key":                              {func(c *capi.Config) { c.APIKey = "" }, "APIKey is required"},
-		"a key that is the prefix":            {func(c *capi.Config) { c.APIKey = "scope3_" }, "must begin"},
-		"a key with a line break":             {func(c *capi.Config) { c.APIKey = "scope3_x\n" }, "line break"},
-		"a key of another platform at Scope3": {func(c *capi.Config) { c.APIKey = "other" }, "must begin"},
-		"a key of another platform there": {func(c *capi.Config) {
+		"the smallest configuration":       {func(*capi.Config) {}, ""},
+		"no key":                           {func(c *capi.Config) { c.APIKey = "" }, "APIKey is required"},
+		"only the prefix of a key":         {func(c *capi.Config) { c.APIKey = "scope3_" }, "must begin"},
+		"a key with a line break":          {func(c *capi.Config) { c.APIKey = "scope3_x\n" }, "line break"},
+		"another platform's key at Scope3": {func(c *capi.Config) { c.APIKey = "other" }, "must begin"},
+		"another platform's key at that platform": {func(c *capi.Config) {
 			c.APIKey, c.BaseURL = "other", "https://events.example.com"
 		}, ""},
 		"no dialect":                {func(c *capi.Config) { c.Dialect = nil }, "Dialect is required"},
@@ -63,7 +63,7 @@ func TestNewClientChecks(t *testing.T) {
 		"a path with a query": {func(c *capi.Config) {
 			c.Dialect = capi.ECAPI{DataSetID: "ds", Path: "/x?y"}
 		}, "Path"},
-		"a path that climbs": {func(c *capi.Config) {
+		"a path with ..": {func(c *capi.Config) {
 			c.Dialect = capi.ECAPI{DataSetID: "ds", Path: "/x/../y"}
 		}, "Path"},
 		"an advertiser with a slash": {func(c *capi.Config) {
@@ -77,12 +77,12 @@ func TestNewClientChecks(t *testing.T) {
 		}, ""},
 		"an unknown environment": {func(c *capi.Config) { c.Environment = 7 }, "Environment"},
 		"plain http":             {func(c *capi.Config) { c.BaseURL = "http://example.com" }, "https"},
-		"plain http at a name that begins like loopback": {func(c *capi.Config) {
+		"http at a name with loopback as prefix": {func(c *capi.Config) {
 			c.BaseURL = "http://localhost.example.com"
 		}, "https"},
-		"plain http on localhost":    {func(c *capi.Config) { c.BaseURL = "http://localhost:8080" }, ""},
-		"plain http on 127.0.0.1":    {func(c *capi.Config) { c.BaseURL = "http://127.0.0.1:1" }, ""},
-		"plain http on ::1":          {func(c *capi.Config) { c.BaseURL = "http://[::1]:8080" }, ""},
+		"http on localhost":          {func(c *capi.Config) { c.BaseURL = "http://localhost:8080" }, ""},
+		"http on 127.0.0.1":          {func(c *capi.Config) { c.BaseURL = "http://127.0.0.1:1" }, ""},
+		"http on ::1":                {func(c *capi.Config) { c.BaseURL = "http://[::1]:8080" }, ""},
 		"another scheme":             {func(c *capi.Config) { c.BaseURL = "ftp://localhost" }, "https"},
 		"a base URL without a host":  {func(c *capi.Config) { c.BaseURL = "https://" }, "BaseURL"},
 		"a base URL with a query":    {func(c *capi.Config) { c.BaseURL = "https://x.test/?a" }, "query"},
@@ -104,7 +104,7 @@ func TestNewClientChecks(t *testing.T) {
 	}
 }
 
-func TestRedirectsAreNeverFollowed(t *testing.T) {
+func TestClient_redirect(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{301, 302, 303, 307, 308} {
 		followed := false
@@ -131,7 +131,7 @@ func TestRedirectsAreNeverFollowed(t *testing.T) {
 	}
 }
 
-func TestConnectionsAreUsedAgain(t *testing.T) {
+func TestClient_connections(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = w.Write([]byte(strings.Repeat(" ", 100_000) + "{}"))
@@ -148,7 +148,8 @@ func TestConnectionsAreUsedAgain(t *testing.T) {
 	require.Len(t, addresses, 1)
 }
 
-// recordingRemote notes the clients' addresses; the requests come in turn.
+// recordingRemote records the addresses of the clients. The requests must be
+// sequential.
 func recordingRemote(next http.Handler, addresses map[string]bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		addresses[r.RemoteAddr] = true
@@ -156,7 +157,7 @@ func recordingRemote(next http.Handler, addresses map[string]bool) http.Handler 
 	})
 }
 
-func TestSendOfNothing(t *testing.T) {
+func TestClient_Send_noEvents(t *testing.T) {
 	t.Parallel()
 	report, err := newClient(t, platformtest.Responding(platformtest.OK()), ecapi).Send(context.Background())
 	require.NoError(t, err)
@@ -164,7 +165,7 @@ func TestSendOfNothing(t *testing.T) {
 	require.False(t, report.Accepted())
 }
 
-func TestDestination(t *testing.T) {
+func TestClient_Name(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, "ecapi ping.scope3.com ds_abc123xyz", newClient(t, platformtest.Responding(platformtest.OK()), ecapi).Name())
 	require.Equal(t, "logevent ping.scope3.com shop", newClient(t, platformtest.Responding(platformtest.OK()), logEvent).Name())

@@ -19,15 +19,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What the receiver's default account may use.
+// The names of the receiver's default account.
 var (
 	receiverECAPI       = capi.ECAPI{DataSetID: clickidtest.DataSetID}
 	receiverLogEvent    = capi.LogEvent{EventSourceID: clickidtest.EventSourceID}
 	receiverInterchange = capi.LogEvent{EventSourceID: clickidtest.EventSourceID, AdvertiserID: clickidtest.AdvertiserID}
 )
 
-// receiverClient returns a client of the receiver over real HTTP. It waits at
-// most a few microseconds between attempts.
+// receiverClient returns a client of the receiver over HTTP. It waits at most a
+// few microseconds between attempts.
 func receiverClient(t testing.TB, srv *clickidtest.Server, d capi.Dialect, edits ...func(*capi.Config)) *capi.Client {
 	t.Helper()
 	cfg := capi.Config{
@@ -44,7 +44,7 @@ func receiverClient(t testing.TB, srv *clickidtest.Server, d capi.Dialect, edits
 	return c
 }
 
-// onTheWay changes requests before they leave, as a proxy might.
+// onTheWay is a transport that changes requests, like a proxy.
 type onTheWay func(*http.Request)
 
 func (change onTheWay) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -66,8 +66,8 @@ func through(change onTheWay) func(*capi.Config) {
 	return func(cfg *capi.Config) { cfg.HTTPClient = &http.Client{Transport: change} }
 }
 
-// Every golden request is one that the contract accepts.
-func TestGoldenRequestsKeepTheContract(t *testing.T) {
+// TestContract_goldenRequests sends the golden requests to the receiver.
+func TestContract_goldenRequests(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob(filepath.Join("testdata", "*.json"))
 	require.NoError(t, err)
@@ -103,8 +103,8 @@ func TestGoldenRequestsKeepTheContract(t *testing.T) {
 	}
 }
 
-// The same event in every dialect arrives as what it was.
-func TestFullEventInEveryDialect(t *testing.T) {
+// TestContract_fullEvent sends a full event in every dialect.
+func TestContract_fullEvent(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name    string
@@ -130,7 +130,7 @@ func TestFullEventInEveryDialect(t *testing.T) {
 			events, err := srv.Wait(context.Background(), 2)
 			require.NoError(t, err)
 			full := events[0]
-			if full.ID != "order-1001" { // ECAPI sends them at once
+			if full.ID != "order-1001" { // ECAPI does not batch
 				full = events[1]
 			}
 			require.Equal(t, "purchase", full.Type)
@@ -145,9 +145,9 @@ func TestFullEventInEveryDialect(t *testing.T) {
 	}
 }
 
-// Every documented type and source is one that the contract knows, under the
-// name that each dialect sends.
-func TestEveryTypeAndSource(t *testing.T) {
+// TestContract_typesAndSources sends every documented type and source in every
+// dialect.
+func TestContract_typesAndSources(t *testing.T) {
 	t.Parallel()
 	scope3 := []clickid.EventType{
 		clickid.Purchase, clickid.AddToCart, clickid.BeginCheckout, clickid.AddPaymentInfo, clickid.Lead,
@@ -202,8 +202,8 @@ func TestEveryTypeAndSource(t *testing.T) {
 	}
 }
 
-// Every documented kind of user identity is one that the contract knows.
-func TestEveryUserIdentity(t *testing.T) {
+// TestContract_userIdentities sends every documented kind of user identity.
+func TestContract_userIdentities(t *testing.T) {
 	t.Parallel()
 	for _, dialect := range []capi.Dialect{receiverECAPI, capi.ECAPI{DataSetID: clickidtest.DataSetID, IAB: true}, receiverLogEvent, receiverInterchange} {
 		srv := clickidtest.NewServer(t, func(cfg *clickidtest.Config) { cfg.IAB = true })
@@ -220,8 +220,9 @@ func TestEveryUserIdentity(t *testing.T) {
 	}
 }
 
-// Scope3's dialect knows ten types; what it refuses is the event's fault.
-func TestTypesBeyondScope3AreRefused(t *testing.T) {
+// TestContract_unknownTypes sends types that Scope3's ECAPI refuses. The event
+// is at fault.
+func TestContract_unknownTypes(t *testing.T) {
 	t.Parallel()
 	srv := clickidtest.NewServer(t)
 	e := purchase("order-1")
@@ -232,8 +233,9 @@ func TestTypesBeyondScope3AreRefused(t *testing.T) {
 	require.ErrorContains(t, err, "/event_type")
 }
 
-// The contract's tables of errors, row by row, from a real client.
-func TestErrorTable(t *testing.T) {
+// TestContract_errors has a row for every row of the contract's tables of
+// errors.
+func TestContract_errors(t *testing.T) {
 	t.Parallel()
 	type meaning string
 	const (
@@ -255,7 +257,7 @@ func TestErrorTable(t *testing.T) {
 		dialect capi.Dialect
 		edit    func(*capi.Config)
 		status  int
-		body    string // what the platform says
+		body    string // the platform's response
 		field   string
 		want    meaning
 		is      error
@@ -284,8 +286,7 @@ func TestErrorTable(t *testing.T) {
 		t.Run(tt.row, func(t *testing.T) {
 			t.Parallel()
 			srv := clickidtest.NewServer(t)
-			// What a correct client sends is accepted. The same event uses the
-			// idempotency key up.
+			// The first request is accepted and uses the idempotency key up.
 			first := "0"
 			if tt.want == conflict {
 				first = "1"
@@ -305,19 +306,20 @@ func TestErrorTable(t *testing.T) {
 			for _, sentinel := range []error{clickid.ErrInvalidEvent, capi.ErrUnauthorized, capi.ErrForbidden} {
 				require.Equal(t, sentinel == tt.is, errors.Is(err, sentinel), sentinel)
 			}
-			require.Len(t, srv.Requests(), 2, "it is not repeated")
+			require.Len(t, srv.Requests(), 2, "the request is not repeated")
 			require.Equal(t, 1, srv.Count())
 		})
 	}
 }
 
-// What the platform does to a batch for one of its events.
-func TestBatchesWithABadEvent(t *testing.T) {
+// TestContract_refusedEvent sends a batch in which the platform refuses an
+// event.
+func TestContract_refusedEvent(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name     string
 		refusal  clickidtest.EventRefusal
-		requests int // at most
+		requests int // maximum
 	}{
 		{"a partial failure", clickidtest.EventRefusal{}, 1},
 		{"the whole batch, named", clickidtest.EventRefusal{WholeRequest: true}, 3},
@@ -345,9 +347,9 @@ func TestBatchesWithABadEvent(t *testing.T) {
 	}
 }
 
-// An event that breaks the contract unnoticed by the client is isolated, in
-// either way of telling it.
-func TestAnEventThatBreaksTheContractIsIsolated(t *testing.T) {
+// TestContract_invalidEvent sends a batch with an event that breaks the
+// contract and that the client does not reject.
+func TestContract_invalidEvent(t *testing.T) {
 	t.Parallel()
 	for _, partial := range []bool{false, true} {
 		srv := clickidtest.NewServer(t, func(cfg *clickidtest.Config) { cfg.PartialFailures = partial })
@@ -360,7 +362,7 @@ func TestAnEventThatBreaksTheContractIsIsolated(t *testing.T) {
 	}
 }
 
-func TestFewerProcessedThanReceivedIsAWarning(t *testing.T) {
+func TestContract_unprocessed(t *testing.T) {
 	t.Parallel()
 	srv := clickidtest.NewServer(t)
 	srv.Next(clickidtest.Fault{Unprocessed: 1})
@@ -371,8 +373,9 @@ func TestFewerProcessedThanReceivedIsAWarning(t *testing.T) {
 	require.Len(t, srv.Requests(), 1)
 }
 
-// A platform that cuts connections above a size still gets everything.
-func TestABodyThatIsCutIsDivided(t *testing.T) {
+// TestContract_cutBody sends a batch to a platform that cuts the connection of
+// large requests.
+func TestContract_cutBody(t *testing.T) {
 	t.Parallel()
 	srv := clickidtest.NewServer(t, func(cfg *clickidtest.Config) { cfg.MaxBytes = 400_000 })
 	report, err := receiverClient(t, srv, receiverLogEvent).Send(context.Background(), numbered(4_000)...)
@@ -381,7 +384,7 @@ func TestABodyThatIsCutIsDivided(t *testing.T) {
 	require.Equal(t, 4_000, srv.Count())
 }
 
-func TestABacklogTakesFewRequests(t *testing.T) {
+func TestContract_backlog(t *testing.T) {
 	t.Parallel()
 	srv := clickidtest.NewServer(t)
 	report, err := receiverClient(t, srv, receiverLogEvent).Send(context.Background(), numbered(20_000)...)
@@ -391,8 +394,9 @@ func TestABacklogTakesFewRequests(t *testing.T) {
 	require.LessOrEqual(t, len(srv.Requests()), 5)
 }
 
-// An outage and its end: connections are refused, then taken again.
-func TestAPlatformThatIsDown(t *testing.T) {
+// TestContract_outage sends before and after the platform becomes available
+// again.
+func TestContract_outage(t *testing.T) {
 	t.Parallel()
 	srv := clickidtest.NewServer(t)
 	client := receiverClient(t, srv, receiverECAPI)
@@ -408,15 +412,15 @@ func TestAPlatformThatIsDown(t *testing.T) {
 	require.True(t, report.Accepted())
 }
 
-// A connection that breaks is tried again, and however far the request came,
-// the event is counted once.
-func TestACutConnectionIsRetried(t *testing.T) {
+// TestContract_cutConnection cuts the connection at several points. The event
+// is counted once.
+func TestContract_cutConnection(t *testing.T) {
 	t.Parallel()
 	for name, cut := range map[string]clickidtest.Cut{
 		"before reading":   clickidtest.CutBeforeReading,
 		"after reading":    clickidtest.CutAfterReading,
 		"after processing": clickidtest.CutAfterProcessing,
-		"mid-answer":       clickidtest.CutMidResponse,
+		"mid-response":     clickidtest.CutMidResponse,
 	} {
 		for dialectName, dialect := range map[string]capi.Dialect{"ECAPI": receiverECAPI, "LogEvent": receiverLogEvent, "Interchange": receiverInterchange} {
 			t.Run(name+" "+dialectName, func(t *testing.T) {
@@ -433,8 +437,9 @@ func TestACutConnectionIsRetried(t *testing.T) {
 	}
 }
 
-// A platform that does not answer holds nobody who has stopped waiting.
-func TestACallerLeavesAPlatformThatHangs(t *testing.T) {
+// TestContract_hangingPlatform cancels a request to a platform that does not
+// respond.
+func TestContract_hangingPlatform(t *testing.T) {
 	t.Parallel()
 	srv := clickidtest.NewServer(t)
 	srv.Always(clickidtest.Fault{Hold: make(chan struct{})})
@@ -450,8 +455,9 @@ func TestACallerLeavesAPlatformThatHangs(t *testing.T) {
 	require.Len(t, srv.Requests(), 1)
 }
 
-// Values that the platform echoes, and the key, stay out of errors.
-func TestErrorsHoldNoSecret(t *testing.T) {
+// TestContract_secrets checks that errors contain neither the key nor values
+// that the platform repeats.
+func TestContract_secrets(t *testing.T) {
 	t.Parallel()
 	srv := clickidtest.NewServer(t)
 	for _, status := range []int{200, 400, 401, 403, 422, 500} {
@@ -467,9 +473,9 @@ func TestErrorsHoldNoSecret(t *testing.T) {
 	}
 }
 
-// Whatever texts an event holds, what the client finds nothing wrong with
-// keeps the contract.
-func FuzzClientKeepsTheContract(f *testing.F) {
+// FuzzContract checks that the receiver accepts every event that the client
+// accepts.
+func FuzzContract(f *testing.F) {
 	for _, text := range []string{
 		"", "a", "ü", "jane@example.com", "a@b.co", "logo@2x.png", "%40", "jane%40example.com", "+12125550000", "(212) 555-0000",
 		"2024-11-23 10:15:30", "4006381333931", "\x00", "\xff", "\u2028", "https://shop.test/a?b#c", "https://u:p@shop.test/", "ftp://x",
@@ -520,8 +526,9 @@ func FuzzClientKeepsTheContract(f *testing.F) {
 			report, err := client.Send(context.Background(), e)
 			var refusal *capi.ResponseError
 			if errors.As(err, &refusal) {
-				// What is an e-mail address is a judgement: the client knows the
-				// registered top-level domains, the receiver takes any.
+				// Client and receiver recognize different e-mail addresses: the
+				// client knows the registered top-level domains, the receiver
+				// accepts any.
 				if strings.Contains(string(refusal.Body), "raw e-mail address") {
 					continue
 				}
@@ -533,7 +540,7 @@ func FuzzClientKeepsTheContract(f *testing.F) {
 	})
 }
 
-// handlerTransport hands requests to a handler in this process.
+// handlerTransport passes requests to a handler without a network.
 type handlerTransport struct{ handler http.Handler }
 
 func (h handlerTransport) RoundTrip(r *http.Request) (*http.Response, error) {

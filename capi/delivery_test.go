@@ -18,8 +18,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// refusing answers a log_event request with 400 when it holds one of the IDs,
-// naming it by its index when named is set.
+// refusing returns a platform that refuses a log_event request with 400 if it
+// contains one of the IDs. With named set, the response names the event by its
+// index.
 func refusing(t *testing.T, named bool, bad ...string) *platformtest.Platform {
 	return &platformtest.Platform{Respond: func(_ int, body []byte) (*http.Response, error) {
 		for i, id := range eventIDs(t, body) {
@@ -59,7 +60,7 @@ func requireRejected(t *testing.T, report clickid.Report, bad ...string) {
 	}
 }
 
-func TestABadEventIsIsolated(t *testing.T) {
+func TestDeliver_refusedEvent(t *testing.T) {
 	t.Parallel()
 	for _, named := range []bool{false, true} {
 		for _, bad := range [][]string{{"0"}, {"50"}, {"99"}, {"3", "4", "77"}} {
@@ -68,7 +69,7 @@ func TestABadEventIsIsolated(t *testing.T) {
 			require.ErrorIs(t, err, clickid.ErrInvalidEvent)
 			requireRejected(t, report, bad...)
 			if named {
-				require.Len(t, p.Bodies, 1+2*len(bad), "one request for the event alone and one for the others")
+				require.Len(t, p.Bodies, 1+2*len(bad), "one request for the event and one for the others")
 			} else {
 				require.LessOrEqual(t, len(p.Bodies), 1+len(bad)*2*7, "halves, to the depth of 100")
 			}
@@ -76,9 +77,9 @@ func TestABadEventIsIsolated(t *testing.T) {
 	}
 }
 
-func TestABadEventInsideASuccessIsIsolated(t *testing.T) {
+func TestDeliver_refusedEventInSuccess(t *testing.T) {
 	t.Parallel()
-	for _, answer := range []string{
+	for _, refusal := range []string{
 		`{"errors":[{"code":"VALIDATION_ERROR","field":"events[%d].event_type"}]}`,
 		`{"data":{"errors":[{"code":"INVALID_REQUEST","issues":[{"path":["events",%d,"event_id"]}]}]}}`,
 		`{"data":null,"error":{"code":"VALIDATION_ERROR","message":"x","field":"/events/%d","details":{}}}`,
@@ -87,19 +88,20 @@ func TestABadEventInsideASuccessIsIsolated(t *testing.T) {
 	} {
 		p := &platformtest.Platform{Respond: func(_ int, body []byte) (*http.Response, error) {
 			if i := slices.Index(eventIDs(t, body), "5"); i >= 0 {
-				return platformtest.Reply(200, fmt.Sprintf(answer, i))()
+				return platformtest.Reply(200, fmt.Sprintf(refusal, i))()
 			}
 			return platformtest.OK()()
 		}}
 		report, err := newClient(t, p, logEvent).Send(context.Background(), numbered(10)...)
 		require.Error(t, err)
 		requireRejected(t, report, "5")
-		require.Len(t, p.Bodies, 3, answer)
+		require.Len(t, p.Bodies, 3, refusal)
 	}
 }
 
-// A platform that counts from one must not cost a good event.
-func TestAWronglyNamedEventIsNotLost(t *testing.T) {
+// TestDeliver_wrongIndex covers a platform that counts events from one. It must
+// not cost a valid event.
+func TestDeliver_wrongIndex(t *testing.T) {
 	t.Parallel()
 	p := &platformtest.Platform{Respond: func(_ int, body []byte) (*http.Response, error) {
 		if i := slices.Index(eventIDs(t, body), "5"); i >= 0 {
@@ -112,22 +114,22 @@ func TestAWronglyNamedEventIsNotLost(t *testing.T) {
 	require.LessOrEqual(t, len(p.Bodies), 20)
 }
 
-func TestPartialFailures(t *testing.T) {
+func TestDeliver_partialFailures(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
-		name, answer string
-		want         map[string]clickid.Verdict // Accepted where it says nothing
-		warnings     int
+		name, body string
+		want       map[string]clickid.Verdict // Accepted if missing
+		warnings   int
 	}{
 		{"one of three", `{"events_received":3,"events_processed":2,"partial_failures":[{"event_id":"1","code":"VALIDATION_ERROR","message":"x"}]}`,
 			map[string]clickid.Verdict{"1": clickid.VerdictRejected}, 0},
 		{"wrapped in data", `{"data":{"partial_failures":[{"event_id":"2","code":"X"}]}}`, map[string]clickid.Verdict{"2": clickid.VerdictRejected}, 0},
 		{"a number as ID", `{"partial_failures":[{"event_id":0,"code":"X"}]}`, map[string]clickid.Verdict{"0": clickid.VerdictRejected}, 0},
 		{"an index instead of an ID", `{"partial_failures":[{"field":"/events/2","code":"X"}]}`, map[string]clickid.Verdict{"2": clickid.VerdictRejected}, 0},
-		{"a code that is permanent elsewhere only", `{"partial_failures":[{"event_id":"1","code":"REFERENCE_NOT_FOUND"}]}`, map[string]clickid.Verdict{"1": clickid.VerdictRejected}, 0},
-		{"a transient one can be sent again", `{"partial_failures":[{"event_id":"1","code":"X","recovery":"transient"}]}`, map[string]clickid.Verdict{"1": clickid.VerdictFailed}, 0},
+		{"a code of a configuration", `{"partial_failures":[{"event_id":"1","code":"REFERENCE_NOT_FOUND"}]}`, map[string]clickid.Verdict{"1": clickid.VerdictRejected}, 0},
+		{"a transient failure", `{"partial_failures":[{"event_id":"1","code":"X","recovery":"transient"}]}`, map[string]clickid.Verdict{"1": clickid.VerdictFailed}, 0},
 		{"a duplicate is accepted", `{"partial_failures":[{"event_id":"1","code":"DUPLICATE_EVENT"}]}`, nil, 0},
-		{"an unknown ID condemns nobody", `{"partial_failures":[{"event_id":"x","code":"X"},{"code":"Y"},7]}`, nil, 1},
+		{"an unknown ID", `{"partial_failures":[{"event_id":"x","code":"X"},{"code":"Y"},7]}`, nil, 1},
 		{"fewer processed than received", `{"events_received":3,"events_processed":2}`, nil, 1},
 		{"fewer received than sent", `{"events_received":2,"events_processed":2}`, nil, 1},
 		{"warnings", `{"warnings":["a",{"code":"B","message":"b"},null]}`, nil, 2},
@@ -140,10 +142,10 @@ func TestPartialFailures(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			p := platformtest.Responding(platformtest.Reply(200, tt.answer))
+			p := platformtest.Responding(platformtest.Reply(200, tt.body))
 			report, err := newClient(t, p, logEvent).Send(context.Background(), numbered(3)...)
 			require.Equal(t, err != nil, len(tt.want) > 0)
-			require.Len(t, p.Bodies, 1, "a partial failure is no reason to send again")
+			require.Len(t, p.Bodies, 1, "a partial failure is not retried")
 			require.Len(t, report.Warnings, tt.warnings, "%q", report.Warnings)
 			for _, result := range report.Results {
 				want, ok := tt.want[result.ID]
@@ -157,7 +159,7 @@ func TestPartialFailures(t *testing.T) {
 	}
 }
 
-func TestMatchQualityIsWeighedByEvents(t *testing.T) {
+func TestReport_matchQuality(t *testing.T) {
 	t.Parallel()
 	p := &platformtest.Platform{Respond: func(_ int, body []byte) (*http.Response, error) {
 		if len(eventIDs(t, body)) == 3 {
@@ -171,7 +173,7 @@ func TestMatchQualityIsWeighedByEvents(t *testing.T) {
 	require.InDelta(t, 0.625, *report.MatchQuality, 1e-9)
 }
 
-func TestECAPITakesEvery2xx(t *testing.T) {
+func TestECAPI_2xx(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{200, 201, 202, 204} {
 		for _, body := range []string{"", "OK", `{"error":"Validation error"}`, `{"errors":[{"code":"X"}]}`} {
@@ -183,8 +185,8 @@ func TestECAPITakesEvery2xx(t *testing.T) {
 	}
 }
 
-// What each refusal means for the event, and whether it is asked again.
-func TestRefusals(t *testing.T) {
+// TestResponseError_refusals has a row for each kind of refusal.
+func TestResponseError_refusals(t *testing.T) {
 	t.Parallel()
 	type meaning string
 	const (
@@ -226,14 +228,14 @@ func TestRefusals(t *testing.T) {
 		{"redirect", logEvent, 302, ``, configuration, nil},
 		{"not modified", logEvent, 304, ``, configuration, nil},
 		{"conflict", logEvent, 409, `{"error":{"code":"CONFLICT"}}`, other, nil},
-		{"too large alone", logEvent, 413, ``, event, clickid.ErrInvalidEvent},
+		{"too large", logEvent, 413, ``, event, clickid.ErrInvalidEvent},
 		{"request timeout", logEvent, 408, ``, temporary, nil},
 		{"too early", logEvent, 425, ``, temporary, nil},
 		{"too many requests", logEvent, 429, `{"error":{"code":"RATE_LIMITED"}}`, temporary, nil},
 		{"internal error", logEvent, 500, `{"error":{"code":"INTERNAL_ERROR"}}`, temporary, nil},
 		{"unavailable", logEvent, 503, `{"error":{"code":"SERVICE_UNAVAILABLE"}}`, temporary, nil},
 		{"gateway", logEvent, 502, `<html>`, temporary, nil},
-		{"transient by its own word", logEvent, 400, `{"errors":[{"code":"BUSY","recovery":"transient"}]}`, temporary, nil},
+		{"transient by its recovery", logEvent, 400, `{"errors":[{"code":"BUSY","recovery":"transient"}]}`, temporary, nil},
 		{"unknown in a success", logEvent, 200, `{"errors":[{"code":"SOMETHING_NEW"}]}`, temporary, nil},
 		{"a bare text in a success", logEvent, 200, `{"error":"no"}`, temporary, nil},
 		{"correctable in a success", logEvent, 200, `{"errors":[{"code":"SOMETHING_NEW","recovery":"correctable"}]}`, event, clickid.ErrInvalidEvent},
@@ -268,15 +270,16 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-func TestDuplicateIsAccepted(t *testing.T) {
+func TestDeliver_duplicate(t *testing.T) {
 	t.Parallel()
 	report, err := newClient(t, platformtest.Responding(platformtest.Reply(409, `{"error":{"code":"DUPLICATE_EVENT"}}`)), logEvent).Send(context.Background(), purchase("1"))
 	require.NoError(t, err)
 	require.True(t, report.Accepted())
 }
 
-// A wrong configuration costs one request, not one for each event.
-func TestConfigurationStopsTheOtherEvents(t *testing.T) {
+// TestSend_configurationRefused checks that a wrong configuration costs one
+// request, not one per event.
+func TestSend_configurationRefused(t *testing.T) {
 	t.Parallel()
 	p := platformtest.Responding(platformtest.Reply(401, ``))
 	c := newClient(t, p, ecapi, func(cfg *capi.Config) { cfg.Concurrency = 1 })
@@ -290,7 +293,7 @@ func TestConfigurationStopsTheOtherEvents(t *testing.T) {
 	}
 }
 
-func TestBatchesKeepTheirBounds(t *testing.T) {
+func TestSend_batchLimits(t *testing.T) {
 	t.Parallel()
 	events := numbered(100)
 	for i := range events {
@@ -312,7 +315,7 @@ func TestBatchesKeepTheirBounds(t *testing.T) {
 	require.LessOrEqual(t, len(p.Bodies), 6)
 }
 
-func TestTwentyThousandEventsTakeFewRequests(t *testing.T) {
+func TestSend_manyEvents(t *testing.T) {
 	t.Parallel()
 	p := platformtest.Responding(platformtest.OK())
 	report, err := newClient(t, p, logEvent).Send(context.Background(), numbered(20_000)...)
@@ -321,7 +324,7 @@ func TestTwentyThousandEventsTakeFewRequests(t *testing.T) {
 	require.LessOrEqual(t, len(p.Bodies), 5)
 }
 
-func TestTheSameEventTwiceIsSentOnce(t *testing.T) {
+func TestSend_sameEvent(t *testing.T) {
 	t.Parallel()
 	p := platformtest.Responding(platformtest.Reply(200, `{"partial_failures":[{"event_id":"b","code":"X"}]}`))
 	report, err := newClient(t, p, logEvent).Send(context.Background(), purchase("a"), purchase("b"), purchase("a"), purchase("b"))
@@ -331,9 +334,9 @@ func TestTheSameEventTwiceIsSentOnce(t *testing.T) {
 	require.Equal(t, []string{"a", "b"}, eventIDs(t, p.Bodies[0]))
 }
 
-// Partial failures name events by their ID alone, so two types of one ID go
-// out apart.
-func TestTwoTypesOfOneIDAreSentApart(t *testing.T) {
+// TestSend_sameID sends two types of one ID. They are sent in different
+// requests, since partial failures identify events only by their ID.
+func TestSend_sameID(t *testing.T) {
 	t.Parallel()
 	refund := purchase("a")
 	refund.Type = clickid.Refund
@@ -349,7 +352,7 @@ func TestTwoTypesOfOneIDAreSentApart(t *testing.T) {
 	require.Len(t, p.Bodies, 2)
 }
 
-func TestALargeBodyThatIsCutIsDivided(t *testing.T) {
+func TestDeliver_cutBody(t *testing.T) {
 	t.Parallel()
 	for _, cut := range []error{syscall.ECONNRESET, io.EOF, syscall.EPIPE} {
 		p := &platformtest.Platform{Respond: func(_ int, body []byte) (*http.Response, error) {
@@ -365,7 +368,7 @@ func TestALargeBodyThatIsCutIsDivided(t *testing.T) {
 	}
 }
 
-func TestTooLargeIsDivided(t *testing.T) {
+func TestDeliver_tooLarge(t *testing.T) {
 	t.Parallel()
 	p := &platformtest.Platform{Respond: func(_ int, body []byte) (*http.Response, error) {
 		if len(eventIDs(t, body)) > 3 {
@@ -378,14 +381,14 @@ func TestTooLargeIsDivided(t *testing.T) {
 	require.True(t, report.Accepted())
 }
 
-// resolver is a Resolver with scripted answers.
+// resolver is a Resolver for tests.
 type resolver func(token string) (clickid.Click, error)
 
 func (r resolver) Resolve(_ context.Context, token string) (clickid.Click, error) { return r(token) }
 
-func TestTokensAreResolved(t *testing.T) {
+func TestSend_clickToken(t *testing.T) {
 	t.Parallel()
-	down := errors.New("store is down")
+	unavailable := errors.New("store is unavailable")
 	resolve := resolver(func(token string) (clickid.Click, error) {
 		switch token {
 		case "known":
@@ -395,7 +398,7 @@ func TestTokensAreResolved(t *testing.T) {
 		case "forged":
 			return clickid.Click{}, fmt.Errorf("store: %w", clickid.ErrInvalid)
 		}
-		return clickid.Click{}, down
+		return clickid.Click{}, unavailable
 	})
 	tests := []struct {
 		token    string
@@ -408,8 +411,8 @@ func TestTokensAreResolved(t *testing.T) {
 		{"gone", clickid.User{}, resolve, clickid.VerdictSkippedOrganic, clickid.VerdictReady},
 		{"gone", clickid.User{ExternalID: "c-1"}, resolve, clickid.VerdictAccepted, clickid.VerdictReady},
 		{"forged", clickid.User{}, resolve, clickid.VerdictSkippedOrganic, clickid.VerdictReady},
-		{"down", clickid.User{}, resolve, clickid.VerdictFailed, clickid.VerdictReady},
-		{"down", clickid.User{ExternalID: "c-1"}, resolve, clickid.VerdictFailed, clickid.VerdictReady},
+		{"unavailable", clickid.User{}, resolve, clickid.VerdictFailed, clickid.VerdictReady},
+		{"unavailable", clickid.User{ExternalID: "c-1"}, resolve, clickid.VerdictFailed, clickid.VerdictReady},
 		{"known", clickid.User{}, nil, clickid.VerdictFailed, clickid.VerdictFailed},
 	}
 	for _, tt := range tests {
@@ -421,8 +424,8 @@ func TestTokensAreResolved(t *testing.T) {
 		report, err := c.Send(context.Background(), e)
 		require.Equal(t, tt.want, report.Results[0].Verdict, tt.token)
 		require.Equal(t, tt.want == clickid.VerdictFailed, err != nil)
-		if tt.token == "down" {
-			require.ErrorIs(t, err, down)
+		if tt.token == "unavailable" {
+			require.ErrorIs(t, err, unavailable)
 		}
 		if tt.token == "known" && tt.want == clickid.VerdictAccepted {
 			require.Contains(t, string(p.Bodies[0]), documentedID)
@@ -430,7 +433,7 @@ func TestTokensAreResolved(t *testing.T) {
 	}
 }
 
-func TestConsent(t *testing.T) {
+func TestSend_consent(t *testing.T) {
 	t.Parallel()
 	for consent, want := range map[clickid.Consent]clickid.Verdict{
 		clickid.ConsentUnknown: clickid.VerdictAccepted,
@@ -447,7 +450,7 @@ func TestConsent(t *testing.T) {
 	}
 }
 
-func TestMixedReportKeepsItsOrder(t *testing.T) {
+func TestSend_order(t *testing.T) {
 	t.Parallel()
 	invalid, organic, denied := purchase(""), purchase("organic"), purchase("denied")
 	organic.Click = clickid.Click{}
@@ -460,7 +463,7 @@ func TestMixedReportKeepsItsOrder(t *testing.T) {
 	})
 }
 
-func TestSendDoesNotChangeTheEvents(t *testing.T) {
+func TestSend_eventsUnchanged(t *testing.T) {
 	t.Parallel()
 	e := fullEvent()
 	e.User.IDs = append(make([]clickid.UserID, 0, 8), e.User.IDs...)
@@ -471,5 +474,5 @@ func TestSendDoesNotChangeTheEvents(t *testing.T) {
 	after, err := json.Marshal(e)
 	require.NoError(t, err)
 	require.Equal(t, string(before), string(after))
-	require.Empty(t, e.User.IDs[:4][3], "the caller's spare capacity is not written to")
+	require.Empty(t, e.User.IDs[:4][3], "the caller's array is not changed")
 }

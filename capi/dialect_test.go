@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestEventTypesOfBothDialects(t *testing.T) {
+func TestDialect_eventTypes(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		event                clickid.EventType
@@ -36,7 +36,7 @@ func TestEventTypesOfBothDialects(t *testing.T) {
 	}
 }
 
-func TestSourcesOfBothDialects(t *testing.T) {
+func TestDialect_sources(t *testing.T) {
 	t.Parallel()
 	iab := capi.ECAPI{DataSetID: "ds", IAB: true}
 	interchange := capi.LogEvent{EventSourceID: "shop", AdvertiserID: "a"}
@@ -66,7 +66,7 @@ func TestSourcesOfBothDialects(t *testing.T) {
 	}
 }
 
-func TestRefundHasAnIDOfItsOwnOnECAPI(t *testing.T) {
+func TestECAPI_refundID(t *testing.T) {
 	t.Parallel()
 	e := purchase("1001")
 	e.Type = clickid.Refund
@@ -76,7 +76,7 @@ func TestRefundHasAnIDOfItsOwnOnECAPI(t *testing.T) {
 	require.Equal(t, "refund:1001", sent(t, ecapi, e)["id"])
 }
 
-func TestCustomEvents(t *testing.T) {
+func TestDialect_customEvent(t *testing.T) {
 	t.Parallel()
 	e := purchase("1")
 	e.Type, e.CustomName = clickid.Custom, "Test drive"
@@ -84,18 +84,18 @@ func TestCustomEvents(t *testing.T) {
 	require.Equal(t, "Test drive", sent(t, logEvent, e)["custom_event_name"])
 }
 
-// What an event is attributed by differs between dialects, and so does what is
-// organic.
-func TestOrganicEvents(t *testing.T) {
+// TestDialect_organic covers events that can be attributed in one dialect and
+// are organic in another.
+func TestDialect_organic(t *testing.T) {
 	t.Parallel()
 	iab := capi.ECAPI{DataSetID: "ds", IAB: true}
 	hash, err := clickid.HashEmail("jane@example.com")
 	require.NoError(t, err)
 	tests := map[string]struct {
 		user                 clickid.User
-		ecapi, iab, logEvent bool // identified
+		ecapi, iab, logEvent bool // whether the event can be attributed
 	}{
-		"nobody":                   {clickid.User{}, false, false, false},
+		"no user":                  {clickid.User{}, false, false, false},
 		"external ID":              {clickid.User{ExternalID: "c-1"}, true, true, true},
 		"RampID":                   {clickid.User{IDs: []clickid.UserID{clickid.RampID("x")}}, true, true, true},
 		"ID5":                      {clickid.User{IDs: []clickid.UserID{clickid.ID5("x")}}, true, true, true},
@@ -105,7 +105,7 @@ func TestOrganicEvents(t *testing.T) {
 		"IP and user agent":        {clickid.User{IP: "203.0.113.7", UserAgent: "x"}, false, true, true},
 		"IP without a user agent":  {clickid.User{IP: "203.0.113.7"}, false, false, false},
 		"user agent without an IP": {clickid.User{UserAgent: "x"}, false, false, false},
-		"GPP identifies nobody":    {clickid.User{GPP: "DBAA"}, false, false, false},
+		"only GPP":                 {clickid.User{GPP: "DBAA"}, false, false, false},
 	}
 	for name, tt := range tests {
 		e := purchase("1")
@@ -127,7 +127,7 @@ func TestOrganicEvents(t *testing.T) {
 	}
 }
 
-func TestOrganicReasonNamesTheDialect(t *testing.T) {
+func TestCheck_organicReason(t *testing.T) {
 	t.Parallel()
 	e := purchase("1")
 	e.Click = clickid.Click{}
@@ -145,14 +145,14 @@ func TestPageURL(t *testing.T) {
 		warned     bool
 	}{
 		{"query and fragment are dropped", "https://shop.test/a%20b?x=1#f", false, "https://shop.test/a%20b", false},
-		{"unless they are kept", "https://shop.test/a?x=1#f", true, "https://shop.test/a?x=1#f", false},
-		{"but not with an e-mail address", "https://shop.test/a?x=jane%40example.com", true, "https://shop.test/a", true},
-		{"or a phone number", "https://shop.test/a?x=%2B12125550000", true, "https://shop.test/a", true},
+		{"query and fragment with KeepPageQuery", "https://shop.test/a?x=1#f", true, "https://shop.test/a?x=1#f", false},
+		{"an e-mail address with KeepPageQuery", "https://shop.test/a?x=jane%40example.com", true, "https://shop.test/a", true},
+		{"a phone number with KeepPageQuery", "https://shop.test/a?x=%2B12125550000", true, "https://shop.test/a", true},
 		{"credentials are dropped", "https://jane:secret@shop.test/a", false, "https://shop.test/a", false},
 		{"a path with an e-mail address is left out", "https://shop.test/u/jane@example.com", false, nil, true},
-		{"what is no URL is left out", "/thanks", false, nil, true},
+		{"a relative URL is left out", "/thanks", false, nil, true},
 		{"another scheme is left out", "javascript:alert(1)", false, nil, true},
-		{"none is none", "", false, nil, false},
+		{"no URL", "", false, nil, false},
 	}
 	for _, tt := range tests {
 		e := purchase("1")
@@ -171,7 +171,7 @@ func TestPageURL(t *testing.T) {
 	}
 }
 
-func TestCurrencyMembers(t *testing.T) {
+func TestECAPI_Currency(t *testing.T) {
 	t.Parallel()
 	e := purchase("1")
 	e.Value = clickid.Minor(100, "EUR")
@@ -186,7 +186,7 @@ func TestCurrencyMembers(t *testing.T) {
 	}
 }
 
-func TestIABIdentities(t *testing.T) {
+func TestECAPI_IAB(t *testing.T) {
 	t.Parallel()
 	hash := strings.Repeat("a", 64)
 	e := purchase("1")
@@ -207,7 +207,7 @@ func TestIABIdentities(t *testing.T) {
 	}, user["uids"])
 }
 
-func TestClickIDType(t *testing.T) {
+func TestLogEvent_ClickIDType(t *testing.T) {
 	t.Parallel()
 	kind := func(d capi.LogEvent, param string) any {
 		e := purchase("1")
@@ -219,7 +219,7 @@ func TestClickIDType(t *testing.T) {
 	require.Equal(t, "gclid", kind(capi.LogEvent{EventSourceID: "shop", ClickIDType: "gclid"}, "clkid"))
 }
 
-func TestLongUserAgentsAreCut(t *testing.T) {
+func TestDialect_longUserAgent(t *testing.T) {
 	t.Parallel()
 	e := purchase("1")
 	e.User.IP, e.User.UserAgent = "203.0.113.7", strings.Repeat("ü", 600)
@@ -227,7 +227,7 @@ func TestLongUserAgentsAreCut(t *testing.T) {
 	require.Equal(t, strings.Repeat("ü", 512), match["client_user_agent"])
 }
 
-func TestDocumentedPropertiesOfLogEvent(t *testing.T) {
+func TestLogEvent_properties(t *testing.T) {
 	t.Parallel()
 	valid := map[string]any{
 		"content_ids": []string{"a"}, "content_type": "product", "content_name": "x", "content_category": "y",
@@ -250,7 +250,7 @@ func TestDocumentedPropertiesOfLogEvent(t *testing.T) {
 	require.Equal(t, clickid.VerdictReady, newClient(t, platformtest.Responding(platformtest.OK()), ecapi).Check(e).Verdict, "ECAPI has no such schema")
 }
 
-func TestWatchMilestoneNeedsProgress(t *testing.T) {
+func TestLogEvent_watchMilestone(t *testing.T) {
 	t.Parallel()
 	e := purchase("1")
 	e.Type = clickid.WatchMilestone
@@ -260,7 +260,7 @@ func TestWatchMilestoneNeedsProgress(t *testing.T) {
 	require.Equal(t, clickid.VerdictReady, c.Check(e).Verdict)
 }
 
-func TestCurrencyOfItemsAlone(t *testing.T) {
+func TestDialect_itemCurrency(t *testing.T) {
 	t.Parallel()
 	e := purchase("1")
 	e.Items = []clickid.Item{{ID: "a"}, {ID: "b", Price: clickid.Minor(100, "EUR")}}

@@ -16,7 +16,7 @@ import (
 	"github.com/clickid/clickid/clickidtest"
 )
 
-// startPlatform starts the ad platform's stand-in for an example.
+// startPlatform starts a receiver for an example.
 func startPlatform() *clickidtest.Server {
 	platform, err := clickidtest.Start("127.0.0.1:0", clickidtest.Config{})
 	if err != nil {
@@ -25,7 +25,7 @@ func startPlatform() *clickidtest.Server {
 	return platform
 }
 
-// exampleClient returns a client of the platform's stand-in.
+// exampleClient returns a client of the receiver.
 func exampleClient(platform *clickidtest.Server, d capi.Dialect) *capi.Client {
 	client, err := capi.New(capi.Config{APIKey: clickidtest.APIKey, Dialect: d, BaseURL: platform.URL, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
@@ -34,7 +34,7 @@ func exampleClient(platform *clickidtest.Server, d capi.Dialect) *capi.Client {
 	return client
 }
 
-// A client that speaks ECAPI, one event per request.
+// A client in the dialect ECAPI sends one event per request.
 func ExampleNewClient_ecapi() {
 	platform := startPlatform()
 	defer platform.Close()
@@ -42,7 +42,7 @@ func ExampleNewClient_ecapi() {
 	client, err := capi.New(capi.Config{
 		APIKey:  clickidtest.APIKey, // from the environment in production
 		Dialect: capi.ECAPI{DataSetID: clickidtest.DataSetID},
-		BaseURL: platform.URL, // left out in production
+		BaseURL: platform.URL, // omit in production
 	})
 	if err != nil {
 		log.Fatal(err)
@@ -62,8 +62,7 @@ func ExampleNewClient_ecapi() {
 	// Output: lead lead-17 accepted
 }
 
-// The same event through log_event: the dialect is the one line that changes,
-// and many events share a request.
+// In the dialect LogEvent, events share a request. Only one line differs.
 func ExampleNewClient_logEvent() {
 	platform := startPlatform()
 	defer platform.Close()
@@ -71,7 +70,7 @@ func ExampleNewClient_logEvent() {
 	client, err := capi.New(capi.Config{
 		APIKey:  clickidtest.APIKey,
 		Dialect: capi.LogEvent{EventSourceID: clickidtest.EventSourceID},
-		BaseURL: platform.URL, // left out in production
+		BaseURL: platform.URL, // omit in production
 	})
 	if err != nil {
 		log.Fatal(err)
@@ -96,8 +95,7 @@ func ExampleNewClient_logEvent() {
 	// 1 request
 }
 
-// Many goroutines that send at once share requests, and each gets its own
-// report.
+// Concurrent calls share requests. Each call gets the report of its own events.
 func ExampleBatcher() {
 	platform := startPlatform()
 	defer platform.Close()
@@ -128,7 +126,7 @@ func ExampleBatcher() {
 	// Output: 100 events, fewer requests: true
 }
 
-// What would go out, without sending it and without anything secret.
+// DryRun writes the request without the secrets and without sending it.
 func ExampleClient_DryRun() {
 	client, err := capi.New(capi.Config{
 		APIKey:      "scope3_secret",
@@ -171,7 +169,7 @@ func ExampleClient_DryRun() {
 	// ready
 }
 
-// A sale in a store, attributed by tokens of identity providers in place of a
+// A sale in a store is attributed by tokens of identity providers instead of a
 // click.
 func ExampleRampID() {
 	platform := startPlatform()
@@ -205,8 +203,7 @@ func ExampleRampID() {
 	// id5-sync.com 1
 }
 
-// A refund is an event of its own with a positive value. It may carry the
-// order's ID.
+// A refund is an event with a positive value. It may have the order's ID.
 func ExampleEvent_refund() {
 	platform := startPlatform()
 	defer platform.Close()
@@ -242,7 +239,7 @@ func ExampleMinor() {
 	// clickid: amount must not be negative; a refund is an event of its own type
 }
 
-// Decimal amounts are sent with the digits they are given.
+// Decimal amounts are sent with all their digits.
 func ExampleDecimal() {
 	fmt.Println(clickid.Decimal("149.90", "EUR"))
 	fmt.Println(clickid.Decimal("0.00", "EUR").IsZero(), clickid.Amount{}.IsZero())
@@ -253,7 +250,7 @@ func ExampleDecimal() {
 	// clickid: amount must be a decimal number such as "149.99", with a point and without sign, exponent or separators
 }
 
-// However an address is written, its hash is the same.
+// All spellings of an address have the same hash.
 func ExampleHashEmail() {
 	email, err := clickid.HashEmail(" User@example.com ")
 	if err != nil {
@@ -274,8 +271,8 @@ func ExampleHashEmail() {
 	// clickid: hashing an e-mail address: it is hashed already
 }
 
-// An event that is wrong is refused before it is sent, with every wrong field
-// named and no value.
+// An invalid event is rejected. The error names every invalid field and
+// contains no value.
 func ExampleEventError() {
 	event := clickid.Event{
 		Type:  clickid.Purchase,
@@ -298,8 +295,8 @@ func ExampleEventError() {
 	// true
 }
 
-// What to do about a refusal: mend the configuration, wait, or give the event
-// up.
+// An error of the platform tells what to do: fix the configuration, wait, or
+// give up the event.
 func ExampleResponseError() {
 	platform := startPlatform()
 	defer platform.Close()
@@ -318,17 +315,17 @@ func ExampleResponseError() {
 		var unanswered *capi.TransportError
 		switch {
 		case errors.As(err, &refusal) && refusal.Kind() == clickid.SendErrorConfiguration:
-			fmt.Println("mend the configuration:", errors.Is(err, capi.ErrForbidden))
+			fmt.Println("fix the configuration:", errors.Is(err, capi.ErrForbidden))
 		case errors.As(err, &refusal) && refusal.Kind() == clickid.SendErrorTemporary:
 			fmt.Println("send again in", refusal.RetryAfter())
 		case errors.Is(err, clickid.ErrInvalidEvent):
 			fmt.Println("give the event up:", refusal.Status(), refusal.Code)
 		case errors.As(err, &unanswered):
-			fmt.Println("no answer:", unanswered)
+			fmt.Println("no response:", unanswered)
 		}
 	}
 	// Output:
-	// mend the configuration: true
+	// fix the configuration: true
 	// send again in 2m0s
 	// give the event up: 400 VALIDATION_ERROR
 }

@@ -15,19 +15,21 @@ import (
 	"github.com/clickid/clickid/internal/rawjson"
 )
 
-// What platforms answer, and what queues and applications hand over.
+// Fuzz tests of the responses of platforms and of the events that queues and
+// applications pass.
 
-// answers is a transport that gives the same answer to everything.
-type answers struct {
+// responses is a transport that returns the same response to every request.
+type responses struct {
 	status int
 	body   []byte
 }
 
-func (a answers) RoundTrip(r *http.Request) (*http.Response, error) {
+func (a responses) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: a.status, Header: http.Header{}, Body: io.NopCloser(bytes.NewReader(a.body)), Request: r}, nil
 }
 
-// fuzzedMembers are the members of an answer, as a generic decoder sees them.
+// fuzzedMembers returns the members of a response, as a generic decoder reads
+// them.
 func fuzzedMembers(body []byte) []map[string]any {
 	top, ok := decodedObject(body)
 	if !ok {
@@ -45,8 +47,7 @@ func decodedObject(body []byte) (map[string]any, bool) {
 	return top, err == nil && ok
 }
 
-// mentionsError reports whether an answer has an error, other than one of a
-// form that says nothing.
+// mentionsError reports whether a response has an error with any content.
 func mentionsError(body []byte) bool {
 	says := func(v any) bool {
 		_, isObject := v.(map[string]any)
@@ -62,7 +63,7 @@ func mentionsError(body []byte) bool {
 	return false
 }
 
-// FuzzResponse sends events to platforms that answer anything.
+// FuzzResponse sends events to platforms with arbitrary responses.
 func FuzzResponse(f *testing.F) {
 	for _, body := range []string{
 		``, `{}`, `null`, `[]`, `"x"`, `{`, `<html>`, `{"events_received":3,"events_processed":3,"match_quality":0.5}`,
@@ -70,7 +71,7 @@ func FuzzResponse(f *testing.F) {
 		`{"partial_failures":[{"event_id":"b","code":"DUPLICATE_EVENT"},{"event_id":"zz"},{"code":"X","field":"/events/0/event_type"},3]}`,
 		`{"errors":[{"code":"VALIDATION_ERROR","field":"/events/1/event_type","recovery":"correctable"}]}`,
 		`{"errors":[{"code":"RATE_LIMITED","retry_after":1e308}]}`, `{"data":null,"error":{"code":"REFERENCE_NOT_FOUND","field":"event_source_id"}}`,
-		`{"error":"person@example.com","message":"person@example.com 4915112345678"}`, `{"warnings":["a@b.c",{"message":"x@y.z"},7]}`,
+		`{"error":"user@example.com","message":"user@example.com 4915112345678"}`, `{"warnings":["a@b.c",{"message":"x@y.z"},7]}`,
 		`{"errors":[{"code":"DUPLICATE"}]}`, `{"errors":{"code":"X"}}`, `{"errors":[],"error":""}`, `{"match_quality":"1e999"}`,
 		`{"errors":[{"issues":[{"pointer":"/events/99999999999/x"},"events[2].x is bad"],"details":{"path":["events",1]}}]}`,
 	} {
@@ -89,16 +90,16 @@ func FuzzResponse(f *testing.F) {
 		for _, perEvent := range []bool{false, true} {
 			a, refusal := parseResponse(status, http.Header{}, body, count, perEvent, at)
 			if (a == nil) == (refusal == nil) {
-				t.Fatal("an answer is a success or a refusal")
+				t.Fatal("a response is a success or a refusal")
 			}
 			if !success && (refusal == nil || refusal.status != status || refusal.retryAfter < 0) {
-				t.Fatalf("status %d is no success: %v", status, refusal)
+				t.Fatalf("status %d is not a success: %v", status, refusal)
 			}
 			if success && perEvent && (refusal != nil) != mentionsError(body) {
-				t.Fatalf("an answer that is per event: %s, %v", body, refusal)
+				t.Fatalf("a response per event: %s, %v", body, refusal)
 			}
 			if success && !perEvent && refusal != nil {
-				t.Fatalf("a 2xx fails over its body: %s", body)
+				t.Fatalf("a 2xx fails because of its body: %s", body)
 			}
 		}
 		events := make([]clickid.Event, count)
@@ -108,7 +109,7 @@ func FuzzResponse(f *testing.F) {
 		for _, dialect := range dialects {
 			client, err := New(Config{
 				APIKey: "scope3_x", Dialect: dialect, Retry: Retry{Attempts: 1}, RateLimit: RateLimit{Requests: unlimited},
-				HTTPClient: &http.Client{Transport: answers{status, body}},
+				HTTPClient: &http.Client{Transport: responses{status, body}},
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -119,8 +120,8 @@ func FuzzResponse(f *testing.F) {
 	})
 }
 
-// checkFuzzedReport checks that a report claims no success that the answer did
-// not give, and repeats nothing personal of it.
+// checkFuzzedReport checks that the verdicts follow from the response and that
+// the report repeats nothing personal from it.
 func checkFuzzedReport(t *testing.T, dialect Dialect, status int, body []byte, events []clickid.Event, report clickid.Report, err error) {
 	t.Helper()
 	success := status < 300 && !(dialect.respondsPerEvent() && mentionsError(body))
@@ -140,7 +141,7 @@ func checkFuzzedReport(t *testing.T, dialect Dialect, status int, body []byte, e
 			t.Fatalf("accepted after status %d: %s", status, body)
 		}
 		if result.Verdict == clickid.VerdictAccepted && !duplicate && namedAsFailed(body, result.ID) {
-			t.Fatalf("accepted although the answer names it: %s", body)
+			t.Fatalf("accepted, but the response names it: %s", body)
 		}
 		if result.Verdict != clickid.VerdictAccepted && result.Verdict != clickid.VerdictRejected && result.Verdict != clickid.VerdictFailed {
 			t.Fatalf("the verdict is %v", result.Verdict)
@@ -174,7 +175,7 @@ func namedAsFailed(body []byte, id string) bool {
 	return false
 }
 
-// FuzzEventJSON reads events as a queue hands them back.
+// FuzzEventJSON reads events as a queue returns them.
 func FuzzEventJSON(f *testing.F) {
 	at := time.Date(2024, time.November, 23, 10, 15, 30, 123, time.FixedZone("", 3600))
 	whole, err := json.Marshal(clickid.Event{

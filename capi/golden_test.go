@@ -86,8 +86,9 @@ func golden(t *testing.T, name, got string) {
 	require.Equal(t, string(want), got)
 }
 
-// The idempotency key is a function of the rest of the body.
-func TestIdempotencyKeyIsDerivedFromTheBody(t *testing.T) {
+// TestLogEvent_idempotencyKey checks that the key depends on the rest of the
+// body.
+func TestLogEvent_idempotencyKey(t *testing.T) {
 	t.Parallel()
 	p := platformtest.Responding(platformtest.OK())
 	c := newClient(t, p, logEvent)

@@ -20,8 +20,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// inProcess hands requests to the receiver without a network, so that all
-// waits are of one goroutine for another and the test's clock can leap.
+// inProcess passes requests to the receiver without a network, so that all
+// goroutines wait for each other and the test's clock can advance.
 type inProcess struct{ receiver *clickidtest.Receiver }
 
 func (p inProcess) RoundTrip(r *http.Request) (resp *http.Response, err error) {
@@ -46,7 +46,7 @@ func (p inProcess) RoundTrip(r *http.Request) (resp *http.Response, err error) {
 	return w.Result(), nil
 }
 
-// halfway notices an answer that has left before the handler ended.
+// halfway records that the response was written before the handler ended.
 type halfway struct {
 	*httptest.ResponseRecorder
 	flushed bool
@@ -54,13 +54,13 @@ type halfway struct {
 
 func (w *halfway) Flush() { w.flushed = true }
 
-// cutBody is the rest of an answer whose connection was cut.
+// cutBody is the rest of a response whose connection was cut.
 type cutBody struct{}
 
 func (cutBody) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
-// inBubble runs test under a clock of its own with a receiver and a client in
-// front of it. It starts at midnight of 2000-01-01.
+// inBubble runs test with a fake clock, a receiver and a client. The clock
+// starts at 2000-01-01 00:00.
 func inBubble(t *testing.T, d capi.Dialect, edit func(*capi.Config), test func(t *testing.T, r *clickidtest.Receiver, c *capi.Client)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -80,7 +80,7 @@ func inBubble(t *testing.T, d capi.Dialect, edit func(*capi.Config), test func(t
 	})
 }
 
-// fresh returns n purchases of this moment.
+// fresh returns n new purchases.
 func fresh(n int) []clickid.Event {
 	events := numbered(n)
 	for i := range events {
@@ -107,7 +107,7 @@ func statusesOf(r *clickidtest.Receiver) []int {
 	return list
 }
 
-// bodiesOf is a transport that keeps what was sent.
+// bodiesOf is a transport that records the sent bodies.
 type bodiesOf struct {
 	next   http.RoundTripper
 	bodies [][]byte
@@ -124,8 +124,8 @@ func (b *bodiesOf) RoundTrip(r *http.Request) (*http.Response, error) {
 	return b.next.RoundTrip(r)
 }
 
-// What is repeated and what is not.
-func TestWhatIsRetried(t *testing.T) {
+// TestRetry has a row for each kind of failure.
+func TestRetry(t *testing.T) {
 	t.Parallel()
 	status := func(status int) clickidtest.Fault { return clickidtest.Fault{Status: status} }
 	recovery := func(status int, code, recovery string) clickidtest.Fault {
@@ -133,21 +133,21 @@ func TestWhatIsRetried(t *testing.T) {
 	}
 	tests := []struct {
 		name    string
-		trouble clickidtest.Fault
+		fault   clickidtest.Fault
 		retried bool
 	}{
 		{"408", status(408), true}, {"425", status(425), true}, {"429", status(429), true},
 		{"500", status(500), true}, {"502", status(502), true}, {"503", status(503), true}, {"504", status(504), true}, {"599", status(599), true},
 		{"a cut before the request was read", clickidtest.Fault{Cut: clickidtest.CutBeforeReading}, true},
 		{"a cut after the request was read", clickidtest.Fault{Cut: clickidtest.CutAfterReading}, true},
-		{"a cut in place of the answer", clickidtest.Fault{Cut: clickidtest.CutAfterProcessing}, true},
-		{"a cut in the answer", clickidtest.Fault{Cut: clickidtest.CutMidResponse}, true},
-		{"no answer in time", clickidtest.Fault{Latency: 11 * time.Second}, true},
-		{"transient by its own word", recovery(400, "BUSY", "transient"), true},
+		{"a cut instead of the response", clickidtest.Fault{Cut: clickidtest.CutAfterProcessing}, true},
+		{"a cut in the response", clickidtest.Fault{Cut: clickidtest.CutMidResponse}, true},
+		{"a response after the timeout", clickidtest.Fault{Latency: 11 * time.Second}, true},
+		{"transient by its recovery", recovery(400, "BUSY", "transient"), true},
 		{"transient inside a success", recovery(200, "BUSY", "transient"), true},
 		{"an unknown code without recovery inside a success", recovery(200, "SOMETHING_NEW", ""), true},
 		{"RATE_LIMITED inside a success", recovery(200, "RATE_LIMITED", ""), true},
-		{"an answer just in time", clickidtest.Fault{Latency: 9 * time.Second}, false},
+		{"a response before the timeout", clickidtest.Fault{Latency: 9 * time.Second}, false},
 		{"correctable", recovery(200, "SOMETHING_NEW", "correctable"), false},
 		{"terminal", recovery(200, "SOMETHING_NEW", "terminal"), false},
 		{"301", status(301), false}, {"302", status(302), false}, {"307", status(307), false}, {"308", status(308), false},
@@ -160,7 +160,7 @@ func TestWhatIsRetried(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			inBubble(t, receiverLogEvent, nil, func(t *testing.T, r *clickidtest.Receiver, c *capi.Client) {
-				r.Next(tt.trouble)
+				r.Next(tt.fault)
 				report, err := c.Send(context.Background(), fresh(1)...)
 				if !tt.retried {
 					require.Len(t, r.Requests(), 1)
@@ -175,9 +175,9 @@ func TestWhatIsRetried(t *testing.T) {
 	}
 }
 
-// Exponential backoff with full jitter: each wait is between 0 and twice the
-// bound of the one before, up to the largest.
-func TestBackoff(t *testing.T) {
+// TestRetry_backoff checks the exponential backoff with full jitter: the upper
+// limit of the waits doubles up to the maximum.
+func TestRetry_backoff(t *testing.T) {
 	t.Parallel()
 	bounds := []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 5 * time.Second, 5 * time.Second}
 	longest := make([]time.Duration, len(bounds))
@@ -200,11 +200,11 @@ func TestBackoff(t *testing.T) {
 		})
 	}
 	for i := range bounds {
-		require.Greater(t, longest[i], bounds[i]/2, "the bound is made use of")
+		require.Greater(t, longest[i], bounds[i]/2, "the waits reach the limit")
 	}
 }
 
-func TestARetryRepeatsTheSameBytes(t *testing.T) {
+func TestRetry_sameBytes(t *testing.T) {
 	t.Parallel()
 	for _, d := range []capi.Dialect{receiverECAPI, receiverLogEvent} {
 		sent := &bodiesOf{}
@@ -226,13 +226,14 @@ func TestARetryRepeatsTheSameBytes(t *testing.T) {
 	}
 }
 
-// A wait that the platform asks for is kept to the second and uses no attempt.
+// TestRetryAfter checks that the client waits as long as the platform asks,
+// without using an attempt.
 func TestRetryAfter(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name    string
 		dialect capi.Dialect
-		trouble clickidtest.Fault
+		fault   clickidtest.Fault
 		wait    time.Duration
 	}{
 		{"seconds", receiverECAPI, clickidtest.Fault{Status: 429, Header: http.Header{"Retry-After": {"7"}}}, 7 * time.Second},
@@ -247,7 +248,7 @@ func TestRetryAfter(t *testing.T) {
 			t.Parallel()
 			twice := func(cfg *capi.Config) { cfg.Retry.Attempts = 2 }
 			inBubble(t, tt.dialect, twice, func(t *testing.T, r *clickidtest.Receiver, c *capi.Client) {
-				r.Next(tt.trouble)
+				r.Next(tt.fault)
 				_, err := c.Send(context.Background(), fresh(1)...)
 				require.NoError(t, err)
 				require.Equal(t, []time.Duration{tt.wait}, waits(r))
@@ -256,9 +257,9 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
-// A Retry-After that says nothing leaves the backoff in force, which uses the
-// attempts up: requests never follow one another without end.
-func TestUselessRetryAfter(t *testing.T) {
+// TestRetryAfter_useless checks that a Retry-After without a usable time uses
+// the backoff and an attempt.
+func TestRetryAfter_useless(t *testing.T) {
 	t.Parallel()
 	for _, value := range []string{"0", "-5", "soon", "", "Fri, 31 Dec 1999 23:59:00 GMT", "1e3", "0x10"} {
 		thrice := func(cfg *capi.Config) { cfg.Retry = capi.Retry{Attempts: 3, BaseDelay: time.Second} }
@@ -274,7 +275,7 @@ func TestUselessRetryAfter(t *testing.T) {
 	}
 }
 
-func TestRetryAfterUsesNoAttempt(t *testing.T) {
+func TestRetryAfter_attempts(t *testing.T) {
 	t.Parallel()
 	twice := func(cfg *capi.Config) { cfg.Retry.Attempts = 2 }
 	inBubble(t, receiverECAPI, twice, func(t *testing.T, r *clickidtest.Receiver, c *capi.Client) {
@@ -285,14 +286,15 @@ func TestRetryAfterUsesNoAttempt(t *testing.T) {
 	})
 }
 
-// A wait that does not fit into the call's time is not begun: the error says
-// how long it would be, and the other events are not sent.
-func TestRetryAfterBeyondTheDeadline(t *testing.T) {
+// TestRetryAfter_deadline checks that Send does not begin a wait that ends
+// after its deadline. The error has the length of the wait, and the other
+// events are not sent.
+func TestRetryAfter_deadline(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name  string
 		edit  func(*capi.Config)
-		ctx   time.Duration // 0: none of the caller's own
+		ctx   time.Duration // 0 for no deadline
 		waits bool
 	}{
 		{"the default total", nil, 0, false},
@@ -338,30 +340,30 @@ func TestRetryAfterBeyondTheDeadline(t *testing.T) {
 	}
 }
 
-// Convert ends within its own total, whatever the platform does, and does not
-// end with the visitor.
-func TestConvertEndsInTime(t *testing.T) {
+// TestConvert_totalTimeout checks that Convert ends within its total timeout
+// and continues when the visitor leaves.
+func TestConvert_totalTimeout(t *testing.T) {
 	t.Parallel()
-	troubles := map[string]func() clickidtest.Fault{
-		"no answer": func() clickidtest.Fault { return clickidtest.Fault{Hold: make(chan struct{})} },
+	faults := map[string]func() clickidtest.Fault{
+		"no response": func() clickidtest.Fault { return clickidtest.Fault{Hold: make(chan struct{})} },
 		"a long wait asked": func() clickidtest.Fault {
 			return clickidtest.Fault{Status: 503, Header: http.Header{"Retry-After": {"11"}}}
 		},
-		"slow errors for ever": func() clickidtest.Fault { return clickidtest.Fault{Status: 500, Latency: 3 * time.Second} },
+		"endless slow errors": func() clickidtest.Fault { return clickidtest.Fault{Status: 500, Latency: 3 * time.Second} },
 	}
-	for name, trouble := range troubles {
+	for name, fault := range faults {
 		for _, limit := range []time.Duration{0, 2 * time.Second} {
 			t.Run(name+" "+limit.String(), func(t *testing.T) {
 				t.Parallel()
 				inBubble(t, receiverECAPI, nil, func(t *testing.T, r *clickidtest.Receiver, c *capi.Client) {
-					r.Always(trouble())
+					r.Always(fault())
 					var options []clickid.ConvertOption
 					want := clickid.DefaultConvertTimeout
 					if limit > 0 {
 						options, want = append(options, clickid.ConvertTimeout(limit)), limit
 					}
 					ctx, leave := context.WithCancel(clickid.WithClick(context.Background(), testClick))
-					leave() // the visitor has closed the page
+					leave() // the visitor closes the page
 					e := fresh(1)[0]
 					e.Click = clickid.Click{}
 					start := time.Now()
@@ -376,8 +378,8 @@ func TestConvertEndsInTime(t *testing.T) {
 	}
 }
 
-// A caller who stops waiting is not kept by a backoff.
-func TestCancellingEndsAWait(t *testing.T) {
+// TestRetry_cancel cancels a caller's context during a backoff.
+func TestRetry_cancel(t *testing.T) {
 	t.Parallel()
 	inBubble(t, receiverECAPI, nil, func(t *testing.T, r *clickidtest.Receiver, c *capi.Client) {
 		r.Always(clickidtest.Fault{Status: 429, Header: http.Header{"Retry-After": {"20"}}})
@@ -392,12 +394,12 @@ func TestCancellingEndsAWait(t *testing.T) {
 	})
 }
 
-func TestOneAttemptWaitsForNothing(t *testing.T) {
+func TestRetry_oneAttempt(t *testing.T) {
 	t.Parallel()
 	once := func(cfg *capi.Config) { cfg.Retry.Attempts = 1 }
-	for _, trouble := range []clickidtest.Fault{{Status: 503}, {Status: 429, Header: http.Header{"Retry-After": {"1"}}}, {Cut: clickidtest.CutAfterReading}} {
+	for _, fault := range []clickidtest.Fault{{Status: 503}, {Status: 429, Header: http.Header{"Retry-After": {"1"}}}, {Cut: clickidtest.CutAfterReading}} {
 		inBubble(t, receiverECAPI, once, func(t *testing.T, r *clickidtest.Receiver, c *capi.Client) {
-			r.Next(trouble)
+			r.Next(fault)
 			start := time.Now()
 			_, err := c.Send(context.Background(), fresh(1)...)
 			require.Error(t, err)
@@ -407,9 +409,9 @@ func TestOneAttemptWaitsForNothing(t *testing.T) {
 	}
 }
 
-// The published limit of Interchange, 100 requests a minute, is kept in every
-// minute without the platform having to say so.
-func TestPublishedRateLimitIsKept(t *testing.T) {
+// TestRateLimit_published checks that the client keeps the published limit of
+// Interchange, 100 requests per minute.
+func TestRateLimit_published(t *testing.T) {
 	t.Parallel()
 	one := func(cfg *capi.Config) { cfg.MaxBatchEvents, cfg.TotalTimeout = 1, time.Hour }
 	inBubble(t, receiverInterchange, one, func(t *testing.T, r *clickidtest.Receiver, c *capi.Client) {
@@ -419,7 +421,7 @@ func TestPublishedRateLimitIsKept(t *testing.T) {
 		require.True(t, report.Accepted())
 		require.Equal(t, 350, r.Count())
 		require.NotContains(t, statusesOf(r), 429)
-		require.Less(t, time.Since(start), 4*time.Minute+15*time.Second, "and it is made use of")
+		require.Less(t, time.Since(start), 4*time.Minute+15*time.Second, "the limit is used")
 		requests := r.Requests()
 		for i := 100; i < len(requests); i++ {
 			require.Greater(t, requests[i].At.Sub(requests[i-100].At), time.Minute-time.Millisecond)
@@ -427,8 +429,9 @@ func TestPublishedRateLimitIsKept(t *testing.T) {
 	})
 }
 
-// Where no limit is published the platform's own word is heeded.
-func TestThePlatformsLimitIsHeeded(t *testing.T) {
+// TestRateLimit_retryAfter covers an endpoint without a published limit that
+// responds with 429.
+func TestRateLimit_retryAfter(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		receiver := clickidtest.New(clickidtest.Config{RateLimit: clickidtest.RateLimit{Requests: 10, Per: time.Minute}})
@@ -447,6 +450,6 @@ func TestThePlatformsLimitIsHeeded(t *testing.T) {
 				refused++
 			}
 		}
-		require.LessOrEqual(t, refused, 3*8, "each window costs one refusal for each request under way")
+		require.LessOrEqual(t, refused, 3*8, "each minute costs one refusal per concurrent request")
 	})
 }
