@@ -6,6 +6,7 @@ package outagetest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -171,8 +172,9 @@ func (s *Shop) ServesWithoutStore(t testing.TB, landed []*http.Cookie) {
 	}
 }
 
-// Recovers waits until clicks are stored again and the click id of the cookies
-// landed is found.
+// Recovers waits until clicks are stored and linked again, and the click id of
+// the cookies landed is found. It repeats each step because the parts of a store,
+// such as the nodes of a cluster, do not recover at the same moment.
 func (s *Shop) Recovers(t testing.TB, landed []*http.Cookie, id string) {
 	t.Helper()
 	s.Lands(t, "after-the-outage")
@@ -183,12 +185,22 @@ func (s *Shop) Recovers(t testing.TB, landed []*http.Cookie, id string) {
 		return nil
 	})
 	order := clickid.OrderKey("42")
-	if err := s.Tracker.Link(s.Visit(landed), order); err != nil {
-		t.Errorf("linking after the outage: %v", err)
-	}
-	if c, err := s.Tracker.Linked(context.Background(), order); err != nil || c.ID != id {
-		t.Errorf("finding a link after the outage returned the error %v", err)
-	}
+	Eventually(t, func() error {
+		if err := s.Tracker.Link(s.Visit(landed), order); err != nil {
+			return fmt.Errorf("linking after the outage: %w", err)
+		}
+		return nil
+	})
+	Eventually(t, func() error {
+		c, err := s.Tracker.Linked(context.Background(), order)
+		if err == nil && c.ID != id {
+			err = errors.New("another click")
+		}
+		if err != nil {
+			return fmt.Errorf("finding a link after the outage: %w", err)
+		}
+		return nil
+	})
 }
 
 // Eventually calls try until it succeeds. It fails the test if a server that
