@@ -3,7 +3,7 @@ module github.com/clickid/clickid/adapter_echo5
 go 1.25.0
 
 require (
-	github.com/clickid/clickid v0.0.0
+	github.com/clickid/clickid v0.1.0
 	github.com/labstack/echo/v5 v5.4.4
 )
 

@@ -1,11 +1,11 @@
 module github.com/clickid/clickid/outbox_asynq
 
-go 1.24.0
+go 1.25.0
 
 require (
-	github.com/clickid/clickid v0.0.0
+	github.com/clickid/clickid v0.1.0
 	github.com/hibiken/asynq v0.26.0
-	github.com/redis/go-redis/v9 v9.14.1
+	github.com/redis/go-redis/v9 v9.16.0
 )
 
 require (
@@ -15,9 +15,9 @@ require (
 	github.com/gorilla/securecookie v1.1.2 // indirect
 	github.com/robfig/cron/v3 v3.0.1 // indirect
 	github.com/spf13/cast v1.10.0 // indirect
-	golang.org/x/net v0.35.0 // indirect
-	golang.org/x/sys v0.37.0 // indirect
-	golang.org/x/time v0.14.0 // indirect
+	golang.org/x/net v0.57.0 // indirect
+	golang.org/x/sys v0.47.0 // indirect
+	golang.org/x/time v0.15.0 // indirect
 	google.golang.org/protobuf v1.36.10 // indirect
 )
 

@@ -3,23 +3,23 @@ module github.com/clickid/clickid/cmd/clickid
 go 1.26.0
 
 require (
-	github.com/clickid/clickid v0.0.0
-	github.com/clickid/clickid/outbox_sqlite v0.0.0
-	github.com/clickid/clickid/store_sql v0.0.0
+	github.com/clickid/clickid v0.1.0
+	github.com/clickid/clickid/outbox_sqlite v0.1.0
+	github.com/clickid/clickid/store_sql v0.1.0
 	github.com/oklog/ulid/v2 v2.1.2
 	github.com/stretchr/testify v1.12.1
 	github.com/urfave/cli/v3 v3.14.0
-	modernc.org/sqlite v1.62.0
+	modernc.org/sqlite v1.59.0
 )
 
 require (
-	github.com/clickid/clickid/outbox_river v0.0.0 // indirect
-	github.com/dustin/go-humanize v1.1.0 // indirect
-	github.com/gofrs/flock v0.13.2 // indirect
+	github.com/clickid/clickid/outbox_river v0.1.0 // indirect
+	github.com/dustin/go-humanize v1.0.1 // indirect
+	github.com/gofrs/flock v0.13.0 // indirect
 	github.com/google/uuid v1.6.0 // indirect
 	github.com/gorilla/securecookie v1.1.2 // indirect
 	github.com/mattn/go-isatty v0.0.24 // indirect
-	github.com/ncruces/go-strftime v1.1.0 // indirect
+	github.com/ncruces/go-strftime v1.0.0 // indirect
 	github.com/remyoudompheng/bigfft v0.0.0-20230129092748-24d4a6f8daec // indirect
 	github.com/riverqueue/river v0.51.1 // indirect
 	github.com/riverqueue/river/riverdriver v0.51.1 // indirect
@@ -31,17 +31,18 @@ require (
 	github.com/tidwall/pretty v1.2.1 // indirect
 	github.com/tidwall/sjson v1.2.5 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
-	golang.org/x/net v0.35.0 // indirect
+	golang.org/x/net v0.57.0 // indirect
 	golang.org/x/sync v0.24.0 // indirect
-	golang.org/x/sys v0.49.0 // indirect
-	modernc.org/libc v1.80.1 // indirect
+	golang.org/x/sys v0.47.0 // indirect
+	modernc.org/libc v1.75.7 // indirect
 	modernc.org/mathutil v1.7.1 // indirect
 	modernc.org/memory v1.12.1 // indirect
 )
 
-replace (
-	github.com/clickid/clickid => ../..
-	github.com/clickid/clickid/outbox_river => ../../outbox_river
-	github.com/clickid/clickid/outbox_sqlite => ../../outbox_sqlite
-	github.com/clickid/clickid/store_sql => ../../store_sql
-)
+replace github.com/clickid/clickid => ../..
+
+replace github.com/clickid/clickid/outbox_river => ../../outbox_river
+
+replace github.com/clickid/clickid/outbox_sqlite => ../../outbox_sqlite
+
+replace github.com/clickid/clickid/store_sql => ../../store_sql
