@@ -13,48 +13,48 @@ import (
 	"github.com/riverqueue/river/rivertype"
 )
 
-// Config configures an [Outbox]. Delivery.Destination is required; the zero value
-// of every other field is its default. Later changes have no effect.
+// Config configures an [Outbox]. Delivery.Destination is required. The zero
+// values of the other fields are their defaults. Later changes have no effect.
 type Config struct {
-	// Delivery says how an event is delivered. Its Destination is required.
+	// Delivery configures the delivery of events. Its Destination is required.
 	Delivery outbox.Config
-	// Schema is the PostgreSQL schema of the outbox's own tables, which
-	// Migrate creates. It must not be one in which the application runs River
-	// itself: whichever River client leads a schema deletes jobs of kinds
-	// that it does not know. Several outboxes in one database need different
-	// schemas. Up to 46 characters of [a-zA-Z0-9_]. Defaults to "clickid"; on
-	// SQLite, which has no schemas, it must be empty.
+	// Schema is the PostgreSQL schema of the outbox's tables. Migrate creates
+	// it. The application must not use River in this schema: the leader of the
+	// River clients of a schema discards jobs of kinds that it does not know.
+	// Several outboxes in one database need different schemas. It has up to 46
+	// characters of [a-zA-Z0-9_]. Defaults to "clickid". It must be empty on
+	// SQLite.
 	Schema string
-	// Workers is how many events this instance delivers at once. A request of
-	// LogEvent carries as many events as there are workers waiting, and each
-	// worker is a goroutine with one event. Defaults to 2,000, which delivers
-	// a backlog three times as fast as 500 do.
+	// Workers is the number of events that this instance delivers at once. A
+	// LogEvent request has at most as many events as there are waiting workers,
+	// and each worker is a goroutine with one event. Defaults to 2,000, which
+	// delivers a backlog three times as fast as 500.
 	Workers int
-	// DeduplicationWindow is how long a delivered event is remembered, so that the same one
-	// is not sent again. Its payload is not kept. Defaults to
-	// [outbox.DefaultDeduplicationWindow].
+	// DeduplicationWindow is how long the identity of a delivered event is
+	// kept, so that an event of the same identity is not sent again. Defaults
+	// to [outbox.DefaultDeduplicationWindow].
 	DeduplicationWindow time.Duration
-	// KeepDeadLetters is how long dead letters are kept. Defaults to until they are
-	// replayed or discarded.
+	// KeepDeadLetters is how long dead letters are kept. By default they are kept
+	// until they are replayed or discarded.
 	KeepDeadLetters time.Duration
-	// JobTimeout bounds one delivery. The default lets every delivery end by
-	// itself; a shorter one interrupts it, which is for tests. Defaults to
-	// [outbox.MaxDuration] and 10 seconds.
+	// JobTimeout limits a delivery. A shorter time than the default interrupts
+	// deliveries and is for tests. Defaults to [outbox.MaxDuration] plus 10
+	// seconds.
 	JobTimeout time.Duration
-	// RescueAfter is how long an event whose process was killed waits until
-	// another instance takes it over; up to a minute more passes until that is
-	// noticed. It must be longer than JobTimeout, or two instances could send
-	// an event at once. Defaults to 2 minutes.
+	// RescueAfter is how long an event of a killed process waits until another
+	// instance delivers it. River checks once per minute. It must be longer
+	// than JobTimeout; otherwise two instances could send an event at the same
+	// time. Defaults to 2 minutes.
 	RescueAfter time.Duration
-	// PollInterval is how long a new event may be overlooked where the
-	// notification of it is lost. Defaults to 1 second.
+	// PollInterval is the interval in which an instance looks for new events
+	// whose notification was lost. Defaults to 1 second.
 	PollInterval time.Duration
-	// PollOnly does without LISTEN, which PgBouncer in transaction mode does
-	// not support. Every new event then waits for the next poll.
+	// PollOnly disables LISTEN, which PgBouncer does not support in transaction
+	// mode. New events then wait for the next poll.
 	PollOnly bool
 }
 
-// Defaults of [Config].
+// The defaults of [Config].
 const (
 	DefaultSchema       = "clickid"
 	DefaultWorkers      = 2000
@@ -64,13 +64,13 @@ const (
 )
 
 const (
-	// fetchCooldown is River's pause between two fetches. Its own default of
+	// fetchCooldown is River's pause between two fetches. River's default of
 	// 100 ms leaves workers idle.
 	fetchCooldown = 10 * time.Millisecond
-	// forever keeps River's cleaner from deleting jobs.
+	// forever disables River's cleaner.
 	forever = -1
-	// maxAttempts is as many as River can count: the Delivery decides when an
-	// event is dead, River never does.
+	// maxAttempts is River's maximum. Delivery decides when an event is dead,
+	// not River.
 	maxAttempts = 1<<15 - 1
 	maxWorkers  = river.QueueNumWorkersMax
 	// maxSchema leaves room for the names of River's notifications.
@@ -103,7 +103,7 @@ func (cfg *Config) fillIn(database string) {
 	}
 }
 
-// problems returns everything that is wrong with cfg, apart from Delivery.
+// problems returns the problems of cfg, except those of Delivery.
 func (cfg *Config) problems(database string) []error {
 	var problems []error
 	report := func(format string, args ...any) {
@@ -161,15 +161,15 @@ func (cfg *Config) river(workers *river.Workers) *river.Config {
 
 var errNoDriver = errors.New("riveroutbox: a River driver is required, such as riverpgxv5.New(pool)")
 
-// waiting are the states of events that wait to be sent.
+// waiting returns the states of queued events.
 func waiting() []rivertype.JobState {
 	return []rivertype.JobState{
 		rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRetryable, rivertype.JobStateScheduled,
 	}
 }
 
-// dead are the states of dead letters. River cancels a job whose worker says
-// so, and discards one that it gave up itself.
+// dead returns the states of dead letters. River cancels a job if the worker
+// requests it, and discards a job that has used its attempts.
 func dead() []rivertype.JobState {
 	return []rivertype.JobState{rivertype.JobStateCancelled, rivertype.JobStateDiscarded}
 }

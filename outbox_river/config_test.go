@@ -11,7 +11,7 @@ import (
 	"github.com/riverqueue/river/rivertype"
 )
 
-func TestDefaultsThatRiverDoesNotHave(t *testing.T) {
+func TestConfig_river(t *testing.T) {
 	var cfg Config
 	cfg.fillIn(riverdriver.DatabaseNamePostgres)
 	got := cfg.river(nil)
@@ -24,31 +24,31 @@ func TestDefaultsThatRiverDoesNotHave(t *testing.T) {
 		{"rescue after a crash", got.RescueStuckJobsAfter, time.Hour, 2 * time.Minute},
 		{"delivered events remembered", got.CompletedJobRetentionPeriod, 24 * time.Hour, 14 * 24 * time.Hour},
 		{"dead letters kept", got.CancelledJobRetentionPeriod, 24 * time.Hour, time.Duration(forever)},
-		{"dead letters that River made kept", got.DiscardedJobRetentionPeriod, 7 * 24 * time.Hour, time.Duration(forever)},
+		{"dead letters of River kept", got.DiscardedJobRetentionPeriod, 7 * 24 * time.Hour, time.Duration(forever)},
 		{"pause between fetches", got.FetchCooldown, river.FetchCooldownDefault, 10 * time.Millisecond},
 		{"attempts before River gives up", got.MaxAttempts, river.MaxAttemptsDefault, 32767},
 		{"workers", got.Queues[river.QueueDefault].MaxWorkers, 0, 2000},
 	} {
 		if row.ours != row.want {
-			t.Errorf("%s: %v, want %v (River's own default: %v)", row.what, row.ours, row.want, row.stock)
+			t.Errorf("%s: %v, want %v (River's default: %v)", row.what, row.ours, row.want, row.stock)
 		}
 	}
 	if got.JobTimeout <= outbox.MaxDuration {
-		t.Errorf("River interrupts a delivery after %v, although it may take %v", got.JobTimeout, outbox.MaxDuration)
+		t.Errorf("River interrupts a delivery after %v, but it may take %v", got.JobTimeout, outbox.MaxDuration)
 	}
 	if got.RescueStuckJobsAfter <= got.JobTimeout {
-		t.Errorf("a delivery of %v would be rescued after %v while it goes on", got.JobTimeout, got.RescueStuckJobsAfter)
+		t.Errorf("a delivery of %v is rescued after %v", got.JobTimeout, got.RescueStuckJobsAfter)
 	}
 }
 
-func TestEveryStateIsUnique(t *testing.T) {
+func TestJobArgs_uniqueStates(t *testing.T) {
 	opts := jobArgs{}.InsertOpts().UniqueOpts
 	if !opts.ByArgs || len(opts.ByState) != len(rivertype.JobStates()) {
-		t.Fatalf("an event is known in %v alone", opts.ByState)
+		t.Fatalf("an event is unique only in the states %v", opts.ByState)
 	}
 }
 
-func TestEveryProblemIsReported(t *testing.T) {
+func TestConfig_problems(t *testing.T) {
 	cfg := Config{
 		Schema:              "no schema",
 		Workers:             -1,
@@ -72,14 +72,14 @@ func TestEveryProblemIsReported(t *testing.T) {
 	}
 }
 
-func TestOneJobForEachIdentity(t *testing.T) {
+func TestNewJobs_identities(t *testing.T) {
 	jobs, err := newJobs([]outbox.Record{{Identity: "a"}, {Identity: "b"}, {Identity: "a"}})
 	if err != nil || len(jobs) != 2 {
 		t.Fatalf("%d jobs, %v", len(jobs), err)
 	}
 }
 
-func TestRecordOfJob(t *testing.T) {
+func TestRecordOf(t *testing.T) {
 	for _, row := range []struct {
 		metadata string
 		ok, bad  bool

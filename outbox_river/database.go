@@ -13,9 +13,9 @@ import (
 	"github.com/riverqueue/river/rivertype"
 )
 
-// Migrate creates the schema and River's tables in it, or brings them up to
-// date. It may run in several instances at once, on every start. On PostgreSQL
-// it needs two connections, and on a new database the right to create a schema.
+// Migrate creates or updates the schema and River's tables. Several instances
+// may call it at the same time, on every start. On PostgreSQL it needs two
+// connections, and the permission to create a schema if it does not exist.
 func (o *Outbox[TTx]) Migrate(ctx context.Context) error {
 	migrator, err := rivermigrate.New(o.driver, &rivermigrate.Config{
 		Logger: o.cfg.river(nil).Logger,
@@ -29,8 +29,8 @@ func (o *Outbox[TTx]) Migrate(ctx context.Context) error {
 		return err
 	}
 	if o.driver.DatabaseName() == riverdriver.DatabaseNameSQLite {
-		// There is no lock to take. Where another process was ahead with a
-		// migration, the next attempt goes on from there.
+		// SQLite has no advisory lock. If another process migrates at the same
+		// time, the next attempt continues after it.
 		err := migrate()
 		for range migrator.AllVersions() {
 			if err == nil {
@@ -41,7 +41,8 @@ func (o *Outbox[TTx]) Migrate(ctx context.Context) error {
 		return wrap("migrating the outbox", err)
 	}
 	return wrap("migrating the outbox", o.withLock(ctx, func() error {
-		// Not IF NOT EXISTS alone: it asks for the right to create in any case.
+		// CREATE SCHEMA IF NOT EXISTS requires the permission even if the
+		// schema exists.
 		exists, err := o.schemaExists(ctx)
 		if err != nil {
 			return err
@@ -61,9 +62,8 @@ func (o *Outbox[TTx]) schemaExists(ctx context.Context) (exists bool, err error)
 	return exists, err
 }
 
-// withLock lets one instance at a time act on the schema. The lock is that of
-// another transaction, because River's migrations want transactions of their
-// own.
+// withLock makes instances act on the schema one at a time. It holds the lock
+// in a separate transaction, because River's migrations run in their own.
 func (o *Outbox[TTx]) withLock(ctx context.Context, act func() error) error {
 	lock, err := o.driver.GetExecutor().Begin(ctx)
 	if err != nil {
@@ -76,23 +76,23 @@ func (o *Outbox[TTx]) withLock(ctx context.Context, act func() error) error {
 	return act()
 }
 
-// inTransaction commits what act does, or rolls it back when act fails.
+// inTransaction commits the changes of act, or rolls them back if act fails.
 func (o *Outbox[TTx]) inTransaction(ctx context.Context, act func(tx TTx) error) error {
 	tx, err := o.driver.GetExecutor().Begin(ctx)
 	if err != nil {
-		return fmt.Errorf("riveroutbox: no transaction for the outbox: %w", err)
+		return fmt.Errorf("riveroutbox: beginning a transaction: %w", err)
 	}
 	if err := act(o.driver.UnwrapTx(tx)); err != nil {
 		_ = tx.Rollback(context.WithoutCancel(ctx))
 		return err
 	}
 	if err := tx.Commit(ctx); err != nil {
-		return fmt.Errorf("riveroutbox: committing to the outbox: %w", err)
+		return fmt.Errorf("riveroutbox: committing: %w", err)
 	}
 	return nil
 }
 
-// table is River's table of jobs with its schema.
+// table returns the name of River's table of jobs with its schema.
 func (o *Outbox[TTx]) table() string {
 	if o.cfg.Schema == "" {
 		return "river_job"
@@ -100,12 +100,13 @@ func (o *Outbox[TTx]) table() string {
 	return `"` + o.cfg.Schema + `".river_job`
 }
 
-// ErrForeignJobs means that the application runs River itself in the schema or
-// file of the outbox.
-var ErrForeignJobs = errors.New("riveroutbox: the outbox's tables hold jobs of another application of River, " +
-	"which would delete our events: give the outbox a Schema, or on SQLite a file, of its own")
+// ErrForeignJobs means that the application uses River in the schema or file of
+// the outbox.
+var ErrForeignJobs = errors.New("riveroutbox: the outbox's tables contain River jobs of the application, " +
+	"whose River client would delete the events: give the outbox its own Schema, or on SQLite its own file")
 
-// refuseForeignJobs reports jobs that are not ours, or that there are no tables.
+// refuseForeignJobs returns an error if there are jobs of other kinds, or if
+// the tables do not exist.
 func (o *Outbox[TTx]) refuseForeignJobs(ctx context.Context) error {
 	kinds, err := o.driver.GetExecutor().JobKindList(ctx, &riverdriver.JobKindListParams{
 		Exclude: []string{JobKind},
@@ -113,7 +114,7 @@ func (o *Outbox[TTx]) refuseForeignJobs(ctx context.Context) error {
 		Schema:  o.cfg.Schema,
 	})
 	if err != nil {
-		return fmt.Errorf("riveroutbox: the outbox's tables cannot be read (has Migrate run?): %w", err)
+		return fmt.Errorf("riveroutbox: reading the tables (has Migrate run?): %w", err)
 	}
 	if len(kinds) > 0 {
 		return ErrForeignJobs
@@ -121,7 +122,7 @@ func (o *Outbox[TTx]) refuseForeignJobs(ctx context.Context) error {
 	return nil
 }
 
-// Stats measures the queue. See [outbox.Outbox].
+// Stats counts the events. See [outbox.Outbox].
 func (o *Outbox[TTx]) Stats(ctx context.Context) (outbox.Stats, error) {
 	executor := o.driver.GetExecutor()
 	counts, err := executor.JobCountByAllStates(ctx, &riverdriver.JobCountByAllStatesParams{Schema: o.cfg.Schema})

@@ -15,7 +15,7 @@ import (
 	"github.com/riverqueue/river/rivertype"
 )
 
-// pageSize is how many jobs are read or moved by one statement.
+// pageSize is the number of jobs that a statement reads or moves.
 const pageSize = 1000
 
 // DeadLetters lists the dead letters, the latest first. See [outbox.Outbox].
@@ -27,7 +27,7 @@ func (o *Outbox[TTx]) DeadLetters(ctx context.Context, page outbox.Page) ([]outb
 	var letters []outbox.DeadLetter
 	skip := page.Offset
 	for missing := page.Offset + page.Limit; missing > 0; {
-		// River pages by cursor alone.
+		// River only supports cursors.
 		wanted := min(missing, pageSize)
 		list, err := o.client.JobList(ctx, params.First(wanted))
 		if err != nil {
@@ -55,11 +55,11 @@ func deadLetter(job *rivertype.JobRow) outbox.DeadLetter {
 		failure.Reason = job.Errors[len(job.Errors)-1].Error
 	}
 	if output := job.Output(); output != nil {
-		_ = json.Unmarshal(output, &failure) // the reason above is what is left of it
+		_ = json.Unmarshal(output, &failure) // on an error the reason above remains
 	}
 	record, ok, err := recordOf(job)
 	if !ok || err != nil {
-		record.QueuedAt = job.CreatedAt // there is no event to show or to replay
+		record.QueuedAt = job.CreatedAt // no record: the event cannot be shown or replayed
 	}
 	return outbox.NewDeadLetter(strconv.FormatInt(job.ID, 10), record, failure, job.Attempt, *job.FinalizedAt)
 }
@@ -70,11 +70,11 @@ func (o *Outbox[TTx]) Replay(ctx context.Context, ids ...string) (int, error) {
 	if len(ids) > 0 {
 		known := jobIDs(ids)
 		if len(known) == 0 {
-			return 0, nil // no IDs would be no condition
+			return 0, nil // without IDs, River would select all jobs
 		}
 		params = params.IDs(known...)
 	} else {
-		// What dies again meanwhile is not replayed for ever.
+		// Jobs that become dead letters during the loop are not replayed again.
 		last, err := o.client.JobList(ctx, river.NewJobListParams().
 			States(dead()...).OrderBy(river.JobListOrderByID, river.SortOrderDesc).First(1))
 		if err != nil || len(last.Jobs) == 0 {
@@ -92,7 +92,7 @@ func (o *Outbox[TTx]) Replay(ctx context.Context, ids ...string) (int, error) {
 	}
 }
 
-// replay replaces dead jobs by new ones, which have no past.
+// replay replaces dead jobs with new jobs.
 func (o *Outbox[TTx]) replay(ctx context.Context, params *river.JobDeleteManyParams) (replayed int, err error) {
 	err = o.inTransaction(ctx, func(tx TTx) error {
 		deleted, err := o.client.JobDeleteManyTx(ctx, tx, params)
@@ -118,7 +118,7 @@ func (o *Outbox[TTx]) replay(ctx context.Context, params *river.JobDeleteManyPar
 	return replayed, nil
 }
 
-// Discard removes dead letters for good. See [outbox.Outbox].
+// Discard deletes dead letters. See [outbox.Outbox].
 func (o *Outbox[TTx]) Discard(ctx context.Context, ids ...string) (int, error) {
 	known := jobIDs(ids)
 	if len(known) == 0 {
@@ -128,10 +128,10 @@ func (o *Outbox[TTx]) Discard(ctx context.Context, ids ...string) (int, error) {
 	return discarded, wrap("discarding dead letters", err)
 }
 
-// Erase removes the events of a user or order. See [outbox.Outbox].
+// Erase erases the events of a user or order. See [outbox.Outbox].
 //
-// An event that is being sent loses its record: should this attempt fail, there
-// is nothing left to send.
+// It removes the record of an event that is being sent. If this attempt fails,
+// the event is not sent again.
 func (o *Outbox[TTx]) Erase(ctx context.Context, k clickid.Key) (int, error) {
 	hash, err := outbox.KeyHash(k)
 	if err != nil {
@@ -140,8 +140,8 @@ func (o *Outbox[TTx]) Erase(ctx context.Context, k clickid.Key) (int, error) {
 	where, args := o.holdsKey(hash)
 	total := 0
 	for {
-		// Between the two steps a waiting event may have begun to be sent, so
-		// they are repeated until nothing is found.
+		// A queued event may have become a running one between the two steps,
+		// so they are repeated until they find nothing.
 		erased, err := o.eraseRunning(ctx, where, args)
 		total += erased
 		if err != nil {
@@ -155,7 +155,7 @@ func (o *Outbox[TTx]) Erase(ctx context.Context, k clickid.Key) (int, error) {
 	}
 }
 
-// holdsKey is the condition that a job's record has a key.
+// holdsKey returns the condition that a job's record has a key.
 func (o *Outbox[TTx]) holdsKey(hash string) (where string, args river.NamedArgs) {
 	if o.driver.DatabaseName() == riverdriver.DatabaseNameSQLite {
 		return `EXISTS (SELECT 1 FROM json_each(metadata, '$.` + recordKey + `.keys') AS key WHERE key.value = @key)`,
@@ -165,8 +165,8 @@ func (o *Outbox[TTx]) holdsKey(hash string) (where string, args river.NamedArgs)
 		river.NamedArgs{"key": `{"` + recordKey + `":{"keys":["` + hash + `"]}}`}
 }
 
-// eraseRunning takes the record away from jobs that are being worked, which
-// River does not delete.
+// eraseRunning removes the records of running jobs. River does not delete such
+// jobs.
 func (o *Outbox[TTx]) eraseRunning(ctx context.Context, where string, args river.NamedArgs) (int, error) {
 	running, err := o.client.JobList(ctx, river.NewJobListParams().
 		States(rivertype.JobStateRunning).Where("("+where+")", args).First(pageSize))
@@ -187,7 +187,7 @@ func (o *Outbox[TTx]) eraseRunning(ctx context.Context, where string, args river
 	return len(running.Jobs), nil
 }
 
-// deleteAll deletes all jobs that params describe.
+// deleteAll deletes all jobs that match params.
 func (o *Outbox[TTx]) deleteAll(ctx context.Context, params *river.JobDeleteManyParams) (int, error) {
 	total := 0
 	for {
@@ -202,7 +202,7 @@ func (o *Outbox[TTx]) deleteAll(ctx context.Context, params *river.JobDeleteMany
 	}
 }
 
-// jobIDs leaves out what is no ID of ours: no dead letter has it.
+// jobIDs parses the IDs and drops invalid ones, which no dead letter has.
 func jobIDs(ids []string) []int64 {
 	known := make([]int64, 0, len(ids))
 	for _, id := range ids {

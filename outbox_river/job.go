@@ -15,28 +15,27 @@ import (
 // JobKind is the kind of the outbox's jobs in River.
 const JobKind = "clickid_event"
 
-// recordKey is where a job's metadata holds the record. It is not in the
-// arguments, because River can empty metadata in the same statement that
-// completes a job: what was delivered is remembered by its identity alone.
+// recordKey is the key of the record in a job's metadata. The record is not in
+// the arguments, because River can remove metadata in the statement that
+// completes a job: only the identity of a delivered event is kept.
 const recordKey = "clickid"
 
-// jobArgs is what makes a job unique.
+// jobArgs are the arguments of a job. They make it unique.
 type jobArgs struct {
 	Identity string `json:"identity"`
 
-	wait time.Duration // until the next attempt, when Work returns an error
+	wait time.Duration // time until the next attempt if Work returns an error
 }
 
 func (jobArgs) Kind() string { return JobKind }
 
 func (jobArgs) InsertOpts() river.InsertOpts {
-	// All states: an event that waits, was delivered or is a dead letter is
-	// known.
+	// All states: the identity of a queued, delivered or dead event is known.
 	return river.InsertOpts{UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: rivertype.JobStates()}}
 }
 
-// newJobs returns the jobs of the records, one for each identity, since River
-// refuses an insert that has the same one twice.
+// newJobs returns the jobs of the records, one per identity. River refuses to
+// insert the same job twice in a statement.
 func newJobs(records []outbox.Record) ([]river.InsertManyParams, error) {
 	jobs := make([]river.InsertManyParams, 0, len(records))
 	known := make(map[string]bool, len(records))
@@ -47,7 +46,7 @@ func newJobs(records []outbox.Record) ([]river.InsertManyParams, error) {
 		known[record.Identity] = true
 		metadata, err := json.Marshal(map[string]outbox.Record{recordKey: record})
 		if err != nil {
-			return nil, fmt.Errorf("riveroutbox: storing an event: %w", err)
+			return nil, fmt.Errorf("riveroutbox: encoding an event: %w", err)
 		}
 		jobs = append(jobs, river.InsertManyParams{
 			Args:       jobArgs{Identity: record.Identity},
@@ -57,18 +56,18 @@ func newJobs(records []outbox.Record) ([]river.InsertManyParams, error) {
 	return jobs, nil
 }
 
-// recordOf returns the record of a job, or ok false when it was erased.
+// recordOf returns the record of a job. ok is false if the record was erased.
 func recordOf(job *rivertype.JobRow) (record outbox.Record, ok bool, err error) {
 	var metadata map[string]json.RawMessage
 	if err := json.Unmarshal(job.Metadata, &metadata); err != nil {
-		return record, false, errors.New("riveroutbox: the metadata of a job in the outbox is not JSON")
+		return record, false, errors.New("riveroutbox: the metadata of a job is not JSON")
 	}
 	raw, ok := metadata[recordKey]
 	if !ok || string(raw) == "null" {
 		return record, false, nil
 	}
 	if err := json.Unmarshal(raw, &record); err != nil {
-		return record, false, errors.New("riveroutbox: a job in the outbox holds no record")
+		return record, false, errors.New("riveroutbox: the metadata of a job has no record")
 	}
 	return record, true, nil
 }
@@ -79,7 +78,7 @@ type worker struct {
 	delivery *outbox.Delivery
 }
 
-// Work delivers once and tells River what became of it.
+// Work delivers the event once and returns the outcome to River.
 func (w *worker) Work(ctx context.Context, job *river.Job[jobArgs]) error {
 	record, ok, err := recordOf(job.JobRow)
 	if err != nil {
@@ -90,8 +89,8 @@ func (w *worker) Work(ctx context.Context, job *river.Job[jobArgs]) error {
 	}
 	outcome := w.delivery.Deliver(ctx, record, job.Attempt)
 	if ctx.Err() == context.Canceled && (outcome.Action == outbox.ActionSnooze || outcome.Action == outbox.ActionRetry) {
-		// Interrupted by Stop. River makes the job available again at once and
-		// gives the attempt back.
+		// Stop interrupted the delivery. River makes the job available again
+		// and does not count the attempt.
 		return ctx.Err()
 	}
 	switch outcome.Action {
@@ -109,7 +108,8 @@ func (w *worker) Work(ctx context.Context, job *river.Job[jobArgs]) error {
 	return errors.New(outcome.Failure.Reason)
 }
 
-// NextRetry says when to try again after an error, and at once after a rescue.
+// NextRetry returns the time of the next attempt after an error. After a rescue
+// it is now.
 func (w *worker) NextRetry(job *river.Job[jobArgs]) time.Time {
 	return time.Now().Add(job.Args.wait)
 }

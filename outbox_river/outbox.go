@@ -1,6 +1,6 @@
-// Package riveroutbox delivers conversions durably with River on PostgreSQL.
+// Package riveroutbox implements an outbox on River and PostgreSQL.
 //
-// An event is stored as a River job in the order's own transaction, so that it
+// An event is a River job that is inserted in the order's transaction. It
 // commits or rolls back with the order:
 //
 //	ob, err := riveroutbox.New(riverpgxv5.New(pool), riveroutbox.Config{
@@ -9,10 +9,9 @@
 //	…
 //	_, err = clickid.Convert(ctx, ob.In(tx), event)
 //
-// The jobs live in a PostgreSQL schema of their own, apart from any River of
-// the application. The type of transaction is that of River's driver, which
-// the application chooses: pgx.Tx with riverpgxv5, *sql.Tx with
-// riverdatabasesql.
+// The jobs are in their own PostgreSQL schema, separate from River jobs of the
+// application. The transaction type depends on River's driver: pgx.Tx with
+// riverpgxv5, *sql.Tx with riverdatabasesql.
 package riveroutbox
 
 import (
@@ -28,8 +27,8 @@ import (
 	"github.com/riverqueue/river/riverdriver"
 )
 
-// Outbox is an [outbox.Queue] on River. It is safe for
-// concurrent use, and several instances may share a database.
+// Outbox is an [outbox.Queue] on River. It is safe for concurrent use. Several
+// instances may share a database.
 type Outbox[TTx any] struct {
 	cfg      Config
 	driver   riverdriver.Driver[TTx]
@@ -38,12 +37,12 @@ type Outbox[TTx any] struct {
 
 	mu      sync.Mutex
 	started bool
-	unwatch func() bool // ends the watch of Start's context
+	unwatch func() bool // stops watching Start's context
 }
 
-// New checks the whole configuration and returns an outbox, or every problem
-// at once. It makes no connection and starts nothing. Migrate prepares the
-// database; from then on Send works, before Start and after Stop as well.
+// New returns an outbox. Its error joins all problems of cfg. New makes no
+// connection and starts nothing. After Migrate, Send works before Start and
+// after Stop as well.
 func New[TTx any](driver riverdriver.Driver[TTx], cfg Config) (*Outbox[TTx], error) {
 	if driver == nil {
 		return nil, errNoDriver
@@ -68,29 +67,29 @@ func New[TTx any](driver riverdriver.Driver[TTx], cfg Config) (*Outbox[TTx], err
 	return &Outbox[TTx]{cfg: cfg, driver: driver, delivery: delivery, client: client}, nil
 }
 
-// Send stores the events in a transaction of its own. See [outbox.Outbox].
+// Send stores the events in a new transaction. See [outbox.Outbox].
 func (o *Outbox[TTx]) Send(ctx context.Context, events ...clickid.Event) (clickid.Report, error) {
 	return o.delivery.Sender(o).Send(ctx, events...)
 }
 
-// In returns a sender that stores events in tx: they are sent once it commits,
-// and never when it rolls back. Where storing fails, PostgreSQL fails the whole
-// transaction; the order should be rolled back and placed again.
+// In returns a sender that stores events in tx. They are sent after tx commits,
+// and not sent if it rolls back. If Send returns an error, PostgreSQL has
+// aborted the transaction, and the application must roll it back.
 func (o *Outbox[TTx]) In(tx TTx) clickid.Sender {
 	return o.delivery.Sender(outbox.EnqueueFunc(func(ctx context.Context, records []outbox.Record) error {
 		return o.insert(ctx, tx, records)
 	}))
 }
 
-// ResolvesTokens reports whether the clicks of tokens are looked up at
-// delivery; see [clickid.Sender].
+// ResolvesTokens reports whether the clicks of tokens are resolved at delivery;
+// see [clickid.Sender].
 func (o *Outbox[TTx]) ResolvesTokens() bool { return o.delivery.ResolvesTokens() }
 
 // Delivery implements [outbox.Queue].
 func (o *Outbox[TTx]) Delivery() *outbox.Delivery { return o.delivery }
 
-// Enqueue stores the records in a transaction of its own, all or an error. A
-// record whose identity is known is not stored again and is no error.
+// Enqueue stores all records in a new transaction, or returns an error. It
+// skips records of a known identity.
 func (o *Outbox[TTx]) Enqueue(ctx context.Context, records []outbox.Record) error {
 	return o.inTransaction(ctx, func(tx TTx) error { return o.insert(ctx, tx, records) })
 }
@@ -104,14 +103,14 @@ func (o *Outbox[TTx]) insert(ctx context.Context, tx TTx, records []outbox.Recor
 		return err
 	}
 	if _, err := o.client.InsertManyTx(ctx, tx, jobs); err != nil {
-		return fmt.Errorf("riveroutbox: storing events in the outbox (has Migrate run?): %w", err)
+		return fmt.Errorf("riveroutbox: storing events (has Migrate run?): %w", err)
 	}
 	return nil
 }
 
-var errStarted = errors.New("riveroutbox: the outbox has been started before; make a new one")
+var errStarted = errors.New("riveroutbox: the outbox has been started before; create a new one")
 
-// Start begins to deliver in the background. See [outbox.Outbox].
+// Start starts the delivery in the background. See [outbox.Outbox].
 func (o *Outbox[TTx]) Start(ctx context.Context) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -121,7 +120,7 @@ func (o *Outbox[TTx]) Start(ctx context.Context) error {
 	if err := o.refuseForeignJobs(ctx); err != nil {
 		return err
 	}
-	// River takes the end of this context for an order to interrupt.
+	// River interrupts deliveries when this context ends.
 	if err := o.client.Start(context.WithoutCancel(ctx)); err != nil {
 		return fmt.Errorf("riveroutbox: starting River: %w", err)
 	}
@@ -133,14 +132,14 @@ func (o *Outbox[TTx]) Start(ctx context.Context) error {
 	return nil
 }
 
-// interruption is how long Stop waits for interrupted deliveries to be put
-// back, beyond its own deadline.
+// interruption is the time after Stop's deadline in which interrupted
+// deliveries are put back.
 const interruption = 5 * time.Second
 
 // Stop ends the delivery. See [outbox.Outbox].
 //
-// When ctx ends first, it takes up to 5 seconds more to put back what was
-// interrupted.
+// If ctx ends first, Stop takes up to 5 seconds more to put interrupted
+// deliveries back.
 func (o *Outbox[TTx]) Stop(ctx context.Context) (remaining int, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -157,13 +156,13 @@ func (o *Outbox[TTx]) Stop(ctx context.Context) (remaining int, err error) {
 }
 
 func (o *Outbox[TTx]) stop(ctx context.Context) error {
-	// What waits for the platform's return has nothing under way.
+	// Events that wait during an outage have no request in progress.
 	o.delivery.Interrupt()
 	stopping := o.client.Stop(ctx)
 	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), interruption)
 	defer cancel()
 	if stopping != nil {
-		stopping = fmt.Errorf("riveroutbox: stopping the outbox: deliveries were under way and have been interrupted: %w", stopping)
+		stopping = fmt.Errorf("riveroutbox: stopping: deliveries were interrupted: %w", stopping)
 		if err := o.client.StopAndCancel(late); err != nil {
 			stopping = errors.Join(stopping, fmt.Errorf("riveroutbox: stopping River: %w", err))
 		}
