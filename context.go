@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/clickid/clickid/internal/extending"
 )
 
 // visit is what a request's context knows of the visitor's click. The click is
@@ -25,20 +27,13 @@ type visit struct {
 	landed   bool // the click of this request's URL is stored
 }
 
-// ContextKey is where a context keeps the visitor's click. It is for adapters
-// of frameworks whose own context is handed around as a [context.Context] and
-// finds nothing but what was put into it by string: such an adapter copies
-// r.Context().Value(ContextKey) there, so that [Lookup] and [Convert] find the
-// click in it too. Everybody else calls those.
-const ContextKey = "github.com/clickid/clickid"
-
 func withVisit(ctx context.Context, v *visit) context.Context {
-	//lint:ignore SA1029 a key of another type cannot be found in the contexts that ContextKey speaks of
-	return context.WithValue(ctx, ContextKey, v)
+	//lint:ignore SA1029 a key of another type cannot be found in the contexts of some frameworks
+	return context.WithValue(ctx, extending.ContextKey, v)
 }
 
 func visitFrom(ctx context.Context) *visit {
-	v, _ := ctx.Value(ContextKey).(*visit)
+	v, _ := ctx.Value(extending.ContextKey).(*visit)
 	return v
 }
 

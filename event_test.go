@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/extension"
 	"github.com/stretchr/testify/require"
 )
 
@@ -30,7 +31,7 @@ func TestEventSurvivesJSON(t *testing.T) {
 	require.Equal(t, string(data), string(again))
 	require.Equal(t, e.Properties, back.Properties)
 	require.Equal(t, e.Value, back.Value)
-	require.Equal(t, e.Keys[0].Hash(), back.Keys[0].Hash())
+	require.Equal(t, extension.KeyHash(e.Keys[0]), extension.KeyHash(back.Keys[0]))
 	require.Equal(t, sent(t, logEvent, e), sent(t, logEvent, back))
 }
 

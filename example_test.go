@@ -176,6 +176,43 @@ func ExampleTracker_Linked() {
 	// Output: purchase order-1001 by click 01ARZ3NDEKTSV4RRFFQ69G5FAV
 }
 
+// An order by phone or in an app that has the shop's session but not the
+// visitor's cookie: the shop links the click to the session, and ConvertFor
+// finds it by the session.
+func ExampleTracker_ConvertFor_session() {
+	platform := startPlatform()
+	defer platform.Close()
+	tracker := newExampleTracker()
+	client, err := capi.New(capi.Config{
+		APIKey:  clickidtest.APIKey,
+		Dialect: capi.ECAPI{DataSetID: clickidtest.DataSetID},
+		BaseURL: platform.URL, // left out in production
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	login := func(w http.ResponseWriter, r *http.Request) {
+		err := tracker.Link(r.Context(), clickid.SessionKey("session-of-the-customer"))
+		if err != nil && !errors.Is(err, clickid.ErrNotFound) {
+			log.Print(err)
+		}
+	}
+	shop, browser := openShop(tracker.Handler(http.HandlerFunc(login)))
+	defer shop.Close()
+	get(browser, shop.URL+"/login?clkid=01ARZ3NDEKTSV4RRFFQ69G5FAV")
+
+	// Later, without the visitor's request.
+	result, err := tracker.ConvertFor(context.Background(), clickid.SessionKey("session-of-the-customer"), client, clickid.Event{
+		Type: clickid.Purchase, ID: "order-1001", Time: time.Now(), Value: clickid.Minor(14999, "USD"),
+	})
+	if err != nil {
+		log.Print(err) // try again later
+	}
+	fmt.Println(result.ID, result.Verdict, "by click", platform.Accepted()[0].ClickID)
+	// Output: order-1001 accepted by click 01ARZ3NDEKTSV4RRFFQ69G5FAV
+}
+
 // A webhook without a table of links: the checkout puts the visitor's token
 // into the payment's metadata, and the webhook gets it back.
 func ExampleTracker_Resolve() {

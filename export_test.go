@@ -18,9 +18,9 @@ func AdvanceClock(store any, d time.Duration) {
 		advance(&s.now)
 	case *MemoryStore:
 		advance(&s.now)
-	case tieredLinker:
-		AdvanceClock(s.tieredStore, d)
-	case *tieredStore:
+	case fallbackLinker:
+		AdvanceClock(s.fallbackStore, d)
+	case *fallbackStore:
 		AdvanceClock(s.primary, d)
 		AdvanceClock(s.fallback, d)
 	default:

@@ -7,6 +7,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+
+	"github.com/clickid/clickid/internal/extending"
 )
 
 // Key is the application's own name for what a click belongs to: a session, a
@@ -54,9 +56,6 @@ func (k Key) Validate() error {
 	return nil
 }
 
-// Hash returns the SHA-256 under which a [Linker] files the link.
-func (k Key) Hash() [32]byte { return k.hash }
-
 // String returns the first characters of the hash, for logs.
 func (k Key) String() string {
 	if k.IsZero() {
@@ -75,7 +74,7 @@ func (k Key) MarshalText() ([]byte, error) {
 }
 
 // UnmarshalText reads what MarshalText wrote. The Key finds what the original
-// finds, but cannot Seal or Open, since the value is gone.
+// finds, but cannot encrypt or decrypt tokens, since the value is gone.
 func (k *Key) UnmarshalText(text []byte) error {
 	*k = Key{}
 	if len(text) == 0 {
@@ -88,10 +87,8 @@ func (k *Key) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Seal encrypts a token so that only the key's own value opens it again
-// (AES-256-GCM, 28 bytes longer than the token). A [Linker] stores the sealed
-// token, so that a dump of its records holds no live token.
-func (k Key) Seal(token string) ([]byte, error) {
+// sealToken encrypts a token so that only the key's own value opens it again.
+func (k Key) sealToken(token string) ([]byte, error) {
 	aead, err := k.aead()
 	if err != nil {
 		return nil, err
@@ -103,8 +100,8 @@ func (k Key) Seal(token string) ([]byte, error) {
 	return aead.Seal(nonce, nonce, []byte(token), nil), nil
 }
 
-// Open decrypts what Seal returned. The error matches [ErrInvalid].
-func (k Key) Open(sealed []byte) (token string, err error) {
+// openToken decrypts what sealToken returned.
+func (k Key) openToken(sealed []byte) (token string, err error) {
 	aead, err := k.aead()
 	if err != nil {
 		return "", err
@@ -117,6 +114,12 @@ func (k Key) Open(sealed []byte) (token string, err error) {
 		return "", fmt.Errorf("%w: sealed token does not open with this key", ErrInvalid)
 	}
 	return string(plain), nil
+}
+
+func init() {
+	extending.KeyHash = func(k any) [32]byte { return k.(Key).hash }
+	extending.Seal = func(k any, token string) ([]byte, error) { return k.(Key).sealToken(token) }
+	extending.Open = func(k any, sealed []byte) (string, error) { return k.(Key).openToken(sealed) }
 }
 
 func (k Key) aead() (cipher.AEAD, error) {

@@ -59,7 +59,7 @@ func (t *Tracker) Link(ctx context.Context, k Key) error {
 //
 // Linked finds it when the linker shares its records with [Config].Linker. A
 // click that is not stored yet is stored first, outside of the transaction. The
-// link's time is that of ctx and not of [Config].Timeout, which would end the
+// link's time is that of ctx and not of [Config].StoreTimeout, which would end the
 // transaction with it, and its error is the transaction's: it is returned and
 // not reported.
 func (t *Tracker) LinkIn(ctx context.Context, transaction Linker, k Key) error {

@@ -13,9 +13,9 @@ import (
 
 // Defaults and bounds of [Config].
 const (
-	DefaultTTL     = 30 * 24 * time.Hour
-	MaxTTL         = 400 * 24 * time.Hour // Chrome's cap on a cookie's lifetime
-	DefaultTimeout = 250 * time.Millisecond
+	DefaultTTL          = 30 * 24 * time.Hour
+	MaxTTL              = 400 * 24 * time.Hour // Chrome's cap on a cookie's lifetime
+	DefaultStoreTimeout = 250 * time.Millisecond
 )
 
 // maxParams bounds the parameters that every page's query is searched for.
@@ -56,11 +56,11 @@ type Config struct {
 	// Accept narrows which click IDs are taken, beyond [ValidID]; [IsULID] is
 	// one. Defaults to all valid ones.
 	Accept func(id string) bool
-	// Timeout bounds what one step asks of the store. A landing waits for two
+	// StoreTimeout bounds what one step asks of the store. A landing waits for two
 	// steps at most, to load the earlier click and to save the new one; other
 	// pages wait only when they ask for the click, or when it is forgotten
 	// since consent is denied. Defaults to 250 ms.
-	Timeout time.Duration
+	StoreTimeout time.Duration
 	// StripParam answers a landing, once its click is stored, with a redirect
 	// (302) to the same URL without the parameter, so that copied links carry
 	// no click, and no cache can keep the page for other visitors.
@@ -113,7 +113,7 @@ func New(cfg Config) (*Tracker, error) {
 		ignoreGPC:   cfg.IgnoreGPC,
 		sendUnknown: cfg.SendUnknown,
 		accept:      ValidID,
-		timeout:     cfg.Timeout,
+		timeout:     cfg.StoreTimeout,
 		stripParam:  cfg.StripParam,
 		hook:        cfg.Hook,
 		logger:      cfg.Logger,
@@ -160,10 +160,10 @@ func New(cfg Config) (*Tracker, error) {
 		problem("TTL must be between one second and 400 days, which is as long as browsers keep a cookie")
 	}
 	if t.timeout == 0 {
-		t.timeout = DefaultTimeout
+		t.timeout = DefaultStoreTimeout
 	}
 	if t.timeout < 0 {
-		problem("Timeout must not be negative")
+		problem("StoreTimeout must not be negative")
 	}
 	if t.touch == nil {
 		t.touch = LastTouch

@@ -26,13 +26,13 @@ func newTracker(t testing.TB, cfg clickid.Config) *clickid.Tracker {
 func TestNewReportsEveryProblemAtOnce(t *testing.T) {
 	t.Parallel()
 	_, err := clickid.New(clickid.Config{
-		Params:  []string{"clkid", "cl kid", "clkid"},
-		TTL:     401 * 24 * time.Hour,
-		Timeout: -time.Second,
-		Cookie:  clickid.Cookie{Name: "__Host-clkid", Domain: "co.uk"},
+		Params:       []string{"clkid", "cl kid", "clkid"},
+		TTL:          401 * 24 * time.Hour,
+		StoreTimeout: -time.Second,
+		Cookie:       clickid.Cookie{Name: "__Host-clkid", Domain: "co.uk"},
 	})
 	problems := []string{
-		"Store is required", "Params[1]", "Params[2] stands twice", "TTL", "Timeout", "Cookie.Name", "Cookie.Domain",
+		"Store is required", "Params[1]", "Params[2] stands twice", "TTL", "StoreTimeout", "Cookie.Name", "Cookie.Domain",
 	}
 	joined, ok := err.(interface{ Unwrap() []error })
 	require.True(t, ok, "the problems are joined")
@@ -63,7 +63,7 @@ func TestNewChecks(t *testing.T) {
 		"a negative one":                  {func(c *clickid.Config) { c.TTL = -time.Hour }, "TTL"},
 		"the longest":                     {func(c *clickid.Config) { c.TTL = 400 * 24 * time.Hour }, ""},
 		"a longer lifetime":               {func(c *clickid.Config) { c.TTL = 400*24*time.Hour + 1 }, "TTL"},
-		"a negative timeout":              {func(c *clickid.Config) { c.Timeout = -1 }, "Timeout"},
+		"a negative timeout":              {func(c *clickid.Config) { c.StoreTimeout = -1 }, "StoreTimeout"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -48,7 +48,7 @@ const (
 	KindInvalidCookie Kind = "invalid cookie"
 	// KindStoreError: the store or linker failed; the page was served.
 	KindStoreError Kind = "store error"
-	// KindFellBack: the primary of a tiered store did not take a click in time. The
+	// KindFellBack: the primary of a fallback store did not take a click in time. The
 	// fallback took it; [KindCaptured] follows.
 	KindFellBack Kind = "fell back"
 	// KindLostClick: a landing from the platform without its click ID

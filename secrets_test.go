@@ -56,7 +56,7 @@ func TestNothingPersonalIsSaid(t *testing.T) {
 		{Store: clickid.NewMemoryStore()},
 		{Store: clickid.NewMemoryStore(), Touch: clickid.FirstTouch, StripParam: true},
 		{Store: panickingStore{secretID + secretCustomer}},
-		{Store: hangingStore{store}, Timeout: 1},
+		{Store: hangingStore{store}, StoreTimeout: 1},
 	} {
 		cfg.Consent = byHeader
 		cfg.Hook = func(_ context.Context, o clickid.Observation) { say(o) }

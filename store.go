@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/clickid/clickid/internal/extending"
 	"github.com/clickid/clickid/internal/text"
 )
 
@@ -42,9 +43,9 @@ type Store interface {
 // with links in SQL or Redis is the recommended small setup.
 //
 // Implementations are safe for concurrent use and honour the context's end.
-// They file links under [Key.Hash] and keep the token sealed ([Key.Seal]), so
-// that a dump of their records holds neither live sessions nor live tokens. A
-// zero Key is an error that matches ErrInvalid. The suite in the storetest
+// They file links under a hash of the key and keep the token encrypted (the
+// package extension has both), so that a dump of their records holds neither
+// live sessions nor live tokens. A zero Key is an error that matches ErrInvalid. The suite in the storetest
 // package checks what is written here.
 type Linker interface {
 	// Link files token under k until expires. The latest link of a key wins;
@@ -71,9 +72,15 @@ type TokenChecker interface {
 	CheckToken(token string) error
 }
 
-// CheckSave is what every [Store] checks before it saves c: [Click.Validate],
-// and that c has not expired by now. The error matches [ErrInvalid].
-func CheckSave(c Click, now time.Time) error {
+func init() {
+	extending.CheckSave = func(c any, now time.Time) error { return checkSave(c.(Click), now) }
+	extending.CheckLink = func(k any, token string, expires, now time.Time) error {
+		return checkLink(k.(Key), token, expires, now)
+	}
+}
+
+// checkSave is what every store checks before it saves c.
+func checkSave(c Click, now time.Time) error {
 	if err := c.Validate(); err != nil {
 		return err
 	}
@@ -83,9 +90,8 @@ func CheckSave(c Click, now time.Time) error {
 	return nil
 }
 
-// CheckLink is what every [Linker] checks before it links: key and token, and
-// that the link has not expired by now. The error matches [ErrInvalid].
-func CheckLink(k Key, token string, expires, now time.Time) error {
+// checkLink is what every linker checks before it links.
+func checkLink(k Key, token string, expires, now time.Time) error {
 	if err := k.Validate(); err != nil {
 		return err
 	}

@@ -16,6 +16,35 @@ import (
 // the HMAC-SHA256 which signs the tokens (RFC 2104, section 3).
 const MinCookieKeyLength = 32
 
+// ParseCookieKey reads a key as `clickid keygen` prints it: base64 of at least
+// 32 bytes. White space around it is ignored.
+func ParseCookieKey(s string) ([]byte, error) {
+	s = strings.TrimSpace(s)
+	if s == "" {
+		return nil, errors.New(`clickid: the cookie key is empty; "clickid keygen" prints one`)
+	}
+	key, err := base64.StdEncoding.DecodeString(s)
+	if err != nil {
+		// The cause would tell a part of the key.
+		return nil, errors.New(`clickid: the cookie key is not base64; "clickid keygen" prints one`)
+	}
+	if err := checkCookieKey(key); err != nil {
+		return nil, fmt.Errorf("clickid: cookie key %w", err)
+	}
+	return key, nil
+}
+
+// checkCookieKey reports what makes a key too weak to sign with.
+func checkCookieKey(key []byte) error {
+	if len(key) < MinCookieKeyLength {
+		return fmt.Errorf("has %d bytes and needs at least %d", len(key), MinCookieKeyLength)
+	}
+	if len(bytes.Trim(key, "\x00")) == 0 {
+		return errors.New(`consists of zero bytes; "clickid keygen" prints a random one`)
+	}
+	return nil
+}
+
 // tokenPurpose is what the signature binds in place of the cookie's name, so
 // that a token verifies in a webhook and after the cookie was renamed, and a
 // token that the same key signed for something else does not.
@@ -33,8 +62,8 @@ type cookieStore struct {
 // server. The first key signs and all keys verify, so a key is rotated by
 // putting the new one in front and dropping the old one after a TTL.
 //
-// Each key must be at least 32 random bytes; `clickid keygen` and
-// securecookie.GenerateRandomKey(32) make one. The keys are a list, unlike
+// Each key must be at least 32 random bytes. `clickid keygen` prints one, and
+// [ParseCookieKey] reads it. The keys are a list, unlike
 // securecookie's pairs of signing and encryption keys.
 //
 // A token is about 140 characters long for a ULID and at most 430. It cannot
@@ -47,8 +76,8 @@ func NewCookieStore(keys ...[]byte) (Store, error) {
 	}
 	s := &cookieStore{now: time.Now}
 	for i, key := range keys {
-		if len(key) < MinCookieKeyLength {
-			problems = append(problems, fmt.Errorf("clickid: cookie key %d has %d bytes and needs at least %d", i+1, len(key), MinCookieKeyLength))
+		if err := checkCookieKey(key); err != nil {
+			problems = append(problems, fmt.Errorf("clickid: cookie key %d %w", i+1, err))
 			continue
 		}
 		for j, other := range keys[:i] {
@@ -72,7 +101,7 @@ func (s *cookieStore) Save(ctx context.Context, c Click) (string, error) {
 	if err := ctx.Err(); err != nil {
 		return "", fmt.Errorf("clickid: signing the click: %w", err)
 	}
-	if err := CheckSave(c, s.now()); err != nil {
+	if err := checkSave(c, s.now()); err != nil {
 		return "", err
 	}
 	encoded, err := s.codecs[0].Encode(tokenPurpose, encodePayload(c))

@@ -3,6 +3,7 @@ package clickid_test
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"errors"
 	"strings"
 	"testing"
@@ -27,6 +28,29 @@ func TestNewCookieStoreReportsEveryProblemAtOnce(t *testing.T) {
 	require.Error(t, err)
 	_, err = clickid.NewCookieStore(key, bytes.Repeat([]byte{1}, 33))
 	require.NoError(t, err)
+}
+
+func TestParseCookieKey(t *testing.T) {
+	t.Parallel()
+	encoded := base64.StdEncoding.EncodeToString(firstKey)
+	for _, s := range []string{encoded, " " + encoded + "\n"} {
+		key, err := clickid.ParseCookieKey(s)
+		require.NoError(t, err)
+		require.Equal(t, firstKey, key)
+	}
+	for s, want := range map[string]string{
+		"":                       "is empty",
+		" \n":                    "is empty",
+		"c2hvcnQ=":               "has 5 bytes and needs at least 32",
+		"not-a-key-but-a-secret": "is not base64",
+		base64.StdEncoding.EncodeToString(make([]byte, 32)): "consists of zero bytes",
+	} {
+		_, err := clickid.ParseCookieKey(s)
+		require.ErrorContains(t, err, want)
+		require.NotContains(t, err.Error(), "secret")
+	}
+	_, err := clickid.NewCookieStore(make([]byte, 64))
+	require.EqualError(t, err, `clickid: cookie key 1 consists of zero bytes; "clickid keygen" prints a random one`)
 }
 
 func TestKeyRotation(t *testing.T) {

@@ -9,9 +9,9 @@ import (
 // primaryShare is the part of the time for a save that the primary may use up.
 const primaryShare = 0.75
 
-// tieredStore is a store whose tokens are those of its tiers. The tier is plain
-// from the token: the fallback's check of its own tokens decides.
-type tieredStore struct {
+// fallbackStore is a store whose tokens are those of its two stores. The
+// fallback's check of its own tokens tells which of them issued a token.
+type fallbackStore struct {
 	primary         Store
 	primaryChecker  TokenChecker // or nil
 	linker          Linker       // the primary, or nil
@@ -19,52 +19,50 @@ type tieredStore struct {
 	fallbackChecker TokenChecker
 }
 
-// tieredLinker is a tieredStore whose primary is a linker.
-type tieredLinker struct {
-	*tieredStore
+// fallbackLinker is a fallbackStore whose primary is a linker.
+type fallbackLinker struct {
+	*fallbackStore
 	Linker
 }
 
-// NewTieredStore returns a [Store] that saves clicks in a primary store, and in
-// a fallback when the primary fails or is slow, so that an outage of Redis or
-// of a database loses no click. A [Tracker] reports each such click as
-// [KindFellBack]. The fallback needs no server and knows its own tokens
+// NewFallbackStore returns a [Store] that saves clicks in a primary store, and
+// in a fallback when the primary fails or is slow, so that an outage of Redis
+// or of a database loses no click. A [Tracker] reports each such click as
+// [KindFellBack]. The fallback needs no server and recognizes its own tokens
 // ([TokenChecker]) by more than their form: it is a cookie store.
 //
 // The primary has three quarters of the time that the context leaves, and of
-// [DefaultTimeout] where that has no deadline; the rest is the fallback's. Clicks
-// of the primary cannot be loaded during its outage.
+// [DefaultStoreTimeout] where the context has no deadline; the rest is for the
+// fallback. Clicks of the primary cannot be loaded during its outage.
 //
-// Tokens are as their tier made them. Those of the fallback remain valid when
-// the primary is back, and a site can change from the fallback alone to a
-// tiered store and back again without losing its visitors' clicks. What is
-// said of the fallback's tokens holds here, too: those of a cookie store cannot
-// be revoked.
+// Tokens of the fallback remain valid when the primary is back. A site can
+// change from a cookie store to a fallback store with the same keys and back
+// without losing its visitors' clicks.
 //
-// The store is a [Linker] when the primary is one. It links tokens of both
-// tiers, in the primary: during its outage linking fails.
-func NewTieredStore(primary, fallback Store) (Store, error) {
-	s := &tieredStore{primary: primary, fallback: fallback}
+// The store is a [Linker] when the primary is one. The primary links the tokens
+// of both: during its outage linking fails.
+func NewFallbackStore(primary, fallback Store) (Store, error) {
+	s := &fallbackStore{primary: primary, fallback: fallback}
 	var problems []error
 	if primary == nil {
-		problems = append(problems, errors.New("clickid: a tiered store needs a primary, such as a Redis or SQL store"))
+		problems = append(problems, errors.New("clickid: a fallback store needs a primary, such as a Redis or SQL store"))
 	}
 	var ok bool
 	if s.fallbackChecker, ok = fallback.(TokenChecker); !ok {
-		problems = append(problems, errors.New("clickid: a tiered store needs a fallback that knows its own tokens; NewCookieStore makes one"))
+		problems = append(problems, errors.New("clickid: a fallback store needs a fallback that knows its own tokens; NewCookieStore makes one"))
 	}
 	if len(problems) > 0 {
 		return nil, errors.Join(problems...)
 	}
 	s.primaryChecker, _ = primary.(TokenChecker)
 	if s.linker, ok = primary.(Linker); ok {
-		return tieredLinker{s, s.linker}, nil
+		return fallbackLinker{s, s.linker}, nil
 	}
 	return s, nil
 }
 
 // Save implements [Store].
-func (s *tieredStore) Save(ctx context.Context, c Click) (string, error) {
+func (s *fallbackStore) Save(ctx context.Context, c Click) (string, error) {
 	token, failure := s.savePrimary(ctx, c)
 	if failure == nil || errors.Is(failure, ErrInvalid) {
 		return token, failure
@@ -84,8 +82,8 @@ func (s *tieredStore) Save(ctx context.Context, c Click) (string, error) {
 // stores that wrap this one.
 type fallbackReport struct{}
 
-func (s *tieredStore) savePrimary(ctx context.Context, c Click) (string, error) {
-	left := DefaultTimeout
+func (s *fallbackStore) savePrimary(ctx context.Context, c Click) (string, error) {
+	left := DefaultStoreTimeout
 	if deadline, ok := ctx.Deadline(); ok {
 		left = time.Until(deadline)
 	}
@@ -99,7 +97,7 @@ func (s *tieredStore) savePrimary(ctx context.Context, c Click) (string, error) 
 }
 
 // Load implements [Store].
-func (s *tieredStore) Load(ctx context.Context, token string) (Click, error) {
+func (s *fallbackStore) Load(ctx context.Context, token string) (Click, error) {
 	if s.ofFallback(token) {
 		return s.fallback.Load(ctx, token)
 	}
@@ -107,7 +105,7 @@ func (s *tieredStore) Load(ctx context.Context, token string) (Click, error) {
 }
 
 // Delete implements [Store].
-func (s *tieredStore) Delete(ctx context.Context, token string) error {
+func (s *fallbackStore) Delete(ctx context.Context, token string) error {
 	if !s.ofFallback(token) {
 		return s.primary.Delete(ctx, token)
 	}
@@ -119,7 +117,7 @@ func (s *tieredStore) Delete(ctx context.Context, token string) error {
 }
 
 // CheckToken implements [TokenChecker].
-func (s *tieredStore) CheckToken(token string) error {
+func (s *fallbackStore) CheckToken(token string) error {
 	if err := s.fallbackChecker.CheckToken(token); !errors.Is(err, ErrInvalid) {
 		return err
 	}
@@ -128,9 +126,9 @@ func (s *tieredStore) CheckToken(token string) error {
 
 // loadsLocally reports whether the token is the fallback's, which needs no
 // server.
-func (s *tieredStore) loadsLocally(token string) bool { return s.ofFallback(token) }
+func (s *fallbackStore) loadsLocally(token string) bool { return s.ofFallback(token) }
 
 // ofFallback reports whether a token is the fallback's.
-func (s *tieredStore) ofFallback(token string) bool {
+func (s *fallbackStore) ofFallback(token string) bool {
 	return !errors.Is(s.fallbackChecker.CheckToken(token), ErrInvalid)
 }

@@ -43,55 +43,55 @@ type storeAlone struct {
 	clickid.TokenChecker
 }
 
-func newTiered(t testing.TB, primary clickid.Store) clickid.Store {
+func newFallbackStore(t testing.TB, primary clickid.Store) clickid.Store {
 	t.Helper()
-	store, err := clickid.NewTieredStore(primary, newCookieStore(t, newCookieKey(t)))
+	store, err := clickid.NewFallbackStore(primary, newCookieStore(t, newCookieKey(t)))
 	require.NoError(t, err)
 	return store
 }
 
-func TestTieredStore(t *testing.T) {
+func TestFallbackStore(t *testing.T) {
 	t.Run("with its primary", func(t *testing.T) {
 		storetest.Run(t, func(t *testing.T) clickid.Store {
-			return newTiered(t, clickid.NewMemoryStore())
+			return newFallbackStore(t, clickid.NewMemoryStore())
 		}, storetest.Options{Advance: advanceClock})
 	})
 	t.Run("in an outage", func(t *testing.T) {
 		storetest.Run(t, func(t *testing.T) clickid.Store {
-			return newTiered(t, &flakyStore{MemoryStore: clickid.NewMemoryStore(), outage: refuseConnections})
+			return newFallbackStore(t, &flakyStore{MemoryStore: clickid.NewMemoryStore(), outage: refuseConnections})
 		}, storetest.Options{Stateless: true})
 	})
 	t.Run("links of both tiers", func(t *testing.T) {
 		storetest.RunLinker(t, func(t *testing.T) clickid.Linker {
-			return newTiered(t, clickid.NewMemoryStore()).(clickid.Linker)
+			return newFallbackStore(t, clickid.NewMemoryStore()).(clickid.Linker)
 		}, storetest.Options{Advance: advanceClock})
 	})
 }
 
-func TestTieredStoreIsALinkerWhenItsPrimaryIs(t *testing.T) {
-	_, ok := newTiered(t, clickid.NewMemoryStore()).(clickid.Linker)
+func TestFallbackStoreIsALinkerWhenItsPrimaryIs(t *testing.T) {
+	_, ok := newFallbackStore(t, clickid.NewMemoryStore()).(clickid.Linker)
 	require.True(t, ok)
 	memory := clickid.NewMemoryStore()
-	_, ok = newTiered(t, storeAlone{memory, memory}).(clickid.Linker)
+	_, ok = newFallbackStore(t, storeAlone{memory, memory}).(clickid.Linker)
 	require.False(t, ok)
 }
 
-func TestTieredStoreNeedsBothTiers(t *testing.T) {
-	_, err := clickid.NewTieredStore(nil, nil)
+func TestFallbackStoreNeedsBothStores(t *testing.T) {
+	_, err := clickid.NewFallbackStore(nil, nil)
 	require.ErrorContains(t, err, "needs a primary")
 	require.ErrorContains(t, err, "needs a fallback")
-	_, err = clickid.NewTieredStore(clickid.NewMemoryStore(), struct{ clickid.Store }{clickid.NewMemoryStore()})
+	_, err = clickid.NewFallbackStore(clickid.NewMemoryStore(), struct{ clickid.Store }{clickid.NewMemoryStore()})
 	require.ErrorContains(t, err, "knows its own tokens")
 }
 
 // What a fallback may not take is no outage, and what it could not take is an
 // error of the store.
 func TestWhatTheFallbackDoesNotTake(t *testing.T) {
-	_, err := newTiered(t, clickid.NewMemoryStore()).Save(context.Background(), clickid.Click{})
+	_, err := newFallbackStore(t, clickid.NewMemoryStore()).Save(context.Background(), clickid.Click{})
 	require.ErrorIs(t, err, clickid.ErrInvalid)
 
 	flaky := &flakyStore{MemoryStore: clickid.NewMemoryStore(), outage: refuseConnections}
-	store, err := clickid.NewTieredStore(flaky, flaky)
+	store, err := clickid.NewFallbackStore(flaky, flaky)
 	require.NoError(t, err)
 	require.Equal(t, []clickid.Kind{clickid.KindStoreError}, kindsOfLanding(t, store))
 }
@@ -108,7 +108,7 @@ func kindsOfLanding(t *testing.T, store clickid.Store) (kinds []clickid.Kind) {
 
 func TestLoadInAnOutageIsNoAbsence(t *testing.T) {
 	primary := &flakyStore{MemoryStore: clickid.NewMemoryStore()}
-	store := newTiered(t, primary)
+	store := newFallbackStore(t, primary)
 	now := time.Now()
 	token, err := store.Save(context.Background(), clickid.Click{ID: documentedID, Param: "clkid", At: now, Expires: now.Add(time.Hour)})
 	require.NoError(t, err)
@@ -119,21 +119,21 @@ func TestLoadInAnOutageIsNoAbsence(t *testing.T) {
 }
 
 func TestPrimaryWhoseTokensLookLikeTheFallbacks(t *testing.T) {
-	store, err := clickid.NewTieredStore(clickid.NewMemoryStore(), clickid.NewMemoryStore())
+	store, err := clickid.NewFallbackStore(clickid.NewMemoryStore(), clickid.NewMemoryStore())
 	require.NoError(t, err)
 	require.Equal(t, []clickid.Kind{clickid.KindFellBack, clickid.KindCaptured}, kindsOfLanding(t, store), "the mistake shows at once")
 }
 
 // A decorated store reports its outages nevertheless.
-func TestWrappedTieredStore(t *testing.T) {
-	tiered := newTiered(t, &flakyStore{MemoryStore: clickid.NewMemoryStore(), outage: refuseConnections})
-	require.Equal(t, []clickid.Kind{clickid.KindFellBack, clickid.KindCaptured}, kindsOfLanding(t, struct{ clickid.Store }{tiered}))
+func TestWrappedFallbackStore(t *testing.T) {
+	store := newFallbackStore(t, &flakyStore{MemoryStore: clickid.NewMemoryStore(), outage: refuseConnections})
+	require.Equal(t, []clickid.Kind{clickid.KindFellBack, clickid.KindCaptured}, kindsOfLanding(t, struct{ clickid.Store }{store}))
 }
 
-// A site changes from a cookie store to a tiered store and back.
-func TestTieredStoreSharesItsTokensWithTheCookieStore(t *testing.T) {
+// A site changes from a cookie store to a fallback store and back.
+func TestFallbackStoreSharesItsTokensWithTheCookieStore(t *testing.T) {
 	cookies := newCookieStore(t, newCookieKey(t))
-	store, err := clickid.NewTieredStore(clickid.NewMemoryStore(), cookies)
+	store, err := clickid.NewFallbackStore(clickid.NewMemoryStore(), cookies)
 	require.NoError(t, err)
 	now := time.Now()
 	token, err := cookies.Save(context.Background(), clickid.Click{ID: documentedID, Param: "clkid", At: now, Expires: now.Add(time.Hour)})
@@ -149,11 +149,11 @@ func TestTieredStoreSharesItsTokensWithTheCookieStore(t *testing.T) {
 	_, err = linker.Linked(context.Background(), order)
 	require.ErrorIs(t, err, clickid.ErrNotFound)
 
-	outage, err := clickid.NewTieredStore(&flakyStore{MemoryStore: clickid.NewMemoryStore(), outage: refuseConnections}, cookies)
+	outage, err := clickid.NewFallbackStore(&flakyStore{MemoryStore: clickid.NewMemoryStore(), outage: refuseConnections}, cookies)
 	require.NoError(t, err)
-	fromTiered, err := outage.Save(context.Background(), c)
+	fromFallback, err := outage.Save(context.Background(), c)
 	require.NoError(t, err)
-	_, err = cookies.Load(context.Background(), fromTiered)
+	_, err = cookies.Load(context.Background(), fromFallback)
 	require.NoError(t, err)
 
 	forged := strings.ToUpper(token)

@@ -60,7 +60,7 @@ func TestNoStoreBreaksThePage(t *testing.T) {
 	for name, store := range stores {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := newSite(t, clickid.Config{Store: store, Timeout: time.Millisecond, Consent: byHeader, StripParam: true})
+			s := newSite(t, clickid.Config{Store: store, StoreTimeout: time.Millisecond, Consent: byHeader, StripParam: true})
 			landing := s.visitor().get("/?clkid="+documentedID, yes)
 			require.True(t, landing.served)
 			require.Equal(t, http.StatusOK, landing.Code)
@@ -121,7 +121,7 @@ func TestPanicsOfStoresAreErrors(t *testing.T) {
 
 func TestStoreCallsEndWithTheTimeout(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, clickid.Config{Store: hangingStore{newCookieStore(t, firstKey)}, Timeout: time.Millisecond})
+	s := newSite(t, clickid.Config{Store: hangingStore{newCookieStore(t, firstKey)}, StoreTimeout: time.Millisecond})
 	resp := cookieHeader(s, "__Host-clkid="+newTokenOf(t, newCookieStore(t, firstKey), "abc"))
 	_, err := clickid.Lookup(resp.ctx)
 	require.ErrorIs(t, err, context.DeadlineExceeded)

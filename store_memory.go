@@ -47,7 +47,7 @@ func (s *MemoryStore) Save(ctx context.Context, c Click) (string, error) {
 	if err := ctx.Err(); err != nil {
 		return "", fmt.Errorf("clickid: saving the click in memory: %w", err)
 	}
-	if err := CheckSave(c, s.now()); err != nil {
+	if err := checkSave(c, s.now()); err != nil {
 		return "", err
 	}
 	c.At, c.Expires = wholeSeconds(c.At), wholeSeconds(c.Expires)
@@ -112,21 +112,21 @@ func (s *MemoryStore) Link(ctx context.Context, k Key, token string, expires tim
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("clickid: linking in memory: %w", err)
 	}
-	if err := CheckLink(k, token, expires, s.now()); err != nil {
+	if err := checkLink(k, token, expires, s.now()); err != nil {
 		return err
 	}
-	sealed, err := k.Seal(token)
+	sealed, err := k.sealToken(token)
 	if err != nil {
 		return err
 	}
 	hash := reference.Hash(token)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.links.Put(k.Hash(), memoryLink{sealed: sealed, token: hash, expires: expires})
+	s.links.Put(k.hash, memoryLink{sealed: sealed, token: hash, expires: expires})
 	if s.linksOf[hash] == nil {
 		s.linksOf[hash] = map[[sha256.Size]byte]struct{}{}
 	}
-	s.linksOf[hash][k.Hash()] = struct{}{}
+	s.linksOf[hash][k.hash] = struct{}{}
 	return nil
 }
 
@@ -140,12 +140,12 @@ func (s *MemoryStore) Linked(ctx context.Context, k Key) (string, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	link, ok := s.links.Get(k.Hash())
+	link, ok := s.links.Get(k.hash)
 	if !ok || !link.expires.After(s.now()) {
-		s.links.Remove(k.Hash())
+		s.links.Remove(k.hash)
 		return "", ErrNotFound
 	}
-	return k.Open(link.sealed)
+	return k.openToken(link.sealed)
 }
 
 // Unlink implements [Linker].
@@ -158,7 +158,7 @@ func (s *MemoryStore) Unlink(ctx context.Context, k Key) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.links.Remove(k.Hash())
+	s.links.Remove(k.hash)
 	return nil
 }
 

@@ -5,7 +5,7 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/extension"
 	"github.com/gofiber/fiber/v3"
 )
 
@@ -46,9 +46,9 @@ func (w response) apply(r *http.Request) {
 	if r == nil {
 		return // f of Do returned no request
 	}
-	if click := r.Context().Value(clickid.ContextKey); click != nil {
+	if click := r.Context().Value(extension.ContextKey); click != nil {
 		w.c.SetContext(r.Context())
-		w.c.Locals(clickid.ContextKey, click)
+		w.c.Locals(extension.ContextKey, click)
 	}
 }
 

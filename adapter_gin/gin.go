@@ -3,6 +3,7 @@ package ginadapter
 
 import (
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/extension"
 	"github.com/gin-gonic/gin"
 )
 
@@ -21,9 +22,9 @@ import (
 func Middleware(t *clickid.Tracker) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		c.Request = t.Capture(c.Writer, c.Request)
-		if click := c.Request.Context().Value(clickid.ContextKey); click != nil {
+		if click := c.Request.Context().Value(extension.ContextKey); click != nil {
 			// Without ContextWithFallback, c.Value only finds keys of c.Set.
-			c.Set(clickid.ContextKey, click)
+			c.Set(extension.ContextKey, click)
 		}
 		if t.Strip(c.Writer, c.Request) {
 			c.Abort()

@@ -28,6 +28,8 @@ import (
 
 const (
 	clickID = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
+	// cookieKey is what "clickid keygen" prints.
+	cookieKey = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 	// patience limits the waits of a test that fails.
 	patience = 30 * time.Second
 )
@@ -138,7 +140,8 @@ func TestShops_shutdown(t *testing.T) {
 
 func TestShops_missingConfiguration(t *testing.T) {
 	for _, tt := range []struct{ name, env, want string }{
-		{"nethttp", "", "APIKey is required"},
+		{"nethttp", "CLICKID_COOKIE_KEY=" + cookieKey, "APIKey is required"},
+		{"nethttp", "", "the cookie key is empty"},
 		{"nethttp", "CLICKID_COOKIE_KEY=c2hvcnQ=", "needs at least 32"},
 		{"webhook", "", "PAYMENT_SECRET is required"},
 	} {
@@ -182,7 +185,6 @@ func TestWebhook(t *testing.T) {
 	platform := clickidtest.NewServer(t)
 	env := []string{
 		"CLICKID_API_KEY=" + clickidtest.APIKey, "CLICKID_BASE_URL=" + platform.URL,
-		"CLICKID_COOKIE_KEY=MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
 		"PAYMENT_SECRET=secret", "PAYMENT_PAGE=https://pay.test/",
 		"SHOP_DB=" + filepath.Join(t.TempDir(), "shop.db"),
 	}
@@ -246,7 +248,7 @@ func start(t *testing.T, name string, env ...string) *shop {
 
 	s := &shop{url: "http://127.0.0.1:" + port, output: new(bytes.Buffer), ended: make(chan struct{})}
 	s.cmd = exec.Command(filepath.Join(binaries, name))
-	s.cmd.Env = append(append(cleanEnv(), "PORT="+port), env...)
+	s.cmd.Env = append(append(cleanEnv(), "PORT="+port, "CLICKID_COOKIE_KEY="+cookieKey), env...)
 	s.cmd.Dir = t.TempDir()
 	s.cmd.Stdout, s.cmd.Stderr = s.output, s.output
 	require.NoError(t, s.cmd.Start())

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/extension"
 )
 
 // Record is an event as it is queued: neutral of dialect and queue.
@@ -103,7 +104,7 @@ func eraseKeys(e clickid.Event) []string {
 
 // keyHash returns a key as it stands in [Record].Keys.
 func keyHash(k clickid.Key) string {
-	hash := k.Hash()
+	hash := extension.KeyHash(k)
 	return hex.EncodeToString(hash[:])
 }
 

@@ -83,7 +83,7 @@ func Example_outage() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	store, err := clickid.NewTieredStore(primary, fallback)
+	store, err := clickid.NewFallbackStore(primary, fallback)
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/extension"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -68,10 +69,10 @@ return 0
 // has passed.
 func (s *Store) Link(ctx context.Context, k clickid.Key, token string, expires time.Time) error {
 	now := time.Now()
-	if err := clickid.CheckLink(k, token, expires, now); err != nil {
+	if err := extension.CheckLink(k, token, expires, now); err != nil {
 		return err
 	}
-	sealed, err := k.Seal(token)
+	sealed, err := extension.Seal(k, token)
 	if err != nil {
 		return err
 	}
@@ -99,7 +100,7 @@ func (s *Store) Linked(ctx context.Context, k clickid.Key) (string, error) {
 		case err != nil:
 			return "", fmt.Errorf("redisstore: finding the link: %w", err)
 		case confirmed:
-			return k.Open([]byte(value[sha256.Size:]))
+			return extension.Open(k, []byte(value[sha256.Size:]))
 		case value == "" || value == before:
 			return "", clickid.ErrNotFound
 		}
@@ -174,6 +175,6 @@ func (s *Store) forget(ctx context.Context, tokenHash string, records ...string)
 
 // keyHash returns the hash that stands for an application's key in the records.
 func keyHash(k clickid.Key) string {
-	hash := k.Hash()
+	hash := extension.KeyHash(k)
 	return string(hash[:])
 }

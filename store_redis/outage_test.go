@@ -150,9 +150,9 @@ func TestStore_refusedConnections(t *testing.T) {
 func TestStore_fallback(t *testing.T) {
 	server := testserver.StartRedis(t)
 	store := newStore(t, newClient(t, server.DSN()), "")
-	tiered, err := clickid.NewTieredStore(store, newCookieStore(t))
+	withFallback, err := clickid.NewFallbackStore(store, newCookieStore(t))
 	require.NoError(t, err)
-	shop := outagetest.NewShop(t, clickid.Config{Store: tiered})
+	shop := outagetest.NewShop(t, clickid.Config{Store: withFallback})
 	landed := shop.Lands(t, "before-the-outage")
 	require.NoError(t, store.CheckToken(landed[0].Value), "Redis has the click")
 
@@ -165,7 +165,7 @@ func TestStore_fallback(t *testing.T) {
 	server.Resume()
 	shop.Recovers(t, landed, "before-the-outage")
 	shop.Recovers(t, kept, "during-the-outage")
-	require.NoError(t, tiered.Delete(ctx, kept[0].Value))
+	require.NoError(t, withFallback.Delete(ctx, kept[0].Value))
 	_, err = shop.Tracker.Linked(ctx, clickid.OrderKey("42"))
 	require.ErrorIs(t, err, clickid.ErrNotFound)
 }

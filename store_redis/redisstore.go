@@ -18,7 +18,7 @@
 // # Outages
 //
 // A server that does not respond costs each landing the tracker's timeout of 250
-// ms. [clickid.NewTieredStore] then keeps the click in the visitor's cookie.
+// ms. [clickid.NewFallbackStore] then keeps the click in the visitor's cookie.
 // While a server refuses connections, a client with default options retries for
 // as long. To fail immediately and report the cause, set MaxRetries: -1,
 // DialerRetries: 1 and DialerRetryTimeout: time.Millisecond.
@@ -44,6 +44,7 @@ import (
 	"time"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/extension"
 	"github.com/clickid/clickid/internal/redisclient"
 	"github.com/clickid/clickid/internal/reference"
 	"github.com/redis/go-redis/v9"
@@ -116,7 +117,7 @@ func New(cfg Config) (*Store, error) {
 // click is invalid or has expired.
 func (s *Store) Save(ctx context.Context, c clickid.Click) (string, error) {
 	now := time.Now()
-	if err := clickid.CheckSave(c, now); err != nil {
+	if err := extension.CheckSave(c, now); err != nil {
 		return "", err
 	}
 	value, err := c.MarshalBinary()

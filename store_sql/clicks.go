@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/extension"
 	"github.com/clickid/clickid/internal/reference"
 )
 
@@ -13,7 +14,7 @@ import (
 // and does not contain the click. The error matches [clickid.ErrInvalid] when
 // the click is invalid or has expired.
 func (s *Store) Save(ctx context.Context, c clickid.Click) (string, error) {
-	if err := clickid.CheckSave(c, s.now()); err != nil {
+	if err := extension.CheckSave(c, s.now()); err != nil {
 		return "", err
 	}
 	token, err := reference.New()

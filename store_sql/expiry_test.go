@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/extension"
 	"github.com/clickid/clickid/internal/reference"
 )
 
@@ -61,7 +62,7 @@ func TestStore_expiredRows(t *testing.T) {
 	token, err := reference.New()
 	require.NoError(t, err)
 	key := clickid.OrderKey("42")
-	sealed, err := key.Seal(token)
+	sealed, err := extension.Seal(key, token)
 	require.NoError(t, err)
 	for _, row := range []struct {
 		name  string

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/extension"
 	"github.com/clickid/clickid/internal/reference"
 )
 
@@ -14,14 +15,14 @@ import (
 // [clickid.ErrInvalid] when the key is zero, the token is malformed, or expires
 // has passed.
 func (s *Store) Link(ctx context.Context, k clickid.Key, token string, expires time.Time) error {
-	if err := clickid.CheckLink(k, token, expires, s.now()); err != nil {
+	if err := extension.CheckLink(k, token, expires, s.now()); err != nil {
 		return err
 	}
-	sealed, err := k.Seal(token)
+	sealed, err := extension.Seal(k, token)
 	if err != nil {
 		return err
 	}
-	key, hash := k.Hash(), reference.Hash(token)
+	key, hash := extension.KeyHash(k), reference.Hash(token)
 	_, err = s.exec(ctx, "linking the click", s.sql.link, key[:], hash[:], sealed, expires.Unix())
 	return err
 }
@@ -35,7 +36,7 @@ func (s *Store) Linked(ctx context.Context, k clickid.Key) (string, error) {
 	}
 	var sealed []byte
 	var expires int64
-	key := k.Hash()
+	key := extension.KeyHash(k)
 	found, err := s.queryRow(ctx, "finding the link", s.sql.linked, []any{key[:]}, &sealed, &expires)
 	if err != nil {
 		return "", err
@@ -46,7 +47,7 @@ func (s *Store) Linked(ctx context.Context, k clickid.Key) (string, error) {
 	if !time.Unix(expires, 0).After(s.now()) {
 		return "", fmt.Errorf("%w: the link has expired", clickid.ErrNotFound)
 	}
-	return k.Open(sealed)
+	return extension.Open(k, sealed)
 }
 
 // Unlink deletes the link of the application's key. An unknown key is not an
@@ -55,7 +56,7 @@ func (s *Store) Unlink(ctx context.Context, k clickid.Key) error {
 	if err := k.Validate(); err != nil {
 		return err
 	}
-	key := k.Hash()
+	key := extension.KeyHash(k)
 	_, err := s.exec(ctx, "deleting the link", s.sql.unlink, key[:])
 	return err
 }

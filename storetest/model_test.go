@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/extension"
 	"github.com/clickid/clickid/internal/reference"
 )
 
@@ -147,7 +148,7 @@ func (s *model) Save(ctx context.Context, c clickid.Click) (string, error) {
 	if err := s.ended(ctx); err != nil {
 		return "", err
 	}
-	err := clickid.CheckSave(c, s.now())
+	err := extension.CheckSave(c, s.now())
 	if s.is(savesAnything) || s.is(savesExpired) && c.Validate() == nil {
 		err = nil
 	}
@@ -251,7 +252,7 @@ func (s *model) CheckToken(token string) error {
 }
 
 func (s *model) hash(k clickid.Key) [sha256.Size]byte {
-	hash := k.Hash()
+	hash := extension.KeyHash(k)
 	if s.is(keysMeet) {
 		return [sha256.Size]byte{hash[0] % 2}
 	}
@@ -262,7 +263,7 @@ func (s *model) Link(ctx context.Context, k clickid.Key, token string, expires t
 	if err := s.ended(ctx); err != nil {
 		return err
 	}
-	err := clickid.CheckLink(k, token, expires, s.now())
+	err := extension.CheckLink(k, token, expires, s.now())
 	if s.is(linksNothing) && (k.IsZero() || token == "") || s.is(linksExpired) && !k.IsZero() && token != "" {
 		return nil
 	}
@@ -272,7 +273,7 @@ func (s *model) Link(ctx context.Context, k clickid.Key, token string, expires t
 	if err != nil {
 		return err
 	}
-	sealed, err := k.Seal(token)
+	sealed, err := extension.Seal(k, token)
 	if err != nil {
 		return err
 	}
@@ -327,7 +328,7 @@ func (s *model) Linked(ctx context.Context, k clickid.Key) (string, error) {
 	if s.is(plainLinks) {
 		l.sealed = l.sealed[:28+(len(l.sealed)-28)/2]
 	}
-	return k.Open(l.sealed)
+	return extension.Open(k, l.sealed)
 }
 
 func (s *model) Unlink(ctx context.Context, k clickid.Key) error {
@@ -344,7 +345,7 @@ func (s *model) Unlink(ctx context.Context, k clickid.Key) error {
 		return errFault
 	}
 	if s.is(unlinkOpens) && ok {
-		if _, err := k.Open(l.sealed); err != nil {
+		if _, err := extension.Open(k, l.sealed); err != nil {
 			return err
 		}
 	}

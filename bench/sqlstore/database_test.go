@@ -18,6 +18,7 @@ import (
 	_ "modernc.org/sqlite"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/extension"
 	"github.com/clickid/clickid/internal/reference"
 	sqlstore "github.com/clickid/clickid/store_sql"
 )
@@ -76,11 +77,11 @@ func clickRow(i int, now time.Time) []any {
 // cookies and links in SQL are the recommended first setup.
 func linkRow(i int, now time.Time) []any {
 	k, token := clickid.OrderKey(fmt.Sprint(i)), fmt.Sprintf("%0140d", i)
-	sealed, err := k.Seal(token)
+	sealed, err := extension.Seal(k, token)
 	if err != nil {
 		panic(err) // the key is not empty
 	}
-	key, hash := k.Hash(), reference.Hash(token)
+	key, hash := extension.KeyHash(k), reference.Hash(token)
 	return []any{key[:], hash[:], sealed, expiryOf(i, *links, now)}
 }
 

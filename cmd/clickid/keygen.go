@@ -15,7 +15,7 @@ func keygenCommand() *cli.Command {
 		Name:  "keygen",
 		Usage: "make a key for the cookie store",
 		Description: "Prints 32 random bytes in base64, one key a line. Keep it where the shop keeps\n" +
-			"its secrets, decode it and pass it to NewCookieStore. To rotate, put the new key\n" +
+			"its secrets. clickid.ParseCookieKey reads it for NewCookieStore. To rotate, put the new key\n" +
 			"in front of the old one, and drop the old one after a click's lifetime.",
 		Flags: []cli.Flag{
 			&cli.IntFlag{Name: "n", Usage: "how many keys", Value: 1, Validator: func(n int) error {

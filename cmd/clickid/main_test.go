@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -211,7 +210,7 @@ func TestKeysFitTheCookieStore(t *testing.T) {
 	require.Equal(t, 0, r.code, r.stderr)
 	var keys [][]byte
 	for _, line := range strings.Fields(r.stdout) {
-		key, err := base64.StdEncoding.DecodeString(line)
+		key, err := clickid.ParseCookieKey(line)
 		require.NoError(t, err)
 		keys = append(keys, key)
 	}

@@ -95,7 +95,7 @@ func try(t *testing.T, root, source string) {
 	require.NoError(t, err)
 	require.NoError(t, listener.Close())
 	cmd := exec.Command(filepath.Join(dir, "shop"))
-	cmd.Env = append(os.Environ(), "PORT="+port)
+	cmd.Env = append(os.Environ(), "PORT="+port, "CLICKID_COOKIE_KEY=MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=")
 	var output strings.Builder
 	cmd.Stdout, cmd.Stderr = &output, &output
 	require.NoError(t, cmd.Start())

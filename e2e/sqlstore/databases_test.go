@@ -19,6 +19,7 @@ import (
 	_ "modernc.org/sqlite"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/extension"
 	"github.com/clickid/clickid/internal/testserver"
 	sqlstore "github.com/clickid/clickid/store_sql"
 )
@@ -151,7 +152,7 @@ func (s *store) fill(t *testing.T, n int, last time.Time) {
 	for from := 0; from < n; from += chunk {
 		var clicks, links []any
 		for i := from; i < min(n, from+chunk); i++ {
-			hash, expires := filledKey(last, i).Hash(), last.Add(time.Duration(i-n+1)*time.Second).Unix()
+			hash, expires := extension.KeyHash(filledKey(last, i)), last.Add(time.Duration(i-n+1)*time.Second).Unix()
 			clicks = append(clicks, hash[:], "01ARZ3NDEKTSV4RRFFQ69G5FAV", "clkid", expires-86400, expires)
 			links = append(links, hash[:], hash[:], hash[:], expires)
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/extension"
 	"github.com/clickid/clickid/internal/outagetest"
 	sqlstore "github.com/clickid/clickid/store_sql"
 )
@@ -146,7 +147,7 @@ func TestStore_repeatedStatement(t *testing.T) {
 		s.Store = d.through(t, counted, s.prefix)
 		// MySQL deletes the links of a token in the order of their keys.
 		first, second := clickid.OrderKey("1"), clickid.OrderKey("2")
-		if a, b := first.Hash(), second.Hash(); bytes.Compare(a[:], b[:]) > 0 {
+		if a, b := extension.KeyHash(first), extension.KeyHash(second); bytes.Compare(a[:], b[:]) > 0 {
 			first, second = second, first
 		}
 		expires := time.Now().Add(time.Hour)

@@ -12,7 +12,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"log"
@@ -69,16 +68,9 @@ func run(ctx context.Context) error {
 
 // configure reads the environment.
 func configure() (*clickid.Tracker, *capi.Client, error) {
-	key, err := base64.StdEncoding.DecodeString(os.Getenv("CLICKID_COOKIE_KEY"))
+	key, err := clickid.ParseCookieKey(os.Getenv("CLICKID_COOKIE_KEY"))
 	if err != nil {
-		return nil, nil, errors.New("CLICKID_COOKIE_KEY is not base64; create one with \"clickid keygen\"")
-	}
-	if len(key) == 0 {
-		log.Print("CLICKID_COOKIE_KEY is not set: a restart of the shop invalidates all clicks")
-		key = make([]byte, clickid.MinCookieKeyLength)
-		if _, err := rand.Read(key); err != nil {
-			return nil, nil, err
-		}
+		return nil, nil, err
 	}
 	store, err := clickid.NewCookieStore(key)
 	if err != nil {

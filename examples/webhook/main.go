@@ -16,7 +16,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"database/sql"
-	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -180,16 +179,9 @@ func openDatabase(ctx context.Context, path string) (*sql.DB, error) {
 
 // configure reads the environment.
 func configure() (*clickid.Tracker, *capi.Client, error) {
-	key, err := base64.StdEncoding.DecodeString(os.Getenv("CLICKID_COOKIE_KEY"))
+	key, err := clickid.ParseCookieKey(os.Getenv("CLICKID_COOKIE_KEY"))
 	if err != nil {
-		return nil, nil, errors.New("CLICKID_COOKIE_KEY is not base64; create one with \"clickid keygen\"")
-	}
-	if len(key) == 0 {
-		log.Print("CLICKID_COOKIE_KEY is not set: a restart of the shop invalidates all clicks")
-		key = make([]byte, clickid.MinCookieKeyLength)
-		if _, err := rand.Read(key); err != nil {
-			return nil, nil, err
-		}
+		return nil, nil, err
 	}
 	store, err := clickid.NewCookieStore(key)
 	if err != nil {

@@ -39,11 +39,11 @@ type Shop struct {
 	failures []error
 }
 
-// NewShop returns a shop. It sets Timeout, Logger and Hook of cfg.
+// NewShop returns a shop. It sets StoreTimeout, Logger and Hook of cfg.
 func NewShop(t testing.TB, cfg clickid.Config) *Shop {
 	t.Helper()
 	s := &Shop{}
-	cfg.Timeout = Timeout
+	cfg.StoreTimeout = Timeout
 	cfg.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
 	cfg.Hook = func(_ context.Context, o clickid.Observation) {
 		if o.Kind == clickid.KindStoreError {

@@ -129,8 +129,8 @@ func (s *shop) newTracker(ctx context.Context) (*clickid.Tracker, error) {
 		Cookie: clickid.Cookie{Insecure: true},
 		// A page of a real shop does not wait that long. The demo promises every
 		// click, on a busy machine too.
-		Timeout: 10 * time.Second,
-		Logger:  s.log,
+		StoreTimeout: 10 * time.Second,
+		Logger:       s.log,
 	})
 }
 

@@ -93,7 +93,7 @@ func TestConvertDoesNotWaitForALongerRetryAfter(t *testing.T) {
 
 func TestLookUpKeepsToConvertsDeadline(t *testing.T) {
 	atEventTime(t, func(t *testing.T) {
-		s := newSite(t, clickid.Config{Store: &hangingStore{Store: newCookieStore(t, firstKey)}, Timeout: time.Hour})
+		s := newSite(t, clickid.Config{Store: &hangingStore{Store: newCookieStore(t, firstKey)}, StoreTimeout: time.Hour})
 		v := s.visitor()
 		v.cookies = []*http.Cookie{{Name: "__Host-clkid", Value: newTokenOf(t, newCookieStore(t, firstKey), "abc")}}
 		_, err := clickid.Convert(v.get("/checkout").ctx, newClient(t, platformtest.Responding(platformtest.OK()), ecapi), order("1"), clickid.ConvertTimeout(3*time.Second))
@@ -120,7 +120,7 @@ func TestOutageOfThePrimaryLosesNoClick(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			atEventTime(t, func(t *testing.T) {
 				primary := &flakyStore{MemoryStore: clickid.NewMemoryStore(), outage: row.outage}
-				store := newTiered(t, primary)
+				store := newFallbackStore(t, primary)
 				var observed []clickid.Observation
 				tracker := newTracker(t, clickid.Config{Store: store, Hook: func(_ context.Context, o clickid.Observation) {
 					observed = append(observed, o)
@@ -136,7 +136,7 @@ func TestOutageOfThePrimaryLosesNoClick(t *testing.T) {
 				}))
 				landing := httptest.NewRecorder()
 				shop.ServeHTTP(landing, httptest.NewRequest("GET", "/?clkid="+documentedID, nil))
-				require.LessOrEqual(t, time.Since(eventTime), clickid.DefaultTimeout*3/4, "the fallback has its time")
+				require.LessOrEqual(t, time.Since(eventTime), clickid.DefaultStoreTimeout*3/4, "the fallback has its time")
 				require.NoError(t, linkErr)
 				require.Len(t, observed, 2)
 				require.Equal(t, clickid.KindFellBack, observed[0].Kind)

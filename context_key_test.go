@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/extension"
 	"github.com/stretchr/testify/require"
 )
 
@@ -30,7 +31,7 @@ func TestContextKeyCarriesTheClickIntoAForeignContext(t *testing.T) {
 	_, err := clickid.Lookup(foreign)
 	require.ErrorIs(t, err, clickid.ErrNotFound)
 
-	foreign.values[clickid.ContextKey] = r.Context().Value(clickid.ContextKey)
+	foreign.values[extension.ContextKey] = r.Context().Value(extension.ContextKey)
 	click, err := clickid.Lookup(foreign)
 	require.NoError(t, err)
 	require.Equal(t, documentedID, click.ID)
@@ -39,7 +40,7 @@ func TestContextKeyCarriesTheClickIntoAForeignContext(t *testing.T) {
 func TestContextKeyHoldsNothingOnPagesWithoutAClick(t *testing.T) {
 	tracker := newTracker(t, clickid.Config{})
 	r := tracker.Capture(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
-	require.Nil(t, r.Context().Value(clickid.ContextKey))
+	require.Nil(t, r.Context().Value(extension.ContextKey))
 }
 
 func TestRememberedClickIsSeenByContextsOfTheSameRequest(t *testing.T) {

@@ -1,0 +1,59 @@
+// Package extension is for authors of stores, linkers and framework adapters.
+// Applications do not need it.
+//
+// A [clickid.Store] calls [CheckSave] before it saves. A [clickid.Linker] calls
+// [CheckLink] before it links, files the link under [KeyHash], and keeps the
+// token as [Seal] returns it:
+//
+//	func (s *Store) Link(ctx context.Context, k clickid.Key, token string, expires time.Time) error {
+//		if err := extension.CheckLink(k, token, expires, time.Now()); err != nil {
+//			return err
+//		}
+//		sealed, err := extension.Seal(k, token)
+//		if err != nil {
+//			return err
+//		}
+//		return s.put(ctx, extension.KeyHash(k), sealed, expires)
+//	}
+//
+// The suite in the storetest package checks stores and linkers.
+package extension
+
+import (
+	"time"
+
+	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/internal/extending"
+)
+
+// ContextKey is where a context keeps the visitor's click. It is for adapters
+// of frameworks that pass their own context around as a [context.Context] and
+// find only string keys in it. Such an adapter copies
+// r.Context().Value(ContextKey) there, so that [clickid.Lookup] and
+// [clickid.Convert] find the click in that context too.
+const ContextKey = extending.ContextKey
+
+// CheckSave is what every store checks before it saves c: [clickid.Click.Validate],
+// and that c has not expired at now. The error matches [clickid.ErrInvalid].
+func CheckSave(c clickid.Click, now time.Time) error { return extending.CheckSave(c, now) }
+
+// CheckLink is what every linker checks before it links: key and token, and
+// that the link has not expired at now. The error matches [clickid.ErrInvalid].
+func CheckLink(k clickid.Key, token string, expires, now time.Time) error {
+	return extending.CheckLink(k, token, expires, now)
+}
+
+// KeyHash returns the SHA-256 under which a linker files the link of k.
+func KeyHash(k clickid.Key) [32]byte { return extending.KeyHash(k) }
+
+// Seal encrypts a token so that only the value of k opens it again
+// (AES-256-GCM, 28 bytes longer than the token). A linker stores the sealed
+// token, so that a dump of its records holds no live token. The error matches
+// [clickid.ErrInvalid] for the zero key, and for a key that was read from its
+// text form and has lost its value.
+func Seal(k clickid.Key, token string) ([]byte, error) { return extending.Seal(k, token) }
+
+// Open decrypts what Seal returned. The error matches [clickid.ErrInvalid].
+func Open(k clickid.Key, sealed []byte) (token string, err error) {
+	return extending.Open(k, sealed)
+}
