@@ -10,45 +10,45 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Config configures an [Outbox]. Delivery.Destination and Redis are required; the
-// zero value of every other field is its default. Later changes have no
+// Config configures an [Outbox]. Delivery.Destination and Redis are required.
+// The zero values of the other fields are their defaults. Later changes have no
 // effect.
 type Config struct {
-	// Delivery says how an event is delivered. Its Destination is required.
+	// Delivery configures the delivery of events. Its Destination is required.
 	Delivery outbox.Config
-	// Redis is the connection that enqueues and works. The outbox does not
-	// close it, and it must not be closed before Stop has returned, since asynq
-	// panics then. A single node, Sentinel or Cluster, with ContextTimeoutEnabled
-	// in its options, so that a server that hangs cannot hold up a checkout for
-	// longer than EnqueueTimeout. Required.
+	// Redis is the client for all commands: a single node, Sentinel or Cluster.
+	// Its ContextTimeoutEnabled must be set, so that a hanging server does not
+	// delay a checkout by more than EnqueueTimeout. The outbox does not close
+	// it. The application must not close it before Stop has returned, since
+	// asynq would panic. Required.
 	Redis redis.UniversalClient
-	// Queue is the name of the asynq queue, in lower case letters, digits, "_"
-	// and "-". Dead letters are kept in a queue of that name with "-dead"
-	// behind it. Several shops on one Redis need different names. Defaults to
-	// "clickid".
+	// Queue is the name of the asynq queue, in lower-case letters, digits, "_"
+	// and "-". Dead letters are in a queue whose name has the suffix "-dead".
+	// Several shops on one Redis need different names. Defaults to "clickid".
 	Queue string
-	// EnqueueTimeout bounds the storing of the events of one Send. Defaults to
-	// 500 milliseconds.
+	// EnqueueTimeout limits the time in which Send stores its events. Defaults
+	// to 500 milliseconds.
 	EnqueueTimeout time.Duration
-	// Workers is how many events are being delivered at once. The requests of
-	// LogEvent carry as many events as there are workers waiting. Defaults to
-	// 500.
+	// Workers is the number of events that are delivered at once. A LogEvent
+	// request has at most as many events as there are waiting workers. Defaults
+	// to 500.
 	Workers int
-	// DeduplicationWindow is how long a delivered event is remembered, so that the same one
-	// is not sent again. Its payload is not kept, but about 700 bytes of Redis'
-	// memory are. Defaults to [outbox.DefaultDeduplicationWindow].
+	// DeduplicationWindow is how long the identity of a delivered event is
+	// kept, so that an event of the same identity is not sent again. An
+	// identity takes about 700 bytes of Redis memory. Defaults to
+	// [outbox.DefaultDeduplicationWindow].
 	DeduplicationWindow time.Duration
-	// PollInterval is how long a worker may overlook a new event in an idle
-	// queue, and how exactly waits are kept. Defaults to 500 milliseconds.
+	// PollInterval is the interval in which an idle instance looks for new
+	// events, and the precision of waits. Defaults to 500 milliseconds.
 	PollInterval time.Duration
-	// AcceptLoss takes a Redis server that would lose events: without
-	// append-only persistence a restart loses what it acknowledged, and with a
-	// maxmemory policy other than noeviction a full memory does. By default
+	// AcceptLoss allows a Redis server that may lose events: one without an
+	// append-only file, which loses acknowledged events in a restart, or with a
+	// maxmemory policy other than noeviction, which evicts them. By default
 	// Start refuses such a server.
 	AcceptLoss bool
 }
 
-// Defaults and bounds of [Config].
+// Defaults and limits of [Config].
 const (
 	DefaultQueue          = "clickid"
 	DefaultEnqueueTimeout = 500 * time.Millisecond
@@ -77,7 +77,7 @@ func (cfg *Config) fillIn() {
 	}
 }
 
-// problems returns everything that is wrong with cfg, apart from Delivery.
+// problems returns the problems of cfg, except those of Delivery.
 func (cfg *Config) problems() []error {
 	var problems []error
 	report := func(format string, args ...any) {

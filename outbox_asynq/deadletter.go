@@ -12,7 +12,7 @@ import (
 	"github.com/hibiken/asynq"
 )
 
-// letter is what is stored of a dead letter.
+// letter is the stored form of a dead letter.
 type letter struct {
 	Record   outbox.Record `json:"record"`
 	Reason   string        `json:"reason"`
@@ -21,15 +21,15 @@ type letter struct {
 	FailedAt time.Time     `json:"failed_at"`
 }
 
-// bury files a dead letter and tells asynq to archive the event's own task,
-// which keeps its identity known. Each step can be repeated after a crash: the
-// letter comes first.
+// bury stores a dead letter and makes asynq archive the event's task, so that
+// its identity remains known. The letter is stored first, so that every step
+// can be repeated after a crash.
 func (o *Outbox) bury(ctx context.Context, r outbox.Record, f outbox.Failure, attempts int) error {
 	payload, err := json.Marshal(letter{
 		Record: r, Reason: f.Reason, Status: f.Status, Attempts: attempts, FailedAt: time.Now().UTC(),
 	})
 	if err != nil {
-		return fmt.Errorf("asynqoutbox: the dead letter cannot be stored as JSON: %w", err)
+		return fmt.Errorf("asynqoutbox: encoding the dead letter: %w", err)
 	}
 	_, err = o.client.EnqueueContext(ctx, asynq.NewTask(deadTask, payload),
 		asynq.TaskID(letterID(r)), asynq.Queue(o.dead.name), asynq.MaxRetry(endlessRetries))
@@ -40,13 +40,14 @@ func (o *Outbox) bury(ctx context.Context, r outbox.Record, f outbox.Failure, at
 		err = o.deleteRecord(ctx, r.Identity)
 	}
 	if err != nil {
-		return &postponement{wait: time.Second, reason: "Redis could not take the dead letter"}
+		return &postponement{wait: time.Second, reason: "storing the dead letter failed"}
 	}
 	return fmt.Errorf("asynqoutbox: dead letter: %w", asynq.SkipRetry)
 }
 
-// letterID names a dead letter. A replay begins the record's time anew, so that
-// an event which dies again while its old letter is being removed gets another.
+// letterID returns the ID of a dead letter. It contains the time of the record,
+// which a replay renews, so that an event that dies again gets a new ID while
+// the old letter is being deleted.
 func letterID(r outbox.Record) string {
 	return r.Identity + "." + strconv.FormatInt(r.QueuedAt.UnixMilli(), 10)
 }
@@ -71,22 +72,22 @@ func (o *Outbox) DeadLetters(ctx context.Context, page outbox.Page) ([]outbox.De
 	return letters, nil
 }
 
-// listPage is how many tasks the inspector reads at once.
+// listPage is the number of tasks that the inspector reads at once.
 const listPage = 1000
 
-// deadTasks lists all dead letters, the oldest first.
+// deadTasks returns all dead letters, the oldest first.
 func (o *Outbox) deadTasks(ctx context.Context) ([]*asynq.TaskInfo, error) {
 	var all []*asynq.TaskInfo
 	for page := 1; ; page++ {
 		if err := ctx.Err(); err != nil {
-			return nil, fmt.Errorf("asynqoutbox: listing the dead letters: %w", err)
+			return nil, fmt.Errorf("asynqoutbox: listing dead letters: %w", err)
 		}
 		tasks, err := o.inspector.ListPendingTasks(o.dead.name, asynq.PageSize(listPage), asynq.Page(page))
 		if isAbsent(err) {
-			return all, nil // before the first dead letter
+			return all, nil // the queue does not exist before the first dead letter
 		}
 		if err != nil {
-			return nil, fmt.Errorf("asynqoutbox: Redis could not list the dead letters: %w", err)
+			return nil, fmt.Errorf("asynqoutbox: listing dead letters: %w", err)
 		}
 		all = append(all, tasks...)
 		if len(tasks) < listPage {
@@ -105,18 +106,18 @@ func (o *Outbox) Replay(ctx context.Context, ids ...string) (int, error) {
 	for _, task := range tasks {
 		var l letter
 		if err := json.Unmarshal(task.Payload, &l); err != nil {
-			return replayed, fmt.Errorf("asynqoutbox: a dead letter is damaged and can only be discarded: %w", err)
+			return replayed, fmt.Errorf("asynqoutbox: a dead letter is damaged; discard it: %w", err)
 		}
 		if err := o.replay(ctx, task.ID, l.Record.Replayed(time.Now())); err != nil {
-			return replayed, fmt.Errorf("asynqoutbox: Redis could not replay the dead letter: %w", err)
+			return replayed, fmt.Errorf("asynqoutbox: replaying a dead letter: %w", err)
 		}
 		replayed++
 	}
 	return replayed, nil
 }
 
-// replay queues an event that is dead. Each step can be repeated after a
-// crash: the letter goes last.
+// replay queues a dead event. The letter is deleted last, so that every step
+// can be repeated after a crash.
 func (o *Outbox) replay(ctx context.Context, id string, r outbox.Record) error {
 	if err := o.deleteTask(r.Identity); err != nil {
 		return err
@@ -130,8 +131,8 @@ func (o *Outbox) replay(ctx context.Context, id string, r outbox.Record) error {
 	return nil
 }
 
-// chosen returns the dead letters of the given IDs as far as they exist, or
-// all of them.
+// chosen returns the dead letters of the given IDs that exist, or all dead
+// letters.
 func (o *Outbox) chosen(ctx context.Context, ids []string) ([]*asynq.TaskInfo, error) {
 	if len(ids) == 0 {
 		return o.deadTasks(ctx)
@@ -139,13 +140,13 @@ func (o *Outbox) chosen(ctx context.Context, ids []string) ([]*asynq.TaskInfo, e
 	var tasks []*asynq.TaskInfo
 	for _, id := range ids {
 		if err := ctx.Err(); err != nil {
-			return nil, fmt.Errorf("asynqoutbox: reading the dead letters: %w", err)
+			return nil, fmt.Errorf("asynqoutbox: reading dead letters: %w", err)
 		}
 		task, err := o.inspector.GetTaskInfo(o.dead.name, id)
 		switch {
 		case isAbsent(err):
 		case err != nil:
-			return nil, fmt.Errorf("asynqoutbox: Redis could not read the dead letter: %w", err)
+			return nil, fmt.Errorf("asynqoutbox: reading a dead letter: %w", err)
 		default:
 			tasks = append(tasks, task)
 		}
@@ -164,7 +165,7 @@ func (o *Outbox) Discard(ctx context.Context, ids ...string) (int, error) {
 		switch {
 		case isAbsent(err):
 		case err != nil:
-			return discarded, fmt.Errorf("asynqoutbox: Redis could not discard the dead letter: %w", err)
+			return discarded, fmt.Errorf("asynqoutbox: discarding a dead letter: %w", err)
 		default:
 			discarded++
 		}
@@ -172,7 +173,7 @@ func (o *Outbox) Discard(ctx context.Context, ids ...string) (int, error) {
 	return discarded, nil
 }
 
-// deleteTask deletes the task of an event, unless it is being worked on.
+// deleteTask deletes the task of an event, unless it is being delivered.
 func (o *Outbox) deleteTask(identity string) error {
 	task, err := o.inspector.GetTaskInfo(o.live.name, identity)
 	if isAbsent(err) || err == nil && task.State == asynq.TaskStateActive {

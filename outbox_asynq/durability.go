@@ -7,29 +7,29 @@ import (
 	"strings"
 )
 
-// ErrVolatile says that the Redis server loses events that it acknowledged:
-// see [Config].AcceptLoss.
-var ErrVolatile = errors.New("asynqoutbox: Redis does not keep what it acknowledges")
+// ErrVolatile means that the Redis server may lose events that it has
+// acknowledged; see [Config].AcceptLoss.
+var ErrVolatile = errors.New("asynqoutbox: Redis may lose acknowledged events")
 
-// checkDurability asks the server how it keeps its data. On a cluster one node
-// answers for all.
+// checkDurability checks the persistence settings of the server, or of one node
+// of a cluster.
 func (o *Outbox) checkDurability(ctx context.Context) error {
 	if o.cfg.AcceptLoss {
 		return nil
 	}
 	info, err := o.cfg.Redis.Info(ctx, "persistence", "memory").Result()
 	if err != nil {
-		// Redis before 7 takes one section at a time.
+		// Redis before version 7 accepts one section.
 		if info, err = o.cfg.Redis.Info(ctx, "all").Result(); err != nil {
-			return fmt.Errorf("asynqoutbox: Redis could not say how it keeps its data: %w", err)
+			return fmt.Errorf("asynqoutbox: reading the persistence settings of Redis: %w", err)
 		}
 	}
 	var problems []error
 	if infoField(info, "aof_enabled") == "0" {
-		problems = append(problems, fmt.Errorf("%w: a restart loses it; set appendonly yes, or AcceptLoss", ErrVolatile))
+		problems = append(problems, fmt.Errorf("%w in a restart; set appendonly to yes, or AcceptLoss", ErrVolatile))
 	}
 	if policy := infoField(info, "maxmemory_policy"); policy != "" && policy != "noeviction" {
-		problems = append(problems, fmt.Errorf("%w: a full memory evicts it; set maxmemory-policy noeviction, or AcceptLoss", ErrVolatile))
+		problems = append(problems, fmt.Errorf("%w when its memory is full; set maxmemory-policy to noeviction, or AcceptLoss", ErrVolatile))
 	}
 	return errors.Join(problems...)
 }

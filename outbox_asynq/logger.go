@@ -6,8 +6,8 @@ import (
 	"log/slog"
 )
 
-// asynqLogger passes asynq's words on to slog. They name tasks by their
-// identity and hold no payload.
+// asynqLogger passes asynq's log messages to slog. They contain the identities
+// of tasks but no payload.
 type asynqLogger struct{ logger *slog.Logger }
 
 func (l asynqLogger) Debug(args ...any) { l.log(slog.LevelDebug, args) }
@@ -15,7 +15,7 @@ func (l asynqLogger) Info(args ...any)  { l.log(slog.LevelInfo, args) }
 func (l asynqLogger) Warn(args ...any)  { l.log(slog.LevelWarn, args) }
 func (l asynqLogger) Error(args ...any) { l.log(slog.LevelError, args) }
 
-// Fatal logs an error: a library ends no process.
+// Fatal logs an error. It does not end the process.
 func (l asynqLogger) Fatal(args ...any) { l.log(slog.LevelError, args) }
 
 func (l asynqLogger) log(level slog.Level, args []any) {

@@ -1,15 +1,14 @@
-// Package asynqoutbox delivers conversions durably with asynq on Redis.
+// Package asynqoutbox implements an outbox on asynq and Redis.
 //
-// An event is stored in Redis under its identity, which is asynq's task ID, so
-// that the same one is never stored twice. Redis knows no transaction with the
-// order's database: between the order's commit and [Outbox.Send] a crash loses
-// the conversion. A shop with any SQL database therefore writes to the outbox
-// table of package outbox in the order's transaction, and lets its relay feed
+// An event is stored in Redis under its identity, the ID of the asynq task, so
+// that it is stored once. Redis does not share a transaction with the order's
+// database: a crash between the order's commit and [Outbox.Send] loses the
+// conversion. Therefore a shop with a SQL database writes to the outbox table
+// of package outbox in the order's transaction, and the table's relay feeds
 // this outbox, which is an [outbox.Queue].
 //
-// What Redis itself keeps depends on its persistence. Start refuses a server
-// that would lose acknowledged events, unless [Config].AcceptLoss says
-// otherwise.
+// Redis may lose acknowledged events, depending on its persistence settings.
+// Start refuses such a server unless [Config].AcceptLoss is set.
 package asynqoutbox
 
 import (
@@ -33,7 +32,7 @@ type Outbox struct {
 	inspector *asynq.Inspector
 	logger    *slog.Logger
 	live      redisQueue
-	dead      redisQueue // that has no worker: asynq's own archive drops what is over 10,000 tasks or older than 90 days
+	dead      redisQueue // without workers, since asynq's archive drops tasks beyond 10,000 or older than 90 days
 
 	mu     sync.Mutex
 	worker *worker // nil before Start
@@ -41,9 +40,8 @@ type Outbox struct {
 
 var _ outbox.Queue = (*Outbox)(nil)
 
-// New checks the whole configuration and returns an outbox, or every problem
-// at once. It makes no connection and starts nothing: Send stores events
-// before Start as well.
+// New returns an outbox. Its error joins all problems of cfg. New makes no
+// connection and starts nothing. Send stores events before Start as well.
 func New(cfg Config) (*Outbox, error) {
 	problems := cfg.problems()
 	delivery, err := outbox.NewDelivery(cfg.Delivery)
@@ -69,30 +67,31 @@ func New(cfg Config) (*Outbox, error) {
 	}, nil
 }
 
-// Send stores the events in Redis within [Config].EnqueueTimeout. When it
-// fails, an event may be stored or not; sending it again is safe.
+// Send stores the events in Redis within [Config].EnqueueTimeout. If it returns
+// an error, the event may or may not be stored, and sending it again is safe.
 //
-// Redis shares no transaction with the order: see the package's comment for
-// the way that loses nothing between the two.
+// Redis shares no transaction with the order. The package's documentation
+// describes how to store both atomically.
 func (o *Outbox) Send(ctx context.Context, events ...clickid.Event) (clickid.Report, error) {
 	ctx, cancel := context.WithTimeout(ctx, o.cfg.EnqueueTimeout)
 	defer cancel()
 	return o.delivery.Sender(o).Send(ctx, events...)
 }
 
-// ResolvesTokens reports whether the clicks of tokens are looked up at
-// delivery; see [clickid.Sender].
+// ResolvesTokens reports whether the clicks of tokens are resolved at delivery;
+// see [clickid.Sender].
 func (o *Outbox) ResolvesTokens() bool { return o.delivery.ResolvesTokens() }
 
 // Delivery implements [outbox.Queue].
 func (o *Outbox) Delivery() *outbox.Delivery { return o.delivery }
 
-// enqueuers is how many records of one call are stored at once: asynq takes
-// them one by one, so the round trips run side by side, and a server that
-// writes to disk before it responds does so for many at once.
+// enqueuers is the number of records that a call stores concurrently. asynq
+// accepts one record per command, so a single connection would wait for a round
+// trip, and for the server's disk, for every record.
 const enqueuers = 32
 
-// Enqueue implements [outbox.Enqueuer]. Its only deadline is that of ctx.
+// Enqueue implements [outbox.Enqueuer]. It has no deadline other than that of
+// ctx.
 func (o *Outbox) Enqueue(ctx context.Context, records []outbox.Record) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("asynqoutbox: queueing in Redis: %w", err)
@@ -125,7 +124,7 @@ func (o *Outbox) Enqueue(ctx context.Context, records []outbox.Record) error {
 		}
 	}
 	if failure != nil {
-		return fmt.Errorf("asynqoutbox: Redis could not take the event: %w", failure)
+		return fmt.Errorf("asynqoutbox: storing an event: %w", failure)
 	}
 	return nil
 }
@@ -134,9 +133,10 @@ const (
 	eventTask = "clickid:event"
 	deadTask  = "clickid:dead"
 
-	// endlessRetries leaves it to the delivery when an event is dead.
+	// endlessRetries disables asynq's limit. The delivery decides when an event
+	// is dead.
 	endlessRetries = 1 << 30
-	// taskTimeout lets every delivery end by itself.
+	// taskTimeout is longer than every delivery.
 	taskTimeout = outbox.MaxDuration + 10*time.Second
 )
 
@@ -147,8 +147,8 @@ func (o *Outbox) enqueue(ctx context.Context, r outbox.Record) error {
 	if !errors.Is(err, asynq.ErrTaskIDConflict) {
 		return err
 	}
-	// The event is known. If it was delivered or is dead, nothing else removes
-	// the record that was just stored for it.
+	// The identity is known. If the event was delivered or is dead, no other
+	// step deletes the record that was just stored.
 	task, err := o.inspector.GetTaskInfo(o.live.name, r.Identity)
 	switch {
 	case isAbsent(err):
@@ -161,8 +161,8 @@ func (o *Outbox) enqueue(ctx context.Context, r outbox.Record) error {
 	return nil
 }
 
-// Stats implements [outbox.Outbox]. Oldest looks at no more than the thousand
-// events that are due next of those that wait for another delivery.
+// Stats implements [outbox.Outbox]. Oldest considers only the thousand events
+// that are due next among those that wait for another delivery.
 func (o *Outbox) Stats(ctx context.Context) (outbox.Stats, error) {
 	live, err := o.sizes(ctx, o.live)
 	if err != nil {
@@ -183,7 +183,7 @@ func (o *Outbox) Stats(ctx context.Context) (outbox.Stats, error) {
 	return stats, nil
 }
 
-// isAbsent reports whether the inspector found no such task.
+// isAbsent reports whether the inspector found no task.
 func isAbsent(err error) bool {
 	return errors.Is(err, asynq.ErrTaskNotFound) || errors.Is(err, asynq.ErrQueueNotFound)
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// connect opens a connection of its own to a Redis server.
+// connect opens a connection to a Redis server.
 func connect(tb testing.TB, url string) *redis.Client {
 	tb.Helper()
 	options, err := redis.ParseURL(url)
@@ -30,8 +30,7 @@ func connect(tb testing.TB, url string) *redis.Client {
 	return client
 }
 
-// newQueue returns a queue's name of its own, and removes what is left of it
-// when the test ends.
+// newQueue returns a new queue name and removes the queue when the test ends.
 func newQueue(tb testing.TB, client *redis.Client) string {
 	tb.Helper()
 	name := testserver.Name()
@@ -48,7 +47,7 @@ func newQueue(tb testing.TB, client *redis.Client) string {
 	return name
 }
 
-// newOutbox returns an outbox on a Redis server that a test shares.
+// newOutbox returns an outbox on a shared Redis server.
 func newOutbox(tb testing.TB, cfg asynqoutbox.Config) *asynqoutbox.Outbox {
 	tb.Helper()
 	cfg.EnqueueTimeout = 10 * time.Second
@@ -96,7 +95,7 @@ func order(id string) clickid.Event {
 	}
 }
 
-func TestNewReportsEveryProblem(t *testing.T) {
+func TestNew_problems(t *testing.T) {
 	t.Parallel()
 	_, err := asynqoutbox.New(asynqoutbox.Config{
 		Queue: "My Shop", EnqueueTimeout: -1, Workers: -1, DeduplicationWindow: time.Millisecond, PollInterval: -1,
@@ -104,7 +103,7 @@ func TestNewReportsEveryProblem(t *testing.T) {
 	if err == nil {
 		t.Fatal("a wrong configuration was accepted")
 	}
-	for _, field := range []string{"Client", "Redis", "Queue", "EnqueueTimeout", "Workers", "Window", "PollInterval"} {
+	for _, field := range []string{"Client", "Redis", "Queue", "EnqueueTimeout", "Workers", "DeduplicationWindow", "PollInterval"} {
 		if !strings.Contains(err.Error(), field) {
 			t.Errorf("the error does not mention %s:\n%v", field, err)
 		}
@@ -133,8 +132,9 @@ func TestNew_unusableRedis(t *testing.T) {
 	}
 }
 
-// Start refuses a server that loses what it acknowledges.
-func TestStartAsksForDurability(t *testing.T) {
+// TestStart_volatileRedis checks that Start refuses a server that may lose
+// acknowledged events.
+func TestStart_volatileRedis(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name    string
@@ -164,9 +164,9 @@ func TestStartAsksForDurability(t *testing.T) {
 	}
 }
 
-// A Redis that hangs or is unavailable holds up no checkout longer than
-// EnqueueTimeout, and the caller is told.
-func TestSendHasAShortDeadline(t *testing.T) {
+// TestSend_deadline checks that a hanging or unavailable Redis does not delay
+// Send beyond EnqueueTimeout, and that Send returns an error.
+func TestSend_deadline(t *testing.T) {
 	t.Parallel()
 	server := testserver.StartRedis(t)
 	ob, err := asynqoutbox.New(asynqoutbox.Config{
@@ -189,9 +189,9 @@ func TestSendHasAShortDeadline(t *testing.T) {
 		tt.break_()
 		start := time.Now()
 		report, err := ob.Send(t.Context(), order(tt.name))
-		// The deadline is half a second; the rest is a busy machine's.
+		// The deadline is half a second. A busy machine may need longer.
 		if took := time.Since(start); took > 5*time.Second {
-			t.Errorf("a server that %s held Send up for %v", tt.name, took)
+			t.Errorf("a server that %s delayed Send by %v", tt.name, took)
 		}
 		if err == nil || report.Results[0].Verdict != clickid.VerdictFailed {
 			t.Errorf("a server that %s: %+v, %v", tt.name, report, err)

@@ -8,9 +8,9 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// redisQueue names the keys of one queue: asynq's, for what its own inspector
-// cannot do, and those that we file beside them. The hash tag keeps all of a
-// queue in one slot of a cluster.
+// redisQueue returns the names of a queue's keys: those of asynq, for what its
+// inspector does not support, and those of this package. The hash tag keeps all
+// keys of a queue in one slot of a cluster.
 type redisQueue struct{ name string }
 
 func (q redisQueue) asynq(part string) string { return "asynq:{" + q.name + "}:" + part }
@@ -25,10 +25,11 @@ func (q redisQueue) taskPrefix() string { return q.asynq("t:") }
 
 func (q redisQueue) own(part string) string { return "clickid:{" + q.name + "}:" + part }
 
-// record is where the event of an identity is stored.
+// record returns the key of the event of an identity.
 func (q redisQueue) record(identity string) string { return q.own("event:" + identity) }
 
-// events is the set of the identities that belong to an application's key.
+// events returns the key of the set of identities that belong to an
+// application's key.
 func (q redisQueue) events(keyHash string) string { return q.own("key:" + keyHash) }
 
 // sizes counts the events of a queue.
@@ -42,7 +43,7 @@ func (o *Outbox) sizes(ctx context.Context, q redisQueue) (sizes, error) {
 	}
 	completed := pipe.ZCard(ctx, q.completed())
 	if _, err := pipe.Exec(ctx); err != nil {
-		return sizes{}, fmt.Errorf("asynqoutbox: Redis could not count the events: %w", err)
+		return sizes{}, fmt.Errorf("asynqoutbox: counting events: %w", err)
 	}
 	s := sizes{completed: int(completed.Val())}
 	for _, count := range waiting {
@@ -51,10 +52,11 @@ func (o *Outbox) sizes(ctx context.Context, q redisQueue) (sizes, error) {
 	return s, nil
 }
 
-// oldestLooked bounds how many events are looked at for the oldest.
+// oldestLooked limits the number of events among which oldest searches.
 const oldestLooked = 1000
 
-// oldest returns when the oldest waiting event was queued, or the zero time.
+// oldest returns the time at which the oldest queued event was queued, or the
+// zero time.
 func (o *Outbox) oldest(ctx context.Context) (time.Time, error) {
 	pipe := o.cfg.Redis.Pipeline()
 	lists := []*redis.StringSliceCmd{
@@ -64,7 +66,7 @@ func (o *Outbox) oldest(ctx context.Context) (time.Time, error) {
 		pipe.ZRange(ctx, o.live.scheduled(), 0, oldestLooked),
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
-		return time.Time{}, fmt.Errorf("asynqoutbox: Redis could not list the queue: %w", err)
+		return time.Time{}, fmt.Errorf("asynqoutbox: listing the queue: %w", err)
 	}
 	var keys []string
 	for _, list := range lists {
@@ -77,11 +79,11 @@ func (o *Outbox) oldest(ctx context.Context) (time.Time, error) {
 	}
 	values, err := o.cfg.Redis.MGet(ctx, keys...).Result()
 	if err != nil {
-		return time.Time{}, fmt.Errorf("asynqoutbox: Redis could not read the queue: %w", err)
+		return time.Time{}, fmt.Errorf("asynqoutbox: reading the queue: %w", err)
 	}
 	var oldest time.Time
 	for _, value := range values {
-		text, _ := value.(string) // nil for an event that has been delivered meanwhile
+		text, _ := value.(string) // nil if the event was delivered in the meantime
 		if r, err := decodeRecord([]byte(text)); err == nil && (oldest.IsZero() || r.QueuedAt.Before(oldest)) {
 			oldest = r.QueuedAt
 		}

@@ -9,16 +9,15 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// repairInterval is how often crashed work is looked for, as asynq's own
-// recoverer does.
+// repairInterval is the interval of repair, that of asynq's recoverer.
 const repairInterval = time.Minute
 
-// repairScript repairs what asynq's recoverer passes over for ever. It goes by
-// leases, so a task in the active list without one is never found; and it
-// fails on each task that has an expired lease but has left that list.
+// repairScript repairs tasks that asynq's recoverer does not find. It searches
+// by leases, so it never finds a task in the active list without a lease, and
+// it fails for a task with an expired lease that is not in that list.
 //
 // KEYS: active, lease. ARGV: the time of an expired lease in seconds, the
-// prefix of task keys. Returns how many were repaired.
+// prefix of task keys. Returns the number of repaired tasks.
 var repairScript = redis.NewScript(`
 local repaired = 0
 local active = {}
@@ -41,12 +40,12 @@ for _, id in ipairs(redis.call("ZRANGEBYSCORE", KEYS[2], "-inf", ARGV[1])) do
 end
 return repaired`)
 
-// repair gives abandoned events back to asynq's recoverer.
+// repair makes abandoned events available to asynq's recoverer.
 func (o *Outbox) repair(ctx context.Context) (repaired int, err error) {
 	expired := time.Now().Add(-2 * time.Minute).Unix()
 	repaired, err = repairScript.Run(ctx, o.cfg.Redis, []string{o.live.active(), o.live.lease()}, expired, o.live.taskPrefix()).Int()
 	if err != nil {
-		return 0, fmt.Errorf("asynqoutbox: Redis could not look for abandoned events: %w", err)
+		return 0, fmt.Errorf("asynqoutbox: searching for abandoned events: %w", err)
 	}
 	return repaired, nil
 }

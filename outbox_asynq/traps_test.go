@@ -15,7 +15,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// newTrapped returns an outbox on a Redis server of its own.
+// newTrapped returns an outbox on a private Redis server.
 func newTrapped(t *testing.T) (*Outbox, *clickidtest.Server) {
 	t.Helper()
 	options, err := redis.ParseURL(testserver.StartRedis(t).DSN())
@@ -51,8 +51,9 @@ func purchase(id string) clickid.Event {
 	}
 }
 
-// asynq's archive drops what is over 10,000 tasks. Dead letters are kept.
-func TestMoreDeadLettersThanAnArchiveHolds(t *testing.T) {
+// TestDeadLetters_many checks that more dead letters are kept than the 10,000
+// tasks of asynq's archive.
+func TestDeadLetters_many(t *testing.T) {
 	t.Parallel()
 	ob, _ := newTrapped(t)
 	const n = 10_050
@@ -62,7 +63,7 @@ func TestMoreDeadLettersThanAnArchiveHolds(t *testing.T) {
 	}
 	stats, err := ob.Stats(t.Context())
 	if err != nil || stats.DeadLetters != n {
-		t.Fatalf("%d dead letters of %d are left, %v", stats.DeadLetters, n, err)
+		t.Fatalf("%d of %d dead letters remain, %v", stats.DeadLetters, n, err)
 	}
 	first, err := ob.DeadLetters(t.Context(), outbox.Page{Limit: 1, Offset: n - 1})
 	if err != nil || len(first) != 1 || first[0].EventID != "dead-0" {
@@ -70,9 +71,9 @@ func TestMoreDeadLettersThanAnArchiveHolds(t *testing.T) {
 	}
 }
 
-// What crashes and cut connections can leave behind in asynq's lists, and its
-// own recoverer never finds again.
-func TestAbandonedEventsAreDelivered(t *testing.T) {
+// TestRepair leaves tasks in the states after crashes and cut connections that
+// asynq's recoverer does not find.
+func TestRepair(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name    string
@@ -112,14 +113,14 @@ func TestAbandonedEventsAreDelivered(t *testing.T) {
 				t.Fatal("the event was not delivered")
 			}
 			if repaired, err := ob.repair(ctx); err != nil || repaired != 0 {
-				t.Fatalf("%d events were repaired that were fine, %v", repaired, err)
+				t.Fatalf("%d intact events were repaired, %v", repaired, err)
 			}
 		})
 	}
 }
 
-// takeAsACrashedWorker takes the only event of the queue as a worker does that
-// is killed then, and returns its identity.
+// takeAsACrashedWorker takes the only event of the queue like a worker that is
+// then killed, and returns its identity.
 func takeAsACrashedWorker(ctx context.Context, t *testing.T, ob *Outbox) string {
 	t.Helper()
 	identity, err := ob.cfg.Redis.LMove(ctx, ob.live.pending(), ob.live.active(), "RIGHT", "LEFT").Result()
@@ -136,8 +137,8 @@ func takeAsACrashedWorker(ctx context.Context, t *testing.T, ob *Outbox) string 
 	return identity
 }
 
-// The keys that this package reads by itself are those of asynq.
-func TestKeysAreAsynqs(t *testing.T) {
+// TestRedisQueue_keys checks that the keys of this package are those of asynq.
+func TestRedisQueue_keys(t *testing.T) {
 	t.Parallel()
 	ob, platform := newTrapped(t)
 	ctx := t.Context()
@@ -160,7 +161,7 @@ func TestKeysAreAsynqs(t *testing.T) {
 	takeAsACrashedWorker(ctx, t, ob)
 	tasks, err := ob.inspector.ListActiveTasks(ob.live.name)
 	if err != nil || len(tasks) != 1 || tasks[0].State != asynq.TaskStateActive || tasks[0].IsOrphaned {
-		t.Fatalf("asynq does not see the task as being worked on: %+v, %v", tasks, err)
+		t.Fatalf("asynq does not list the task as active: %+v, %v", tasks, err)
 	}
 	check()
 	if err := ob.Start(ctx); err != nil {
@@ -175,8 +176,8 @@ func TestKeysAreAsynqs(t *testing.T) {
 	check()
 }
 
-// What is remembered of a delivered event is no personal data.
-func TestDeliveredEventsLeaveNoPayload(t *testing.T) {
+// TestOutbox_delivered checks that a delivered event leaves no personal data.
+func TestOutbox_delivered(t *testing.T) {
 	t.Parallel()
 	ob, platform := newTrapped(t)
 	ctx := t.Context()
@@ -196,7 +197,7 @@ func TestDeliveredEventsLeaveNoPayload(t *testing.T) {
 		t.Fatal(err)
 	}
 	for keys := ob.cfg.Redis.Scan(ctx, 0, ob.live.record("*"), 100).Iterator(); keys.Next(ctx); {
-		t.Errorf("an event is left behind at %s", keys.Val())
+		t.Errorf("an event remains at %s", keys.Val())
 	}
 	stats, err := ob.Stats(ctx)
 	if err != nil || stats.Queued != 0 || stats.Delivered != 1 {

@@ -14,18 +14,18 @@ import (
 // worker is the delivery from Start to Stop.
 type worker struct {
 	server    *asynq.Server
-	interrupt context.CancelFunc // makes every delivery end at once
-	done      chan struct{}      // closed when everything has ended
+	interrupt context.CancelFunc // ends every delivery at once
+	done      chan struct{}      // closed when all deliveries have ended
 
 	mu      sync.Mutex
 	running int
 	stopped bool
-	idle    chan struct{} // closed when stopped and nothing is running
+	idle    chan struct{} // closed when stopped and idle
 }
 
-// Start implements [outbox.Outbox]. It asks Redis whether it keeps what it
-// acknowledges, and refuses a server that does not; see [Config].AcceptLoss.
-// An outbox that was stopped is not started again.
+// Start implements [outbox.Outbox]. It refuses a Redis server that may lose
+// acknowledged events; see [Config].AcceptLoss. An outbox cannot be started
+// again after Stop.
 func (o *Outbox) Start(ctx context.Context) error {
 	if err := o.checkDurability(ctx); err != nil {
 		return err
@@ -47,8 +47,8 @@ func (o *Outbox) Start(ctx context.Context) error {
 		IsFailure:                usesAttempt,
 		Logger:                   asynqLogger{o.logger},
 		LogLevel:                 asynq.WarnLevel,
-		// The default forgets 12 events a second, fewer than a large shop
-		// sells.
+		// asynq's default deletes 12 delivered events per second, fewer than a
+		// large shop sells.
 		JanitorInterval: time.Second,
 	})
 	err := w.server.Start(asynq.HandlerFunc(func(ctx context.Context, _ *asynq.Task) error {
@@ -60,7 +60,7 @@ func (o *Outbox) Start(ctx context.Context) error {
 	}))
 	if err != nil {
 		interrupt()
-		return fmt.Errorf("asynqoutbox: asynq could not start: %w", err)
+		return fmt.Errorf("asynqoutbox: starting asynq: %w", err)
 	}
 	o.worker = w
 	go o.repairRegularly(base)
@@ -76,7 +76,7 @@ func (o *Outbox) Start(ctx context.Context) error {
 
 var errStarted = errors.New("asynqoutbox: the outbox has been started already")
 
-// begin counts a delivery in, unless the worker is stopping.
+// begin counts a delivery, unless the worker is stopping.
 func (w *worker) begin() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -96,8 +96,7 @@ func (w *worker) end() {
 	}
 }
 
-// stop lets no further delivery begin, and reports whether it is the first to
-// say so.
+// stop prevents further deliveries. It reports whether this is the first call.
 func (w *worker) stop() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -111,13 +110,13 @@ func (w *worker) stop() bool {
 	return true
 }
 
-// settleTime is how long Stop waits, once the deliveries have ended, until
-// their outcomes are written. What is not written by then is found again by
-// its expired lease.
+// settleTime is the time that Stop waits for the outcomes to be written after
+// the deliveries have ended. Outcomes that are not written by then are found by
+// their expired lease.
 const settleTime = 2 * time.Second
 
-// Stop implements [outbox.Outbox]. What was interrupted is due again at once,
-// without having used an attempt.
+// Stop implements [outbox.Outbox]. Interrupted events are due at once and have
+// used no attempt.
 func (o *Outbox) Stop(ctx context.Context) (remaining int, err error) {
 	o.mu.Lock()
 	w := o.worker
@@ -126,12 +125,12 @@ func (o *Outbox) Stop(ctx context.Context) (remaining int, err error) {
 	if w != nil {
 		if w.stop() {
 			o.delivery.Interrupt()
-			go o.shutDown(ctx, w)
+			go o.end(ctx, w)
 		}
 		select {
 		case <-w.idle:
 		case <-ctx.Done():
-			interrupted = fmt.Errorf("asynqoutbox: stopping the outbox: deliveries were interrupted: %w", ctx.Err())
+			interrupted = fmt.Errorf("asynqoutbox: stopping: deliveries were interrupted: %w", ctx.Err())
 			w.interrupt()
 		}
 		timer := time.NewTimer(settleTime)
@@ -147,22 +146,22 @@ func (o *Outbox) Stop(ctx context.Context) (remaining int, err error) {
 	return s.waiting, errors.Join(interrupted, err)
 }
 
-// shutDown ends the server when its deliveries have ended.
-func (o *Outbox) shutDown(ctx context.Context, w *worker) {
+// end ends the server after its deliveries.
+func (o *Outbox) end(ctx context.Context, w *worker) {
 	defer close(w.done)
-	w.server.Stop() // takes no further task
+	w.server.Stop() // accepts no further task
 	<-w.idle
 	w.server.Shutdown() // waits until the outcomes are written
 	w.interrupt()
 	_ = o.delivery.Close(context.WithoutCancel(ctx))
 }
 
-// deliver is the handler of one task.
+// deliver is the handler of a task.
 func (o *Outbox) deliver(ctx context.Context) error {
 	identity, _ := asynq.GetTaskID(ctx)
 	record, found, err := o.loadRecord(ctx, identity)
 	if err != nil {
-		return &postponement{wait: time.Second, reason: "Redis could not read the event"}
+		return &postponement{wait: time.Second, reason: "reading the event failed"}
 	}
 	if !found {
 		return nil
@@ -171,8 +170,8 @@ func (o *Outbox) deliver(ctx context.Context) error {
 	outcome := o.delivery.Deliver(ctx, record, failed+1)
 	switch outcome.Action {
 	case outbox.ActionDone:
-		// If Redis does not take this, it does not take asynq's note either,
-		// and the event is delivered again.
+		// If this fails, asynq cannot write the outcome either, and the event
+		// is delivered again.
 		_ = o.deleteRecord(context.WithoutCancel(ctx), identity)
 		return nil
 	case outbox.ActionDeadLetter:
@@ -184,7 +183,7 @@ func (o *Outbox) deliver(ctx context.Context) error {
 	}
 }
 
-// postponement tells asynq to deliver an event again later.
+// postponement makes asynq deliver an event again later.
 type postponement struct {
 	wait        time.Duration
 	usesAttempt bool
@@ -193,11 +192,11 @@ type postponement struct {
 
 func (p *postponement) Error() string { return "asynqoutbox: postponed: " + p.reason }
 
-// errStopping puts an event back that was taken while the outbox is stopping.
+// errStopping puts back an event that was taken while the outbox is stopping.
 var errStopping = &postponement{reason: "the outbox is stopping"}
 
-// wait returns how long an event waits for its next delivery. After an expired
-// lease or an interruption it is due at once.
+// wait returns the time until the next delivery of an event. It is zero after
+// an expired lease or an interruption.
 func wait(_ int, err error, _ *asynq.Task) time.Duration {
 	if p := (*postponement)(nil); errors.As(err, &p) {
 		return p.wait
