@@ -9,8 +9,8 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unicode"
 
@@ -45,8 +45,8 @@ type Config struct {
 	// follow redirects. Defaults to a client with HTTP/2, persistent
 	// connections and TLS 1.2 or newer.
 	HTTPClient *http.Client
-	// Timeout limits an attempt, including the response's body. Defaults to 10
-	// seconds.
+	// Timeout bounds one attempt, from dialling to the last byte of the
+	// response. Defaults to 5 seconds.
 	Timeout time.Duration
 	// TotalTimeout limits a Send with its waits and retries if the caller's
 	// context has no deadline. Defaults to 30 seconds.
@@ -89,33 +89,15 @@ func (cfg Config) Format(s fmt.State, _ rune) {
 	if cfg.Dialect != nil {
 		destination = cfg.Dialect.destination()
 	}
-	_, _ = fmt.Fprintf(s, "clickid.Config{%T to %s}", cfg.Dialect, destination)
+	_, _ = fmt.Fprintf(s, "capi.Config{%T to %s}", cfg.Dialect, destination)
 }
 
 // LogValue returns the configuration without the API key.
 func (cfg Config) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(cfg)) }
 
-// Attempt is a request of a [Client] and its outcome. It contains no personal
-// data.
-type Attempt struct {
-	// Host is the host of the platform.
-	Host string
-	// Number counts the attempts of a request from 1.
-	Number int
-	// Events and Bytes are the size of the request.
-	Events int
-	Bytes  int
-	// Status is the HTTP status, or 0 without a response.
-	Status int
-	// Duration is the duration of the attempt.
-	Duration time.Duration
-	// Err is a *ResponseError or a *TransportError, or nil after a success.
-	Err error
-}
-
-// The defaults of a [Config].
+// Defaults of a [Config].
 const (
-	defaultTimeout      = 10 * time.Second
+	defaultTimeout      = 5 * time.Second
 	defaultTotalTimeout = 30 * time.Second
 	defaultConcurrency  = 8
 	defaultBatchBytes   = 1 << 20
@@ -124,15 +106,20 @@ const (
 
 const apiKeyPrefix = "scope3_"
 
-// Client sends events to the platform. It is safe for concurrent use.
+// Client sends events to the platform now. It is safe for concurrent use. Use
+// [New].
 type Client struct {
 	cfg      Config // checked, with defaults
 	endpoint string
 	host     string
 	name     string // see Name
+	overhead int    // bytes of a request without events
 	http     *http.Client
 	limiter  *limiter
-	slots    chan struct{} // one per request in progress
+	slots    chan struct{} // one for each request under way
+
+	confirmed atomic.Bool // a response has confirmed an event
+	warned    throttle    // of the warnings in the log
 }
 
 // New returns a client. Its error joins all problems of cfg. New makes no
@@ -178,15 +165,17 @@ func New(cfg Config) (*Client, error) {
 		return nil, err
 	}
 	cfg.fillIn()
-	return &Client{
+	c := &Client{
 		cfg:      cfg,
 		endpoint: strings.TrimSuffix(base.String(), "/") + cfg.Dialect.path(),
 		host:     base.Hostname(),
-		name:     strings.Join(slices.DeleteFunc([]string{cfg.Dialect.name(), base.Hostname(), cfg.Dialect.advertiser(), cfg.Dialect.destination()}, func(s string) bool { return s == "" }), " "),
+		name:     destinationName(cfg.Dialect, base.Hostname()),
 		http:     newHTTPClient(cfg.HTTPClient, cfg.Concurrency),
 		limiter:  newLimiter(cfg.RateLimit),
 		slots:    make(chan struct{}, cfg.Concurrency),
-	}, nil
+	}
+	c.overhead = len(c.requestOf([]*outgoing{{}}))
+	return c, nil
 }
 
 // maxConcurrency is more than any platform allows.

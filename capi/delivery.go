@@ -1,13 +1,9 @@
 package capi
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"log/slog"
-	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -22,20 +18,80 @@ type delivery struct {
 	ctx   context.Context
 	retry Retry
 
-	mu      sync.Mutex
-	until   time.Time // the platform asked not to be called before
-	stopped error     // why nothing more is sent
-	misled  bool      // the platform named an event that turned out to be fine
+	mu       sync.Mutex
+	until    time.Time // the platform asked not to be called before
+	stopped  error     // why nothing more is sent
+	misled   bool      // the platform named an event that turned out to be fine
+	accepted bool      // it has accepted an event of this call
+	refused  int       // single events that it refused without naming a reason in them
 }
 
-// deliver sends the events and settles each of them.
+// maxRefusedAlike is how many single events may be refused without a word about
+// the event, and without one that is accepted, before the configuration is taken
+// to be at fault and the rest is not sent.
+const maxRefusedAlike = 20
+
+// deliver sends the events and settles each of them. Those that the platform
+// wants again are sent again, as far as retry and ctx allow.
 func (c *Client) deliver(ctx context.Context, retry Retry, events []*outgoing) {
 	if len(events) == 0 {
 		return
 	}
 	d := &delivery{Client: c, ctx: ctx, retry: retry}
 	unique, duplicates := withoutDuplicates(events)
-	batches := c.plan(unique)
+	for pending, round := unique, 1; ; round++ {
+		d.sendAll(c.plan(pending))
+		if pending = wantedAgain(pending); len(pending) == 0 || !d.pauseBefore(pending, round) {
+			break
+		}
+	}
+	if d.accepted {
+		for _, o := range unique {
+			o.settleIsolated()
+		}
+	}
+	for duplicate, first := range duplicates {
+		duplicate.response = first.response
+		duplicate.result.Responses = first.result.Responses
+		duplicate.settle(first.result.Verdict, first.result.Reason, first.result.Err)
+	}
+}
+
+// wantedAgain returns the events that the platform wants again later.
+func wantedAgain(events []*outgoing) []*outgoing {
+	var again []*outgoing
+	for _, o := range events {
+		if o.again {
+			again = append(again, o)
+		}
+	}
+	return again
+}
+
+// pauseBefore waits before the events are sent again, and reports whether they
+// are to be.
+func (d *delivery) pauseBefore(pending []*outgoing, round int) bool {
+	if _, stopped := d.state(); stopped != nil || round >= d.retry.Attempts {
+		return false
+	}
+	wait := d.retry.backoff(round)
+	for _, o := range pending {
+		wait = max(wait, retryAfter(o.result.Err))
+	}
+	if deadline, ok := d.ctx.Deadline(); ok && time.Now().Add(wait).After(deadline) {
+		return false
+	}
+	if sleep.For(d.ctx, wait) != nil {
+		return false
+	}
+	for _, o := range pending {
+		o.again = false
+	}
+	return true
+}
+
+// sendAll sends the batches, several at once.
+func (d *delivery) sendAll(batches [][]*outgoing) {
 	queue := make(chan []*outgoing, len(batches))
 	for _, batch := range batches {
 		queue <- batch
@@ -46,9 +102,9 @@ func (c *Client) deliver(ctx context.Context, retry Retry, events []*outgoing) {
 			d.send(batch)
 		}
 	}
-	// Workers are not what bounds the requests, but there is no use for more.
+	// The slots bound the requests; more workers would have no use.
 	var group sync.WaitGroup
-	for range min(c.cfg.Concurrency, len(batches)) - 1 {
+	for range min(d.cfg.Concurrency, len(batches)) - 1 {
 		group.Add(1)
 		go func() {
 			defer group.Done()
@@ -57,135 +113,78 @@ func (c *Client) deliver(ctx context.Context, retry Retry, events []*outgoing) {
 	}
 	work()
 	group.Wait()
-	for duplicate, first := range duplicates {
-		duplicate.response = first.response
-		duplicate.settle(first.result.Verdict, first.result.Reason, first.result.Err)
-	}
 }
 
-// withoutDuplicates sets events aside that have the same identity on the wire as an
-// earlier one, which the platform would not count either.
-func withoutDuplicates(events []*outgoing) (unique []*outgoing, duplicates map[*outgoing]*outgoing) {
-	type identity struct{ kind, id string }
-	first := make(map[identity]*outgoing, len(events))
-	for _, o := range events {
-		id := identity{o.kind, o.id}
-		if earlier, ok := first[id]; ok {
-			if duplicates == nil {
-				duplicates = make(map[*outgoing]*outgoing)
-			}
-			duplicates[o] = earlier
-			continue
-		}
-		first[id] = o
-		unique = append(unique, o)
-	}
-	return unique, duplicates
-}
-
-// plan divides the events into requests that keep the bounds of count and
-// bytes. No request has two events of the same ID, since partial failures name
-// events by their ID alone.
-func (c *Client) plan(events []*outgoing) [][]*outgoing {
-	empty := len(c.cfg.Dialect.request([][]byte{nil}, 0))
-	var batches [][]*outgoing
-	for len(events) > 0 {
-		var batch, later []*outgoing
-		ids := make(map[string]bool)
-		size, taken := empty, 0
-		for _, o := range events {
-			if len(batch) == c.cfg.MaxBatchEvents || size+len(o.data) > c.cfg.MaxBatchBytes && len(batch) > 0 {
-				break
-			}
-			taken++
-			if ids[o.id] {
-				later = append(later, o)
-				continue
-			}
-			ids[o.id] = true
-			batch = append(batch, o)
-			size += len(o.data) + len(",")
-		}
-		batches = append(batches, batch)
-		if events = events[taken:]; len(later) > 0 {
-			events = append(later, events...)
-		}
-	}
-	return batches
-}
-
-// send sends one batch and settles its events. A batch that the platform
-// refuses for one of its events is divided until that stands alone.
+// send sends one batch and settles its events. A batch that the platform does
+// not accept because of some of its events is divided. The events that it named
+// are sent singly, so that one that was named wrongly is not lost, and the rest
+// in halves: dividing takes at most 2·bad·log2(n)+1 requests, and sends an event
+// at most log2(n)+2 times.
 func (d *delivery) send(batch []*outgoing) {
-	for len(batch) > 0 {
-		body := d.requestOf(batch)
-		resp, err := d.exchange(body, len(batch))
-		if err == nil {
-			d.accept(batch, resp)
-			return
+	resp, err := d.exchange(batch)
+	if err == nil && d.settleAccepted(batch, resp) {
+		return
+	}
+	if err != nil && (len(batch) == 1 || !dividable(err, batch)) {
+		d.settleRefused(batch, err)
+		return
+	}
+	named, rest := d.divide(batch, err)
+	for _, o := range named {
+		d.send([]*outgoing{o})
+		if o.result.Verdict == clickid.VerdictAccepted {
+			d.setMisled()
 		}
-		if len(batch) == 1 || !blamesEvents(err, len(body)) {
-			d.refuse(batch, err)
-			return
-		}
-		named, rest := d.divide(batch, err)
-		for _, part := range named {
+	}
+	half := (len(rest) + 1) / 2
+	for _, part := range [][]*outgoing{rest[:half], rest[half:]} {
+		if len(part) > 0 {
 			d.send(part)
-			if len(part) == 1 && part[0].result.Verdict == clickid.VerdictAccepted {
-				d.setMisled()
-			}
 		}
-		batch = rest
 	}
 }
 
-// requestOf returns the body of the request that carries the batch.
-func (c *Client) requestOf(batch []*outgoing) []byte {
-	events, responses := make([][]byte, len(batch)), 0
-	for i, o := range batch {
-		events[i] = o.data
-		responses += o.responses
-	}
-	return c.cfg.Dialect.request(events, responses)
-}
-
-// largeBody is the size from which a cut connection is taken as a refusal of
-// the body's size. Platforms have been seen to cut from one megabyte on.
+// largeBody is the size in bytes from which a cut connection is taken as a
+// refusal of the body's size. Platforms have been seen to cut from one megabyte
+// on.
 const largeBody = 256 << 10
 
-// blamesEvents reports whether a smaller request may fare better.
-func blamesEvents(err error, size int) bool {
+// dividable reports whether smaller requests may fare better.
+func dividable(err error, batch []*outgoing) bool {
 	if re := (*ResponseError)(nil); errors.As(err, &re) {
-		return re.refusal() == refusedEvent
+		switch re.meaning() {
+		case meansEvent, meansRefused, meansSmaller:
+			return true
+		}
+		return false
 	}
 	te := (*TransportError)(nil)
-	return errors.As(err, &te) && te.cut && size > largeBody
+	return errors.As(err, &te) && te.cut && sizeOf(batch) > largeBody
 }
 
-// divide takes the events that the platform named out of a refused batch, each
-// to be sent alone, so that one that was named wrongly is not lost. Where none
-// is named, it divides the batch in halves.
-func (d *delivery) divide(batch []*outgoing, err error) (parts [][]*outgoing, rest []*outgoing) {
-	named := make(map[int]bool)
-	if re := (*ResponseError)(nil); errors.As(err, &re) && !d.isMisled() {
-		for _, index := range re.indexes {
-			if index < len(batch) {
-				named[index] = true
-			}
-		}
+func sizeOf(batch []*outgoing) int {
+	size := 0
+	for _, o := range batch {
+		size += len(o.data)
 	}
-	if len(named) == 0 || len(named) == len(batch) {
-		half := len(batch) / 2
-		return [][]*outgoing{batch[:half]}, batch[half:]
+	return size
+}
+
+// divide returns the events of a batch that the platform named, and the others.
+// A platform that named a wrong one before is not believed again.
+func (d *delivery) divide(batch []*outgoing, err error) (named, rest []*outgoing) {
+	re := (*ResponseError)(nil)
+	if !errors.As(err, &re) || d.isMisled() {
+		return nil, batch
 	}
 	for i, o := range batch {
-		if named[i] {
-			parts = append(parts, batch[i:i+1])
+		if slices.Contains(re.indexes, i) {
+			named = append(named, o)
 		} else {
 			rest = append(rest, o)
 		}
 	}
-	return parts, rest
+	return named, rest
 }
 
 func (d *delivery) setMisled() {
@@ -200,126 +199,128 @@ func (d *delivery) isMisled() bool {
 	return d.misled
 }
 
-// accept settles the events of a request that was accepted as a whole.
-func (d *delivery) accept(batch []*outgoing, r *response) {
-	for _, o := range batch {
-		o.response = r
-		o.settle(clickid.VerdictAccepted, "", nil)
-	}
-	unknown := 0
+// settleAccepted settles the events of an accepting response. It reports false
+// when that names a failure of no known event, so that none is known to be
+// accepted and the batch is to be divided.
+func (d *delivery) settleAccepted(batch []*outgoing, r *response) bool {
+	refusals := make(map[int]*ResponseError)
+	byID := indexByID(batch, len(r.failures))
 	for _, failed := range r.failures {
-		i := failed.find(batch)
-		switch {
-		case i < 0:
-			unknown++
-		case isDuplicate(failed.err):
-			// The platform has it from an earlier attempt.
-		default:
-			batch[i].settleRefusal(failed.err)
+		i, ok := failed.find(batch, byID)
+		if !ok {
+			if len(batch) > 1 {
+				return false
+			}
+			i = 0 // there is no doubt which event it is
 		}
+		refusals[i] = failed.err
 	}
-	if unknown > 0 {
-		r.warn(fmt.Sprintf("%d partial failures name no event of the request", unknown))
+	for i, o := range batch {
+		o.response = r
+		if err := refusals[i]; err != nil && !isDuplicate(err) {
+			o.settleRefusal(err)
+			continue
+		}
+		o.settle(clickid.VerdictAccepted, "", nil)
+		d.noteAccepted()
 	}
+	return true
 }
 
-// find returns the index of the event that the failure names, or -1.
-func (f *partialFailure) find(batch []*outgoing) int {
-	if f.eventID != "" {
-		return slices.IndexFunc(batch, func(o *outgoing) bool { return o.id == f.eventID })
+// indexByID returns the positions of the events by their IDs, when there are
+// failures to look up.
+func indexByID(batch []*outgoing, failures int) map[string]int {
+	if failures == 0 {
+		return nil
 	}
-	if len(f.err.indexes) == 1 && f.err.indexes[0] < len(batch) {
-		return f.err.indexes[0]
+	byID := make(map[string]int, len(batch))
+	for i, o := range batch {
+		byID[o.id] = i
 	}
-	if len(batch) == 1 {
-		return 0
-	}
-	return -1
+	return byID
 }
 
-// refuse settles the events of a request that brought no success.
-func (d *delivery) refuse(batch []*outgoing, err error) {
-	if re := (*ResponseError)(nil); errors.As(err, &re) && len(batch) == 1 {
-		if isDuplicate(re) {
-			batch[0].settle(clickid.VerdictAccepted, "", nil)
-			return
+// find returns the index of the event that the failure names by its ID, or else
+// by an index in a path.
+func (f *partialFailure) find(batch []*outgoing, byID map[string]int) (int, bool) {
+	if i, ok := byID[f.eventID]; ok {
+		return i, true
+	}
+	if len(f.err.indexes) > 0 && f.err.indexes[0] < len(batch) {
+		return f.err.indexes[0], true
+	}
+	return 0, false
+}
+
+// settleRefused settles the events of a request that brought no success.
+func (d *delivery) settleRefused(batch []*outgoing, err error) {
+	re := (*ResponseError)(nil)
+	if !errors.As(err, &re) {
+		for _, o := range batch {
+			o.fail(err)
 		}
-		if re.refusal() == refusedEvent {
-			batch[0].settleRefusal(re)
-			return
-		}
+		return
+	}
+	if len(batch) == 1 && isDuplicate(re) {
+		batch[0].settle(clickid.VerdictAccepted, "", nil)
+		return
+	}
+	if len(batch) == 1 && re.meaning() == meansRefused {
+		batch[0].isolated = re
+		d.noteRefused(err)
 	}
 	for _, o := range batch {
-		o.fail(err)
+		if len(batch) == 1 {
+			o.settleRefusal(re)
+		}
+		if o.result.Verdict != clickid.VerdictRejected {
+			o.fail(err)
+		}
 	}
 }
 
-// settleRefusal records the platform's refusal of this very event.
+// settleRefusal records the platform's refusal of one event.
 func (o *outgoing) settleRefusal(err *ResponseError) {
-	if err.refusal() == refusedEvent {
+	switch {
+	case err.Kind() == clickid.SendErrorEvent:
 		o.settle(clickid.VerdictRejected, err.reason(), err)
 		return
+	case err.perEvent && err.meaning() == meansNewKey:
+		o.again = true
 	}
 	o.fail(err)
 }
 
-// exchange sends one request, again where the policy allows it, and returns
-// the response of a success or the last failure.
-func (d *delivery) exchange(body []byte, events int) (*response, error) {
-	var last error
-	failed := 0
-	for number := 1; ; number++ {
-		done, err := d.admit()
-		if err != nil {
-			if last != nil {
-				return nil, fmt.Errorf("%w; no further attempt: %w", last, err)
-			}
-			return nil, fmt.Errorf("%w: %w", ErrNotSent, err)
-		}
-		resp, err := d.attempt(d.ctx, body, events, number)
-		done()
-		if err == nil {
-			return resp, nil
-		}
-		last = err
-		if te := (*TransportError)(nil); errors.As(err, &te) && (d.ctx.Err() != nil || events > 1 && blamesEvents(err, len(body))) {
-			return nil, err
-		}
-		if isConfiguration(err) {
-			d.stop(err)
-			return nil, err
-		}
-		wait, again := d.retry.wait(err, &failed)
-		if d.retry.Attempts == 1 && isTemporary(err) {
-			// The outbox decides when to try again, for the other events too.
-			d.stop(err)
-		}
-		deadline, _ := d.ctx.Deadline()
-		if again = again && time.Now().Add(wait).Before(deadline); !again {
-			if retryAfter(err) > 0 && isTemporary(err) {
-				d.stop(err)
-			}
-			return nil, err
-		}
-		if retryAfter(err) > 0 {
-			d.hold(time.Now().Add(wait))
-			continue
-		}
-		if err := sleep.For(d.ctx, wait); err != nil {
-			return nil, fmt.Errorf("%w; no further attempt: %w", last, err)
-		}
+// settleIsolated makes a provisional refusal of the single event final: other
+// events of the call were accepted, so the configuration is right.
+func (o *outgoing) settleIsolated() {
+	if o.isolated == nil || o.result.Verdict != clickid.VerdictFailed {
+		return
 	}
+	err := *o.isolated
+	err.isolated = true
+	o.settle(clickid.VerdictRejected, err.reason(), &err)
 }
 
-func isConfiguration(err error) bool {
-	re := (*ResponseError)(nil)
-	return errors.As(err, &re) && re.refusal() == refusedConfiguration
-}
-
-// isDuplicate reports whether the refusal says that the platform already has
+// isDuplicate reports whether the refusal tells that the platform already has
 // the event.
 func isDuplicate(err *ResponseError) bool {
 	return err.Code == "DUPLICATE" || err.Code == "DUPLICATE_EVENT" || err.Code == "ALREADY_EXISTS"
+}
+
+func (d *delivery) noteAccepted() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.accepted = true
+}
+
+// noteRefused counts a single event that was refused without a word about it.
+func (d *delivery) noteRefused(err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.refused++; !d.accepted && d.refused >= maxRefusedAlike && d.stopped == nil {
+		d.stopped = err
+	}
 }
 
 // stop ends the delivery: events that were not sent yet are not.
@@ -378,81 +379,98 @@ func (d *delivery) admit() (done func(), err error) {
 	return func() { <-d.slots }, nil
 }
 
-// attempt sends one request once and reports it to hook and log.
-func (c *Client) attempt(ctx context.Context, body []byte, events, number int) (*response, error) {
-	start := time.Now()
-	status, resp, err := c.post(ctx, body, events)
-	c.observe(ctx, Attempt{
-		Host:     c.host,
-		Number:   number,
-		Events:   events,
-		Bytes:    len(body),
-		Status:   status,
-		Duration: time.Since(start),
-		Err:      err,
-	})
-	return resp, err
-}
-
-func (c *Client) post(ctx context.Context, body []byte, events int) (status int, r *response, err error) {
-	attemptCtx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
-	defer cancel()
-	req, err := http.NewRequestWithContext(attemptCtx, http.MethodPost, c.endpoint, bytes.NewReader(body))
-	if err != nil {
-		return 0, nil, newTransportError(ctx, err)
-	}
-	req.Header = c.header()
-	req.Header.Set("Authorization", "Bearer "+c.cfg.APIKey)
-	resp, err := c.http.Do(req)
-	if err != nil {
-		return 0, nil, newTransportError(ctx, err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	// Read to the end, so that the connection can be used again.
-	text, err := io.ReadAll(io.LimitReader(resp.Body, maxResponseBytes))
-	if err != nil && resp.StatusCode >= 200 && resp.StatusCode < 300 {
-		// A success that is cut short may hide failures. Asking again is safe.
-		broken := newTransportError(ctx, err)
-		broken.cut = false
-		return resp.StatusCode, nil, broken
-	}
-	r, refusal := parseResponse(resp.StatusCode, resp.Header, text, events, c.cfg.Dialect.respondsPerEvent(), time.Now())
-	if refusal != nil {
-		return resp.StatusCode, nil, refusal
-	}
-	return resp.StatusCode, r, nil
-}
-
-// header returns the headers of every request but the authorisation.
-func (c *Client) header() http.Header {
-	return http.Header{
-		"Accept":       {"application/json"},
-		"Content-Type": {"application/json"},
-		"User-Agent":   {"clickid-go (+https://github.com/clickid/clickid)"},
+// exchange sends the request of one batch, again where the policy allows it, and
+// returns the accepting response or the last failure.
+func (d *delivery) exchange(batch []*outgoing) (*response, error) {
+	var last error
+	failed, shortages := 0, 0
+	for number := 1; ; number++ {
+		done, err := d.admit()
+		if err != nil {
+			if last != nil {
+				return nil, fmt.Errorf("%w; no further attempt: %w", last, err)
+			}
+			return nil, fmt.Errorf("%w: %w", ErrNotSent, err)
+		}
+		resp, err := d.attempt(d.ctx, d.requestOf(batch), len(batch), number)
+		done()
+		if isVerdict(err) {
+			for _, o := range batch {
+				o.responses++
+				o.result.Responses++
+			}
+		}
+		if err == nil {
+			return resp, nil
+		}
+		last = err
+		next := d.next(batch, err, &failed, &shortages)
+		if !next.again {
+			return nil, err
+		}
+		if next.asked {
+			d.hold(time.Now().Add(next.wait))
+			continue
+		}
+		if err := sleep.For(d.ctx, next.wait); err != nil {
+			return nil, fmt.Errorf("%w; no further attempt: %w", last, err)
+		}
 	}
 }
 
-// observe reports an attempt to hook and log.
-func (c *Client) observe(ctx context.Context, a Attempt) {
-	if c.cfg.Hook != nil {
-		c.cfg.Hook(ctx, a)
+// isVerdict reports whether the end of an attempt is a verdict of the platform,
+// which it would repeat for the same idempotency key.
+func isVerdict(err error) bool {
+	re := (*ResponseError)(nil)
+	return err == nil || errors.As(err, &re) && re.verdict()
+}
+
+// step is what follows a failed attempt.
+type step struct {
+	again bool
+	wait  time.Duration
+	asked bool // the platform asked for the wait, which concerns all requests
+}
+
+// next decides what follows a failed attempt. It stops the delivery where no
+// other request can fare better either.
+func (d *delivery) next(batch []*outgoing, err error, failed, shortages *int) step {
+	if isConfiguration(err) {
+		d.stop(err)
+		return step{}
 	}
-	level, message := slog.LevelDebug, "capi: request accepted"
-	switch {
-	case isConfiguration(a.Err):
-		level, message = slog.LevelError, "capi: request refused: the configuration is wrong"
-	case a.Err != nil:
-		level, message = slog.LevelWarn, "capi: request failed"
+	if d.ctx.Err() != nil {
+		return step{}
 	}
-	if !c.cfg.Logger.Enabled(ctx, level) {
-		return
+	if len(batch) > 1 && dividable(err, batch) {
+		// A request of which some events were not received is repeated once.
+		re := (*ResponseError)(nil)
+		if !errors.As(err, &re) || !re.partial || d.retry.Attempts == 1 {
+			return step{}
+		}
+		if *shortages++; *shortages > 1 {
+			return step{}
+		}
 	}
-	attrs := []slog.Attr{
-		slog.String("host", a.Host), slog.Int("attempt", a.Number), slog.Int("events", a.Events),
-		slog.Int("bytes", a.Bytes), slog.Int("status", a.Status), slog.Duration("duration", a.Duration),
+	if d.retry.Attempts == 1 {
+		if isTemporary(err) {
+			// The outbox decides when to try again, for the other events too.
+			d.stop(err)
+		}
+		return step{}
 	}
-	if a.Err != nil {
-		attrs = append(attrs, slog.Any("error", a.Err))
+	wait, again := d.retry.wait(err, failed)
+	if deadline, ok := d.ctx.Deadline(); ok && !time.Now().Add(wait).Before(deadline) {
+		again = false
 	}
-	c.cfg.Logger.LogAttrs(ctx, level, message, attrs...)
+	asked := retryAfter(err) > 0
+	if !again && asked && isTemporary(err) {
+		d.stop(err)
+	}
+	return step{again: again, wait: wait, asked: asked}
+}
+
+func isConfiguration(err error) bool {
+	re := (*ResponseError)(nil)
+	return errors.As(err, &re) && re.meaning() == meansConfiguration
 }

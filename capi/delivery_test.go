@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -60,7 +62,22 @@ func requireRejected(t *testing.T, report clickid.Report, bad ...string) {
 	}
 }
 
-func TestDeliver_refusedEvent(t *testing.T) {
+// requireCheapDivision checks the bounds of dividing n events with bad ones
+// among them: the number of requests, and how often each event was sent.
+func requireCheapDivision(t *testing.T, p *platformtest.Platform, n, bad int) {
+	t.Helper()
+	depth := math.Ceil(math.Log2(float64(n)))
+	require.LessOrEqual(t, float64(len(p.Bodies)), 2*float64(bad)*depth+1)
+	sent := make(map[string]int)
+	for _, body := range p.Bodies {
+		for _, id := range eventIDs(t, body) {
+			sent[id]++
+			require.LessOrEqual(t, float64(sent[id]), depth+2, id)
+		}
+	}
+}
+
+func TestClient_badEvents(t *testing.T) {
 	t.Parallel()
 	for _, named := range []bool{false, true} {
 		for _, bad := range [][]string{{"0"}, {"50"}, {"99"}, {"3", "4", "77"}} {
@@ -68,16 +85,46 @@ func TestDeliver_refusedEvent(t *testing.T) {
 			report, err := newClient(t, p, logEvent).Send(context.Background(), numbered(100)...)
 			require.ErrorIs(t, err, clickid.ErrInvalidEvent)
 			requireRejected(t, report, bad...)
-			if named {
-				require.Len(t, p.Bodies, 1+2*len(bad), "one request for the event and one for the others")
-			} else {
-				require.LessOrEqual(t, len(p.Bodies), 1+len(bad)*2*7, "halves, to the depth of 100")
-			}
+			requireCheapDivision(t, p, 100, len(bad))
 		}
 	}
 }
 
-func TestDeliver_refusedEventInSuccess(t *testing.T) {
+func TestClient_manyBadEvents(t *testing.T) {
+	t.Parallel()
+	for _, named := range []bool{false, true} {
+		var bad []string
+		for i := range 3000 {
+			if i%10 == 9 {
+				bad = append(bad, strconv.Itoa(i))
+			}
+		}
+		p := refusing(t, named, bad...)
+		report, err := newClient(t, p, logEvent).Send(context.Background(), numbered(3000)...)
+		require.ErrorIs(t, err, clickid.ErrInvalidEvent)
+		requireRejected(t, report, bad...)
+		requireCheapDivision(t, p, 3000, len(bad))
+	}
+}
+
+// Where every event is refused alike, the configuration may be at fault: the
+// queue is not emptied into refusals.
+func TestClient_everythingRefused(t *testing.T) {
+	t.Parallel()
+	p := platformtest.Responding(platformtest.Reply(400, `{"error":{"code":"BAD_REQUEST"}}`))
+	report, err := newClient(t, p, logEvent).Send(context.Background(), numbered(1000)...)
+	require.Error(t, err)
+	require.NotErrorIs(t, err, clickid.ErrInvalidEvent)
+	for _, result := range report.Results {
+		require.Equal(t, clickid.VerdictFailed, result.Verdict)
+		var refusal clickid.SendError
+		require.ErrorAs(t, result.Err, &refusal)
+		require.Equal(t, clickid.SendErrorRefused, refusal.Kind())
+	}
+	require.Less(t, len(p.Bodies), 100)
+}
+
+func TestABadEventInsideASuccessIsIsolated(t *testing.T) {
 	t.Parallel()
 	for _, refusal := range []string{
 		`{"errors":[{"code":"VALIDATION_ERROR","field":"events[%d].event_type"}]}`,
@@ -95,7 +142,7 @@ func TestDeliver_refusedEventInSuccess(t *testing.T) {
 		report, err := newClient(t, p, logEvent).Send(context.Background(), numbered(10)...)
 		require.Error(t, err)
 		requireRejected(t, report, "5")
-		require.Len(t, p.Bodies, 3, refusal)
+		requireCheapDivision(t, p, 10, 1)
 	}
 }
 
@@ -111,41 +158,49 @@ func TestDeliver_wrongIndex(t *testing.T) {
 	}}
 	report, _ := newClient(t, p, logEvent).Send(context.Background(), numbered(100)...)
 	requireRejected(t, report, "5")
-	require.LessOrEqual(t, len(p.Bodies), 20)
+	require.LessOrEqual(t, len(p.Bodies), 25)
 }
 
-func TestDeliver_partialFailures(t *testing.T) {
+func TestClient_partialFailures(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
-		name, body string
-		want       map[string]clickid.Verdict // Accepted if missing
-		warnings   int
+		name, response string
+		want           map[string]clickid.Verdict // Accepted where it names nothing
+		warnings       int
+		requests       int // 1 when it is 0
 	}{
 		{"one of three", `{"events_received":3,"events_processed":2,"partial_failures":[{"event_id":"1","code":"VALIDATION_ERROR","message":"x"}]}`,
-			map[string]clickid.Verdict{"1": clickid.VerdictRejected}, 0},
-		{"wrapped in data", `{"data":{"partial_failures":[{"event_id":"2","code":"X"}]}}`, map[string]clickid.Verdict{"2": clickid.VerdictRejected}, 0},
-		{"a number as ID", `{"partial_failures":[{"event_id":0,"code":"X"}]}`, map[string]clickid.Verdict{"0": clickid.VerdictRejected}, 0},
-		{"an index instead of an ID", `{"partial_failures":[{"field":"/events/2","code":"X"}]}`, map[string]clickid.Verdict{"2": clickid.VerdictRejected}, 0},
-		{"a code of a configuration", `{"partial_failures":[{"event_id":"1","code":"REFERENCE_NOT_FOUND"}]}`, map[string]clickid.Verdict{"1": clickid.VerdictRejected}, 0},
-		{"a transient failure", `{"partial_failures":[{"event_id":"1","code":"X","recovery":"transient"}]}`, map[string]clickid.Verdict{"1": clickid.VerdictFailed}, 0},
-		{"a duplicate is accepted", `{"partial_failures":[{"event_id":"1","code":"DUPLICATE_EVENT"}]}`, nil, 0},
-		{"an unknown ID", `{"partial_failures":[{"event_id":"x","code":"X"},{"code":"Y"},7]}`, nil, 1},
-		{"fewer processed than received", `{"events_received":3,"events_processed":2}`, nil, 1},
-		{"fewer received than sent", `{"events_received":2,"events_processed":2}`, nil, 1},
-		{"warnings", `{"warnings":["a",{"code":"B","message":"b"},null]}`, nil, 2},
-		{"an empty list", `{"errors":[],"error":null,"partial_failures":[]}`, nil, 0},
-		{"nothing", ``, nil, 0},
-		{"no JSON", `<html>`, nil, 1},
-		{"another type", `[1]`, nil, 1},
-		{"wrong types", `{"partial_failures":"x","warnings":1,"events_received":{},"match_quality":"x"}`, nil, 0},
+			map[string]clickid.Verdict{"1": clickid.VerdictRejected}, 0, 0},
+		{"one of two received", `{"events_received":2,"events_processed":2,"partial_failures":[{"event_id":"1","code":"VALIDATION_ERROR"}]}`,
+			map[string]clickid.Verdict{"1": clickid.VerdictRejected}, 0, 0},
+		{"wrapped in data", `{"data":{"events_received":3,"partial_failures":[{"event_id":"2","code":"X"}]}}`, map[string]clickid.Verdict{"2": clickid.VerdictRejected}, 0, 0},
+		{"a number as ID", `{"events_received":3,"partial_failures":[{"event_id":0,"code":"X"}]}`, map[string]clickid.Verdict{"0": clickid.VerdictRejected}, 0, 0},
+		{"an index instead of an ID", `{"events_received":3,"partial_failures":[{"field":"/events/2","code":"X"}]}`, map[string]clickid.Verdict{"2": clickid.VerdictRejected}, 0, 0},
+		{"an ID that matches nothing and an index", `{"events_received":3,"partial_failures":[{"event_id":"x","field":"events[2].event_id","code":"X"}]}`,
+			map[string]clickid.Verdict{"2": clickid.VerdictRejected}, 0, 0},
+		{"a code of the setup", `{"events_received":3,"partial_failures":[{"event_id":"1","code":"REFERENCE_NOT_FOUND"}]}`, map[string]clickid.Verdict{"1": clickid.VerdictFailed}, 0, 0},
+		{"a transient one is sent again", `{"events_received":3,"partial_failures":[{"event_id":"1","code":"X","recovery":"transient"}]}`,
+			map[string]clickid.Verdict{"1": clickid.VerdictFailed}, 0, 3},
+		{"a duplicate is accepted", `{"events_received":3,"partial_failures":[{"event_id":"1","code":"DUPLICATE_EVENT"}]}`, nil, 0, 0},
+		{"an unknown ID leaves all in doubt", `{"events_received":3,"partial_failures":[{"event_id":"x","code":"X"}]}`,
+			map[string]clickid.Verdict{"0": clickid.VerdictRejected, "1": clickid.VerdictRejected, "2": clickid.VerdictRejected}, 0, 5},
+		{"fewer processed than received", `{"events_received":3,"events_processed":2}`, nil, 1, 0},
+		{"fewer received than sent", `{"events_received":2,"events_processed":2}`,
+			map[string]clickid.Verdict{"2": clickid.VerdictAccepted}, 0, 4},
+		{"warnings", `{"events_received":3,"warnings":["a",{"code":"B","message":"b"},null]}`, nil, 2, 0},
+		{"an empty list", `{"events_received":3,"errors":[],"error":null,"adcp_error":null,"partial_failures":[]}`, nil, 0, 0},
+		{"nothing", ``, nil, 1, 0},
+		{"ok", `{"status":"ok"}`, nil, 1, 0},
+		{"success", `{"success":true}`, nil, 1, 0},
+		{"wrong types", `{"partial_failures":"x","warnings":1,"events_received":{},"match_quality":"x"}`, nil, 1, 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			p := platformtest.Responding(platformtest.Reply(200, tt.body))
-			report, err := newClient(t, p, logEvent).Send(context.Background(), numbered(3)...)
-			require.Equal(t, err != nil, len(tt.want) > 0)
-			require.Len(t, p.Bodies, 1, "a partial failure is not retried")
+			p := platformtest.Responding(platformtest.Reply(200, tt.response))
+			c := newClient(t, p, logEvent, func(cfg *capi.Config) { cfg.Retry = capi.Retry{Attempts: 3, BaseDelay: 1, MaxDelay: 1} })
+			report, _ := c.Send(context.Background(), numbered(3)...)
+			require.Len(t, p.Bodies, max(1, tt.requests))
 			require.Len(t, report.Warnings, tt.warnings, "%q", report.Warnings)
 			for _, result := range report.Results {
 				want, ok := tt.want[result.ID]
@@ -159,13 +214,83 @@ func TestDeliver_partialFailures(t *testing.T) {
 	}
 }
 
-func TestReport_matchQuality(t *testing.T) {
+// A request after a verdict of the platform has a key of its own, since the
+// platform repeats its response to a key that it knows.
+func TestClient_keyAfterVerdict(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name     string
+		response func() (*http.Response, error)
+		newKey   bool
+	}{
+		{"no response", platformtest.Broken(io.ErrUnexpectedEOF), false},
+		{"429", platformtest.Reply(429, `{"error":{"code":"RATE_LIMITED"}}`), false},
+		{"503", platformtest.Reply(503, `{"error":{"code":"SERVICE_UNAVAILABLE"}}`), false},
+		{"502 HTML", platformtest.Reply(502, `<html>`), false},
+		{"in flight", platformtest.Reply(409, `{"error":{"code":"IDEMPOTENCY_IN_FLIGHT"}}`), false},
+		{"500", platformtest.Reply(500, `{"error":{"code":"INTERNAL_ERROR"}}`), true},
+		{"expired", platformtest.Reply(409, `{"error":{"code":"IDEMPOTENCY_EXPIRED"}}`), true},
+		{"conflict", platformtest.Reply(409, `{"error":{"code":"CONFLICT"}}`), true},
+		{"idempotency conflict", platformtest.Reply(400, `{"errors":[{"code":"IDEMPOTENCY_CONFLICT"}]}`), true},
+		{"a transient partial failure", platformtest.Reply(200, `{"events_received":1,"partial_failures":[{"event_id":"1","code":"X","recovery":"transient"}]}`), true},
+		{"none received", platformtest.Reply(200, `{"events_received":0}`), true},
+		{"working", platformtest.Reply(200, `{"status":"working"}`), true},
+	}
+	key := func(body []byte) string {
+		var request struct {
+			Key string `json:"idempotency_key"`
+		}
+		require.NoError(t, json.Unmarshal(body, &request))
+		return request.Key
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			p := platformtest.Responding(tt.response, platformtest.OK())
+			c := newClient(t, p, logEvent, func(cfg *capi.Config) { cfg.Retry = capi.Retry{Attempts: 3, BaseDelay: 1, MaxDelay: 1} })
+			report, err := c.Send(context.Background(), purchase("1"))
+			require.NoError(t, err)
+			require.True(t, report.Accepted())
+			require.Len(t, p.Bodies, 2)
+			require.Equal(t, tt.newKey, key(p.Bodies[0]) != key(p.Bodies[1]))
+			want := 1
+			if tt.newKey {
+				want = 2
+			}
+			require.Equal(t, want, report.Results[0].Responses)
+		})
+	}
+	t.Run("from an outbox", func(t *testing.T) {
+		t.Parallel()
+		p := platformtest.Responding(platformtest.OK())
+		c := newClient(t, p, logEvent)
+		for _, responses := range []int{0, 0, 1} {
+			_, err := c.Deliver(context.Background(), []clickid.QueuedEvent{{Event: purchase("1"), Responses: responses}})
+			require.NoError(t, err)
+		}
+		require.Equal(t, p.Bodies[0], p.Bodies[1])
+		require.NotEqual(t, key(p.Bodies[0]), key(p.Bodies[2]))
+	})
+	t.Run("of another destination", func(t *testing.T) {
+		t.Parallel()
+		var keys []string
+		for _, env := range []capi.Environment{capi.EnvironmentProduction, capi.EnvironmentStaging} {
+			p := platformtest.Responding(platformtest.OK())
+			_, err := newClient(t, p, logEvent, func(cfg *capi.Config) { cfg.Environment = env }).Send(context.Background(), purchase("1"))
+			require.NoError(t, err)
+			keys = append(keys, key(p.Bodies[0]))
+		}
+		require.NotEqual(t, keys[0], keys[1])
+	})
+}
+
+func TestMatchQualityIsWeighedByEvents(t *testing.T) {
 	t.Parallel()
 	p := &platformtest.Platform{Respond: func(_ int, body []byte) (*http.Response, error) {
 		if len(eventIDs(t, body)) == 3 {
-			return platformtest.Reply(200, `{"match_quality":0.5}`)()
+			return platformtest.Reply(200, `{"events_received":3,"match_quality":0.5}`)()
 		}
-		return platformtest.Reply(200, `{"match_quality":1}`)()
+		return platformtest.Reply(200, `{"events_received":1,"match_quality":1}`)()
 	}}
 	c := newClient(t, p, logEvent, func(cfg *capi.Config) { cfg.MaxBatchEvents = 3 })
 	report, err := c.Send(context.Background(), numbered(4)...)
@@ -180,7 +305,7 @@ func TestECAPI_2xx(t *testing.T) {
 			report, err := newClient(t, platformtest.Responding(platformtest.Reply(status, body)), ecapi).Send(context.Background(), purchase("1"))
 			require.NoError(t, err)
 			require.True(t, report.Accepted())
-			require.Equal(t, body != "", len(report.Warnings) == 1)
+			require.Equal(t, strings.Contains(body, "err"), len(report.Warnings) == 1)
 		}
 	}
 }
@@ -193,7 +318,7 @@ func TestResponseError_refusals(t *testing.T) {
 		event         meaning = "event"
 		temporary     meaning = "temporary"
 		configuration meaning = "configuration"
-		other         meaning = "other"
+		refused       meaning = "refused"
 	)
 	tests := []struct {
 		name    string
@@ -203,15 +328,18 @@ func TestResponseError_refusals(t *testing.T) {
 		want    meaning
 		is      error
 	}{
-		{"malformed JSON", ecapi, 400, `{"error":"Invalid JSON payload"}`, event, clickid.ErrInvalidEvent},
+		{"malformed JSON", ecapi, 400, `{"error":"Invalid JSON payload"}`, refused, nil},
 		{"validation", ecapi, 400, `{"error":"Validation error","details":["timestamp is required"]}`, event, clickid.ErrInvalidEvent},
 		{"validation of the data set", ecapi, 400, `{"error":"Validation error","details":["data_set_id is unknown"]}`, configuration, nil},
 		{"wrong key", ecapi, 401, `{"error":"Unauthorized"}`, configuration, capi.ErrUnauthorized},
 		{"wrong data set", ecapi, 403, `{"error":"Access denied to dataset"}`, configuration, capi.ErrForbidden},
 		{"wrong content type", ecapi, 415, `{"error":"Content-Type must be application/json"}`, configuration, nil},
-		{"no body at all", ecapi, 400, ``, event, clickid.ErrInvalidEvent},
+		{"no body at all", ecapi, 400, ``, refused, nil},
 		{"HTML", logEvent, 404, `<html>`, configuration, nil},
-		{"bad request", logEvent, 400, `{"error":{"code":"BAD_REQUEST"}}`, event, clickid.ErrInvalidEvent},
+		{"bad request", logEvent, 400, `{"error":{"code":"BAD_REQUEST"}}`, refused, nil},
+		{"HTML for 400", logEvent, 400, `<html>`, refused, nil},
+		{"a field of the event", logEvent, 400, `{"errors":[{"code":"VALIDATION_ERROR","field":"user_match.click_id"}]}`, event, clickid.ErrInvalidEvent},
+		{"a path in the details", logEvent, 400, `{"data":null,"error":{"code":"VALIDATION_ERROR","details":{"issues":[{"path":["events",0,"event_time"],"message":"x"}]}}}`, event, clickid.ErrInvalidEvent},
 		{"unprocessable", logEvent, 422, `{"errors":[{"code":"VALIDATION_ERROR","field":"/events/0/event_id"}]}`, event, clickid.ErrInvalidEvent},
 		{"unregistered source", logEvent, 400, `{"errors":[{"code":"REFERENCE_NOT_FOUND"}]}`, configuration, nil},
 		{"unregistered source in a success", logEvent, 200, `{"errors":[{"code":"REFERENCE_NOT_FOUND"}]}`, configuration, nil},
@@ -227,8 +355,20 @@ func TestResponseError_refusals(t *testing.T) {
 		{"gone", logEvent, 410, ``, configuration, nil},
 		{"redirect", logEvent, 302, ``, configuration, nil},
 		{"not modified", logEvent, 304, ``, configuration, nil},
-		{"conflict", logEvent, 409, `{"error":{"code":"CONFLICT"}}`, other, nil},
-		{"too large", logEvent, 413, ``, event, clickid.ErrInvalidEvent},
+		{"conflict", logEvent, 409, `{"error":{"code":"CONFLICT"}}`, temporary, nil},
+		{"HTML in a success", logEvent, 200, `<html>`, configuration, nil},
+		{"HTML in a success of ECAPI", ecapi, 200, ` <!doctype html>`, configuration, nil},
+		{"JSON cut short", logEvent, 200, `{"events_received":`, configuration, nil},
+		{"JSON of ECAPI cut short", ecapi, 200, `{"ok":`, configuration, nil},
+		{"another JSON type", logEvent, 200, `[1]`, configuration, nil},
+		{"none received", logEvent, 200, `{"events_received":0}`, temporary, nil},
+		{"adcp_error", logEvent, 200, `{"adcp_error":{"code":"X"}}`, temporary, nil},
+		{"failed", logEvent, 200, `{"status":"failed"}`, temporary, nil},
+		{"no success", logEvent, 200, `{"success":false}`, temporary, nil},
+		{"submitted", logEvent, 200, `{"status":"submitted"}`, temporary, nil},
+		{"an unknown status", logEvent, 200, `{"status":"odd","events_received":1}`, temporary, nil},
+		{"auth-required", logEvent, 200, `{"status":"auth-required"}`, configuration, nil},
+		{"too large alone", logEvent, 413, ``, event, clickid.ErrInvalidEvent},
 		{"request timeout", logEvent, 408, ``, temporary, nil},
 		{"too early", logEvent, 425, ``, temporary, nil},
 		{"too many requests", logEvent, 429, `{"error":{"code":"RATE_LIMITED"}}`, temporary, nil},
@@ -238,7 +378,7 @@ func TestResponseError_refusals(t *testing.T) {
 		{"transient by its recovery", logEvent, 400, `{"errors":[{"code":"BUSY","recovery":"transient"}]}`, temporary, nil},
 		{"unknown in a success", logEvent, 200, `{"errors":[{"code":"SOMETHING_NEW"}]}`, temporary, nil},
 		{"a bare text in a success", logEvent, 200, `{"error":"no"}`, temporary, nil},
-		{"correctable in a success", logEvent, 200, `{"errors":[{"code":"SOMETHING_NEW","recovery":"correctable"}]}`, event, clickid.ErrInvalidEvent},
+		{"correctable in a success", logEvent, 200, `{"errors":[{"code":"SOMETHING_NEW","recovery":"correctable"}]}`, refused, nil},
 		{"rate limited in a success", logEvent, 200, `{"errors":[{"code":"RATE_LIMITED"}]}`, temporary, nil},
 		{"the request weighs more than its events", logEvent, 400, `{"errors":[{"code":"VALIDATION_ERROR"},{"code":"REFERENCE_NOT_FOUND"}]}`, configuration, nil},
 	}
@@ -254,6 +394,7 @@ func TestResponseError_refusals(t *testing.T) {
 			require.Equal(t, tt.body, string(refusal.Body))
 			require.Equal(t, tt.want == event, refusal.Kind() == clickid.SendErrorEvent)
 			require.Equal(t, tt.want == configuration, refusal.Kind() == clickid.SendErrorConfiguration)
+			require.Equal(t, tt.want == refused, refusal.Kind() == clickid.SendErrorRefused)
 			verdict, requests := clickid.VerdictFailed, 1
 			switch tt.want {
 			case event:

@@ -2,6 +2,8 @@ package capi
 
 import (
 	"context"
+	"slices"
+	"strings"
 
 	"github.com/clickid/clickid"
 )
@@ -16,9 +18,15 @@ func (c *Client) Name() string {
 	return c.name
 }
 
-// Check validates e as Send does and returns the result that Send would have,
-// without sending: Ready, SkippedOrganic, SkippedConsent, Rejected, or Failed
-// if the click is known only by a token that this client cannot resolve.
+func destinationName(d Dialect, host string) string {
+	parts := []string{d.name(), host, d.advertiser(), d.destination()}
+	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), " ")
+}
+
+// Check validates e exactly as Send does and returns what Send would do with
+// it, without any input or output: Ready, SkippedOrganic, SkippedConsent,
+// Rejected, or Failed for an event whose click is known only by a token that
+// this client cannot resolve.
 //
 // An event with a ClickToken is Ready even if its click may not be found and
 // the event may be organic.

@@ -39,13 +39,14 @@ type Dialect interface {
 	identified(e *clickid.Event) bool
 	// encode returns the encoded event. It is deterministic.
 	encode(e *clickid.Event, pageURL string) (wireEvent, error)
-	// request returns the body of a request. It is deterministic. responses
-	// counts the platform's verdicts on the events; a request after a verdict
-	// gets a new idempotency key.
-	request(events [][]byte, responses int) []byte
-	// respondsPerEvent reports whether the body of a 2xx response has a verdict
-	// for each event.
+	// request returns the body of one request. It is deterministic. key derives
+	// the idempotency key from everything else in the body.
+	request(events [][]byte, key func(content []byte) string) []byte
+	// respondsPerEvent reports whether the body of a 2xx is documented, and can
+	// hide refusals.
 	respondsPerEvent() bool
+	// confirms reports whether an accepting body always counts the events.
+	confirms() bool
 }
 
 // wireEvent is an encoded event.

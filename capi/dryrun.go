@@ -68,12 +68,18 @@ func (c *Client) show(out *bytes.Buffer, batch []*outgoing) {
 		fmt.Fprintf(out, "%s: %s\n", name, header.Get(name))
 	}
 	out.WriteString("\n")
-	body := c.requestOf(batch)
-	for _, o := range batch {
-		// The idempotency key is that of the real events.
-		body = bytes.Replace(body, o.data, c.masked(o.event), 1)
+	real, masked := make([][]byte, len(batch)), make([][]byte, len(batch))
+	for i, o := range batch {
+		real[i], masked[i] = o.data, c.masked(o.event)
 	}
-	// encode returns valid JSON, so Indent does not fail.
+	// The idempotency key is that of the real events.
+	var key string
+	c.cfg.Dialect.request(real, func(content []byte) string {
+		key = c.idempotencyKey(content, 0)
+		return key
+	})
+	body := c.cfg.Dialect.request(masked, func([]byte) string { return key })
+	// The body is our own encoder's: indenting it cannot fail.
 	_ = json.Indent(out, body, "", "  ")
 	out.WriteString("\n\n")
 }

@@ -68,6 +68,7 @@ func (d ECAPI) published() RateLimit          { return RateLimit{Requests: unlim
 func (d ECAPI) name() string                  { return "ecapi" }
 func (d ECAPI) advertiser() string            { return "" }
 func (d ECAPI) maxEvents() int                { return 1 }
+func (d ECAPI) confirms() bool                { return false }
 func (d ECAPI) respondsPerEvent() bool        { return false }
 
 func (d ECAPI) path() string {
@@ -281,4 +282,4 @@ func (d ECAPI) facts(e *clickid.Event, pageURL string) map[string]any {
 	return facts
 }
 
-func (d ECAPI) request(events [][]byte, _ int) []byte { return events[0] }
+func (d ECAPI) request(events [][]byte, _ func([]byte) string) []byte { return events[0] }

@@ -303,29 +303,33 @@ func ExampleResponseError() {
 	platform.Next(
 		clickidtest.Fault{Status: http.StatusForbidden},
 		clickidtest.Fault{Status: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {"120"}}},
+		clickidtest.Fault{Status: http.StatusBadRequest, Error: clickidtest.Error{Code: "VALIDATION_ERROR", Field: "/events/0/event_type"}},
 		clickidtest.Fault{Status: http.StatusBadRequest},
 	)
-	client := exampleClient(platform, capi.ECAPI{DataSetID: clickidtest.DataSetID})
+	client := exampleClient(platform, capi.LogEvent{EventSourceID: clickidtest.EventSourceID})
 
-	for i := 0; i < 3; i++ {
+	for i := range 4 {
 		_, err := client.Send(context.Background(), clickid.Event{
-			Type: clickid.Purchase, ID: "order-1001", Time: time.Now(), Click: clickid.Click{ID: "01ARZ3NDEKTSV4RRFFQ69G5FAV"},
+			Type: clickid.Purchase, ID: fmt.Sprint("order-", i), Time: time.Now(), Click: clickid.Click{ID: "01ARZ3NDEKTSV4RRFFQ69G5FAV"},
 		})
-		var refusal *capi.ResponseError
-		var unanswered *capi.TransportError
-		switch {
-		case errors.As(err, &refusal) && refusal.Kind() == clickid.SendErrorConfiguration:
+		var refusal clickid.SendError
+		if !errors.As(err, &refusal) {
+			log.Fatal(err)
+		}
+		switch refusal.Kind() {
+		case clickid.SendErrorConfiguration:
 			fmt.Println("fix the configuration:", errors.Is(err, capi.ErrForbidden))
-		case errors.As(err, &refusal) && refusal.Kind() == clickid.SendErrorTemporary:
+		case clickid.SendErrorTemporary:
 			fmt.Println("send again in", refusal.RetryAfter())
-		case errors.Is(err, clickid.ErrInvalidEvent):
-			fmt.Println("give the event up:", refusal.Status(), refusal.Code)
-		case errors.As(err, &unanswered):
-			fmt.Println("no response:", unanswered)
+		case clickid.SendErrorEvent:
+			fmt.Println("give the event up:", refusal.Status())
+		case clickid.SendErrorRefused:
+			fmt.Println("keep the event, and look at the configuration:", refusal.Status())
 		}
 	}
 	// Output:
 	// fix the configuration: true
 	// send again in 2m0s
-	// give the event up: 400 VALIDATION_ERROR
+	// give the event up: 400
+	// keep the event, and look at the configuration: 400
 }

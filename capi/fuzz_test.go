@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
@@ -79,7 +80,7 @@ func FuzzResponse(f *testing.F) {
 			f.Add(status, []byte(body), 3)
 		}
 	}
-	dialects := []Dialect{ECAPI{DataSetID: "ds_1"}, LogEvent{EventSourceID: "shop"}}
+	dialects := []Dialect{ECAPI{DataSetID: "ds_1"}, LogEvent{EventSourceID: "shop"}, LogEvent{EventSourceID: "shop", AdvertiserID: "a"}}
 	at := time.Date(2024, time.November, 23, 10, 15, 30, 0, time.UTC)
 	click := clickid.Click{ID: "abc", Param: "clkid", At: at, Expires: at.Add(time.Hour)}
 	f.Fuzz(func(t *testing.T, status int, body []byte, count int) {
@@ -87,19 +88,19 @@ func FuzzResponse(f *testing.F) {
 			return
 		}
 		success := status < 300
-		for _, perEvent := range []bool{false, true} {
-			a, refusal := parseResponse(status, http.Header{}, body, count, perEvent, at)
-			if (a == nil) == (refusal == nil) {
-				t.Fatal("a response is a success or a refusal")
+		for _, dialect := range dialects {
+			r, refusal := received{status: status, header: http.Header{}, body: body, events: count, now: at}.read(dialect)
+			if (r == nil) == (refusal == nil) {
+				t.Fatal("a response is an acceptance or a refusal")
 			}
 			if !success && (refusal == nil || refusal.status != status || refusal.retryAfter < 0) {
 				t.Fatalf("status %d is not a success: %v", status, refusal)
 			}
-			if success && perEvent && (refusal != nil) != mentionsError(body) {
-				t.Fatalf("a response per event: %s, %v", body, refusal)
+			if success && dialect.respondsPerEvent() && refusal == nil && mentionsError(body) {
+				t.Fatalf("an error was read as an acceptance: %s", body)
 			}
-			if success && !perEvent && refusal != nil {
-				t.Fatalf("a 2xx fails because of its body: %s", body)
+			if success && !dialect.respondsPerEvent() && refusal != nil && refusal.problem == "" {
+				t.Fatalf("a 2xx fails over its body: %s", body)
 			}
 		}
 		events := make([]clickid.Event, count)
@@ -109,7 +110,7 @@ func FuzzResponse(f *testing.F) {
 		for _, dialect := range dialects {
 			client, err := New(Config{
 				APIKey: "scope3_x", Dialect: dialect, Retry: Retry{Attempts: 1}, RateLimit: RateLimit{Requests: unlimited},
-				HTTPClient: &http.Client{Transport: responses{status, body}},
+				HTTPClient: &http.Client{Transport: responses{status, body}}, Logger: slog.New(slog.DiscardHandler),
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -140,8 +141,8 @@ func checkFuzzedReport(t *testing.T, dialect Dialect, status int, body []byte, e
 		if result.Verdict == clickid.VerdictAccepted && !success && !duplicate {
 			t.Fatalf("accepted after status %d: %s", status, body)
 		}
-		if result.Verdict == clickid.VerdictAccepted && !duplicate && namedAsFailed(body, result.ID) {
-			t.Fatalf("accepted, but the response names it: %s", body)
+		if dialect.respondsPerEvent() && result.Verdict == clickid.VerdictAccepted && !duplicate && namedAsFailed(body, result.ID) {
+			t.Fatalf("accepted although the answer names it: %s", body)
 		}
 		if result.Verdict != clickid.VerdictAccepted && result.Verdict != clickid.VerdictRejected && result.Verdict != clickid.VerdictFailed {
 			t.Fatalf("the verdict is %v", result.Verdict)

@@ -2,6 +2,7 @@ package capi_test
 
 import (
 	"context"
+	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -86,9 +87,9 @@ func golden(t *testing.T, name, got string) {
 	require.Equal(t, string(want), got)
 }
 
-// TestLogEvent_idempotencyKey checks that the key depends on the rest of the
+// The idempotency key is a keyed hash of endpoint, verdicts and the rest of the
 // body.
-func TestLogEvent_idempotencyKey(t *testing.T) {
+func TestClient_idempotencyKey(t *testing.T) {
 	t.Parallel()
 	p := platformtest.Responding(platformtest.OK())
 	c := newClient(t, p, logEvent)
@@ -99,8 +100,9 @@ func TestLogEvent_idempotencyKey(t *testing.T) {
 	require.Equal(t, p.Bodies[0], p.Bodies[1])
 	require.NotEqual(t, key(t, p.Bodies[0]), key(t, p.Bodies[2]))
 	rest := strings.Replace(string(p.Bodies[0]), `{"idempotency_key":"`+key(t, p.Bodies[0])+`",`, "", 1)
-	sum := sha256.Sum256([]byte(rest))
-	require.Equal(t, hex.EncodeToString(sum[:]), key(t, p.Bodies[0]))
+	mac := hmac.New(sha256.New, []byte(testKey))
+	mac.Write([]byte("https://ping.scope3.com/agentic/v1/capi\x000\x00" + rest))
+	require.Equal(t, hex.EncodeToString(mac.Sum(nil)), key(t, p.Bodies[0]))
 }
 
 func key(t *testing.T, body []byte) string {

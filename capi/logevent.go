@@ -1,15 +1,12 @@
 package capi
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"math"
-	"slices"
-	"strconv"
+	"strings"
 	"time"
 
 	"github.com/clickid/clickid"
@@ -72,6 +69,10 @@ func (d LogEvent) name() string           { return "logevent" }
 func (d LogEvent) advertiser() string     { return d.AdvertiserID }
 func (d LogEvent) maxEvents() int         { return maxLogEventEvents }
 func (d LogEvent) respondsPerEvent() bool { return true }
+
+// confirms is documented for Interchange. What the tracking endpoint responds
+// with is not published.
+func (d LogEvent) confirms() bool { return d.AdvertiserID != "" }
 
 func (d LogEvent) origin(env Environment) string {
 	switch {
@@ -226,41 +227,32 @@ func (d LogEvent) customData(e *clickid.Event) map[string]any {
 	return data
 }
 
-// request wraps encoded events. The idempotency key is derived from the other
-// members of the body and the number of verdicts on the events. A retry has the
-// same key. After a verdict, which the platform would repeat for a known key,
-// the key changes.
-func (d LogEvent) request(events [][]byte, responses int) []byte {
+// request wraps events that are encoded already.
+func (d LogEvent) request(events [][]byte, key func(content []byte) string) []byte {
 	size := 512
 	for _, event := range events {
 		size += len(event) + 1
 	}
-	tail := make([]byte, 0, size)
-	tail = append(tail, `"event_source_id":`...)
-	tail = rawjson.AppendString(tail, d.EventSourceID)
+	const keyLength = 64
+	head := `{"idempotency_key":"` + strings.Repeat("0", keyLength) + `",`
+	body := make([]byte, 0, len(head)+size)
+	body = append(body, head...)
+	body = append(body, `"event_source_id":`...)
+	body = rawjson.AppendString(body, d.EventSourceID)
 	if d.TestEventCode != "" {
-		tail = append(tail, `,"test_event_code":`...)
-		tail = rawjson.AppendString(tail, d.TestEventCode)
+		body = append(body, `,"test_event_code":`...)
+		body = rawjson.AppendString(body, d.TestEventCode)
 	}
-	tail = append(tail, `,"events":[`...)
+	body = append(body, `,"events":[`...)
 	for i, event := range events {
 		if i > 0 {
-			tail = append(tail, ',')
+			body = append(body, ',')
 		}
-		tail = append(tail, event...)
+		body = append(body, event...)
 	}
-	tail = append(tail, `]}`...)
-	hashed := tail
-	if responses > 0 {
-		hashed = strconv.AppendInt(slices.Clip(tail), int64(responses), 10)
-	}
-	key := sha256.Sum256(hashed)
-
-	body := make([]byte, 0, len(tail)+128)
-	body = append(body, `{"idempotency_key":"`...)
-	body = hex.AppendEncode(body, key[:])
-	body = append(body, `",`...)
-	return append(body, tail...)
+	body = append(body, `]}`...)
+	copy(body[len(`{"idempotency_key":"`):], key(body[len(head):]))
+	return body
 }
 
 // check checks the properties that are documented members of custom_data.

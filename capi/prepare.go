@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/clickid/clickid"
 )
@@ -13,8 +15,10 @@ import (
 // outgoing is an event of a Send and its result.
 type outgoing struct {
 	wireEvent
-	event     *clickid.Event // cleaned, with its click
-	responses int            // platform's verdicts so far
+	event     *clickid.Event // cleaned, with its click resolved
+	responses int            // verdicts of the platform so far
+	again     bool           // the platform wants it again later
+	isolated  *ResponseError // refuses it singly, without a word about it
 	result    *clickid.Result
 	response  *response // the response with its verdict, if any
 }
@@ -37,7 +41,7 @@ func (c *Client) prepare(ctx context.Context, events []clickid.QueuedEvent) (res
 	slots := make(chan struct{}, c.cfg.Concurrency)
 	for i := range events {
 		prepared[i] = &outgoing{responses: events[i].Responses, result: &results[i]}
-		if !needsClick(&events[i].Event) {
+		if len(events) == 1 || !needsClick(&events[i].Event) {
 			c.prepareOne(ctx, &events[i].Event, prepared[i])
 			continue
 		}
@@ -96,6 +100,11 @@ func (c *Client) clean(e *clickid.Event, o *outgoing) bool {
 		o.reject(problems)
 		return false
 	}
+	if now := time.Now(); cleaned.Time.After(now) {
+		// Clocks differ. An outbox holds the event until its time.
+		cleaned.Time = now
+		o.result.Warnings = append(o.result.Warnings, "time lies ahead of this machine's clock, so the event was sent with the current time")
+	}
 	o.event = &cleaned
 	return true
 }
@@ -111,7 +120,7 @@ func (c *Client) resolve(ctx context.Context, e *clickid.Event) error {
 	if c.cfg.Resolver == nil {
 		return errors.New("capi: the event has only a ClickToken; set Config.Resolver to the Tracker")
 	}
-	click, err := c.cfg.Resolver.Resolve(ctx, e.ClickToken)
+	click, err := c.askResolver(ctx, e.ClickToken)
 	if err != nil && !errors.Is(err, clickid.ErrNotFound) && !errors.Is(err, clickid.ErrInvalid) {
 		return fmt.Errorf("capi: look up click of ClickToken: %w", err)
 	}
@@ -119,8 +128,21 @@ func (c *Client) resolve(ctx context.Context, e *clickid.Event) error {
 	return nil
 }
 
-// encode encodes the event, unless it has nothing to attribute it by or is too
-// large.
+// askResolver calls the application's resolver. Its panic must not end the
+// process.
+func (c *Client) askResolver(ctx context.Context, token string) (click clickid.Click, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			// The value of the panic may be personal, its place is not.
+			c.cfg.Logger.ErrorContext(ctx, "capi: the Resolver panicked", "stack", string(debug.Stack()))
+			err = errors.New("capi: the Resolver panicked")
+		}
+	}()
+	return c.cfg.Resolver.Resolve(ctx, token)
+}
+
+// encode encodes the event and makes it ready, unless there is nothing to
+// attribute it by or it is too large.
 func (c *Client) encode(o *outgoing) {
 	if !c.attributable(o.event) {
 		reason := "there is no click and no user identity to attribute it by"
@@ -135,7 +157,7 @@ func (c *Client) encode(o *outgoing) {
 	problem := ""
 	if err != nil {
 		problem = "cannot be encoded as JSON"
-	} else if size := len(c.cfg.Dialect.request([][]byte{wire.data}, 0)); size > c.cfg.MaxBatchBytes {
+	} else if size := c.overhead + len(wire.data); size > c.cfg.MaxBatchBytes {
 		problem = fmt.Sprintf("takes %d bytes, more than MaxBatchBytes", size)
 	}
 	if problem != "" {

@@ -3,6 +3,7 @@ package capi
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/clickid/clickid/internal/sleep"
@@ -72,4 +73,12 @@ func (l *limiter) take(ctx context.Context) (time.Duration, error) {
 	}
 	l.full = full
 	return delay, nil
+}
+
+// throttle lets something happen once a minute. The zero value is ready.
+type throttle struct{ last atomic.Int64 }
+
+func (t *throttle) allow(now time.Time) bool {
+	last := t.last.Load()
+	return now.UnixNano()-last >= int64(time.Minute) && t.last.CompareAndSwap(last, now.UnixNano())
 }

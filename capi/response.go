@@ -1,6 +1,7 @@
 package capi
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -15,18 +16,19 @@ import (
 )
 
 const (
-	maxResponseBytes = 8 << 20 // of an response that is read: 10,000 partial failures fit
-	maxErrorBody     = 4 << 10 // of an response that is kept in an error
+	maxResponseBytes = 8 << 20 // of a response that is read: 10,000 partial failures fit
+	maxErrorBody     = 4 << 10 // of a response that is kept in an error
 	maxWarnings      = 100     // that are kept of one response
 	maxWarningChars  = 300     // of one warning
 	maxIndexDigits   = 5       // of an event's index in its request
 	redacted         = "[redacted]"
 )
 
-// response is what a 2xx says of the events of its request.
+// response is what an accepting response tells about the events of its request.
 type response struct {
 	events       int // how many were sent
 	failures     []partialFailure
+	confirmed    bool // it counts the events
 	warnings     []string
 	matchQuality *float64
 }
@@ -37,40 +39,91 @@ type partialFailure struct {
 	err     *ResponseError
 }
 
-// parseResponse reads the platform's response to a request of the given number of
-// events. Its shape is documented loosely, and this reads it leniently: any
-// member may be missing or of another type. It returns a ResponseError for a
-// refusal of the request, which a dialect whose responses are per event may hide
-// in a 2xx.
-func parseResponse(status int, header http.Header, body []byte, events int, perEvent bool, now time.Time) (*response, *ResponseError) {
-	parsed, _ := rawjson.Decode(body)
+// received is a response as it arrived.
+type received struct {
+	status int
+	header http.Header
+	body   []byte
+	events int // of the request
+	now    time.Time
+}
+
+// read reads a response as the table of the wire contract does. It returns
+// either what became of the events or a refusal of the request, which a dialect
+// that responds per event may hide in a 2xx. Any member may be missing or of
+// another type.
+func (d received) read(dialect Dialect) (*response, *ResponseError) {
+	parsed, err := rawjson.Decode(d.body)
 	top, isObject := parsed.(map[string]any)
-	success := status >= 200 && status < 300
-	refusal := parseErrors(top, status, !success)
-	if !success || perEvent && refusal != nil {
-		if refusal == nil {
-			refusal = &ResponseError{status: status}
+	success := d.status >= 200 && d.status < 300
+	refusal := parseErrors(top, d.status, !success)
+	if refusal == nil {
+		refusal = &ResponseError{status: d.status}
+	}
+	refusal.json = isObject
+	if !isObject {
+		refusal.problem = d.problem(err, dialect)
+	}
+	named := refusal.named || refusal.problem != ""
+	if success && named && !dialect.respondsPerEvent() && refusal.problem == "" {
+		named = false // the body of a success is not documented
+	}
+	if !success || named {
+		return nil, d.complete(refusal)
+	}
+	r := &response{events: d.events}
+	if !dialect.respondsPerEvent() {
+		r.confirmed = true
+		if refusal.named {
+			r.warn("the response to an accepted request mentions an error")
 		}
-		refusal.retryAfter = max(refusal.retryAfter, parseRetryAfter(header.Get("Retry-After"), now))
-		refusal.Body = append([]byte(nil), body[:min(len(body), maxErrorBody)]...)
-		return nil, refusal
-	}
-	r := &response{events: events}
-	if len(body) > 0 && !isObject {
-		r.warn("the response is no JSON object: is this the platform's endpoint?")
-	}
-	if refusal != nil {
-		r.warn("the response to an accepted request mentions an error")
+		return r, nil
 	}
 	if data, ok := top["data"].(map[string]any); ok {
 		top = data
 	}
-	r.read(top, status)
+	if refusal := r.read(top, d.status, dialect.confirms()); refusal != nil {
+		refusal.json = isObject
+		return nil, d.complete(refusal)
+	}
 	return r, nil
 }
 
-// read takes what the response says beside errors.
-func (r *response) read(top map[string]any, status int) {
+// problem tells why a body that is not a JSON object is not the endpoint's, or
+// returns "".
+func (d received) problem(err error, dialect Dialect) string {
+	trimmed := bytes.TrimSpace(d.body)
+	switch {
+	case len(d.body) > maxResponseBytes:
+		return fmt.Sprintf("it is larger than %d MiB", maxResponseBytes>>20)
+	case strings.Contains(d.header.Get("Content-Type"), "html"), bytes.HasPrefix(trimmed, []byte("<")):
+		return "it is HTML"
+	case len(trimmed) == 0:
+		if d.status < 300 && dialect.confirms() {
+			return "it is empty"
+		}
+		return ""
+	case err != nil && (trimmed[0] == '{' || trimmed[0] == '['):
+		return "its JSON is cut short"
+	case dialect.respondsPerEvent():
+		return "it is not a JSON object"
+	}
+	return ""
+}
+
+// complete adds to a refusal what the whole response tells.
+func (d received) complete(e *ResponseError) *ResponseError {
+	e.retryAfter = max(e.retryAfter, parseRetryAfter(d.header, d.now))
+	e.Body = append([]byte(nil), d.body[:min(len(d.body), maxErrorBody)]...)
+	return e
+}
+
+// read takes what an object without errors tells. It returns a refusal when
+// that is no acceptance. With confirm the object must count the events.
+func (r *response) read(top map[string]any, status int, confirm bool) *ResponseError {
+	if refusal := statusRefusal(top, status); refusal != nil {
+		return refusal
+	}
 	failures, _ := top["partial_failures"].([]any)
 	for _, element := range failures {
 		entry, ok := element.(map[string]any)
@@ -78,7 +131,7 @@ func (r *response) read(top map[string]any, status int) {
 			continue
 		}
 		err := parseError(entry, status)
-		err.perEvent = true
+		err.perEvent, err.json = true, true
 		r.failures = append(r.failures, partialFailure{eventID: textOf(entry["event_id"]), err: err})
 	}
 	warnings, _ := top["warnings"].([]any)
@@ -90,16 +143,40 @@ func (r *response) read(top map[string]any, status int) {
 			r.warn(redact(s))
 		}
 	}
-	received, hasReceived := numberOf(top["events_received"])
-	processed, hasProcessed := numberOf(top["events_processed"])
-	if hasReceived && received < float64(r.events) {
-		r.warn(fmt.Sprintf("of %d events the platform received %v", r.events, received))
+	count, counted := numberOf(top["events_received"])
+	switch {
+	case counted && count+float64(len(r.failures)) < float64(r.events):
+		return &ResponseError{status: status, partial: true, json: true,
+			shortage: fmt.Sprintf("of %d events the platform received %v", r.events, count)}
+	case !counted && confirm:
+		return &ResponseError{status: status, json: true, problem: "it does not count the events (events_received)"}
 	}
-	if hasReceived && hasProcessed && processed < received && len(r.failures) == 0 {
-		r.warn(fmt.Sprintf("the platform received %v events and processed %v, without saying why", received, processed))
+	r.confirmed = counted
+	processed, hasProcessed := numberOf(top["events_processed"])
+	if counted && hasProcessed && processed < count && len(r.failures) == 0 {
+		r.warn(fmt.Sprintf("the platform received %v events and processed %v, and names no reason: they may never be attributed", count, processed))
 	}
 	if quality, ok := numberOf(top["match_quality"]); ok && quality >= 0 && quality <= 1 {
 		r.matchQuality = &quality
+	}
+	return nil
+}
+
+// statusRefusal returns the refusal that AdCP's status or a success flag
+// expresses without an error, or nil.
+func statusRefusal(top map[string]any, status int) *ResponseError {
+	if success, ok := top["success"].(bool); ok && !success {
+		return &ResponseError{status: status}
+	}
+	switch value := strings.ToLower(textOf(top["status"])); value {
+	case "", "completed", "ok", "success":
+		return nil
+	case "auth-required":
+		return &ResponseError{status: status, Code: "AUTH_REQUIRED"}
+	case "failed", "rejected", "canceled":
+		return &ResponseError{status: status}
+	default: // submitted, working, input-required, or unknown
+		return &ResponseError{status: status, pending: true}
 	}
 }
 
@@ -109,30 +186,42 @@ func (r *response) warn(warning string) {
 	}
 }
 
-// parseErrors returns the errors of an response as one: what they say of the
-// request as such weighs more than what they say of its events. It returns nil
-// when there are none. With whole the response itself is an error, and may have
-// its members at the top.
+// parseErrors returns the errors of a response as one: an error of the request
+// as such weighs more than one of its events. It returns nil when there are
+// none. With whole the response itself is an error, and may have its members at
+// the top.
 func parseErrors(top map[string]any, status int, whole bool) *ResponseError {
 	var found []*ResponseError
 	add := func(v any) {
 		switch v := v.(type) {
+		case nil:
 		case map[string]any:
 			found = append(found, parseError(v, status))
 		case string:
 			if v != "" {
 				found = append(found, &ResponseError{status: status})
 			}
+		case bool:
+			if v {
+				found = append(found, &ResponseError{status: status})
+			}
+		default:
+			found = append(found, &ResponseError{status: status})
 		}
 	}
 	data, _ := top["data"].(map[string]any)
 	for _, object := range []map[string]any{top, data} {
-		list, _ := object["errors"].([]any)
-		for _, element := range list {
-			add(element)
+		if list, ok := object["errors"].([]any); ok {
+			for _, element := range list {
+				add(element)
+			}
+		} else {
+			add(object["errors"])
 		}
 		add(object["error"])
+		add(object["adcp_error"])
 	}
+	named := len(found) > 0
 	if whole && top != nil {
 		found = append(found, parseError(top, status))
 	}
@@ -151,6 +240,7 @@ func parseErrors(top map[string]any, status int, whole bool) *ResponseError {
 			main.indexes = append(main.indexes, err.indexes...)
 		}
 	}
+	main.named = named
 	return main
 }
 
@@ -160,10 +250,10 @@ func (e *ResponseError) weight() int {
 	if e.Code == "" && e.Field == "" && e.Recovery == "" {
 		return 0
 	}
-	switch e.refusal() {
-	case refusedConfiguration:
+	switch e.meaning() {
+	case meansConfiguration:
 		return 3
-	case refusedForNow:
+	case meansTemporary, meansNewKey:
 		return 2
 	}
 	return 1
@@ -172,6 +262,7 @@ func (e *ResponseError) weight() int {
 // parseError reads one error object.
 func parseError(object map[string]any, status int) *ResponseError {
 	e := &ResponseError{
+		json:     true,
 		status:   status,
 		Code:     errorCode(textOf(object["code"])),
 		Recovery: recovery(textOf(object["recovery"])),
@@ -205,6 +296,9 @@ func issueFields(v any) []string {
 	for _, element := range list {
 		switch element := element.(type) {
 		case map[string]any:
+			if issues, ok := element["issues"]; ok {
+				fields = append(fields, issueFields(issues)...)
+			}
 			for _, name := range []string{"field", "pointer", "path", "instancePath"} {
 				if field := path(element[name]); field != "" {
 					fields = append(fields, field)
@@ -213,7 +307,7 @@ func issueFields(v any) []string {
 			}
 		case string:
 			word, _, _ := strings.Cut(element, " ")
-			if word = strings.Trim(word, `"':`+"`"); isRequestField(word) {
+			if word = strings.Trim(word, `"':`+"`"); isRequestField(word) || isEventField(word) {
 				fields = append(fields, word)
 			}
 		}
@@ -278,7 +372,7 @@ func errorField(s string) string {
 	if len(s) > 128 {
 		return ""
 	}
-	parts := strings.FieldsFunc(s, func(r rune) bool { return strings.ContainsRune("/.[]$", r) })
+	parts := pathParts(s)
 	for _, part := range parts {
 		index := text.Digits(part) && len(part) <= maxIndexDigits
 		if !index && (!isIdentifier(part) || digits(part) > 3) {
@@ -315,7 +409,7 @@ func digits(s string) int {
 // eventIndex returns the index in a path such as /events/1/event_type,
 // events[1].event_type or $.events.1.
 func eventIndex(field string) (int, bool) {
-	parts := strings.FieldsFunc(field, func(r rune) bool { return strings.ContainsRune("/.[]$", r) })
+	parts := pathParts(field)
 	for i, part := range parts[:max(0, len(parts)-1)] {
 		if part == "events" && text.Digits(parts[i+1]) && len(parts[i+1]) <= maxIndexDigits {
 			index, err := strconv.Atoi(parts[i+1])
@@ -323,6 +417,12 @@ func eventIndex(field string) (int, bool) {
 		}
 	}
 	return 0, false
+}
+
+// pathParts splits a path such as /events/1/event_type, events[1].event_type or
+// $.events.1.
+func pathParts(path string) []string {
+	return strings.FieldsFunc(path, func(r rune) bool { return strings.ContainsRune("/.[]$\"'", r) })
 }
 
 // redact returns a text of the platform without words that may be values it

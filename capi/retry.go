@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/clickid/clickid"
 	"github.com/clickid/clickid/internal/text"
 )
 
@@ -22,7 +23,7 @@ import (
 type Retry struct {
 	// Attempts is the largest number of requests for the same events. With 1
 	// nothing is repeated or waited for, whatever the platform asks. Defaults
-	// to 4.
+	// to 6.
 	Attempts int
 	// BaseDelay is the largest first wait. Defaults to 200 milliseconds.
 	BaseDelay time.Duration
@@ -30,13 +31,17 @@ type Retry struct {
 	MaxDelay time.Duration
 }
 
-// maxRetryAfter bounds the waits that a platform can ask for: a longer one is
-// a mistake, and would overflow further on.
-const maxRetryAfter = 30 * 24 * time.Hour
+// defaultAttempts spreads the attempts over some seconds, so that a short outage
+// is survived within the time that [clickid.Convert] has.
+const defaultAttempts = 6
+
+// maxRetryAfter bounds the waits that a platform can ask for. After an hour it is
+// asked again, since a longer wait is more often a mistake than meant.
+const maxRetryAfter = time.Hour
 
 func (r Retry) withDefaults() Retry {
 	if r.Attempts <= 0 {
-		r.Attempts = 4
+		r.Attempts = defaultAttempts
 	}
 	if r.BaseDelay <= 0 {
 		r.BaseDelay = 200 * time.Millisecond
@@ -90,7 +95,7 @@ func (r Retry) wait(err error, failed *int) (time.Duration, bool) {
 // isTemporary reports whether the same request may succeed later.
 func isTemporary(err error) bool {
 	if re := (*ResponseError)(nil); errors.As(err, &re) {
-		return re.refusal() == refusedForNow
+		return re.Kind() == clickid.SendErrorTemporary
 	}
 	return errors.As(err, new(*TransportError))
 }
@@ -103,11 +108,12 @@ func retryAfter(err error) time.Duration {
 	return 0
 }
 
-// parseRetryAfter reads a Retry-After header (RFC 9110, section 10.2.3):
-// seconds or a date. It returns 0 for none, a wrong one and one in the past,
-// so that none of these can make requests follow one another without a wait.
-func parseRetryAfter(value string, now time.Time) time.Duration {
-	value = strings.TrimSpace(value)
+// parseRetryAfter reads a Retry-After header (RFC 9110, section 10.2.3): seconds
+// or a date, which is compared with the response's own Date. It returns 0 for
+// none, a wrong one and one in the past, so that none of these can make requests
+// follow one another without a wait.
+func parseRetryAfter(header http.Header, now time.Time) time.Duration {
+	value := strings.TrimSpace(header.Get("Retry-After"))
 	if text.Digits(value) {
 		seconds, _ := strconv.ParseFloat(value, 64) // more digits than fit are +Inf
 		return roundUpSeconds(seconds)
@@ -115,6 +121,9 @@ func parseRetryAfter(value string, now time.Time) time.Duration {
 	at, err := http.ParseTime(value)
 	if err != nil {
 		return 0
+	}
+	if sent, err := http.ParseTime(header.Get("Date")); err == nil {
+		now = sent
 	}
 	return min(max(0, at.Sub(now)), maxRetryAfter)
 }

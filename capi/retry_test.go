@@ -138,21 +138,22 @@ func TestRetry(t *testing.T) {
 	}{
 		{"408", status(408), true}, {"425", status(425), true}, {"429", status(429), true},
 		{"500", status(500), true}, {"502", status(502), true}, {"503", status(503), true}, {"504", status(504), true}, {"599", status(599), true},
+		{"409 CONFLICT", recovery(409, "CONFLICT", ""), true},
 		{"a cut before the request was read", clickidtest.Fault{Cut: clickidtest.CutBeforeReading}, true},
 		{"a cut after the request was read", clickidtest.Fault{Cut: clickidtest.CutAfterReading}, true},
-		{"a cut instead of the response", clickidtest.Fault{Cut: clickidtest.CutAfterProcessing}, true},
-		{"a cut in the response", clickidtest.Fault{Cut: clickidtest.CutMidResponse}, true},
-		{"a response after the timeout", clickidtest.Fault{Latency: 11 * time.Second}, true},
-		{"transient by its recovery", recovery(400, "BUSY", "transient"), true},
+		{"a cut in place of the answer", clickidtest.Fault{Cut: clickidtest.CutAfterProcessing}, true},
+		{"a cut in the answer", clickidtest.Fault{Cut: clickidtest.CutMidResponse}, true},
+		{"no response in time", clickidtest.Fault{Latency: 6 * time.Second}, true},
+		{"transient by its own word", recovery(400, "BUSY", "transient"), true},
 		{"transient inside a success", recovery(200, "BUSY", "transient"), true},
 		{"an unknown code without recovery inside a success", recovery(200, "SOMETHING_NEW", ""), true},
 		{"RATE_LIMITED inside a success", recovery(200, "RATE_LIMITED", ""), true},
-		{"a response before the timeout", clickidtest.Fault{Latency: 9 * time.Second}, false},
+		{"a response just in time", clickidtest.Fault{Latency: 4 * time.Second}, false},
 		{"correctable", recovery(200, "SOMETHING_NEW", "correctable"), false},
 		{"terminal", recovery(200, "SOMETHING_NEW", "terminal"), false},
 		{"301", status(301), false}, {"302", status(302), false}, {"307", status(307), false}, {"308", status(308), false},
 		{"400", status(400), false}, {"401", status(401), false}, {"402", status(402), false}, {"403", status(403), false},
-		{"404", status(404), false}, {"405", status(405), false}, {"409", status(409), false}, {"410", status(410), false},
+		{"404", status(404), false}, {"405", status(405), false}, {"410", status(410), false},
 		{"413", status(413), false}, {"415", status(415), false}, {"422", status(422), false},
 		{"202", status(202), false}, {"204", status(204), false},
 	}
@@ -213,7 +214,7 @@ func TestRetry_sameBytes(t *testing.T) {
 			cfg.HTTPClient = &http.Client{Transport: sent}
 		}
 		inBubble(t, d, keep, func(t *testing.T, r *clickidtest.Receiver, c *capi.Client) {
-			r.Next(clickidtest.Fault{Status: 500}, clickidtest.Fault{Cut: clickidtest.CutAfterProcessing}, clickidtest.Fault{Cut: clickidtest.CutMidResponse})
+			r.Next(clickidtest.Fault{Status: 503}, clickidtest.Fault{Cut: clickidtest.CutAfterProcessing}, clickidtest.Fault{Cut: clickidtest.CutMidResponse})
 			_, err := c.Send(context.Background(), fresh(1)...)
 			require.NoError(t, err)
 			require.Len(t, sent.bodies, 4)

@@ -78,8 +78,10 @@ func Broken(err error) func() (*http.Response, error) {
 	return func() (*http.Response, error) { return nil, err }
 }
 
-// OK accepts a request.
-func OK() func() (*http.Response, error) { return Reply(200, `{}`) }
+// OK accepts a request of any number of events.
+func OK() func() (*http.Response, error) {
+	return Reply(200, `{"events_received":10000,"events_processed":10000}`)
+}
 
 // Key is the API key of [NewClient].
 const Key = "scope3_0123456789secret"

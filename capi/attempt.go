@@ -1,0 +1,148 @@
+package capi
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"time"
+)
+
+// Attempt is one request of a [Client] and its outcome. It holds no personal
+// value.
+type Attempt struct {
+	// Host is the platform's host name.
+	Host string
+	// Number counts the attempts of the same request, from 1.
+	Number int
+	// Events and Bytes measure the request.
+	Events int
+	Bytes  int
+	// Status is the HTTP status, or 0 when there was no response.
+	Status int
+	// Duration is how long the attempt took.
+	Duration time.Duration
+	// Warnings are the platform's remarks on a request that it accepted.
+	Warnings []string
+	// MatchQuality is the platform's estimate of how well it can attribute the
+	// events, from 0 to 1, or nil when it gave none.
+	MatchQuality *float64
+	// Err is why it failed, a *ResponseError or a *TransportError, or nil.
+	Err error
+}
+
+// attempt sends one request once and reports it to hook and log.
+func (c *Client) attempt(ctx context.Context, body []byte, events, number int) (*response, error) {
+	start := time.Now()
+	status, resp, err := c.post(ctx, body, events)
+	a := Attempt{
+		Host:     c.host,
+		Number:   number,
+		Events:   events,
+		Bytes:    len(body),
+		Status:   status,
+		Duration: time.Since(start),
+		Err:      err,
+	}
+	if resp != nil {
+		if !resp.confirmed && !c.confirmed.Load() {
+			resp.warn(unconfirmed)
+		}
+		if resp.confirmed {
+			c.confirmed.Store(true)
+		}
+		a.Warnings, a.MatchQuality = resp.warnings, resp.matchQuality
+	}
+	c.observe(ctx, a)
+	return resp, err
+}
+
+const unconfirmed = "the platform accepted the request without counting its events: no response of this endpoint has confirmed an event yet"
+
+func (c *Client) post(ctx context.Context, body []byte, events int) (status int, r *response, err error) {
+	attemptCtx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(attemptCtx, http.MethodPost, c.endpoint, bytes.NewReader(body))
+	if err != nil {
+		return 0, nil, newTransportError(ctx, err)
+	}
+	req.Header = c.header()
+	req.Header.Set("Authorization", "Bearer "+c.cfg.APIKey)
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return 0, nil, newTransportError(ctx, err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	// Read to the end, so that the connection can be used again.
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxResponseBytes+1))
+	if err != nil && resp.StatusCode >= 200 && resp.StatusCode < 300 {
+		// A success that is cut short may hide failures. Asking again is safe.
+		broken := newTransportError(ctx, err)
+		broken.cut = false
+		return resp.StatusCode, nil, broken
+	}
+	got := received{status: resp.StatusCode, header: resp.Header, body: text, events: events, now: time.Now()}
+	r, refusal := got.read(c.cfg.Dialect)
+	if refusal != nil {
+		return resp.StatusCode, nil, refusal
+	}
+	return resp.StatusCode, r, nil
+}
+
+// header returns the headers of every request except the authorisation.
+func (c *Client) header() http.Header {
+	return http.Header{
+		"Accept":       {"application/json"},
+		"Content-Type": {"application/json"},
+		"User-Agent":   {"clickid-go (+https://github.com/clickid/clickid)"},
+	}
+}
+
+// observe reports an attempt to hook and log.
+func (c *Client) observe(ctx context.Context, a Attempt) {
+	c.callHook(ctx, a)
+	level, message := slog.LevelDebug, "capi: request accepted"
+	switch {
+	case isConfiguration(a.Err):
+		level, message = slog.LevelError, "capi: request refused: the configuration is wrong"
+	case a.Err != nil:
+		level, message = slog.LevelWarn, "capi: request failed"
+	case len(a.Warnings) > 0:
+		if c.warned.allow(time.Now()) {
+			level, message = slog.LevelWarn, "capi: request accepted with warnings"
+		}
+	}
+	if !c.cfg.Logger.Enabled(ctx, level) {
+		return
+	}
+	attrs := []slog.Attr{
+		slog.String("host", a.Host), slog.Int("attempt", a.Number), slog.Int("events", a.Events),
+		slog.Int("bytes", a.Bytes), slog.Int("status", a.Status), slog.Duration("duration", a.Duration),
+	}
+	if len(a.Warnings) > 0 {
+		attrs = append(attrs, slog.Int("warnings", len(a.Warnings)), slog.String("warning", a.Warnings[0]))
+	}
+	if a.MatchQuality != nil {
+		attrs = append(attrs, slog.Float64("match_quality", *a.MatchQuality))
+	}
+	if a.Err != nil {
+		attrs = append(attrs, slog.Any("error", a.Err))
+	}
+	c.cfg.Logger.LogAttrs(ctx, level, message, attrs...)
+}
+
+// callHook calls the application's hook. Its panic must not end the process.
+func (c *Client) callHook(ctx context.Context, a Attempt) {
+	if c.cfg.Hook == nil {
+		return
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			// The value of the panic may be personal, its place is not.
+			c.cfg.Logger.ErrorContext(ctx, "capi: the Hook panicked", "stack", string(debug.Stack()))
+		}
+	}()
+	c.cfg.Hook(ctx, a)
+}
