@@ -366,8 +366,19 @@ func TestAClosedDeliverySnoozes(t *testing.T) {
 
 func TestEachEventOfARequestHasItsOwnVerdict(t *testing.T) {
 	t.Parallel()
-	p := always(reply(200, `{"partial_failures":[
-		{"event_id":"order-1","code":"VALIDATION_ERROR"},{"event_id":"order-2","code":"RATE_LIMITED"}]}`))
+	p := transport(func(r *http.Request) (*http.Response, error) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return nil, err
+		}
+		var failures []string
+		for id, code := range map[string]string{"order-1": "VALIDATION_ERROR", "order-2": "RATE_LIMITED"} {
+			if bytes.Contains(body, []byte(id)) {
+				failures = append(failures, `{"event_id":"`+id+`","code":"`+code+`"}`)
+			}
+		}
+		return reply(200, `{"events_received":4,"partial_failures":[`+strings.Join(failures, ",")+`]}`)()
+	})
 	d := newDelivery(t, outbox.Config{Destination: newClient(t, p, logEvent), Linger: 200 * time.Millisecond})
 	type verdict struct {
 		i int
