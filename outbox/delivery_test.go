@@ -367,7 +367,11 @@ func TestAClosedDeliverySnoozes(t *testing.T) {
 func TestEachEventOfARequestHasItsOwnVerdict(t *testing.T) {
 	t.Parallel()
 	p := transport(func(r *http.Request) (*http.Response, error) {
-		body, err := io.ReadAll(r.Body)
+		again, err := r.GetBody()
+		if err != nil {
+			return nil, err
+		}
+		body, err := io.ReadAll(again)
 		if err != nil {
 			return nil, err
 		}
