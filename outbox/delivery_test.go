@@ -144,7 +144,7 @@ func TestVerdicts(t *testing.T) {
 
 		{"this event refused", reply(400, `{"errors":[{"code":"VALIDATION_ERROR","field":"/events/0/event_type","message":"`+secret+`"}]}`), outbox.ActionDeadLetter, 400, "VALIDATION_ERROR, /events/0/event_type", 0, 0},
 		{"this event refused as a partial failure", reply(200, `{"partial_failures":[{"event_id":"order","code":"INVALID_REQUEST","message":"`+secret+`"}]}`), outbox.ActionDeadLetter, 200, "INVALID_REQUEST", 0, 0},
-		{"422", reply(422, ""), outbox.ActionDeadLetter, 422, "422", 0, 0},
+		{"422 that names nothing", reply(422, ""), outbox.ActionSnooze, 422, "422", second / 2, 2 * second},
 		{"413 for a single event", reply(413, ""), outbox.ActionDeadLetter, 413, "413", 0, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
