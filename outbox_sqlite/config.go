@@ -10,31 +10,31 @@ import (
 // Config configures an [Outbox]. Delivery.Destination is required; the zero value
 // of every other field is its default. Later changes have no effect.
 type Config struct {
-	// Delivery says how an event is delivered. Its Destination is required.
+	// Delivery configures the delivery of events. Its Destination is required.
 	Delivery outbox.Config
-	// Workers is how many events are delivered at once. A request of LogEvent
-	// carries as many events as there are workers waiting, and what they have
-	// delivered is noted in one transaction, for which other writers wait.
-	// Defaults to 500 in a file of the outbox's own, and to 200 in the
-	// application's.
+	// Workers is the number of events that are delivered at once. A LogEvent
+	// request has at most as many events as there are waiting workers. Their
+	// outcomes are written in one transaction, for which other writers wait.
+	// Defaults to 500 in a file that [Open] opened, and to 200 in the
+	// application's database.
 	Workers int
-	// DeduplicationWindow is how long a delivered event is remembered, so that the same one
-	// is not sent again. Its payload is not kept. Defaults to
-	// [outbox.DefaultDeduplicationWindow].
+	// DeduplicationWindow is how long the identity of a delivered event is
+	// kept, so that an event of the same identity is not sent again. Defaults
+	// to [outbox.DefaultDeduplicationWindow].
 	DeduplicationWindow time.Duration
-	// KeepDeadLetters is how long dead letters are kept. Defaults to until they are
-	// replayed or discarded.
+	// KeepDeadLetters is how long dead letters are kept. By default they are
+	// kept until they are replayed or discarded.
 	KeepDeadLetters time.Duration
 }
 
-// Default numbers of workers. SQLite has one writer, for which orders wait
-// where they share its file.
+// The default numbers of workers. SQLite allows one writer, and in the
+// application's database orders wait for it.
 const (
 	ownWorkers    = 500
 	sharedWorkers = 200
 )
 
-// river returns the configuration of the outbox on River.
+// river returns the configuration for package riveroutbox.
 func (cfg *Config) river() riveroutbox.Config {
 	return riveroutbox.Config{
 		Delivery:            cfg.Delivery,

@@ -20,7 +20,7 @@ import (
 	sqliteoutbox "github.com/clickid/clickid/outbox_sqlite"
 )
 
-func TestPathsThatAreRefused(t *testing.T) {
+func TestOpen_path(t *testing.T) {
 	t.Parallel()
 	cfg := sqliteoutbox.Config{Delivery: outbox.Config{Destination: newClient(t, clickidtest.NewServer(t))}}
 	for path, reason := range map[string]string{
@@ -40,7 +40,7 @@ func TestPathsThatAreRefused(t *testing.T) {
 	}
 }
 
-func TestPathWithSpecialCharacters(t *testing.T) {
+func TestOpen_specialCharacters(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "100%25 of the shop's orders? #1.db")
 	ob, err := sqliteoutbox.OpenAndStart(patience(t), path, sqliteoutbox.Config{
@@ -61,9 +61,9 @@ func TestPathWithSpecialCharacters(t *testing.T) {
 	}
 }
 
-// A pool with which orders would fail beside the outbox is refused, with
-// everything that is wrong.
-func TestPoolsThatAreRefused(t *testing.T) {
+// TestNew_pool checks that a pool with which orders could fail is refused with
+// all its problems.
+func TestNew_pool(t *testing.T) {
 	t.Parallel()
 	cfg := sqliteoutbox.Config{Delivery: outbox.Config{Destination: newClient(t, clickidtest.NewServer(t))}}
 	for _, row := range []struct {
@@ -97,13 +97,13 @@ func TestPoolsThatAreRefused(t *testing.T) {
 		}
 	}
 	if _, err := sqliteoutbox.New(nil, cfg); err == nil {
-		t.Error("no pool was accepted")
+		t.Error("every pool was refused")
 	}
 }
 
-// Orders in transactions that read before they write, on the pool that the
-// outbox delivers from at the same time: none fails.
-func TestOrdersBesideDeliveries(t *testing.T) {
+// TestNew_ordersDuringDelivery places orders in transactions that read before
+// they write, on the pool of the outbox, while it delivers.
+func TestNew_ordersDuringDelivery(t *testing.T) {
 	t.Parallel()
 	const tills, orders = 8, 50
 	for name, open := range shopPools {
@@ -147,13 +147,13 @@ func TestOrdersBesideDeliveries(t *testing.T) {
 			}
 			var pieces int
 			if err := db.QueryRowContext(ctx, "SELECT pieces FROM stock").Scan(&pieces); err != nil || pieces != 100000-tills*orders {
-				t.Errorf("%d pieces are left: %v", pieces, err)
+				t.Errorf("the stock is %d: %v", pieces, err)
 			}
 		})
 	}
 }
 
-// placeOrder takes an order as shops do: read, then write.
+// placeOrder reads and then writes in a transaction.
 func placeOrder(ctx context.Context, db *sql.DB, ob *sqliteoutbox.Outbox, id string) error {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
@@ -176,9 +176,9 @@ func placeOrder(ctx context.Context, db *sql.DB, ob *sqliteoutbox.Outbox, id str
 	return tx.Commit()
 }
 
-// When the disk is full the order gets the error, and neither the order nor
-// its conversion is half there.
-func TestFullDisk(t *testing.T) {
+// TestIn_fullDisk checks that an order gets the error of a full disk and that
+// neither the order nor its conversion is stored.
+func TestIn_fullDisk(t *testing.T) {
 	t.Parallel()
 	ctx := patience(t)
 	platform := clickidtest.NewServer(t)
@@ -212,12 +212,12 @@ func TestFullDisk(t *testing.T) {
 		}
 	}
 	if !strings.Contains(err.Error(), "full") {
-		t.Errorf("the order's error does not say why: %v", err)
+		t.Errorf("the order's error has no reason: %v", err)
 	}
 	if placed == 0 {
 		t.Fatal("no order found room")
 	}
-	if report, err := ob.Send(ctx, order("alone")); err == nil || report.Accepted() {
+	if report, err := ob.Send(ctx, order("single")); err == nil || report.Accepted() {
 		t.Errorf("Send on a full disk: %+v, %v", report, err)
 	}
 	for _, table := range []string{"orders", "river_job"} {
@@ -226,7 +226,7 @@ func TestFullDisk(t *testing.T) {
 			t.Errorf("%d rows in %s for %d orders: %v", rows, table, placed, err)
 		}
 	}
-	// There is room again.
+	// Make room again.
 	if _, err := db.ExecContext(ctx, "PRAGMA max_page_count = 100000"); err != nil {
 		t.Fatal(err)
 	}
@@ -238,7 +238,7 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
-func TestReadOnlyFile(t *testing.T) {
+func TestIn_readOnlyFile(t *testing.T) {
 	t.Parallel()
 	ctx := patience(t)
 	platform := clickidtest.NewServer(t)
@@ -268,15 +268,16 @@ func TestReadOnlyFile(t *testing.T) {
 		t.Errorf("Send: %+v, %v", report, err)
 	}
 	if err := ob.Start(ctx); err == nil {
-		t.Error("it delivers from a read-only file, and could not write down what it has sent")
+		t.Error("Start accepts a read-only file, in which it cannot store outcomes")
 	}
 	if remaining, err := ob.Stop(ctx); remaining != 0 || err != nil {
 		t.Errorf("Stop: %d, %v", remaining, err)
 	}
 }
 
-// One outbox delivers from a file, and others store into it.
-func TestOneDelivers(t *testing.T) {
+// TestStart_secondProcess has one outbox that delivers from a file and others
+// that store events in it.
+func TestStart_secondProcess(t *testing.T) {
 	t.Parallel()
 	ctx := patience(t)
 	platform := clickidtest.NewServer(t)
@@ -317,7 +318,7 @@ func TestOneDelivers(t *testing.T) {
 	}
 }
 
-func TestRiverOfTheApplicationInTheSameFile(t *testing.T) {
+func TestStart_foreignJobs(t *testing.T) {
 	t.Parallel()
 	ctx := patience(t)
 	db := shopPools["one connection"](t, filepath.Join(t.TempDir(), "shop.db"))
@@ -334,8 +335,8 @@ func TestRiverOfTheApplicationInTheSameFile(t *testing.T) {
 	}
 }
 
-// Instances of a new shop begin at the same moment.
-func TestFilesAreMigratedByOne(t *testing.T) {
+// TestMigrate_concurrent migrates from several instances at the same time.
+func TestMigrate_concurrent(t *testing.T) {
 	t.Parallel()
 	const instances = 4
 	path := filepath.Join(t.TempDir(), "outbox.db")

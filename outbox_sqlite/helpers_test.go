@@ -7,7 +7,7 @@ import (
 	sqliteoutbox "github.com/clickid/clickid/outbox_sqlite"
 )
 
-// openIdle opens a file and prepares its tables.
+// openIdle opens a file and migrates it.
 func openIdle(ctx context.Context, path string, cfg sqliteoutbox.Config) (*sqliteoutbox.Outbox, error) {
 	ob, err := sqliteoutbox.Open(path, cfg)
 	if err != nil {
@@ -16,7 +16,7 @@ func openIdle(ctx context.Context, path string, cfg sqliteoutbox.Config) (*sqlit
 	return migrated(ctx, ob)
 }
 
-// newIdle prepares the tables in a database.
+// newIdle migrates a database.
 func newIdle(ctx context.Context, db *sql.DB, cfg sqliteoutbox.Config) (*sqliteoutbox.Outbox, error) {
 	ob, err := sqliteoutbox.New(db, cfg)
 	if err != nil {
@@ -33,7 +33,7 @@ func migrated(ctx context.Context, ob *sqliteoutbox.Outbox) (*sqliteoutbox.Outbo
 	return ob, nil
 }
 
-// newStarted also begins to deliver.
+// newStarted also starts the delivery.
 func newStarted(ctx context.Context, db *sql.DB, cfg sqliteoutbox.Config) (*sqliteoutbox.Outbox, error) {
 	ob, err := newIdle(ctx, db, cfg)
 	if err != nil {

@@ -1,6 +1,6 @@
-// Package sqliteoutbox delivers conversions durably with River on SQLite, in
-// one process and without any server. It needs no cgo, and a 64-bit system:
-// River's SQLite driver does not build for others.
+// Package sqliteoutbox implements an outbox on River and SQLite, in one process
+// and without a server. It needs no cgo, but a 64-bit system: River's SQLite
+// driver does not build on others.
 //
 //	ob, err := sqliteoutbox.OpenAndStart(ctx, "outbox.db", sqliteoutbox.Config{
 //		Delivery: outbox.Config{Destination: client},
@@ -9,10 +9,9 @@
 //	defer ob.Close()
 //	_, err = clickid.Convert(ctx, ob, event)
 //
-// [Open] keeps the events in a file of the outbox's own: Send stores them
-// durably, but not in the order's transaction. A shop that keeps its orders in
-// SQLite hands its own pool to [New], and the event commits or rolls back with
-// the order:
+// With [Open] the events are in a separate file: Send stores them durably, but
+// not in the order's transaction. A shop with its orders in SQLite passes its
+// pool to [New], and the event commits or rolls back with the order:
 //
 //	ob, err := sqliteoutbox.New(db, sqliteoutbox.Config{
 //		Delivery: outbox.Config{Destination: client},
@@ -22,13 +21,13 @@
 //	…
 //	_, err = clickid.Convert(ctx, ob.In(tx), event)
 //
-// A shop with another database writes to the outbox table of package outbox and
-// lets its relay feed this outbox.
+// A shop with another database writes to the outbox table of package outbox,
+// whose relay feeds this outbox.
 //
 // The file must be on a local disk. Several processes may store events in it,
-// but one delivers: Start refuses a second one with [ErrDelivering]. The process
-// that delivers holds an empty file beside it, with ".delivery.lock" behind its
-// name.
+// but only one delivers: Start returns [ErrDelivering] in the others. The
+// delivering process locks an empty file beside it with the suffix
+// ".delivery.lock".
 package sqliteoutbox
 
 import (
@@ -45,28 +44,28 @@ import (
 	"github.com/riverqueue/river/riverdriver/riversqlite"
 )
 
-// ErrDelivering means that another process, or another outbox of this one,
-// delivers from the same file.
-var ErrDelivering = errors.New("sqliteoutbox: another outbox delivers from this SQLite file already; do not call Start where events are only stored")
+// ErrDelivering means that another outbox, of this process or another, delivers
+// from the same file.
+var ErrDelivering = errors.New("sqliteoutbox: another outbox delivers from this SQLite file; call Start in one process only")
 
 // Outbox is an [outbox.Queue] on SQLite. It is safe for concurrent use.
 type Outbox struct {
 	river *riveroutbox.Outbox[*sql.Tx]
 	db    *sql.DB
-	own   bool // db is ours to close
+	own   bool // Close closes db
 
 	mu   sync.Mutex
-	lock *flock.Flock // held while delivering; nil for a database in memory
+	lock *flock.Flock // held during the delivery; nil for a database in memory
 }
 
 var _ outbox.Queue = (*Outbox)(nil)
 
-// Open opens the file, which it creates readable only for its owner, or returns
-// every problem of cfg at once. Call Migrate and Start next; [OpenAndStart] does
-// all three. Close closes the file.
+// Open opens a file for the outbox. It creates the file with permissions for
+// its owner only. The error joins all problems of cfg. Call Migrate and Start
+// next, or use [OpenAndStart]. Close closes the file.
 //
-// The file is written with synchronous=FULL: an event that Send has stored
-// survives a power failure, as far as the disk honours a flush.
+// Open sets synchronous=FULL: an event that Send has stored survives a power
+// failure if the disk honors flushes.
 func Open(path string, cfg Config) (*Outbox, error) {
 	db, err := openFile(path)
 	if err != nil {
@@ -83,8 +82,8 @@ func Open(path string, cfg Config) (*Outbox, error) {
 	return o, nil
 }
 
-// OpenAndStart opens the file, prepares its tables and begins to deliver. ctx
-// bounds that, not the delivery. Close ends it.
+// OpenAndStart opens the file, migrates it and starts the delivery. ctx limits
+// these steps but not the delivery. Close ends the delivery.
 func OpenAndStart(ctx context.Context, path string, cfg Config) (*Outbox, error) {
 	o, err := Open(path, cfg)
 	if err != nil {
@@ -99,19 +98,18 @@ func OpenAndStart(ctx context.Context, path string, cfg Config) (*Outbox, error)
 	return o, nil
 }
 
-// New returns an outbox that keeps the events in the application's own SQLite
-// database, so that In stores them in the order's transaction, or every problem
-// of cfg at once. It makes no connection; call Migrate and Start next. Close and
-// Stop leave db open.
+// New returns an outbox in the application's SQLite database. In stores events
+// in the order's transaction. The error joins all problems of cfg. New makes no
+// connection; call Migrate and Start next. Close and Stop do not close db.
 //
-// The outbox shares the pool, and only in a form in which no order fails with
-// SQLITE_BUSY: either it has a single connection (SetMaxOpenConns(1)), or its
-// transactions are immediate (_txlock=immediate in the data source name), in
-// WAL mode and with a busy_timeout. Migrate and Start refuse anything else. The
-// application must not use River itself in the same file.
+// Migrate and Start refuse a pool with which orders could fail with
+// SQLITE_BUSY. The pool must have a single connection (SetMaxOpenConns(1)), or
+// begin immediate transactions (_txlock=immediate in the data source name), in
+// WAL mode and with a busy_timeout. The application must not use River in the
+// same file.
 func New(db *sql.DB, cfg Config) (*Outbox, error) {
 	if db == nil {
-		return nil, errors.New("sqliteoutbox: New needs the application's database; Open has a file of its own")
+		return nil, errors.New("sqliteoutbox: New requires a database; use Open for a separate file")
 	}
 	if cfg.Workers == 0 {
 		cfg.Workers = sharedWorkers
@@ -127,8 +125,8 @@ func newOutbox(db *sql.DB, cfg Config) (*Outbox, error) {
 	return &Outbox{river: river, db: db}, nil
 }
 
-// Migrate creates the tables, whose names begin with "river_", or brings them
-// up to date. It may run in several processes at once, on every start.
+// Migrate creates or updates the tables. Their names begin with "river_".
+// Several processes may call it at the same time, on every start.
 func (o *Outbox) Migrate(ctx context.Context) error {
 	if err := o.check(ctx); err != nil {
 		return err
@@ -136,7 +134,7 @@ func (o *Outbox) Migrate(ctx context.Context) error {
 	return o.river.Migrate(ctx)
 }
 
-// check refuses a pool with which orders would fail.
+// check returns an error for a pool with which orders would fail.
 func (o *Outbox) check(ctx context.Context) error {
 	if o.own {
 		return nil
@@ -144,22 +142,21 @@ func (o *Outbox) check(ctx context.Context) error {
 	return checkPool(ctx, o.db)
 }
 
-// Send stores the events in a transaction of its own. See [outbox.Outbox].
+// Send stores the events in a new transaction. See [outbox.Outbox].
 func (o *Outbox) Send(ctx context.Context, events ...clickid.Event) (clickid.Report, error) {
 	return o.river.Send(ctx, events...)
 }
 
 // In returns a sender that stores events in tx, a transaction of the pool that
-// was handed to [New]: they are sent once it commits, and never when it rolls
+// was passed to [New]. They are sent after tx commits, and not sent if it rolls
 // back.
 func (o *Outbox) In(tx *sql.Tx) clickid.Sender { return o.river.In(tx) }
 
-// ResolvesTokens reports whether the clicks of tokens are looked up at
-// delivery; see [clickid.Sender].
+// ResolvesTokens reports whether the clicks of tokens are resolved at delivery;
+// see [clickid.Sender].
 func (o *Outbox) ResolvesTokens() bool { return o.river.ResolvesTokens() }
 
-// Enqueue stores the records in a transaction of its own. See
-// [outbox.Enqueuer].
+// Enqueue stores the records in a new transaction. See [outbox.Enqueuer].
 func (o *Outbox) Enqueue(ctx context.Context, records []outbox.Record) error {
 	return o.river.Enqueue(ctx, records)
 }
@@ -167,9 +164,9 @@ func (o *Outbox) Enqueue(ctx context.Context, records []outbox.Record) error {
 // Delivery implements [outbox.Queue].
 func (o *Outbox) Delivery() *outbox.Delivery { return o.river.Delivery() }
 
-// Start begins to deliver in the background, with what an earlier process left
-// behind. See [outbox.Outbox]. The error matches [ErrDelivering] when another
-// process delivers.
+// Start starts the delivery in the background, including events that an earlier
+// process has left. See [outbox.Outbox]. The error matches [ErrDelivering] if
+// another process delivers.
 func (o *Outbox) Start(ctx context.Context) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -217,8 +214,8 @@ func (o *Outbox) Stop(ctx context.Context) (remaining int, err error) {
 	return remaining, err
 }
 
-// Close interrupts the delivery if Stop has not ended it, and closes the file
-// that [Open] has opened. Nothing is lost.
+// Close ends the delivery, as Stop does, and closes the file that [Open] has
+// opened. No event is lost.
 func (o *Outbox) Close() error {
 	at, cancel := context.WithCancel(context.Background())
 	cancel()
@@ -242,30 +239,30 @@ func (o *Outbox) Replay(ctx context.Context, ids ...string) (int, error) {
 	return o.river.Replay(ctx, ids...)
 }
 
-// Discard removes dead letters for good. See [outbox.Outbox].
+// Discard deletes dead letters. See [outbox.Outbox].
 func (o *Outbox) Discard(ctx context.Context, ids ...string) (int, error) {
 	return o.river.Discard(ctx, ids...)
 }
 
-// Erase removes the events of a user or order. See [outbox.Outbox].
+// Erase erases the events of a user or order. See [outbox.Outbox].
 func (o *Outbox) Erase(ctx context.Context, k clickid.Key) (int, error) {
 	return o.river.Erase(ctx, k)
 }
 
-// Stats measures the queue. See [outbox.Outbox].
+// Stats counts the events. See [outbox.Outbox].
 func (o *Outbox) Stats(ctx context.Context) (outbox.Stats, error) { return o.river.Stats(ctx) }
 
-// takeOver makes available again what an earlier process was sending when it
-// died: one process delivers at a time, so no other does it, and River itself
-// would wait for minutes. Jobs and leaders of the application's own are left as
-// they are; Start refuses them later.
+// takeOver makes the events available that an earlier process was sending when
+// it died. Only one process delivers at a time, and River would wait for
+// minutes. It does not change jobs of the application; Start refuses them
+// later.
 func takeOver(ctx context.Context, db *sql.DB) error {
 	for _, statement := range []string{
 		"UPDATE river_job SET state = 'available' WHERE state = 'running' AND kind = $1",
 		"DELETE FROM river_leader WHERE NOT EXISTS (SELECT 1 FROM river_job WHERE kind <> $1)",
 	} {
 		if _, err := db.ExecContext(ctx, statement, riveroutbox.JobKind); err != nil {
-			return fmt.Errorf("sqliteoutbox: taking over what an earlier process was sending (has Migrate run?): %w", err)
+			return fmt.Errorf("sqliteoutbox: taking over the events of an earlier process (has Migrate run?): %w", err)
 		}
 	}
 	return nil

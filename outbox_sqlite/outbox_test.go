@@ -13,7 +13,7 @@ import (
 	sqliteoutbox "github.com/clickid/clickid/outbox_sqlite"
 )
 
-// newClient returns a client of the receiver that speaks LogEvent.
+// newClient returns a LogEvent client of the receiver.
 func newClient(tb testing.TB, platform *clickidtest.Server) *capi.Client {
 	tb.Helper()
 	client, err := capi.New(capi.Config{
@@ -35,7 +35,7 @@ func order(id string) clickid.Event {
 	}
 }
 
-// patience bounds the waits of these tests.
+// patience returns a context that limits the waits of these tests.
 func patience(t *testing.T) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
@@ -43,7 +43,7 @@ func patience(t *testing.T) context.Context {
 	return ctx
 }
 
-func TestOpenSendDeliver(t *testing.T) {
+func TestOpenAndStart(t *testing.T) {
 	t.Parallel()
 	ctx := patience(t)
 	platform := clickidtest.NewServer(t)

@@ -6,12 +6,13 @@ import (
 	"errors"
 )
 
-// maxStatements bounds what a connection keeps. River has a few dozen.
+// maxStatements limits the statements that a connection keeps. River has a few
+// dozen.
 const maxStatements = 100
 
-// connector opens connections that keep their statements compiled. River runs
-// one long statement for every event that was delivered, and SQLite takes
-// longer to compile it than to run it.
+// connector opens connections that cache prepared statements. River runs a long
+// statement for every delivered event, and SQLite takes longer to prepare it
+// than to run it.
 type connector struct{ driver.Connector }
 
 func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
@@ -21,12 +22,12 @@ func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 	}
 	conn, ok := opened.(sqliteConn)
 	if !ok {
-		return opened, nil // a driver that has changed: slower, and right
+		return opened, nil // an unknown version of the driver: no cache
 	}
 	return &connection{conn, make(map[string]*statement)}, nil
 }
 
-// sqliteConn is what the driver's connections can do.
+// sqliteConn lists the interfaces of the driver's connections.
 type sqliteConn interface {
 	driver.Conn
 	driver.ConnBeginTx
@@ -38,13 +39,13 @@ type sqliteConn interface {
 	driver.Validator
 }
 
-// connection is used by one goroutine at a time, as database/sql promises.
+// connection is used by one goroutine at a time, as database/sql guarantees.
 type connection struct {
 	sqliteConn
 	statements map[string]*statement
 }
 
-// compiled is what the driver's statements can do.
+// compiled lists the interfaces of the driver's statements.
 type compiled interface {
 	driver.Stmt
 	driver.StmtExecContext
@@ -56,8 +57,7 @@ type statement struct {
 	busy bool // its rows are being read
 }
 
-// statement returns the compiled statement, or nil when this run of the query
-// needs one of its own.
+// statement returns the cached statement, or nil if it is in use.
 func (c *connection) statement(ctx context.Context, query string) (*statement, error) {
 	s, ok := c.statements[query]
 	if ok && s.busy || !ok && len(c.statements) >= maxStatements {
@@ -81,7 +81,7 @@ func (c *connection) statement(ctx context.Context, query string) (*statement, e
 
 func (c *connection) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
 	if len(args) == 0 {
-		return c.sqliteConn.ExecContext(ctx, query, args) // a migration, run once
+		return c.sqliteConn.ExecContext(ctx, query, args) // a migration runs once
 	}
 	s, err := c.statement(ctx, query)
 	if err != nil {
@@ -120,7 +120,7 @@ func (c *connection) Close() error {
 	return errors.Join(append(problems, c.sqliteConn.Close())...)
 }
 
-// rows gives its statement back.
+// rows releases its statement.
 type rows struct {
 	driver.Rows
 	statement *statement

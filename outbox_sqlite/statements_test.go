@@ -6,9 +6,8 @@ import (
 	"testing"
 )
 
-// A query that runs while its own rows are being read, as nested loops do, is
-// not disturbed by the statement that is kept.
-func TestNestedQueries(t *testing.T) {
+// TestConnection_nestedQueries runs a query while its own rows are read.
+func TestConnection_nestedQueries(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	db, err := openFile(filepath.Join(t.TempDir(), "x.db"))
@@ -49,9 +48,9 @@ func TestNestedQueries(t *testing.T) {
 	if got := sum(2); got != 6+3*(6+3*6) {
 		t.Errorf("the sum is %d", got)
 	}
-	// A change of the table, and an error, leave the statement usable.
+	// A change of the table and an error do not break the cached statement.
 	if _, err := tx.ExecContext(ctx, "INSERT INTO n VALUES (abs(?))", -1<<63); err == nil {
-		t.Error("an overflow is no error")
+		t.Error("an overflow returns no error")
 	}
 	if _, err := tx.ExecContext(ctx, "INSERT INTO n VALUES (abs(?))", -4); err != nil {
 		t.Error(err)
@@ -72,7 +71,7 @@ func TestNestedQueries(t *testing.T) {
 	defer func() { _ = conn.Close() }()
 	err = conn.Raw(func(c any) error {
 		if kept := len(c.(*connection).statements); kept != 2 {
-			t.Errorf("%d statements are kept", kept)
+			t.Errorf("%d statements are cached", kept)
 		}
 		return nil
 	})

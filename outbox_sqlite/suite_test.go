@@ -12,7 +12,7 @@ import (
 	sqliteoutbox "github.com/clickid/clickid/outbox_sqlite"
 )
 
-func TestSuiteInAFileOfItsOwn(t *testing.T) {
+func TestOpen_conformance(t *testing.T) {
 	t.Parallel()
 	outboxtest.Run(t, func(t testing.TB) outboxtest.Backend {
 		path := filepath.Join(t.TempDir(), "outbox.db")
@@ -30,7 +30,7 @@ func TestSuiteInAFileOfItsOwn(t *testing.T) {
 	})
 }
 
-func TestSuiteInTheShopsDatabase(t *testing.T) {
+func TestNew_conformance(t *testing.T) {
 	t.Parallel()
 	for name, open := range shopPools {
 		t.Run(name, func(t *testing.T) {
@@ -46,7 +46,7 @@ func TestSuiteInTheShopsDatabase(t *testing.T) {
 						if err != nil {
 							t.Fatal(err)
 						}
-						t.Cleanup(func() { _ = ob.Close() }) // before its database
+						t.Cleanup(func() { _ = ob.Close() }) // before the database is closed
 						pools[ob] = db
 						return ob
 					},
@@ -65,7 +65,7 @@ func TestSuiteInTheShopsDatabase(t *testing.T) {
 						_ = pools[ob].Close()
 						ctx, cancel := context.WithCancel(context.Background())
 						cancel()
-						_, _ = ob.Stop(ctx) // lets go of the file
+						_, _ = ob.Stop(ctx) // releases the lock of the file
 					},
 				}
 			})
@@ -73,9 +73,9 @@ func TestSuiteInTheShopsDatabase(t *testing.T) {
 	}
 }
 
-// shopPools are the two pools that are safe to share, with more patience than
-// the documentation advises, for the race detector makes SQLite ten times as
-// slow.
+// shopPools are the two kinds of pools that may be shared. Their timeouts are
+// longer than documented, because the race detector makes SQLite ten times
+// slower.
 var shopPools = map[string]func(testing.TB, string) *sql.DB{
 	"one connection": func(t testing.TB, path string) *sql.DB {
 		db := openShop(t, "file:"+path+"?_pragma=journal_mode(WAL)&_pragma=busy_timeout(60000)")
