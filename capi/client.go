@@ -46,7 +46,7 @@ type Config struct {
 	// connections and TLS 1.2 or newer.
 	HTTPClient *http.Client
 	// Timeout bounds one attempt, from dialling to the last byte of the
-	// response. Defaults to 5 seconds.
+	// response. Defaults to 3 seconds: a checkout may wait for it.
 	Timeout time.Duration
 	// TotalTimeout limits a Send with its waits and retries if the caller's
 	// context has no deadline. Defaults to 30 seconds.
@@ -97,7 +97,7 @@ func (cfg Config) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(cfg
 
 // Defaults of a [Config].
 const (
-	defaultTimeout      = 5 * time.Second
+	defaultTimeout      = 3 * time.Second
 	defaultTotalTimeout = 30 * time.Second
 	defaultConcurrency  = 8
 	defaultBatchBytes   = 1 << 20
@@ -118,6 +118,7 @@ type Client struct {
 	limiter  *limiter
 	slots    chan struct{} // one for each request under way
 
+	hanging   hangGuard
 	confirmed atomic.Bool // a response has confirmed an event
 	warned    throttle    // of the warnings in the log
 }

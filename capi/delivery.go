@@ -372,6 +372,9 @@ func (d *delivery) admit() (done func(), err error) {
 	if _, stopped := d.state(); stopped != nil {
 		err = stopped
 	}
+	if err == nil && d.retry.Attempts > 1 {
+		err = d.hanging.allow() // an outbox has a breaker of its own
+	}
 	if err != nil {
 		<-d.slots
 		return nil, err
@@ -392,7 +395,9 @@ func (d *delivery) exchange(batch []*outgoing) (*response, error) {
 			}
 			return nil, fmt.Errorf("%w: %w", ErrNotSent, err)
 		}
+		start := time.Now()
 		resp, err := d.attempt(d.ctx, d.requestOf(batch), len(batch), number)
+		d.hanging.end(err, time.Since(start))
 		done()
 		if isVerdict(err) {
 			for _, o := range batch {

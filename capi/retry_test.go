@@ -148,7 +148,7 @@ func TestRetry(t *testing.T) {
 		{"transient inside a success", recovery(200, "BUSY", "transient"), true},
 		{"an unknown code without recovery inside a success", recovery(200, "SOMETHING_NEW", ""), true},
 		{"RATE_LIMITED inside a success", recovery(200, "RATE_LIMITED", ""), true},
-		{"a response just in time", clickidtest.Fault{Latency: 4 * time.Second}, false},
+		{"a response just in time", clickidtest.Fault{Latency: 2 * time.Second}, false},
 		{"correctable", recovery(200, "SOMETHING_NEW", "correctable"), false},
 		{"terminal", recovery(200, "SOMETHING_NEW", "terminal"), false},
 		{"301", status(301), false}, {"302", status(302), false}, {"307", status(307), false}, {"308", status(308), false},

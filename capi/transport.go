@@ -23,6 +23,7 @@ import (
 type TransportError struct {
 	cause string
 	cut   bool // the connection broke during the request
+	hung  bool // there was a connection, and no response in time
 	err   error
 }
 
@@ -61,7 +62,7 @@ func newTransportError(ctx context.Context, err error) *TransportError {
 	case errors.Is(ctx.Err(), context.Canceled):
 		e.cause = "the caller cancelled the request"
 	case ctx.Err() != nil:
-		e.cause = "the caller's deadline came"
+		e.cause, e.hung = "the caller's deadline came", true
 	case errors.As(err, &dns):
 		e.cause = "the host name cannot be resolved"
 	case errors.As(err, &issuer), errors.As(err, &host), errors.As(err, &verify):
@@ -69,7 +70,7 @@ func newTransportError(ctx context.Context, err error) *TransportError {
 	case errors.As(err, &header), errors.As(err, &alert):
 		e.cause = "the TLS handshake failed"
 	case errors.Is(err, context.DeadlineExceeded), isTimeout(err):
-		e.cause = "timeout"
+		e.cause, e.hung = "timeout", true
 	case errors.Is(err, syscall.ECONNREFUSED):
 		e.cause = "connection refused"
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE),

@@ -1,0 +1,74 @@
+package capi_test
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/capi"
+	"github.com/clickid/clickid/internal/platformtest"
+	"github.com/stretchr/testify/require"
+)
+
+// hangingPlatform takes requests and does not respond while it hangs.
+type hangingPlatform struct {
+	hangs    atomic.Bool
+	requests atomic.Int32
+}
+
+func (p *hangingPlatform) RoundTrip(r *http.Request) (*http.Response, error) {
+	p.requests.Add(1)
+	if p.hangs.Load() {
+		<-r.Context().Done()
+		return nil, r.Context().Err()
+	}
+	resp, err := platformtest.OK()()
+	resp.Request = r
+	return resp, err
+}
+
+func TestConvert_hangingPlatform(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &hangingPlatform{}
+		p.hangs.Store(true)
+		client := newClient(t, nil, logEvent, func(cfg *capi.Config) { cfg.HTTPClient = &http.Client{Transport: p} })
+		ctx := clickid.WithClick(context.Background(), testClick)
+		order := func() (clickid.Result, error, time.Duration) {
+			e := purchase("order")
+			e.Click, e.Time = clickid.Click{}, time.Now()
+			start := time.Now()
+			result, err := clickid.Convert(ctx, client, e)
+			return result, err, time.Since(start)
+		}
+		var group sync.WaitGroup
+		for range 40 {
+			group.Add(1)
+			go func() {
+				defer group.Done()
+				result, err, took := order()
+				require.Error(t, err)
+				require.Equal(t, clickid.VerdictFailed, result.Verdict)
+				require.LessOrEqual(t, took, 7*time.Second)
+			}()
+		}
+		group.Wait()
+		// Once that is known, a checkout does not wait.
+		_, err, took := order()
+		require.ErrorIs(t, err, capi.ErrHanging)
+		require.ErrorIs(t, err, capi.ErrNotSent)
+		require.Zero(t, took)
+		// One request probes, and ends it.
+		p.hangs.Store(false)
+		time.Sleep(20 * time.Second)
+		before := p.requests.Load()
+		_, err, took = order()
+		require.NoError(t, err)
+		require.Zero(t, took)
+		require.Equal(t, before+1, p.requests.Load())
+	})
+}
