@@ -13,10 +13,10 @@ import (
 // BatcherConfig limits the requests of a [Batcher].
 type BatcherConfig struct {
 	// MaxEvents is the number of waiting events that are sent at once. Defaults
-	// to the client's MaxBatchEvents, which is also its maximum.
+	// to the client's MaxBatchEvents, its maximum.
 	MaxEvents int
 	// MaxBytes is the size of waiting events that are sent at once. Defaults to
-	// the client's MaxBatchBytes, which is also its maximum.
+	// the client's MaxBatchBytes, its maximum.
 	MaxBytes int
 	// MaxDelay is the longest time that an event waits for others during a
 	// request. Without a request in progress, events are sent at once. Defaults

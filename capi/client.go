@@ -244,7 +244,7 @@ func checkAPIKey(key string, ours bool) error {
 }
 
 // baseURL returns the checked BaseURL, or the host of the environment. Its
-// errors do not contain the URL, which may contain a password.
+// errors do not contain the URL, since it may contain a password.
 func baseURL(cfg *Config) (*url.URL, error) {
 	if cfg.BaseURL == "" {
 		if cfg.Dialect == nil {

@@ -11,9 +11,9 @@ import (
 )
 
 // ECAPI is the dialect of Scope3's first conversion API, based on the Event and
-// Conversion API 1.0 of the IAB Tech Lab. A request has one event, which is
-// identified by the data set and its ID, without its type. By default only the
-// fields that Scope3 documents are sent. All event types are sent; Scope3
+// Conversion API 1.0 of the IAB Tech Lab. A request has one event. The platform
+// identifies it by the data set and its ID, without its type. By default only
+// the fields that Scope3 documents are sent. All event types are sent; Scope3
 // refuses those that it does not document, such as [clickid.Refund], with
 // status 400 (see [clickid.EventType]).
 type ECAPI struct {

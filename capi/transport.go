@@ -17,9 +17,9 @@ import (
 
 // TransportError is the error of a request without a complete response: no
 // connection, a cut connection, or a timeout. It is temporary. The platform may
-// or may not have processed the request. Its text does not contain that of the
-// underlying error, which may be personal; [errors.As] and [errors.Is] find
-// that error.
+// or may not have processed the request. Its text does not contain the text of
+// the underlying error, since that may be personal; [errors.As] and [errors.Is]
+// find that error.
 type TransportError struct {
 	cause string
 	cut   bool // the connection broke during the request
@@ -89,7 +89,7 @@ func isTimeout(err error) bool {
 	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
-// rootCause returns the innermost error, which has the most specific type.
+// rootCause returns the innermost error, since it has the most specific type.
 func rootCause(err error) error {
 	for {
 		inner := errors.Unwrap(err)

@@ -9,8 +9,8 @@ import (
 	"github.com/go-chi/chi/v5/middleware"
 )
 
-// TestHandler_chi runs the conformance suite of the adapters on chi, which needs
-// no adapter.
+// TestHandler_chi runs the conformance suite of the adapters on chi without an
+// adapter.
 func TestHandler_chi(t *testing.T) {
 	adaptertest.Run(t, adaptertest.Router[http.HandlerFunc]{Pages: adaptertest.HTTPPages, Serve: serveChi})
 }

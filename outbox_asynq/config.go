@@ -41,10 +41,10 @@ type Config struct {
 	// PollInterval is the interval in which an idle instance looks for new
 	// events, and the precision of waits. Defaults to 500 milliseconds.
 	PollInterval time.Duration
-	// AcceptLoss allows a Redis server that may lose events: one without an
-	// append-only file, which loses acknowledged events in a restart, or with a
-	// maxmemory policy other than noeviction, which evicts them. By default
-	// Start refuses such a server.
+	// AcceptLoss allows a Redis server that may lose acknowledged events: one
+	// that loses them in a restart because it has no append-only file, or one
+	// that evicts them because its maxmemory policy is not noeviction. By
+	// default Start refuses such a server.
 	AcceptLoss bool
 }
 

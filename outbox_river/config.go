@@ -27,7 +27,7 @@ type Config struct {
 	Schema string
 	// Workers is the number of events that this instance delivers at once. A
 	// LogEvent request has at most as many events as there are waiting workers,
-	// and each worker is a goroutine with one event. Defaults to 2,000, which
+	// and each worker is a goroutine with one event. Defaults to 2,000: this
 	// delivers a backlog three times as fast as 500.
 	Workers int
 	// DeduplicationWindow is how long the identity of a delivered event is
@@ -49,8 +49,8 @@ type Config struct {
 	// PollInterval is the interval in which an instance looks for new events
 	// whose notification was lost. Defaults to 1 second.
 	PollInterval time.Duration
-	// PollOnly disables LISTEN, which PgBouncer does not support in transaction
-	// mode. New events then wait for the next poll.
+	// PollOnly disables LISTEN. PgBouncer in transaction mode needs it. New
+	// events then wait for the next poll.
 	PollOnly bool
 }
 

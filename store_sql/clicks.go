@@ -10,9 +10,9 @@ import (
 	"github.com/clickid/clickid/internal/reference"
 )
 
-// Save stores a click in one statement and returns its token, which is random
-// and does not contain the click. The error matches [clickid.ErrInvalid] when
-// the click is invalid or has expired.
+// Save stores a click in one statement and returns its token. The token is
+// random and does not contain the click. The error matches [clickid.ErrInvalid]
+// when the click is invalid or has expired.
 func (s *Store) Save(ctx context.Context, c clickid.Click) (string, error) {
 	if err := extension.CheckSave(c, s.now()); err != nil {
 		return "", err

@@ -9,8 +9,8 @@ import (
 	"github.com/clickid/clickid/internal/sleep"
 )
 
-// purgeBatch limits the rows that one statement deletes, which keeps its locks,
-// on rows that no request reads, to some ten milliseconds.
+// purgeBatch limits the rows that one statement deletes, so that its locks, on
+// rows that no request reads, last about ten milliseconds.
 const purgeBatch = 1000
 
 // Purge deletes up to limit expired clicks and links, and returns how many it

@@ -72,8 +72,8 @@ type DB interface {
 
 // Config configures a [Store]. Later changes have no effect.
 type Config struct {
-	// DB has the tables. It is usually a *sql.DB, which the store does not
-	// close. Required.
+	// DB has the tables. It is usually a *sql.DB. The store does not close it.
+	// Required.
 	DB DB
 	// Database is the kind of database behind DB. Required.
 	Database Database

@@ -24,7 +24,7 @@ type queue interface {
 	outbox.Enqueuer
 }
 
-// shop is a database with orders and an outbox, which is not started.
+// shop is a database with orders and an outbox that is not started.
 type shop struct {
 	outbox queue
 	// order stores an order in a transaction, with or without its conversion.

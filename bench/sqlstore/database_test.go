@@ -85,7 +85,7 @@ func linkRow(i int, now time.Time) []any {
 	return []any{key[:], hash[:], sealed, expiryOf(i, *links, now)}
 }
 
-// load fills both tables, which have their indexes as in production.
+// load fills both tables while their indexes exist, as in production.
 func load(b *testing.B, d database, now time.Time) {
 	b.Helper()
 	for _, table := range []struct {

@@ -125,8 +125,8 @@ func visit(ctx context.Context, s *store, n, round int, customer clickid.Key) er
 	return nil
 }
 
-// TestStore_contendedLinks changes a few links by key, by token and by expiry at
-// the same time, which causes deadlocks.
+// TestStore_contendedLinks causes deadlocks by changing a few links by key, by
+// token and by expiry at the same time.
 func TestStore_contendedLinks(t *testing.T) {
 	const visitors, rounds, keys, tokens = 64, 25, 12, 4
 	onEachDatabase(t, func(t *testing.T, d testDatabase) {

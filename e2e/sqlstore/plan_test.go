@@ -16,7 +16,7 @@ import (
 // analyze updates the statistics of a table.
 var analyze = map[sqlstore.Database]string{sqlstore.DatabasePostgreSQL: "ANALYZE %s", sqlstore.DatabaseMySQL: "ANALYZE TABLE %s", sqlstore.DatabaseSQLite: "ANALYZE %s"}
 
-// TestStore_indexes explains each statement of the store, which must use an index
+// TestStore_indexes explains each statement of the store. It must use an index
 // and must not sort.
 func TestStore_indexes(t *testing.T) {
 	onEachDatabase(t, func(t *testing.T, d testDatabase) {

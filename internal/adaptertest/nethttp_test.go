@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestRun_netHTTP runs the suite on net/http, which needs no adapter.
+// TestRun_netHTTP runs the suite on net/http without an adapter.
 func TestRun_netHTTP(t *testing.T) {
 	adaptertest.Run(t, adaptertest.Router[http.HandlerFunc]{Pages: adaptertest.HTTPPages, Serve: serve})
 }

@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// unlockTimeout bounds the end of a migration, which happens after ctx as well.
+// unlockTimeout limits the end of a migration, since it also runs after ctx has
+// ended.
 const unlockTimeout = 5 * time.Second
 
 // Migrate calls apply on a connection of db while no other process migrates
@@ -37,8 +38,8 @@ func MigrationLock(name string) int64 {
 	return int64(binary.BigEndian.Uint64(hash[:8]))
 }
 
-// mysqlLock is the name of MySQL's lock, which belongs to the whole server: at
-// most 64 characters for a database and a name.
+// mysqlLock is the name of MySQL's lock. It belongs to the whole server and has
+// at most 64 characters for a database and a name.
 const mysqlLock = "CONCAT('clickid ', SHA1(CONCAT(DATABASE(), '.', ?)))"
 
 // lock waits until it holds the lock. On PostgreSQL and SQLite it begins the
@@ -65,9 +66,9 @@ func lock(ctx context.Context, conn *sql.Conn, d Database, name string) error {
 	})
 }
 
-// unlock keeps or undoes the migration and releases the lock, also when ctx has
-// ended. A connection on which that fails is closed, which releases its lock and
-// rolls back its transaction.
+// unlock commits or rolls back the migration and releases the lock, even if ctx
+// has ended. If that fails, unlock closes the connection and so releases the
+// lock and rolls back the transaction.
 func unlock(ctx context.Context, conn *sql.Conn, d Database, name string, keep bool) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), unlockTimeout)
 	defer cancel()
