@@ -5,31 +5,33 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
+	"strconv"
 	"time"
 
 	"github.com/clickid/clickid/cmd/clickid/internal/demo"
 	"github.com/urfave/cli/v3"
 )
 
-// stopTimeout is how long the demo may take to end.
+// stopTimeout bounds the end of the demo.
 const stopTimeout = 10 * time.Second
 
 func demoCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "demo",
-		Usage: "an ad, a shop, its checkout and the ad platform's receiver in one process",
-		Description: "Without -once it serves pages to click through in a browser until it is\n" +
-			"interrupted. With -once it walks the whole journey by itself over HTTP and exits;\n" +
-			"it tells its progress on standard error, and the last line of standard output is\n" +
-			"one JSON object with click_id, event_id and accepted.\n\n" +
-			"It needs no configuration, no network and no server.",
+		Usage: "run an ad, a shop and the ad platform's receiver in one process",
+		Description: "The demo serves pages for a browser until it is interrupted. With -once it makes\n" +
+			"the whole journey over HTTP and exits: it writes its progress to standard error,\n" +
+			"and the last line of standard output is a JSON object with click_id, event_id and\n" +
+			"accepted.\n\n" +
+			"The demo needs no configuration, no network and no other servers.",
 		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "once", Usage: "walk the journey and exit, with 0 only if all of it happened"},
-			&cli.StringFlag{Name: "addr", Usage: "`HOST:PORT` of the page that shows the ad", Value: "127.0.0.1:0", DefaultText: "a free port"},
-			&cli.StringFlag{Name: "db", Usage: "keep the shop's orders, clicks and outbox in this SQLite `FILE`", DefaultText: "a temporary file"},
-			&cli.StringFlag{Name: "dialect", Usage: "what the shop sends: logevent or ecapi", Value: string(demo.LogEvent), Validator: demo.CheckDialect},
-			&cli.IntFlag{Name: "refuse", Usage: "let the receiver answer every request with this `STATUS`, such as 401 or 503", Validator: checkStatus, HideDefault: true},
-			&cli.DurationFlag{Name: "timeout", Usage: "how long -once may take", Value: time.Minute},
+			&cli.BoolFlag{Name: "once", Usage: "make the journey and exit; the exit code is 0 only if every step succeeded"},
+			&cli.StringFlag{Name: "addr", Usage: "serve the page with the ad on `HOST:PORT`", Value: "127.0.0.1:0", DefaultText: "a free port of 127.0.0.1", Validator: checkAddr},
+			&cli.StringFlag{Name: "db", Usage: "keep the shop's orders, clicks and outbox in the SQLite database `FILE`", DefaultText: "a temporary file"},
+			&cli.StringFlag{Name: "dialect", Usage: "send conversions as `DIALECT`: logevent or ecapi", Value: string(demo.LogEvent), Validator: demo.CheckDialect},
+			&cli.IntFlag{Name: "refuse", Usage: "refuse every request to the receiver with the HTTP status `STATUS`", Validator: checkStatus, HideDefault: true},
+			&cli.DurationFlag{Name: "timeout", Usage: "end -once with an error after `DURATION`", Value: time.Minute, Validator: checkTimeout},
 		},
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			options := demo.Options{
@@ -46,7 +48,7 @@ func demoCommand() *cli.Command {
 			if cmd.Bool("once") {
 				err = walkOnce(ctx, cmd, world)
 			} else {
-				fmt.Fprintf(cmd.Root().Writer, "The ad:       %s\nThe shop:     %s\nThe platform: %s\n\nOpen the ad in a browser and click it. Ctrl-C ends the demo.\n",
+				fmt.Fprintf(cmd.Root().Writer, "The ad:       %s\nThe shop:     %s\nThe platform: %s\n\nOpen the ad in a browser and click it. Press Ctrl-C to end the demo.\n",
 					world.NewsURL(), world.ShopURL(), world.PlatformURL())
 				<-ctx.Done()
 			}
@@ -67,9 +69,31 @@ func checkStatus(status int) error {
 	return nil
 }
 
-// walkOnce walks the journey and prints its outcome, also when it failed.
+// checkAddr reports an address that no listener can have. Whether the host
+// exists and the port is free shows when the demo listens.
+func checkAddr(addr string) error {
+	_, port, err := net.SplitHostPort(addr)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil {
+		return errors.New("must be HOST:PORT, such as 127.0.0.1:8080")
+	}
+	return nil
+}
+
+func checkTimeout(timeout time.Duration) error {
+	if timeout <= 0 {
+		return errors.New("must be positive, such as 30s")
+	}
+	return nil
+}
+
+// walkOnce makes the journey and prints its outcome, also when it failed.
 func walkOnce(ctx context.Context, cmd *cli.Command, world *demo.World) error {
-	ctx, cancel := context.WithTimeout(ctx, cmd.Duration("timeout"))
+	timeout := cmd.Duration("timeout")
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout,
+		fmt.Errorf("the journey took longer than %v; set a longer -timeout", timeout))
 	defer cancel()
 	outcome, err := world.Walk(ctx, cmd.Root().ErrWriter)
 	line, marshalErr := json.Marshal(outcome)

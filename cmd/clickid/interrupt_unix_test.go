@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestThePagesUntilTheInterrupt(t *testing.T) {
+func TestDemo_interrupt(t *testing.T) {
 	t.Parallel()
 	cmd, tmp := prepare(t, "demo")
 	stdout, err := cmd.StdoutPipe()
@@ -26,13 +26,13 @@ func TestThePagesUntilTheInterrupt(t *testing.T) {
 			urls[name] = strings.TrimSpace(url)
 		}
 	}
-	for name, shows := range map[string]string{"The ad": "Advertisement", "The shop": "Trail shoe", "The platform": "What arrived"} {
-		require.Contains(t, get(t, urls[name]), shows)
+	for name, want := range map[string]string{"The ad": "Advertisement", "The shop": "Trail shoe", "The platform": "Received conversions"} {
+		require.Contains(t, get(t, urls[name]), want)
 	}
 	require.NoError(t, cmd.Process.Signal(os.Interrupt))
 	_, err = io.Copy(io.Discard, stdout)
 	require.NoError(t, err)
-	require.NoError(t, cmd.Wait(), "an interrupt is how the demo ends")
+	require.NoError(t, cmd.Wait(), "the interrupt is not a failure")
 	requireEmpty(t, tmp)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
+	"errors"
 	"fmt"
 
 	"github.com/clickid/clickid"
@@ -13,14 +14,15 @@ import (
 func keygenCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "keygen",
-		Usage: "make a key for the cookie store",
-		Description: "Prints 32 random bytes in base64, one key a line. Keep it where the shop keeps\n" +
-			"its secrets. clickid.ParseCookieKey reads it for NewCookieStore. To rotate, put the new key\n" +
-			"in front of the old one, and drop the old one after a click's lifetime.",
+		Usage: "print keys for the cookie store",
+		Description: "A key is 32 random bytes, printed in base64 on a line of its own. Keep it with\n" +
+			"the shop's secrets. clickid.ParseCookieKey reads it for clickid.NewCookieStore.\n" +
+			"To rotate keys, pass the new key before the old one, and remove the old key when\n" +
+			"the clicks that it signed have expired.",
 		Flags: []cli.Flag{
-			&cli.IntFlag{Name: "n", Usage: "how many keys", Value: 1, Validator: func(n int) error {
+			&cli.IntFlag{Name: "n", Usage: "print `NUMBER` keys", Value: 1, Validator: func(n int) error {
 				if n < 1 || n > 100 {
-					return fmt.Errorf("must be from 1 to 100")
+					return errors.New("must be from 1 to 100")
 				}
 				return nil
 			}},
@@ -29,7 +31,7 @@ func keygenCommand() *cli.Command {
 			for range cmd.Int("n") {
 				key := make([]byte, clickid.MinCookieKeyLength)
 				if _, err := rand.Read(key); err != nil {
-					return fmt.Errorf("the system has no random numbers: %w", err)
+					return fmt.Errorf("keygen: reading random bytes: %w", err)
 				}
 				if _, err := fmt.Fprintln(cmd.Root().Writer, base64.StdEncoding.EncodeToString(key)); err != nil {
 					return err

@@ -1,8 +1,9 @@
-// Command clickid keeps ad clicks and conversions together: it shows the
-// library at work and makes what it needs.
+// Command clickid accompanies the library of the same name. The command demo
+// shows the journey from an ad click to an accepted conversion, and keygen
+// prints keys for the cookie store.
 //
-// It exits with 0 when it did what was asked, 1 when something failed, and 2
-// when it was called wrongly.
+// It exits with 0 on success, with 1 after a failure, and with 2 after wrong
+// usage.
 package main
 
 import (
@@ -39,11 +40,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if errors.As(err, new(*failure)) {
 		return exitFailed
 	}
-	fmt.Fprintln(stderr, "Run clickid help to see how it is used.")
+	fmt.Fprintln(stderr, "Run \"clickid help\" for usage.")
 	return exitUsage
 }
 
-// failure is an error of what was asked for. Any other error is one of asking.
+// failure is an error of the operation. Any other error is one of usage.
 type failure struct{ err error }
 
 func (f *failure) Error() string { return f.err.Error() }
@@ -52,7 +53,7 @@ func (f *failure) Unwrap() error { return f.err }
 func newCommand(stdout, stderr io.Writer) *cli.Command {
 	root := &cli.Command{
 		Name:           "clickid",
-		Usage:          "keep ad clicks and conversions together",
+		Usage:          "connect ad clicks with conversions",
 		Writer:         stdout,
 		ErrWriter:      stderr,
 		Commands:       []*cli.Command{demoCommand(), keygenCommand()},
@@ -60,7 +61,7 @@ func newCommand(stdout, stderr io.Writer) *cli.Command {
 		OnUsageError:   usageError,
 		Action: func(_ context.Context, cmd *cli.Command) error {
 			if name := cmd.Args().First(); name != "" {
-				return fmt.Errorf("there is no command %q", name)
+				return fmt.Errorf("unknown command %q", name)
 			}
 			return cli.ShowRootCommandHelp(cmd)
 		},
@@ -70,7 +71,7 @@ func newCommand(stdout, stderr io.Writer) *cli.Command {
 		action := sub.Action
 		sub.Action = func(ctx context.Context, cmd *cli.Command) error {
 			if cmd.Args().Present() {
-				return fmt.Errorf("%s takes no argument, and got %q", cmd.Name, cmd.Args().First())
+				return fmt.Errorf("%s takes no arguments, got %q", cmd.Name, cmd.Args().First())
 			}
 			if err := action(ctx, cmd); err != nil {
 				return &failure{err}
@@ -81,5 +82,6 @@ func newCommand(stdout, stderr io.Writer) *cli.Command {
 	return root
 }
 
-// usageError keeps the library from printing the whole help for a typing error.
+// usageError returns err as it is. By default the library prints the whole help
+// for every mistyped flag.
 func usageError(_ context.Context, _ *cli.Command, err error, _ bool) error { return err }

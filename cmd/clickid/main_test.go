@@ -18,7 +18,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// binary is the built command, as its users have it: without cgo.
+// binary is the path of the built command. It is built without cgo, as releases
+// are.
 var binary string
 
 func TestMain(m *testing.M) { os.Exit(buildAndTest(m)) }
@@ -40,8 +41,8 @@ func buildAndTest(m *testing.M) int {
 	return m.Run()
 }
 
-// prepare returns a call of the binary that ends with the test, with a
-// temporary folder of its own.
+// prepare returns a call of the binary that ends with the test and uses the
+// temporary folder tmp.
 func prepare(t *testing.T, args ...string) (cmd *exec.Cmd, tmp string) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	t.Cleanup(cancel)
@@ -51,7 +52,7 @@ func prepare(t *testing.T, args ...string) (cmd *exec.Cmd, tmp string) {
 	return cmd, tmp
 }
 
-// result is what a call left behind.
+// result has the exit code and the output of a call.
 type result struct {
 	code           int
 	stdout, stderr string
@@ -69,7 +70,7 @@ func call(t *testing.T, args ...string) result {
 	return result{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
 }
 
-// requireEmpty checks that nothing was left in the temporary folder.
+// requireEmpty checks that the call removed its temporary files.
 func requireEmpty(t *testing.T, dir string) {
 	t.Helper()
 	left, err := os.ReadDir(dir)
@@ -77,7 +78,7 @@ func requireEmpty(t *testing.T, dir string) {
 	require.Empty(t, left)
 }
 
-// outcome is the last line of standard output, as scripts read it.
+// outcome is the last line of standard output of demo -once.
 type outcome struct {
 	ClickID  string `json:"click_id"`
 	EventID  string `json:"event_id"`
@@ -94,7 +95,7 @@ func (r result) outcome(t *testing.T) outcome {
 	return o
 }
 
-func TestTheJourneyEndsAccepted(t *testing.T) {
+func TestDemo_once(t *testing.T) {
 	t.Parallel()
 	for _, dialect := range []string{"logevent", "ecapi"} {
 		t.Run(dialect, func(t *testing.T) {
@@ -111,15 +112,15 @@ func TestTheJourneyEndsAccepted(t *testing.T) {
 	}
 }
 
-func TestTheJourneyFails(t *testing.T) {
+func TestDemo_onceFails(t *testing.T) {
 	t.Parallel()
 	for name, row := range map[string]struct {
 		args []string
-		says string
+		want string
 	}{
-		"a wrong API key":     {[]string{"-refuse", "401"}, "checkout: the receiver has not accepted order-1: it answered 401 Unauthorized"},
-		"the platform's fall": {[]string{"-refuse", "503"}, "checkout: the receiver has not accepted order-1: it answered 503 Service Unavailable"},
-		"no time":             {[]string{"-timeout", "1ns"}, "deadline"},
+		"wrong API key":        {[]string{"-refuse", "401"}, "checkout: the receiver has not accepted order-1: the response was 401 Unauthorized"},
+		"platform unavailable": {[]string{"-refuse", "503"}, "checkout: the receiver has not accepted order-1: the response was 503 Service Unavailable"},
+		"timeout":              {[]string{"-timeout", "1ns"}, "the journey took longer than 1ns; set a longer -timeout"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -127,13 +128,13 @@ func TestTheJourneyFails(t *testing.T) {
 			require.Equal(t, exitFailed, r.code, r.stderr)
 			o := r.outcome(t)
 			require.False(t, *o.Accepted)
-			require.Contains(t, o.Error, row.says)
+			require.Contains(t, o.Error, row.want)
 			require.Contains(t, r.stderr, o.Error)
 		})
 	}
 }
 
-func TestThePortIsInUse(t *testing.T) {
+func TestDemo_portInUse(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -141,60 +142,66 @@ func TestThePortIsInUse(t *testing.T) {
 	r := call(t, "demo", "-once", "-addr", l.Addr().String())
 	require.Equal(t, exitFailed, r.code)
 	require.Empty(t, r.stdout)
-	require.Contains(t, r.stderr, "clickid: the demo cannot listen")
+	require.Contains(t, r.stderr, "clickid: demo: cannot listen; choose another address with -addr")
 	require.Contains(t, r.stderr, l.Addr().String())
 }
 
-func TestTheDatabaseIsKept(t *testing.T) {
+func TestDemo_database(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "shop.db")
 	first := call(t, "demo", "-once", "-db", file)
 	require.Equal(t, 0, first.code, first.stderr)
 	info, err := os.Stat(file)
 	require.NoError(t, err)
-	require.Equal(t, os.FileMode(0o600), info.Mode().Perm(), "it holds personal data")
+	require.Equal(t, os.FileMode(0o600), info.Mode().Perm(), "the file has personal data")
 	again := call(t, "demo", "-once", "-db", file)
 	require.Equal(t, 0, again.code, again.stderr)
-	require.NotEqual(t, first.outcome(t).EventID, again.outcome(t).EventID, "the orders are numbered on")
+	require.NotEqual(t, first.outcome(t).EventID, again.outcome(t).EventID, "the second run continues the order numbers")
 }
 
-func TestTheDatabaseCannotBeUsed(t *testing.T) {
+func TestDemo_unusableDatabase(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	text := filepath.Join(dir, "text")
-	require.NoError(t, os.WriteFile(text, []byte("no database, and long enough not to be taken for an empty one"), 0o600))
-	for name, row := range map[string]struct{ file, says string }{
-		"a folder":         {dir, "the shop's database cannot be written"},
-		"a missing folder": {filepath.Join(dir, "missing", "shop.db"), "the shop's database cannot be written"},
-		"another file":     {text, "the shop's database " + text + " cannot be used"},
+	require.NoError(t, os.WriteFile(text, []byte("text that is longer than the header of a SQLite database file, which has 100 bytes; SQLite takes a shorter file for an empty database"), 0o600))
+	for name, row := range map[string]struct{ file, want string }{
+		"folder":         {dir, "the shop's database cannot be written; choose another file with -db"},
+		"missing folder": {filepath.Join(dir, "missing", "shop.db"), "the shop's database cannot be written; choose another file with -db"},
+		"other file":     {text, "demo: " + text + " is not a usable database; choose another file with -db"},
 	} {
 		r := call(t, "demo", "-once", "-db", row.file)
 		require.Equal(t, exitFailed, r.code, name)
 		require.Empty(t, r.stdout, name)
-		require.Contains(t, r.stderr, row.says, name)
+		require.Contains(t, r.stderr, row.want, name)
 	}
 }
 
-func TestCallsThatAreWrong(t *testing.T) {
+func TestRun_wrongUsage(t *testing.T) {
 	t.Parallel()
-	for _, row := range []struct{ args, says string }{
-		{"bogus", `there is no command "bogus"`},
+	for _, row := range []struct{ args, want string }{
+		{"bogus", `unknown command "bogus"`},
 		{"-bogus", "bogus"},
 		{"demo -bogus", "bogus"},
-		{"demo once", `demo takes no argument, and got "once"`},
+		{"demo once", `demo takes no arguments, got "once"`},
 		{"demo -dialect pixel", "must be logevent or ecapi"},
 		{"demo -refuse 200", "must be an HTTP status from 300 to 599"},
 		{"demo -timeout soon", "timeout"},
+		{"demo -once -timeout -1s", "must be positive, such as 30s"},
+		{"demo -once -timeout 0", "must be positive, such as 30s"},
+		{"demo -once -addr localhost", "must be HOST:PORT, such as 127.0.0.1:8080"},
+		{"demo -once -addr 127.0.0.1:99999", "must be HOST:PORT, such as 127.0.0.1:8080"},
+		{"demo -once -addr 127.0.0.1:-1", "must be HOST:PORT, such as 127.0.0.1:8080"},
 		{"keygen -n 0", "must be from 1 to 100"},
 	} {
 		r := call(t, strings.Fields(row.args)...)
 		require.Equal(t, exitUsage, r.code, row.args)
 		require.Empty(t, r.stdout, row.args)
-		require.Contains(t, r.stderr, row.says)
+		require.True(t, strings.HasPrefix(r.stderr, "clickid: "), r.stderr)
+		require.Contains(t, r.stderr, row.want)
 	}
 }
 
-func TestHelp(t *testing.T) {
+func TestRun_help(t *testing.T) {
 	t.Parallel()
 	for _, args := range []string{"", "help", "-h", "help demo", "demo -h"} {
 		r := call(t, strings.Fields(args)...)
@@ -204,7 +211,7 @@ func TestHelp(t *testing.T) {
 	}
 }
 
-func TestKeysFitTheCookieStore(t *testing.T) {
+func TestKeygen(t *testing.T) {
 	t.Parallel()
 	r := call(t, "keygen", "-n", "2")
 	require.Equal(t, 0, r.code, r.stderr)

@@ -17,8 +17,9 @@ func (s *shop) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /style.css", style)
 	mux.HandleFunc("GET /{$}", s.showCatalogue)
-	// The ad's landing page moves on and drops the query, as redirects for
-	// campaigns, languages and logins do. The click has been captured by then.
+	// The ad's landing page redirects and drops the query, as redirects for
+	// campaigns, languages and logins do. The tracker has captured the click
+	// before that.
 	mux.Handle("GET /summer", http.RedirectHandler("/products/trail-shoe", http.StatusFound))
 	mux.HandleFunc("GET /products/{id}", s.showProduct)
 	mux.HandleFunc("GET /checkout/{id}", s.showCheckout)
@@ -40,17 +41,18 @@ func (s *shop) showCheckout(w http.ResponseWriter, r *http.Request) { s.showOne(
 func (s *shop) showOne(w http.ResponseWriter, r *http.Request, page string) {
 	p, ok := findProduct(r.PathValue("id"))
 	if !ok {
-		s.pages.fail(w, http.StatusNotFound, "The shop does not sell that.")
+		s.pages.fail(w, http.StatusNotFound, "The shop does not have this product.")
 		return
 	}
 	s.pages.show(w, http.StatusOK, page, p.Name, p)
 }
 
-// placeOrder is the checkout: paid at once by card, or on the provider's page.
+// placeOrder is the checkout. The visitor pays by card in this request, or later
+// on the provider's page.
 func (s *shop) placeOrder(w http.ResponseWriter, r *http.Request) {
 	p, ok := findProduct(r.FormValue("product"))
 	if !ok {
-		s.pages.fail(w, http.StatusNotFound, "The shop does not sell that.")
+		s.pages.fail(w, http.StatusNotFound, "The shop does not have this product.")
 		return
 	}
 	place := s.orderByCard
@@ -59,15 +61,15 @@ func (s *shop) placeOrder(w http.ResponseWriter, r *http.Request) {
 	}
 	next, err := place(r.Context(), p)
 	if err != nil {
-		s.log.Error("placing an order", "error", err)
+		s.log.Error("demo: placing an order", "error", err)
 		s.pages.fail(w, http.StatusInternalServerError, "The order could not be placed. Nothing was charged.")
 		return
 	}
 	http.Redirect(w, r, next, http.StatusSeeOther)
 }
 
-// orderByCard completes the order in the visitor's own request, and returns the
-// page that thanks for it.
+// orderByCard completes the order in the visitor's request and returns the URL
+// of its thank-you page.
 func (s *shop) orderByCard(ctx context.Context, p product) (next string, err error) {
 	err = s.inTransaction(ctx, func(tx *sql.Tx) error {
 		o, err := insertOrder(ctx, tx, p)
@@ -80,15 +82,15 @@ func (s *shop) orderByCard(ctx context.Context, p product) (next string, err err
 	return next, err
 }
 
-// orderForProvider leaves the order unpaid and returns the provider's page. The
-// click's token travels in the payment's metadata: the webhook will have no
-// cookie.
+// orderForProvider leaves the order unpaid and returns the URL of the provider's
+// page. The payment's metadata carries the click's token, because the webhook
+// has no cookie.
 func (s *shop) orderForProvider(ctx context.Context, p product) (next string, err error) {
 	o, err := insertOrder(ctx, s.db, p)
 	if err != nil {
 		return "", err
 	}
-	token, _ := clickid.Token(ctx) // none for an organic visitor
+	token, _ := clickid.Token(ctx) // "" for an organic visitor
 	request, err := json.Marshal(payment{
 		Amount:   p.Price + " " + currency,
 		Metadata: map[string]string{"order": strconv.FormatInt(o.Number, 10), "click": token},
@@ -98,28 +100,29 @@ func (s *shop) orderForProvider(ctx context.Context, p product) (next string, er
 	if err != nil {
 		return "", err
 	}
-	answer, err := post(ctx, s.client, s.provider+"/payments", request, nil)
+	response, err := post(ctx, s.client, s.provider+"/payments", request, nil)
 	if err != nil {
 		return "", err
 	}
 	var created payment
-	if err := json.Unmarshal(answer, &created); err != nil {
+	if err := json.Unmarshal(response, &created); err != nil {
 		return "", err
 	}
 	return s.provider + "/pay/" + created.ID, nil
 }
 
-// paymentArrived is the provider's webhook. It may come more than once: the
-// conversion keeps the order's ID, so that it is counted once.
+// paymentArrived serves the provider's webhook. The provider may call it more
+// than once for a payment. The conversion has the order's ID each time, so that
+// it counts once.
 func (s *shop) paymentArrived(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 64<<10))
 	if err != nil || !hmac.Equal([]byte(r.Header.Get(signatureHeader)), []byte(sign(s.secret, body))) {
-		http.Error(w, "the signature is wrong", http.StatusUnauthorized)
+		http.Error(w, "the signature does not match the body", http.StatusUnauthorized)
 		return
 	}
 	var paid payment
 	if err := json.Unmarshal(body, &paid); err != nil {
-		http.Error(w, "no payment", http.StatusBadRequest)
+		http.Error(w, "the body is not a payment", http.StatusBadRequest)
 		return
 	}
 	err = s.inTransaction(r.Context(), func(tx *sql.Tx) error {
@@ -135,18 +138,18 @@ func (s *shop) paymentArrived(w http.ResponseWriter, r *http.Request) {
 	case errors.Is(err, errNoOrder):
 		http.Error(w, err.Error(), http.StatusNotFound)
 	case err != nil:
-		s.log.Error("completing a paid order", "error", err)
+		s.log.Error("demo: completing a paid order", "error", err)
 		http.Error(w, "try again later", http.StatusServiceUnavailable)
 	}
 }
 
-// complete marks the order as paid and reports its conversion in the same
-// transaction: both are kept, or neither.
+// complete marks the order as paid and stores its conversion in the same
+// transaction, so that both commit or neither does.
 func (s *shop) complete(ctx context.Context, tx *sql.Tx, o order, event clickid.Event) error {
 	result, err := clickid.Convert(ctx, s.outbox.In(tx), event)
 	if errors.Is(err, clickid.ErrInvalidEvent) {
-		// The order is good all the same.
-		s.log.Error("the conversion is refused", "order", o.Number, "error", err)
+		// A refused conversion does not stop the order.
+		s.log.Error("demo: the conversion is refused", "order", o.Number, "error", err)
 	} else if err != nil {
 		return err
 	}
@@ -167,12 +170,12 @@ func (s *shop) inTransaction(ctx context.Context, f func(*sql.Tx) error) error {
 
 func (s *shop) orderURL(o order) string { return "/orders/" + strconv.FormatInt(o.Number, 10) }
 
-// orderPage is what the thank-you page shows. A real shop's page would end
-// with the order; the rest is the demo's look behind the scenes.
+// orderPage is the content of the thank-you page. A real shop would show only
+// the order.
 type orderPage struct {
 	Order    order
 	Click    *clickid.Click // the visitor's
-	Received *receivedEvent // what the platform has of it
+	Received *receivedEvent // by the platform; nil until then
 }
 
 func (orderPage) live() {}
@@ -180,11 +183,11 @@ func (orderPage) live() {}
 func (s *shop) showOrder(w http.ResponseWriter, r *http.Request) {
 	o, err := findOrder(r.Context(), s.db, r.PathValue("number"))
 	if errors.Is(err, errNoOrder) {
-		s.pages.fail(w, http.StatusNotFound, "There is no such order.")
+		s.pages.fail(w, http.StatusNotFound, "The shop has no such order.")
 		return
 	}
 	if err != nil {
-		s.log.Error("showing an order", "error", err)
+		s.log.Error("demo: showing an order", "error", err)
 		s.pages.fail(w, http.StatusInternalServerError, "The order could not be read.")
 		return
 	}

@@ -13,35 +13,35 @@ import (
 	"github.com/clickid/clickid"
 )
 
-// Outcome is what the journey came to.
+// Outcome is the result of the journey.
 type Outcome struct {
-	// ClickID is the click that the platform issued.
+	// ClickID is the ID of the click, issued by the platform.
 	ClickID string `json:"click_id"`
-	// EventID is the conversion of the visitor's first order.
+	// EventID is the ID of the conversion of the visitor's first order.
 	EventID string `json:"event_id"`
-	// Accepted says that the receiver accepted it, and that everything else
-	// happened too.
+	// Accepted reports whether the receiver accepted that conversion and every
+	// other step succeeded.
 	Accepted bool `json:"accepted"`
 	// Conversions counts the events that the receiver accepted.
 	Conversions int `json:"conversions"`
-	// Dialect is what the shop sent.
+	// Dialect is the dialect of the shop's client.
 	Dialect Dialect `json:"dialect"`
-	// Error says what did not happen.
+	// Error is the error of the step that failed.
 	Error string `json:"error,omitempty"`
 }
 
-// journey walks through the world step by step.
+// journey makes the journey step by step.
 type journey struct {
 	*World
 	progress io.Writer
 	outcome  Outcome
 	customer *visitor // came from the ad
-	orders   int      // attributed ones that the receiver has
+	orders   int      // attributed ones that the receiver accepted
 	waiting  string   // event ID of the order that was placed in the outage
 }
 
-// Walk makes the journey of an ad click by itself, over HTTP, and tells its
-// progress. The error says what did not happen.
+// Walk makes the journey of an ad click over HTTP and writes its progress, one
+// line for each step. It returns the error of the first step that fails.
 func (w *World) Walk(ctx context.Context, progress io.Writer) (Outcome, error) {
 	j := &journey{World: w, progress: progress, customer: newVisitor(), outcome: Outcome{Dialect: w.shopPlan.dialect}}
 	started := time.Now()
@@ -52,7 +52,7 @@ func (w *World) Walk(ctx context.Context, progress io.Writer) (Outcome, error) {
 		return j.outcome, err
 	}
 	j.outcome.Accepted = true
-	fmt.Fprintf(progress, "All of it happened, in %d ms.\n", time.Since(started).Milliseconds())
+	fmt.Fprintf(progress, "All steps succeeded in %d ms.\n", time.Since(started).Milliseconds())
 	return j.outcome, nil
 }
 
@@ -68,11 +68,14 @@ func (j *journey) walk(ctx context.Context) error {
 		{"organic visitor", j.orderOrganic},
 		{"webhook order", j.orderByWebhook},
 		{"order in an outage", j.orderInOutage},
-		{"restart of the sender", j.restart},
+		{"restart of the shop", j.restart},
 		{"end of the outage", j.endOutage},
-		{"all at the receiver", j.checkReceiver},
+		{"total at the receiver", j.checkReceiver},
 	} {
 		detail, err := step.do(ctx)
+		if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(err, cause) {
+			err = fmt.Errorf("%w: %w", err, cause)
+		}
 		if err != nil {
 			fmt.Fprintf(j.progress, "✗ %-22s %v\n", step.name, err)
 			return fmt.Errorf("%s: %w", step.name, err)
@@ -98,7 +101,7 @@ func (j *journey) clickAd(ctx context.Context) (string, error) {
 		return "", err
 	}
 	if len(page.hops) != 2 {
-		return "", fmt.Errorf("the ad led over %d redirects and not 2", len(page.hops))
+		return "", fmt.Errorf("the ad led through %d redirects, want 2", len(page.hops))
 	}
 	landing, err := url.Parse(page.hops[1])
 	if err != nil {
@@ -106,7 +109,7 @@ func (j *journey) clickAd(ctx context.Context) (string, error) {
 	}
 	j.outcome.ClickID = landing.Query().Get("clkid")
 	if !clickid.IsULID(j.outcome.ClickID) {
-		return "", errors.New("the platform's redirect carried no click ID")
+		return "", errors.New("the platform's redirect has no click ID")
 	}
 	if page.url.RawQuery != "" {
 		return "", errors.New("the shop's redirect kept the query")
@@ -114,7 +117,7 @@ func (j *journey) clickAd(ctx context.Context) (string, error) {
 	if !j.customer.hasCookie(j.ShopURL(), "clkid") {
 		return "", errors.New("the shop set no cookie")
 	}
-	return fmt.Sprintf("%s, over 2 redirects to %s", j.outcome.ClickID, page.url.Path), nil
+	return fmt.Sprintf("%s, through 2 redirects to %s", j.outcome.ClickID, page.url.Path), nil
 }
 
 func (j *journey) openSecondPage(ctx context.Context) (string, error) {
@@ -123,9 +126,9 @@ func (j *journey) openSecondPage(ctx context.Context) (string, error) {
 		return "", err
 	}
 	if strings.Contains(page.url.String()+page.html, j.outcome.ClickID) {
-		return "", errors.New("the click ID stands on the second page")
+		return "", errors.New("the second page contains the click ID")
 	}
-	return page.url.Path + ", without a click ID in sight", nil
+	return page.url.Path + ", without the click ID", nil
 }
 
 func (j *journey) orderFirst(ctx context.Context) (string, error) {
@@ -137,31 +140,31 @@ func (j *journey) orderFirst(ctx context.Context) (string, error) {
 func (j *journey) orderAgain(ctx context.Context) (string, error) {
 	eventID, detail, err := j.orderAttributed(ctx, "bottle", "card")
 	if err == nil && eventID == j.outcome.EventID {
-		err = errors.New("it has the first one's event ID")
+		err = errors.New("the second order has the event ID of the first")
 	}
 	return detail, err
 }
 
-// orderOrganic is the order of a visitor who saw no ad.
+// orderOrganic orders as a visitor who has not clicked the ad.
 func (j *journey) orderOrganic(ctx context.Context) (string, error) {
 	ordered, err := j.order(ctx, newVisitor(), "rain-jacket", "card")
 	if err != nil {
 		return "", err
 	}
 	if ordered.conversion != clickid.VerdictSkippedOrganic.String() {
-		return "", fmt.Errorf("the conversion is %q and not %q", ordered.conversion, clickid.VerdictSkippedOrganic)
+		return "", fmt.Errorf("the conversion is %q, want %q", ordered.conversion, clickid.VerdictSkippedOrganic)
 	}
 	return ordered.eventID + ", not attributed and not sent", nil
 }
 
-// orderByWebhook pays on the provider's page, whose webhook has no cookies and
-// comes twice.
+// orderByWebhook pays on the provider's page. The provider calls its webhook
+// twice and without cookies.
 func (j *journey) orderByWebhook(ctx context.Context) (string, error) {
 	_, detail, err := j.orderAttributed(ctx, "rain-jacket", "provider")
 	return detail, err
 }
 
-// placed is an order as its thank-you page shows it.
+// placed is an order as the thank-you page shows it.
 type placed struct{ eventID, conversion string }
 
 // order buys a product.
@@ -197,20 +200,20 @@ func (j *journey) orderAttributed(ctx context.Context, product, payment string) 
 func (j *journey) orderQueued(ctx context.Context, product, payment string) (eventID string, err error) {
 	ordered, err := j.order(ctx, j.customer, product, payment)
 	if err == nil && ordered.conversion != clickid.VerdictQueued.String() {
-		err = fmt.Errorf("the conversion of %s is %s", ordered.eventID, ordered.conversion)
+		err = fmt.Errorf("the conversion of %s is %q, want %q", ordered.eventID, ordered.conversion, clickid.VerdictQueued)
 	}
 	return ordered.eventID, err
 }
 
-// awaitEvent waits until the receiver has accepted one event more, and checks
-// that it is this one, with the customer's click.
+// awaitEvent waits until the receiver has accepted one more event, and checks
+// that it is this event, with the customer's click.
 func (j *journey) awaitEvent(ctx context.Context, id string) error {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	go func() {
 		select {
 		case status := <-j.shopPlan.platform.refused:
-			fail(fmt.Errorf("it answered %d %s", status, http.StatusText(status)))
+			fail(fmt.Errorf("the response was %d %s", status, http.StatusText(status)))
 		case <-ctx.Done():
 		}
 	}()
@@ -221,10 +224,10 @@ func (j *journey) awaitEvent(ctx context.Context, id string) error {
 	}
 	latest := events[len(events)-1]
 	if latest.ID != id {
-		return fmt.Errorf("%s arrived in place of %s", latest.ID, id)
+		return fmt.Errorf("%s arrived instead of %s", latest.ID, id)
 	}
 	if latest.ClickID != j.outcome.ClickID {
-		return fmt.Errorf("%s arrived without the visitor's click", id)
+		return fmt.Errorf("%s arrived without the customer's click", id)
 	}
 	return nil
 }
@@ -263,10 +266,10 @@ func (j *journey) orderInOutage(ctx context.Context) (string, error) {
 	j.receiver.Stop()
 	eventID, err := j.orderQueued(ctx, "bottle", "card")
 	j.waiting = eventID
-	return eventID + ", thanked for and queued", err
+	return eventID + ", queued", err
 }
 
-// restart ends the shop with its sender and starts it again.
+// restart stops the shop and its outbox and starts them again.
 func (j *journey) restart(ctx context.Context) (string, error) {
 	if err := j.restartShop(ctx); err != nil {
 		return "", err
@@ -276,7 +279,7 @@ func (j *journey) restart(ctx context.Context) (string, error) {
 		return "", err
 	}
 	if stats.Queued != 1 {
-		return "", fmt.Errorf("%d conversions are queued after it and not 1", stats.Queued)
+		return "", fmt.Errorf("%d conversions are in the queue, want 1", stats.Queued)
 	}
 	return j.waiting + " is still queued", nil
 }
@@ -288,10 +291,10 @@ func (j *journey) endOutage(ctx context.Context) (string, error) {
 	return j.waiting + ", accepted with the click", j.awaitEvent(ctx, j.waiting)
 }
 
-// checkReceiver checks that nothing else arrived.
+// checkReceiver checks that the receiver accepted no other event.
 func (j *journey) checkReceiver(context.Context) (string, error) {
 	if count := j.receiver.Count(); count != j.orders {
-		return "", fmt.Errorf("%d events were accepted and not %d", count, j.orders)
+		return "", fmt.Errorf("the receiver accepted %d events, want %d", count, j.orders)
 	}
-	return fmt.Sprintf("%d conversions, each counted once, nothing else", j.orders), nil
+	return fmt.Sprintf("%d conversions, each accepted once", j.orders), nil
 }

@@ -2,7 +2,7 @@ package demo
 
 import "net/http"
 
-// newsRoutes is a publisher's site that shows the ad.
+// newsRoutes serves a publisher's site with the ad.
 func newsRoutes(p *pages, adURL string) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /style.css", style)

@@ -11,13 +11,13 @@ import (
 	"github.com/clickid/clickid"
 )
 
-// product is something the shop sells.
+// product is a product of the shop.
 type product struct {
 	ID, Name, Brand, Text string
 	Price                 string // in EUR
 }
 
-// catalogue is what the shop sells.
+// catalogue has the shop's products.
 var catalogue = []product{
 	{ID: "trail-shoe", Name: "Trail shoe", Brand: "Nordfell", Text: "Light, grippy, and dry by the evening.", Price: "149.99"},
 	{ID: "rain-jacket", Name: "Rain jacket", Brand: "Nordfell", Text: "Keeps the water out and lets the steam go.", Price: "89.00"},
@@ -41,14 +41,14 @@ type order struct {
 	Product    product
 	Placed     time.Time
 	Paid       bool
-	Conversion string // what became of the conversion, in the report's words
+	Conversion string // the verdict, as Verdict.String returns it
 }
 
-// EventID is the conversion's ID: the order's own, and so the same whenever
-// the order is reported again.
+// EventID returns the conversion's ID. It derives from the order's number, so
+// that it stays the same when the order is reported again.
 func (o order) EventID() string { return "order-" + strconv.FormatInt(o.Number, 10) }
 
-// event is the order as a conversion.
+// event returns the order as a conversion.
 func (o order) event() clickid.Event {
 	return clickid.Event{
 		Type:   clickid.Purchase,
@@ -81,22 +81,22 @@ CREATE TABLE IF NOT EXISTS orders (
 	conversion TEXT    NOT NULL
 )`
 
-// insertOrder files a new order, not paid yet, and returns it with its number.
+// insertOrder stores a new, unpaid order and returns it with its number.
 func insertOrder(ctx context.Context, db executor, p product) (order, error) {
 	o := order{Product: p, Placed: time.Now().UTC().Truncate(time.Second)}
 	result, err := db.ExecContext(ctx,
 		`INSERT INTO orders (product, placed, paid, conversion) VALUES (?, ?, 0, '')`,
 		p.ID, o.Placed.Unix())
 	if err != nil {
-		return order{}, fmt.Errorf("filing the order: %w", err)
+		return order{}, fmt.Errorf("storing the order: %w", err)
 	}
 	if o.Number, err = result.LastInsertId(); err != nil {
-		return order{}, fmt.Errorf("filing the order: %w", err)
+		return order{}, fmt.Errorf("storing the order: %w", err)
 	}
 	return o, nil
 }
 
-var errNoOrder = errors.New("there is no such order")
+var errNoOrder = errors.New("the shop has no such order")
 
 func findOrder(ctx context.Context, db executor, number string) (order, error) {
 	var (
@@ -115,7 +115,8 @@ func findOrder(ctx context.Context, db executor, number string) (order, error) {
 	return o, nil
 }
 
-// completeOrder notes that the order is paid and what became of its conversion.
+// completeOrder records that the order is paid, and the verdict of its
+// conversion.
 func completeOrder(ctx context.Context, db executor, o order) error {
 	_, err := db.ExecContext(ctx, `UPDATE orders SET paid = 1, conversion = ? WHERE number = ?`, o.Conversion, o.Number)
 	if err != nil {

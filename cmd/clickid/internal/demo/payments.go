@@ -15,13 +15,13 @@ import (
 	"sync"
 )
 
-// payment is what the shop and the payment provider tell each other.
+// payment is the message that shop and payment provider exchange.
 type payment struct {
 	ID       string            `json:"id"`
 	Amount   string            `json:"amount"`
-	Metadata map[string]string `json:"metadata"` // the shop's own, returned as it was
-	Webhook  string            `json:"webhook"`  // where the shop wants to hear of it
-	Return   string            `json:"return"`   // where the customer goes then
+	Metadata map[string]string `json:"metadata"` // the shop's, returned unchanged
+	Webhook  string            `json:"webhook"`  // the shop's URL for the payment
+	Return   string            `json:"return"`   // the shop's page for the customer after it
 }
 
 // signatureHeader carries the HMAC-SHA256 of a webhook's body.
@@ -33,8 +33,8 @@ func sign(secret, body []byte) string {
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
-// provider is a payment provider: the customer pays on its page, and it tells
-// the shop in a webhook that knows nothing of the customer's cookies.
+// provider is a payment provider. The customer pays on its page, and it calls
+// the shop's webhook, without the customer's cookies.
 type provider struct {
 	pages  *pages
 	secret []byte // shared with the shop
@@ -57,11 +57,11 @@ func (p *provider) routes() http.Handler {
 	return mux
 }
 
-// create is the provider's API, which the shop calls.
+// create serves the API that the shop calls.
 func (p *provider) create(w http.ResponseWriter, r *http.Request) {
 	var created payment
 	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 64<<10)).Decode(&created); err != nil {
-		http.Error(w, "no payment", http.StatusBadRequest)
+		http.Error(w, "the body is not a payment", http.StatusBadRequest)
 		return
 	}
 	created.ID = rand.Text()
@@ -77,7 +77,7 @@ func (p *provider) find(w http.ResponseWriter, r *http.Request) (payment, bool) 
 	found, ok := p.payments[r.PathValue("id")]
 	p.mu.Unlock()
 	if !ok {
-		p.pages.fail(w, http.StatusNotFound, "There is no such payment.")
+		p.pages.fail(w, http.StatusNotFound, "The provider has no such payment.")
 	}
 	return found, ok
 }
@@ -88,8 +88,8 @@ func (p *provider) show(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// pay takes the customer's money and tells the shop: twice, as a provider may
-// whose first delivery it takes for lost.
+// pay takes the customer's payment and calls the shop's webhook. It calls it
+// twice, as a provider does that received no response to the first call.
 func (p *provider) pay(w http.ResponseWriter, r *http.Request) {
 	found, ok := p.find(w, r)
 	if !ok {
@@ -97,7 +97,7 @@ func (p *provider) pay(w http.ResponseWriter, r *http.Request) {
 	}
 	for range 2 {
 		if err := p.notify(r.Context(), found); err != nil {
-			p.pages.fail(w, http.StatusBadGateway, "The shop did not take the payment: "+err.Error())
+			p.pages.fail(w, http.StatusBadGateway, "The shop did not accept the payment: "+err.Error())
 			return
 		}
 	}
@@ -114,7 +114,7 @@ func (p *provider) notify(ctx context.Context, paid payment) error {
 	return err
 }
 
-// post sends JSON from one server to another and returns the answer's body.
+// post sends JSON to another server and returns the body of the response.
 func post(ctx context.Context, client *http.Client, url string, body []byte, header http.Header) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
 	if err != nil {
@@ -128,12 +128,12 @@ func post(ctx context.Context, client *http.Client, url string, body []byte, hea
 	if err != nil {
 		return nil, err
 	}
-	answer, readErr := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
+	received, readErr := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
 	if err := errors.Join(readErr, resp.Body.Close()); err != nil {
 		return nil, err
 	}
 	if resp.StatusCode/100 != 2 {
-		return nil, fmt.Errorf("the answer was %s", resp.Status)
+		return nil, fmt.Errorf("%s returned %s", url, resp.Status)
 	}
-	return answer, nil
+	return received, nil
 }

@@ -14,23 +14,23 @@ import (
 // shownEvents is how many events the platform's page lists.
 const shownEvents = 100
 
-// platform is the ad platform: it redirects clicks to the shop with a new
-// click ID, and its receiver takes the conversions.
+// platform is the ad platform. It redirects clicks to the shop with a new click
+// ID, and its receiver takes the conversions.
 type platform struct {
 	pages    *pages
 	receiver *clickidtest.Server
 	landing  string   // the shop's landing page
-	refused  chan int // the status of a request that was refused
+	refused  chan int // the status of a refused request
 
 	mu     sync.Mutex
-	events []receivedEvent // the latest first
+	events []receivedEvent // latest first
 	lift   func()          // ends the outage, or nil
 }
 
-// receivedEvent is an event as it arrived.
+// receivedEvent is an event that the receiver could read.
 type receivedEvent struct{ clickidtest.Event }
 
-// JSON is the event's own JSON, indented.
+// JSON returns the indented JSON of the event.
 func (e receivedEvent) JSON() string {
 	var indented bytes.Buffer
 	if json.Indent(&indented, e.Raw, "", "  ") != nil {
@@ -48,13 +48,13 @@ func (p *platform) routes() http.Handler {
 	return mux
 }
 
-// click counts the click under a new ID and sends the visitor on.
+// click redirects the visitor to the shop with a new click ID.
 func (p *platform) click(w http.ResponseWriter, r *http.Request) {
 	query := url.Values{"clkid": {ulid.Make().String()}, "utm_source": {"scope3"}}
 	http.Redirect(w, r, p.landing+"?"+query.Encode(), http.StatusFound)
 }
 
-// remember notes an event that the receiver could read.
+// remember records an event that the receiver could read.
 func (p *platform) remember(e clickidtest.Event) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -62,19 +62,18 @@ func (p *platform) remember(e clickidtest.Event) {
 	p.events = p.events[:min(len(p.events), shownEvents)]
 }
 
-// watch notes a request that was refused.
+// watch passes on the status of a refused request.
 func (p *platform) watch(r clickidtest.Request) {
 	if r.Status < 300 {
-		return // accepted, or cut off
+		return // accepted, or the connection was closed
 	}
 	select {
 	case p.refused <- r.Status:
-	default: // nobody has read the last one
+	default: // an earlier status is still unread
 	}
 }
 
-// find returns the platform's verdict on an event, which a duplicate does not
-// change, or nil.
+// find returns the event with the given ID, or nil. Duplicates do not count.
 func (p *platform) find(id string) *receivedEvent {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -86,13 +85,13 @@ func (p *platform) find(id string) *receivedEvent {
 	return nil
 }
 
-// platformPage is what the platform's page shows.
+// platformPage is the content of the platform's page.
 type platformPage struct {
-	API      string
-	Accepted int
-	Down     bool
-	Events   []receivedEvent
-	Requests []clickidtest.Request // refused as such, the latest first
+	API         string
+	Accepted    int
+	Unavailable bool
+	Events      []receivedEvent
+	Requests    []clickidtest.Request // refused requests, latest first
 }
 
 func (platformPage) live() {}
@@ -107,12 +106,12 @@ func (p *platform) show(w http.ResponseWriter, _ *http.Request) {
 	page.Requests = page.Requests[:min(len(page.Requests), 10)]
 	p.mu.Lock()
 	page.Events = append(page.Events, p.events...)
-	page.Down = p.lift != nil
+	page.Unavailable = p.lift != nil
 	p.mu.Unlock()
-	p.pages.show(w, http.StatusOK, "platform.html", "What arrived", page)
+	p.pages.show(w, http.StatusOK, "platform.html", "Received conversions", page)
 }
 
-// switchOutage makes the receiver answer 503, or ends that.
+// switchOutage begins or ends an outage, in which the receiver returns 503.
 func (p *platform) switchOutage(w http.ResponseWriter, r *http.Request) {
 	p.mu.Lock()
 	if p.lift != nil {

@@ -20,7 +20,7 @@ import (
 	_ "modernc.org/sqlite" // the shop's database, without cgo
 )
 
-// shopPlan is what outlives a restart of the shop.
+// shopPlan is the part of the shop that outlives its restart.
 type shopPlan struct {
 	url      string
 	provider string // URL of the payment provider
@@ -29,12 +29,12 @@ type shopPlan struct {
 	dialect  Dialect
 	client   *http.Client
 	pages    *pages
-	platform *platform // where conversions go, and for a look behind the scenes
+	platform *platform // receives the conversions; the order page shows its verdict
 	log      *slog.Logger
 }
 
-// shop is the site that uses the library: its tracker captures clicks, and its
-// orders become conversions that its outbox sends.
+// shop is the site that uses the library. Its tracker captures clicks, and its
+// outbox sends the conversions of its orders.
 type shop struct {
 	*shopPlan
 	site    *site
@@ -68,7 +68,7 @@ func openShop(ctx context.Context, plan *shopPlan, site *site) (_ *shop, err err
 	if err != nil {
 		return nil, err
 	}
-	// Nobody watches for minutes: the waits are short.
+	// The default waits of up to minutes are too long to watch.
 	s.outbox, err = sqliteoutbox.New(s.db, sqliteoutbox.Config{
 		Delivery: outbox.Config{Destination: client, Logger: plan.log, MinSnooze: shortSnooze, MaxSnooze: shortSnooze},
 		Workers:  10,
@@ -88,16 +88,16 @@ func openShop(ctx context.Context, plan *shopPlan, site *site) (_ *shop, err err
 
 const shortSnooze = 200 * time.Millisecond
 
-// openDatabase opens the shop's SQLite file in the form that the outbox needs
-// to share it, and makes the table of orders.
+// openDatabase opens the shop's SQLite file with the options that an outbox in a
+// shared database needs, and creates the table of orders.
 func openDatabase(ctx context.Context, file string) (*sql.DB, error) {
-	// SQLite would create it readable for everybody.
+	// SQLite would create a file that all users can read.
 	created, err := os.OpenFile(file, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("the shop's database cannot be written: %w", err)
+		return nil, fmt.Errorf("demo: the shop's database cannot be written; choose another file with -db: %w", err)
 	}
 	if err := created.Close(); err != nil {
-		return nil, fmt.Errorf("the shop's database cannot be written: %w", err)
+		return nil, fmt.Errorf("demo: the shop's database cannot be written; choose another file with -db: %w", err)
 	}
 	options := url.Values{
 		"_pragma": {"busy_timeout(10000)", "journal_mode(WAL)"},
@@ -106,10 +106,10 @@ func openDatabase(ctx context.Context, file string) (*sql.DB, error) {
 	source := url.URL{Scheme: "file", OmitHost: true, Path: file, RawQuery: options.Encode()}
 	db, err := sql.Open("sqlite", source.String())
 	if err != nil {
-		return nil, fmt.Errorf("opening the shop's database: %w", err)
+		return nil, fmt.Errorf("demo: opening the shop's database: %w", err)
 	}
 	if _, err := db.ExecContext(ctx, ordersSchema); err != nil {
-		return nil, fmt.Errorf("the shop's database %s cannot be used: %w", file, errors.Join(err, db.Close()))
+		return nil, fmt.Errorf("demo: %s is not a usable database; choose another file with -db: %w", file, errors.Join(err, db.Close()))
 	}
 	return db, nil
 }
@@ -127,15 +127,15 @@ func (s *shop) newTracker(ctx context.Context) (*clickid.Tracker, error) {
 		Store: store,
 		// The shop has no TLS.
 		Cookie: clickid.Cookie{Insecure: true},
-		// A page of a real shop does not wait that long. The demo promises every
-		// click, on a busy machine too.
+		// Longer than in a real shop, where a page would not wait that long: no
+		// click of the demo gets lost on a busy machine.
 		StoreTimeout: 10 * time.Second,
 		Logger:       s.log,
 	})
 }
 
-// close ends the site, then the outbox, then the database. It returns how many
-// conversions remain in the outbox.
+// close closes the site, the outbox and the database. It returns the number of
+// conversions that remain in the outbox.
 func (s *shop) close(ctx context.Context) (remaining int, err error) {
 	failures := []error{s.site.close(ctx)}
 	if s.outbox != nil {

@@ -17,7 +17,7 @@ import (
 //go:embed pages
 var pageFiles embed.FS
 
-// site is one web site of the demo's world on a port of its own.
+// site is a web site of the demo on a port of its own.
 type site struct {
 	url      string
 	listener net.Listener
@@ -30,12 +30,12 @@ type site struct {
 func listen(ctx context.Context, addr string) (*site, error) {
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
 	if err != nil {
-		return nil, fmt.Errorf("the demo cannot listen: %w", err)
+		return nil, fmt.Errorf("demo: cannot listen; choose another address with -addr: %w", err)
 	}
 	return &site{url: "http://" + listener.Addr().String(), listener: listener, failed: make(chan error, 1)}, nil
 }
 
-// serve begins to answer requests.
+// serve starts to serve requests.
 func (s *site) serve(handler http.Handler) {
 	s.server = &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
 	go func() {
@@ -45,17 +45,17 @@ func (s *site) serve(handler http.Handler) {
 	}()
 }
 
-// close stops listening and waits for the requests under way.
+// close stops listening and waits for the open requests.
 func (s *site) close(ctx context.Context) error {
 	if s.server == nil {
 		return s.listener.Close()
 	}
 	if err := s.server.Shutdown(ctx); err != nil {
-		return fmt.Errorf("the demo's site did not stop in time: %w", errors.Join(err, s.server.Close()))
+		return fmt.Errorf("demo: a site did not stop in time: %w", errors.Join(err, s.server.Close()))
 	}
 	select {
 	case err := <-s.failed:
-		return fmt.Errorf("the demo's site stopped serving: %w", err)
+		return fmt.Errorf("demo: a site stopped serving: %w", err)
 	default:
 		return nil
 	}
@@ -70,11 +70,11 @@ type pages struct {
 
 // frame is what every page shows around its content.
 type frame struct {
-	Site                          string // whose page it is
-	Theme                         string // CSS class of its colour
+	Site                          string // name of the site
+	Theme                         string // CSS class
 	NewsURL, ShopURL, PlatformURL string
 	Title                         string
-	Live                          bool // the page keeps itself up to date
+	Live                          bool // the page updates itself
 	Content                       any
 }
 
@@ -86,7 +86,7 @@ func newPages(log *slog.Logger, f frame) (*pages, error) {
 	return &pages{templates: templates, frame: f, log: log}, nil
 }
 
-// live is the content of a page that keeps itself up to date.
+// live is the content of a page that updates itself.
 type live interface{ live() }
 
 // show writes the named page.
@@ -95,10 +95,10 @@ func (p *pages) show(w http.ResponseWriter, status int, name, title string, cont
 	page.Title, page.Content = title, content
 	_, page.Live = content.(live)
 	var body bytes.Buffer
-	// Into a buffer first: a page that fails half-way is no page.
+	// The buffer keeps a page that fails halfway from being sent.
 	if err := p.templates.ExecuteTemplate(&body, name, page); err != nil {
-		p.log.Error("rendering a page", "page", name, "error", err)
-		http.Error(w, "The page could not be made.", http.StatusInternalServerError)
+		p.log.Error("demo: rendering a page", "page", name, "error", err)
+		http.Error(w, "The page could not be rendered.", http.StatusInternalServerError)
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")

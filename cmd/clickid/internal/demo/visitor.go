@@ -12,14 +12,14 @@ import (
 	"time"
 )
 
-// visitor is a person with a browser: an HTTP client with cookies that follows
-// redirects and remembers where they led.
+// visitor acts as a browser: an HTTP client with cookies that follows redirects
+// and records them.
 type visitor struct {
 	client *http.Client
-	hops   []string // URLs that redirected, of the latest page
+	hops   []string // URLs that redirected to the latest page
 }
 
-// visitedPage is where a visitor arrived.
+// visitedPage is a page after its redirects.
 type visitedPage struct {
 	url  *url.URL
 	hops []string
@@ -27,7 +27,7 @@ type visitedPage struct {
 }
 
 func newVisitor() *visitor {
-	jar, _ := cookiejar.New(nil) // without options it cannot fail
+	jar, _ := cookiejar.New(nil) // it returns no error without options
 	v := &visitor{}
 	v.client = &http.Client{
 		Jar:     jar,
@@ -71,12 +71,12 @@ func (v *visitor) do(ctx context.Context, method, link string, fields url.Values
 		return nil, err
 	}
 	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%s answered %s", resp.Request.URL, resp.Status)
+		return nil, fmt.Errorf("%s returned %s", resp.Request.URL, resp.Status)
 	}
 	return &visitedPage{url: resp.Request.URL, hops: v.hops, html: string(body)}, nil
 }
 
-// hasCookie tells whether the visitor would send the cookie to a site.
+// hasCookie reports whether the visitor would send the cookie to a site.
 func (v *visitor) hasCookie(site, name string) bool {
 	u, err := url.Parse(site)
 	if err != nil {
@@ -90,8 +90,8 @@ func (v *visitor) hasCookie(site, name string) bool {
 	return false
 }
 
-// attribute returns the value of an HTML attribute that stands once on the
-// page. The demo's own pages escape nothing but ampersands in it.
+// attribute returns the value of the first HTML attribute with the given name.
+// The demo's pages escape only ampersands in attributes.
 func (p *visitedPage) attribute(name string) (string, error) {
 	_, rest, found := strings.Cut(p.html, name+`="`)
 	value, _, closed := strings.Cut(rest, `"`)

@@ -1,6 +1,6 @@
-// Package demo is a small world in one process: a news site with an ad, the ad
+// Package demo runs four sites in one process: a news site with an ad, the ad
 // platform with its receiver, a shop that uses the library, and a payment
-// provider. They talk to each other over HTTP on free ports of 127.0.0.1.
+// provider. They communicate over HTTP on free ports of 127.0.0.1.
 package demo
 
 import (
@@ -19,7 +19,7 @@ import (
 	"github.com/clickid/clickid/clickidtest"
 )
 
-// Dialect names what the shop sends.
+// Dialect names the dialect of the shop's client.
 type Dialect string
 
 // Dialects.
@@ -28,7 +28,7 @@ const (
 	ECAPI    Dialect = "ecapi"
 )
 
-// CheckDialect reports a name that is none of them.
+// CheckDialect returns an error for any other name.
 func CheckDialect(name string) error {
 	if Dialect(name).configured() == nil {
 		return fmt.Errorf("must be %s or %s", LogEvent, ECAPI)
@@ -36,7 +36,7 @@ func CheckDialect(name string) error {
 	return nil
 }
 
-// configured returns the one line of configuration in which they differ.
+// configured returns the client's configuration of the dialect, or nil.
 func (d Dialect) configured() capi.Dialect {
 	switch d {
 	case LogEvent:
@@ -49,42 +49,41 @@ func (d Dialect) configured() capi.Dialect {
 
 // Options configure the world.
 type Options struct {
-	// Addr is the address of the page that shows the ad.
+	// Addr is the address of the page with the ad.
 	Addr string
-	// Database is the SQLite file of the shop, which is kept. When it is empty
-	// the shop's file is temporary.
+	// Database is the shop's SQLite file. Defaults to a temporary file.
 	Database string
-	// Dialect is what the shop sends.
+	// Dialect is the dialect of the shop's client.
 	Dialect Dialect
-	// Refuse is the status that the receiver answers every request with; 0
-	// lets it judge them.
+	// Refuse is the status with which the receiver refuses every request.
+	// Defaults to 0, which accepts valid ones.
 	Refuse int
-	// Log receives what the parts have to say.
+	// Log receives the warnings and errors of all sites.
 	Log io.Writer
 }
 
-// World is the running demo. Close ends it.
+// World is a running demo. Close ends it.
 type World struct {
 	news, platform, provider *site
 
 	receiver *clickidtest.Server
 	shopPlan shopPlan
 	shop     *shop
-	closers  []func(context.Context) error // the last one opened is closed first
+	closers  []func(context.Context) error // called in reverse order
 }
 
-// NewsURL is the page with the ad, where the journey begins.
+// NewsURL returns the URL of the page with the ad, where the journey begins.
 func (w *World) NewsURL() string { return w.news.url + "/" }
 
-// ShopURL is the shop.
+// ShopURL returns the URL of the shop.
 func (w *World) ShopURL() string { return w.shopPlan.url + "/" }
 
-// PlatformURL is the page that shows what the receiver got.
+// PlatformURL returns the URL of the page with the received conversions.
 func (w *World) PlatformURL() string { return w.platform.url + "/" }
 
 const anyPort = "127.0.0.1:0"
 
-// Start builds the world.
+// Start starts all sites.
 func Start(ctx context.Context, options Options) (_ *World, err error) {
 	w := &World{}
 	defer func() {
@@ -118,11 +117,11 @@ func Start(ctx context.Context, options Options) (_ *World, err error) {
 	}
 	w.closers = append(w.closers, func(ctx context.Context) error {
 		if w.shop == nil {
-			return nil // it did not come back from a restart
+			return nil // its restart failed
 		}
 		remaining, err := w.shop.close(ctx)
 		if remaining > 0 {
-			w.shopPlan.log.Warn("conversions remain in the shop's outbox", "number", remaining)
+			w.shopPlan.log.Warn("demo: conversions remain in the shop's outbox", "number", remaining)
 		}
 		return err
 	})
@@ -157,7 +156,7 @@ func (w *World) servePlatform(options Options) error {
 	return nil
 }
 
-// serveOthers serves the news and the payment provider, and prepares the
+// serveOthers serves the news site and the payment provider, and prepares the
 // shop's pages.
 func (w *World) serveOthers() error {
 	news, err := w.pagesOf("The Daily Trail", "news")
@@ -174,7 +173,7 @@ func (w *World) serveOthers() error {
 	return err
 }
 
-// placeDatabase decides where the shop's SQLite file is.
+// placeDatabase sets the path of the shop's SQLite file.
 func (w *World) placeDatabase(options Options) error {
 	w.shopPlan.database = options.Database
 	if options.Database != "" {
@@ -182,15 +181,15 @@ func (w *World) placeDatabase(options Options) error {
 	}
 	dir, err := os.MkdirTemp("", "clickid-demo-")
 	if err != nil {
-		return fmt.Errorf("the demo needs a temporary folder: %w", err)
+		return fmt.Errorf("demo: creating a temporary folder; set TMPDIR or -db: %w", err)
 	}
 	w.closers = append(w.closers, func(context.Context) error { return os.RemoveAll(dir) })
 	w.shopPlan.database = filepath.Join(dir, "shop.db")
 	return nil
 }
 
-// restartShop ends the shop as a deploy would, and starts it again on the same
-// address with the same database.
+// restartShop stops the shop, as a deployment does, and starts it again on the
+// same address and database.
 func (w *World) restartShop(ctx context.Context) error {
 	old := w.shop
 	w.shop = nil
@@ -205,7 +204,7 @@ func (w *World) restartShop(ctx context.Context) error {
 	return err
 }
 
-// Close ends the world, the last part first.
+// Close stops all sites, in reverse order of their start.
 func (w *World) Close(ctx context.Context) error {
 	var failures []error
 	for i := len(w.closers) - 1; i >= 0; i-- {
