@@ -16,6 +16,7 @@ import (
 	"github.com/clickid/clickid"
 	"github.com/clickid/clickid/capi"
 	"github.com/clickid/clickid/clickidtest"
+	"github.com/clickid/clickid/internal/platformtest"
 	"github.com/stretchr/testify/require"
 )
 
@@ -35,6 +36,7 @@ func receiverClient(t testing.TB, srv *clickidtest.Server, d capi.Dialect, edits
 		Retry:     capi.Retry{BaseDelay: time.Microsecond, MaxDelay: time.Microsecond},
 		RateLimit: capi.RateLimit{Requests: -1},
 		Logger:    slog.New(slog.DiscardHandler),
+		Timeout:   platformtest.Timeout, TotalTimeout: platformtest.TotalTimeout,
 	}
 	for _, edit := range edits {
 		edit(&cfg)

@@ -36,7 +36,10 @@ func TestConvert_hangingPlatform(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &hangingPlatform{}
 		p.hangs.Store(true)
-		client := newClient(t, nil, logEvent, func(cfg *capi.Config) { cfg.HTTPClient = &http.Client{Transport: p} })
+		client := newClient(t, nil, logEvent, func(cfg *capi.Config) {
+			cfg.HTTPClient = &http.Client{Transport: p}
+			cfg.Timeout, cfg.TotalTimeout = 0, 0 // the defaults
+		})
 		ctx := clickid.WithClick(context.Background(), testClick)
 		order := func() (clickid.Result, error, time.Duration) {
 			e := purchase("order")

@@ -86,10 +86,21 @@ func OK() func() (*http.Response, error) {
 // Key is the API key of [NewClient].
 const Key = "scope3_0123456789secret"
 
-// NewClient returns a client of the platform p.
+// Timeout and TotalTimeout are longer than the client's defaults, which a busy
+// machine can exceed: large batches take seconds under the race detector.
+const (
+	Timeout      = time.Minute
+	TotalTimeout = 5 * time.Minute
+)
+
+// NewClient returns a client of the platform p, with [Timeout] and
+// [TotalTimeout].
 func NewClient(t testing.TB, p *Platform, d capi.Dialect, edits ...func(*capi.Config)) *capi.Client {
 	t.Helper()
-	cfg := capi.Config{APIKey: Key, Dialect: d, HTTPClient: &http.Client{Transport: p}, Logger: slog.New(slog.DiscardHandler)}
+	cfg := capi.Config{
+		APIKey: Key, Dialect: d, HTTPClient: &http.Client{Transport: p}, Logger: slog.New(slog.DiscardHandler),
+		Timeout: Timeout, TotalTimeout: TotalTimeout,
+	}
 	for _, edit := range edits {
 		edit(&cfg)
 	}
