@@ -10,30 +10,30 @@ import (
 	"time"
 )
 
-// Attempt is one request of a [Client] and its outcome. It holds no personal
-// value.
+// Attempt is a request of a [Client] and its outcome. It contains no personal
+// data.
 type Attempt struct {
-	// Host is the platform's host name.
+	// Host is the host of the platform.
 	Host string
-	// Number counts the attempts of the same request, from 1.
+	// Number counts the attempts of a request from 1.
 	Number int
-	// Events and Bytes measure the request.
+	// Events and Bytes are the size of the request.
 	Events int
 	Bytes  int
-	// Status is the HTTP status, or 0 when there was no response.
+	// Status is the HTTP status, or 0 without a response.
 	Status int
-	// Duration is how long the attempt took.
+	// Duration is the duration of the attempt.
 	Duration time.Duration
-	// Warnings are the platform's remarks on a request that it accepted.
+	// Warnings are the platform's warnings about an accepted request.
 	Warnings []string
 	// MatchQuality is the platform's estimate of how well it can attribute the
-	// events, from 0 to 1, or nil when it gave none.
+	// events, from 0 to 1, or nil.
 	MatchQuality *float64
-	// Err is why it failed, a *ResponseError or a *TransportError, or nil.
+	// Err is a *ResponseError or a *TransportError, or nil after a success.
 	Err error
 }
 
-// attempt sends one request once and reports it to hook and log.
+// attempt sends a request once and reports it to hook and log.
 func (c *Client) attempt(ctx context.Context, body []byte, events, number int) (*response, error) {
 	start := time.Now()
 	status, resp, err := c.post(ctx, body, events)
@@ -75,10 +75,10 @@ func (c *Client) post(ctx context.Context, body []byte, events int) (status int,
 		return 0, nil, newTransportError(ctx, err)
 	}
 	defer func() { _ = resp.Body.Close() }()
-	// Read to the end, so that the connection can be used again.
+	// Read the whole body, so that the connection can be reused.
 	text, err := io.ReadAll(io.LimitReader(resp.Body, maxResponseBytes+1))
 	if err != nil && resp.StatusCode >= 200 && resp.StatusCode < 300 {
-		// A success that is cut short may hide failures. Asking again is safe.
+		// An incomplete success may hide failures. A retry is safe.
 		broken := newTransportError(ctx, err)
 		broken.cut = false
 		return resp.StatusCode, nil, broken
@@ -91,7 +91,7 @@ func (c *Client) post(ctx context.Context, body []byte, events int) (status int,
 	return resp.StatusCode, r, nil
 }
 
-// header returns the headers of every request except the authorisation.
+// header returns the headers of a request without Authorization.
 func (c *Client) header() http.Header {
 	return http.Header{
 		"Accept":       {"application/json"},
@@ -133,14 +133,14 @@ func (c *Client) observe(ctx context.Context, a Attempt) {
 	c.cfg.Logger.LogAttrs(ctx, level, message, attrs...)
 }
 
-// callHook calls the application's hook. Its panic must not end the process.
+// callHook calls the application's hook and recovers from its panic.
 func (c *Client) callHook(ctx context.Context, a Attempt) {
 	if c.cfg.Hook == nil {
 		return
 	}
 	defer func() {
 		if p := recover(); p != nil {
-			// The value of the panic may be personal, its place is not.
+			// The panic's value may be personal, but its stack is not.
 			c.cfg.Logger.ErrorContext(ctx, "capi: the Hook panicked", "stack", string(debug.Stack()))
 		}
 	}()

@@ -287,7 +287,7 @@ func TestContract_errors(t *testing.T) {
 		t.Run(tt.row, func(t *testing.T) {
 			t.Parallel()
 			srv := clickidtest.NewServer(t)
-			// What a correct client sends is accepted.
+			// The receiver accepts a valid event.
 			_, err := receiverClient(t, srv, tt.dialect).Send(context.Background(), purchase("0"))
 			require.NoError(t, err)
 

@@ -12,27 +12,27 @@ import (
 	"github.com/clickid/clickid/internal/sleep"
 )
 
-// delivery is the sending of the events of one call.
+// delivery sends the events of a call.
 type delivery struct {
 	*Client
 	ctx   context.Context
 	retry Retry
 
 	mu       sync.Mutex
-	until    time.Time // the platform asked not to be called before
-	stopped  error     // why nothing more is sent
-	misled   bool      // the platform named an event that turned out to be fine
-	accepted bool      // it has accepted an event of this call
-	refused  int       // single events that it refused without naming a reason in them
+	until    time.Time // earliest time of the next request
+	stopped  error     // why no more is sent
+	misled   bool      // the platform has named a valid event as refused
+	accepted bool      // an event of this call was accepted
+	refused  int       // single events that were refused without a field of the event
 }
 
-// maxRefusedAlike is how many single events may be refused without a word about
-// the event, and without one that is accepted, before the configuration is taken
-// to be at fault and the rest is not sent.
+// maxRefusedAlike is the number of single events that may be refused without a
+// field of the event, and without an accepted event, before the configuration
+// is assumed to be at fault.
 const maxRefusedAlike = 20
 
-// deliver sends the events and settles each of them. Those that the platform
-// wants again are sent again, as far as retry and ctx allow.
+// deliver sends the events and settles each of them. It retries as retry and
+// ctx allow.
 func (c *Client) deliver(ctx context.Context, retry Retry, events []*outgoing) {
 	if len(events) == 0 {
 		return
@@ -57,7 +57,7 @@ func (c *Client) deliver(ctx context.Context, retry Retry, events []*outgoing) {
 	}
 }
 
-// wantedAgain returns the events that the platform wants again later.
+// wantedAgain returns the events to retry.
 func wantedAgain(events []*outgoing) []*outgoing {
 	var again []*outgoing
 	for _, o := range events {
@@ -68,8 +68,7 @@ func wantedAgain(events []*outgoing) []*outgoing {
 	return again
 }
 
-// pauseBefore waits before the events are sent again, and reports whether they
-// are to be.
+// pauseBefore waits before a retry. It reports whether to retry.
 func (d *delivery) pauseBefore(pending []*outgoing, round int) bool {
 	if _, stopped := d.state(); stopped != nil || round >= d.retry.Attempts {
 		return false
@@ -90,7 +89,7 @@ func (d *delivery) pauseBefore(pending []*outgoing, round int) bool {
 	return true
 }
 
-// sendAll sends the batches, several at once.
+// sendAll sends the batches concurrently.
 func (d *delivery) sendAll(batches [][]*outgoing) {
 	queue := make(chan []*outgoing, len(batches))
 	for _, batch := range batches {
@@ -102,7 +101,7 @@ func (d *delivery) sendAll(batches [][]*outgoing) {
 			d.send(batch)
 		}
 	}
-	// The slots bound the requests; more workers would have no use.
+	// The slots limit the requests; more workers would only wait.
 	var group sync.WaitGroup
 	for range min(d.cfg.Concurrency, len(batches)) - 1 {
 		group.Add(1)
@@ -115,11 +114,11 @@ func (d *delivery) sendAll(batches [][]*outgoing) {
 	group.Wait()
 }
 
-// send sends one batch and settles its events. A batch that the platform does
-// not accept because of some of its events is divided. The events that it named
-// are sent singly, so that one that was named wrongly is not lost, and the rest
-// in halves: dividing takes at most 2·bad·log2(n)+1 requests, and sends an event
-// at most log2(n)+2 times.
+// send sends a batch and settles its events. It divides a batch that the
+// platform refuses because of some events: the named events are sent singly,
+// since the platform may have named a valid one, and the others in halves. This
+// takes at most 2·bad·log2(n)+1 requests and sends an event at most log2(n)+2
+// times.
 func (d *delivery) send(batch []*outgoing) {
 	resp, err := d.exchange(batch)
 	if err == nil && d.settleAccepted(batch, resp) {
@@ -144,12 +143,11 @@ func (d *delivery) send(batch []*outgoing) {
 	}
 }
 
-// largeBody is the size in bytes from which a cut connection is taken as a
-// refusal of the body's size. Platforms have been seen to cut from one megabyte
-// on.
+// largeBody is the size in bytes from which a cut connection is treated as a
+// refusal of the size. Some platforms cut at one megabyte.
 const largeBody = 256 << 10
 
-// dividable reports whether smaller requests may fare better.
+// dividable reports whether smaller requests may succeed.
 func dividable(err error, batch []*outgoing) bool {
 	if re := (*ResponseError)(nil); errors.As(err, &re) {
 		switch re.meaning() {
@@ -170,8 +168,8 @@ func sizeOf(batch []*outgoing) int {
 	return size
 }
 
-// divide returns the events of a batch that the platform named, and the others.
-// A platform that named a wrong one before is not believed again.
+// divide returns the named events of a batch and the others. After a wrongly
+// named event, names are ignored.
 func (d *delivery) divide(batch []*outgoing, err error) (named, rest []*outgoing) {
 	re := (*ResponseError)(nil)
 	if !errors.As(err, &re) || d.isMisled() {
@@ -199,9 +197,9 @@ func (d *delivery) isMisled() bool {
 	return d.misled
 }
 
-// settleAccepted settles the events of an accepting response. It reports false
-// when that names a failure of no known event, so that none is known to be
-// accepted and the batch is to be divided.
+// settleAccepted settles the events of an accepting response. It returns false
+// if the response has a failure of an unknown event. Then the batch must be
+// divided.
 func (d *delivery) settleAccepted(batch []*outgoing, r *response) bool {
 	refusals := make(map[int]*ResponseError)
 	byID := indexByID(batch, len(r.failures))
@@ -211,7 +209,7 @@ func (d *delivery) settleAccepted(batch []*outgoing, r *response) bool {
 			if len(batch) > 1 {
 				return false
 			}
-			i = 0 // there is no doubt which event it is
+			i = 0 // a batch of one event
 		}
 		refusals[i] = failed.err
 	}
@@ -227,8 +225,8 @@ func (d *delivery) settleAccepted(batch []*outgoing, r *response) bool {
 	return true
 }
 
-// indexByID returns the positions of the events by their IDs, when there are
-// failures to look up.
+// indexByID returns the positions of the events by their IDs if there are
+// failures.
 func indexByID(batch []*outgoing, failures int) map[string]int {
 	if failures == 0 {
 		return nil
@@ -240,8 +238,8 @@ func indexByID(batch []*outgoing, failures int) map[string]int {
 	return byID
 }
 
-// find returns the index of the event that the failure names by its ID, or else
-// by an index in a path.
+// find returns the index of the event with the failure's ID, or else the index
+// in its path.
 func (f *partialFailure) find(batch []*outgoing, byID map[string]int) (int, bool) {
 	if i, ok := byID[f.eventID]; ok {
 		return i, true
@@ -252,7 +250,7 @@ func (f *partialFailure) find(batch []*outgoing, byID map[string]int) (int, bool
 	return 0, false
 }
 
-// settleRefused settles the events of a request that brought no success.
+// settleRefused settles the events of a failed request.
 func (d *delivery) settleRefused(batch []*outgoing, err error) {
 	re := (*ResponseError)(nil)
 	if !errors.As(err, &re) {
@@ -279,7 +277,7 @@ func (d *delivery) settleRefused(batch []*outgoing, err error) {
 	}
 }
 
-// settleRefusal records the platform's refusal of one event.
+// settleRefusal settles a refused event.
 func (o *outgoing) settleRefusal(err *ResponseError) {
 	switch {
 	case err.Kind() == clickid.SendErrorEvent:
@@ -291,8 +289,8 @@ func (o *outgoing) settleRefusal(err *ResponseError) {
 	o.fail(err)
 }
 
-// settleIsolated makes a provisional refusal of the single event final: other
-// events of the call were accepted, so the configuration is right.
+// settleIsolated makes the refusal of a single event final: other events of the
+// call were accepted, so the configuration is right.
 func (o *outgoing) settleIsolated() {
 	if o.isolated == nil || o.result.Verdict != clickid.VerdictFailed {
 		return
@@ -302,8 +300,7 @@ func (o *outgoing) settleIsolated() {
 	o.settle(clickid.VerdictRejected, err.reason(), &err)
 }
 
-// isDuplicate reports whether the refusal tells that the platform already has
-// the event.
+// isDuplicate reports whether the platform refuses the event as a duplicate.
 func isDuplicate(err *ResponseError) bool {
 	return err.Code == "DUPLICATE" || err.Code == "DUPLICATE_EVENT" || err.Code == "ALREADY_EXISTS"
 }
@@ -314,7 +311,8 @@ func (d *delivery) noteAccepted() {
 	d.accepted = true
 }
 
-// noteRefused counts a single event that was refused without a word about it.
+// noteRefused counts a single event that was refused without a field of the
+// event.
 func (d *delivery) noteRefused(err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -323,7 +321,7 @@ func (d *delivery) noteRefused(err error) {
 	}
 }
 
-// stop ends the delivery: events that were not sent yet are not.
+// stop ends the delivery. No more events are sent.
 func (d *delivery) stop(err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -332,7 +330,7 @@ func (d *delivery) stop(err error) {
 	}
 }
 
-// hold makes all requests of the delivery wait.
+// hold delays all requests of the delivery.
 func (d *delivery) hold(until time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -347,8 +345,8 @@ func (d *delivery) state() (wait time.Duration, stopped error) {
 	return time.Until(d.until), d.stopped
 }
 
-// admit waits until the next request may go out. The caller calls done when it
-// has ended.
+// admit waits until the next request may be sent. The caller calls done after
+// it.
 func (d *delivery) admit() (done func(), err error) {
 	for {
 		wait, stopped := d.state()
@@ -367,13 +365,14 @@ func (d *delivery) admit() (done func(), err error) {
 	case <-d.ctx.Done():
 		return nil, d.ctx.Err()
 	}
-	// The rate is taken last: what waits for a slot has not been sent yet.
+	// The rate limit comes last: a request that waits for a slot must not use
+	// it.
 	err = d.limiter.wait(d.ctx)
 	if _, stopped := d.state(); stopped != nil {
 		err = stopped
 	}
 	if err == nil && d.retry.Attempts > 1 {
-		err = d.hanging.allow() // an outbox has a breaker of its own
+		err = d.hanging.allow() // an outbox has its own breaker
 	}
 	if err != nil {
 		<-d.slots
@@ -382,8 +381,8 @@ func (d *delivery) admit() (done func(), err error) {
 	return func() { <-d.slots }, nil
 }
 
-// exchange sends the request of one batch, again where the policy allows it, and
-// returns the accepting response or the last failure.
+// exchange sends the request of a batch with retries. It returns the accepting
+// response or the last error.
 func (d *delivery) exchange(batch []*outgoing) (*response, error) {
 	var last error
 	failed, shortages := 0, 0
@@ -423,22 +422,22 @@ func (d *delivery) exchange(batch []*outgoing) (*response, error) {
 	}
 }
 
-// isVerdict reports whether the end of an attempt is a verdict of the platform,
-// which it would repeat for the same idempotency key.
+// isVerdict reports whether an attempt ended with a verdict of the platform.
+// The platform would repeat it for the same idempotency key.
 func isVerdict(err error) bool {
 	re := (*ResponseError)(nil)
 	return err == nil || errors.As(err, &re) && re.verdict()
 }
 
-// step is what follows a failed attempt.
+// step is the reaction to a failed attempt.
 type step struct {
 	again bool
 	wait  time.Duration
-	asked bool // the platform asked for the wait, which concerns all requests
+	asked bool // the platform asked all requests to wait
 }
 
-// next decides what follows a failed attempt. It stops the delivery where no
-// other request can fare better either.
+// next returns the reaction to a failed attempt. It stops the delivery if other
+// requests would fail as well.
 func (d *delivery) next(batch []*outgoing, err error, failed, shortages *int) step {
 	if isConfiguration(err) {
 		d.stop(err)
@@ -448,7 +447,7 @@ func (d *delivery) next(batch []*outgoing, err error, failed, shortages *int) st
 		return step{}
 	}
 	if len(batch) > 1 && dividable(err, batch) {
-		// A request of which some events were not received is repeated once.
+		// A request with missing events is repeated once.
 		re := (*ResponseError)(nil)
 		if !errors.As(err, &re) || !re.partial || d.retry.Attempts == 1 {
 			return step{}
@@ -459,7 +458,7 @@ func (d *delivery) next(batch []*outgoing, err error, failed, shortages *int) st
 	}
 	if d.retry.Attempts == 1 {
 		if isTemporary(err) {
-			// The outbox decides when to try again, for the other events too.
+			// The outbox decides about the retry, also for the other events.
 			d.stop(err)
 		}
 		return step{}

@@ -368,7 +368,7 @@ func TestResponseError_refusals(t *testing.T) {
 		{"submitted", logEvent, 200, `{"status":"submitted"}`, temporary, nil},
 		{"an unknown status", logEvent, 200, `{"status":"odd","events_received":1}`, temporary, nil},
 		{"auth-required", logEvent, 200, `{"status":"auth-required"}`, configuration, nil},
-		{"too large alone", logEvent, 413, ``, event, clickid.ErrInvalidEvent},
+		{"too large by itself", logEvent, 413, ``, event, clickid.ErrInvalidEvent},
 		{"request timeout", logEvent, 408, ``, temporary, nil},
 		{"too early", logEvent, 425, ``, temporary, nil},
 		{"too many requests", logEvent, 429, `{"error":{"code":"RATE_LIMITED"}}`, temporary, nil},

@@ -12,67 +12,67 @@ import (
 	"github.com/clickid/clickid"
 )
 
-// Errors that callers tell apart with [errors.Is].
+// Errors of the client, for [errors.Is].
 var (
 	// ErrUnauthorized means that the API key is missing or wrong.
 	ErrUnauthorized = errors.New("capi: unauthorized")
 	// ErrForbidden means that the API key has no access to the data set, event
-	// source or advertiser, or that the platform's terms are not accepted yet.
+	// source or advertiser, or that the platform's terms have not been
+	// accepted.
 	ErrForbidden = errors.New("capi: forbidden")
-	// ErrNotSent means that the event provably did not leave this process: the
-	// deadline came first, or the response to an earlier event of the same call
-	// made it pointless. The error also matches the cause.
+	// ErrNotSent means that the event was not sent: the deadline came first, or
+	// the response to another event of the call stopped the sending. The error
+	// also matches the cause.
 	ErrNotSent = errors.New("capi: the event was not sent")
-	// ErrNotEndpoint means that the response is not the conversion API's: HTML,
-	// a document that is cut short, too large or no JSON object. A maintenance
-	// page, a captive portal and a wrong BaseURL give such responses.
+	// ErrNotEndpoint means that the response is not from the conversion API:
+	// HTML, or a body that is incomplete, too large or not a JSON object.
+	// Maintenance pages, captive portals and wrong BaseURLs cause such
+	// responses.
 	ErrNotEndpoint = errors.New("capi: the response is not that of the conversion API")
 )
 
-// ResponseError is a response that accepts nothing. Neither Error nor any
-// formatting or logging of it prints Body, since platforms echo what they were
-// sent.
+// ResponseError is a response that accepts no event. Error, formatting and
+// logging do not print Body, since platforms repeat what was sent.
 type ResponseError struct {
-	// Code is the platform's own code, such as "VALIDATION_ERROR", or "" when
-	// it gave none that has the form of one.
+	// Code is the platform's code, such as "VALIDATION_ERROR". It is "" if the
+	// response has none of that form.
 	Code string
-	// Field is what the platform complains about, such as
-	// "/events/1/event_type", or "" when it named none that has the form of a
-	// path.
+	// Field is the refused member, such as "/events/1/event_type". It is "" if
+	// the response names none of that form.
 	Field string
 	// Recovery is "transient", "correctable", "terminal" or "".
 	Recovery string
-	// Body is the beginning of the response, at most 4 KiB. It may hold personal
-	// data.
+	// Body is the beginning of the response, at most 4 KiB. It may contain
+	// personal data.
 	Body []byte `json:"-"`
 
-	status     int // HTTP, a 2xx for a refusal inside of such a response
+	status     int // HTTP status; a 2xx for a refusal in a success
 	retryAfter time.Duration
-	problem    string // why the response is not the endpoint's; "" when it is
-	json       bool   // the response is a JSON object, so it is the platform's own
-	perEvent   bool   // from partial_failures, which concern one event
-	indexes    []int  // the events of the request that are named
-	isolated   bool   // other events of the same request were accepted without this one
+	problem    string // why the response is not from the endpoint, or ""
+	json       bool   // the response is a JSON object, so it is from the platform
+	perEvent   bool   // from partial_failures, so it concerns one event
+	indexes    []int  // the named events of the request
+	isolated   bool   // other events of the same request were accepted
 	pending    bool   // the platform has not decided yet
-	named      bool   // the response holds an error, beside its HTTP status
-	shortage   string // how many events the platform received, with partial
-	partial    bool   // some events of the request may be accepted, but not which
+	named      bool   // the response contains an error besides its HTTP status
+	shortage   string // the numbers of received events, with partial
+	partial    bool   // some unknown events of the request may be accepted
 }
 
-// meaning is what a response that accepts nothing means for its events.
+// meaning is the consequence of a ResponseError for the events of its request.
 type meaning int
 
 const (
-	meansTemporary     meaning = iota // the same request can succeed later
-	meansNewKey                       // the same events can succeed in a new request
-	meansConfiguration                // no event at all would be accepted
+	meansTemporary     meaning = iota // the same request may succeed later
+	meansNewKey                       // the same events may succeed in a new request
+	meansConfiguration                // no event would be accepted
 	meansEvent                        // an event of the request is at fault
-	meansSmaller                      // a smaller request can succeed
+	meansSmaller                      // a smaller request may succeed
 	meansRefused                      // an event or the configuration is at fault
 )
 
-// meaning reads the error as the table of the wire contract does. What
-// concerns everything the caller sends comes before what concerns one event.
+// meaning classifies the error as the table of the wire contract does. Refusals
+// of the caller take precedence over those of an event.
 func (e *ResponseError) meaning() meaning {
 	status := e.status
 	switch {
@@ -102,8 +102,8 @@ func (e *ResponseError) meaning() meaning {
 	case status >= 400, isInvalidCode(e.Code), e.Recovery == recoveryCorrectable:
 		return meansRefused
 	case e.Recovery == recoveryTerminal:
-		// The account is at fault, such as a suspended one: an event would have
-		// been named.
+		// The account is at fault, for example suspended: a refusal of an event
+		// names the event.
 		return meansConfiguration
 	}
 	return meansTemporary // an unknown code without recovery in a success
@@ -134,8 +134,8 @@ func isTransientStatus(status int) bool {
 	return status == http.StatusRequestTimeout || status == http.StatusTooEarly || status == http.StatusTooManyRequests || status >= 500
 }
 
-// isConfigurationCode reports whether a code concerns the caller or its setup
-// (AdCP's error codes, and those of the REST API).
+// isConfigurationCode reports whether a code of AdCP or the REST API concerns
+// the caller or its configuration.
 func isConfigurationCode(code string) bool {
 	switch code {
 	case codeUnauthorized, "NOT_FOUND", "REFERENCE_NOT_FOUND", "PERMISSION_DENIED", "READ_ONLY_SCOPE", "FIELD_NOT_PERMITTED",
@@ -166,8 +166,8 @@ func isInvalidCode(code string) bool {
 	return code == "VALIDATION_ERROR" || code == "INVALID_REQUEST" || code == "BAD_REQUEST"
 }
 
-// isRequestField reports whether a path leads to a member of the request that
-// all its events share.
+// isRequestField reports whether a path is that of a member that all events of
+// the request share.
 func isRequestField(field string) bool {
 	switch firstPart(field) {
 	case "data_set_id", "event_source_id", "test_event_code", "idempotency_key", "advertiser_id", "account", "account_id", "adcp_version":
@@ -176,7 +176,7 @@ func isRequestField(field string) bool {
 	return false
 }
 
-// isEventField reports whether a path leads to a member of an event.
+// isEventField reports whether a path is that of a member of an event.
 func isEventField(field string) bool {
 	switch firstPart(field) {
 	case "event_id", "event_type", "event_time", "user_match", "custom_data", "action_source", "event_source_url", "custom_event_name",
@@ -196,9 +196,9 @@ func firstPart(path string) string {
 	return parts[0]
 }
 
-// verdict reports whether the error is a verdict of the platform, which it
-// would repeat for the same idempotency key: its own JSON, other than a request
-// to wait.
+// verdict reports whether the error is a verdict of the platform: its JSON,
+// other than a request to wait. The platform would repeat it for the same
+// idempotency key.
 func (e *ResponseError) verdict() bool {
 	switch {
 	case !e.json, e.Code == codeInFlight, e.status == http.StatusTooManyRequests,
@@ -208,19 +208,20 @@ func (e *ResponseError) verdict() bool {
 	return true
 }
 
-// Status returns the HTTP status. It is a 2xx for a refusal inside of such a
-// response.
+// Status returns the HTTP status. It is a 2xx for a refusal in a success.
 func (e *ResponseError) Status() int { return e.status }
 
 // RetryAfter returns how long the platform asks to wait, at most an hour, or 0.
 func (e *ResponseError) RetryAfter() time.Duration { return e.retryAfter }
 
-// Kind tells whether the events can be accepted later (408, 425, 429, 5xx, and
-// what the platform calls transient), whether the request as such is refused
-// whatever events it carries (a wrong key, path, data set or event source, a
-// redirect, or a response that is not the endpoint's), whether an event is at
-// fault (the platform names it or a field of it, or it is too large), or
-// whether either can be the cause.
+// Kind returns the cause of the error:
+//   - temporary: the events may be accepted later (408, 425, 429, 5xx, and
+//     errors that the platform calls transient)
+//   - configuration: no event would be accepted (a wrong key, path, data set or
+//     event source, a redirect, or a response that is not from the endpoint)
+//   - event: the platform names an event or its field, or the event is too
+//     large
+//   - refused: either the event or the configuration
 func (e *ResponseError) Kind() clickid.SendErrorKind {
 	switch e.meaning() {
 	case meansConfiguration:
@@ -253,12 +254,12 @@ func (e *ResponseError) Is(target error) bool {
 	return false
 }
 
-// Error names status, code and field and the likely cause.
+// Error returns status, code, field and the likely cause.
 func (e *ResponseError) Error() string {
 	return "capi: " + e.reason()
 }
 
-// reason is Error without the prefix.
+// reason returns Error without the prefix.
 func (e *ResponseError) reason() string {
 	var b strings.Builder
 	switch {
@@ -289,11 +290,11 @@ func (e *ResponseError) reason() string {
 	return b.String()
 }
 
-// advice names the likely cause.
+// advice returns the likely cause.
 func (e *ResponseError) advice() string {
 	switch {
 	case e.problem != "" && e.status < 500:
-		return "check BaseURL, and whether a maintenance page or a proxy answers in place of the platform"
+		return "check BaseURL, and for a maintenance page or a proxy in front of the platform"
 	case e.Is(ErrUnauthorized):
 		return "check the API key"
 	case e.Code == "TOS_ACCEPTANCE_REQUIRED":
@@ -316,10 +317,10 @@ func (e *ResponseError) advice() string {
 	return ""
 }
 
-// Format prints Error for every verb: the body stays out of %+v and %#v.
+// Format prints Error for every verb. It does not print the body.
 func (e *ResponseError) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, e.Error()) }
 
-// LogValue returns everything but the body.
+// LogValue returns all fields except the body.
 func (e *ResponseError) LogValue() slog.Value {
 	attrs := []slog.Attr{slog.String("message", e.Error()), slog.Int("status", e.status)}
 	if e.Code != "" {

@@ -95,7 +95,8 @@ func TestResponseError_codes(t *testing.T) {
 	require.GreaterOrEqual(t, codes, 100)
 }
 
-// An error that names an event or a field of it concerns that event alone.
+// TestResponseError_paths checks that an error with the path of an event or of
+// its field concerns only that event.
 func TestResponseError_paths(t *testing.T) {
 	t.Parallel()
 	for _, path := range []string{

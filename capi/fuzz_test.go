@@ -142,7 +142,7 @@ func checkFuzzedReport(t *testing.T, dialect Dialect, status int, body []byte, e
 			t.Fatalf("accepted after status %d: %s", status, body)
 		}
 		if dialect.respondsPerEvent() && result.Verdict == clickid.VerdictAccepted && !duplicate && namedAsFailed(body, result.ID) {
-			t.Fatalf("accepted although the answer names it: %s", body)
+			t.Fatalf("accepted, but the response names it: %s", body)
 		}
 		if result.Verdict != clickid.VerdictAccepted && result.Verdict != clickid.VerdictRejected && result.Verdict != clickid.VerdictFailed {
 			t.Fatalf("the verdict is %v", result.Verdict)

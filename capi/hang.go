@@ -7,30 +7,29 @@ import (
 	"time"
 )
 
-// ErrHanging means that the platform took requests and did not respond in time,
-// so that this one was not sent: a checkout waits once and not for each attempt.
-// An error that matches it matches [ErrNotSent], too.
-var ErrHanging = errors.New("capi: the platform does not respond; one request at a time probes it")
+// ErrHanging means that the event was not sent because the platform does not
+// respond to requests. A checkout then does not wait for the timeout of every
+// attempt. An error that matches it also matches [ErrNotSent].
+var ErrHanging = errors.New("capi: the platform does not respond; only probes are sent")
 
 const (
-	hangThreshold = 3                // timeouts in a row before requests are kept back
+	hangThreshold = 3                // timeouts in a row before requests are refused
 	minHangProbe  = time.Second      // between the first two probes
 	maxHangProbe  = 20 * time.Second // between two probes
 )
 
-// hangGuard keeps requests back while the platform takes them and does not
-// respond. Other failures are fast, and left to the retries. The zero value lets
-// requests pass.
+// hangGuard refuses requests while the platform does not respond to them. Other
+// failures are fast and left to the retries. The zero value allows requests.
 type hangGuard struct {
 	mu       sync.Mutex
 	timeouts int // in a row
 	interval time.Duration
-	until    time.Time // no probe before
+	until    time.Time // time of the next probe
 	probing  bool
 }
 
-// allow returns an error for a request that is kept back. Otherwise the caller
-// calls end with how the request ended.
+// allow returns an error if the request must not be sent. Otherwise the caller
+// calls end with the outcome of the request.
 func (g *hangGuard) allow() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -44,8 +43,8 @@ func (g *hangGuard) allow() error {
 	return nil
 }
 
-// minHang is how long an attempt must have taken to tell that the platform
-// hangs, where the caller's own deadline ended it.
+// minHang is the minimum duration of an attempt that counts as a timeout if the
+// caller's deadline ended it.
 const minHang = time.Second
 
 func (g *hangGuard) end(err error, took time.Duration) {
@@ -60,7 +59,7 @@ func (g *hangGuard) end(err error, took time.Duration) {
 			g.until = time.Now().Add(g.interval)
 		}
 	case te != nil && te.hung, errors.Is(err, context.Canceled):
-		// It tells nothing.
+		// Does not count.
 	default:
 		g.timeouts, g.interval = 0, 0
 	}

@@ -70,8 +70,8 @@ func (d LogEvent) advertiser() string     { return d.AdvertiserID }
 func (d LogEvent) maxEvents() int         { return maxLogEventEvents }
 func (d LogEvent) respondsPerEvent() bool { return true }
 
-// confirms is documented for Interchange. What the tracking endpoint responds
-// with is not published.
+// confirms is documented for Interchange. The response of the tracking endpoint
+// is not documented.
 func (d LogEvent) confirms() bool { return d.AdvertiserID != "" }
 
 func (d LogEvent) origin(env Environment) string {

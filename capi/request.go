@@ -7,8 +7,8 @@ import (
 	"strconv"
 )
 
-// withoutDuplicates sets events aside that have the same identity on the wire as
-// an earlier one: the platform would not count them either.
+// withoutDuplicates removes events with the identity of an earlier one. The
+// platform would not count them.
 func withoutDuplicates(events []*outgoing) (unique []*outgoing, duplicates map[*outgoing]*outgoing) {
 	type identity struct{ kind, id string }
 	first := make(map[identity]*outgoing, len(events))
@@ -27,8 +27,8 @@ func withoutDuplicates(events []*outgoing) (unique []*outgoing, duplicates map[*
 	return unique, duplicates
 }
 
-// plan divides the events into requests that keep the bounds of count and
-// bytes. No request has two events of the same ID, since partial failures name
+// plan divides the events into requests within the limits of count and bytes.
+// No request has two events of the same ID, since partial failures identify
 // events only by their ID.
 func (c *Client) plan(events []*outgoing) [][]*outgoing {
 	var batches [][]*outgoing
@@ -57,7 +57,7 @@ func (c *Client) plan(events []*outgoing) [][]*outgoing {
 	return batches
 }
 
-// requestOf returns the body of the request that carries the batch.
+// requestOf returns the body of a batch's request.
 func (c *Client) requestOf(batch []*outgoing) []byte {
 	events, responses := make([][]byte, len(batch)), 0
 	for i, o := range batch {
@@ -67,11 +67,11 @@ func (c *Client) requestOf(batch []*outgoing) []byte {
 	return c.cfg.Dialect.request(events, func(content []byte) string { return c.idempotencyKey(content, responses) })
 }
 
-// idempotencyKey derives the key of a request from its endpoint, its content and
-// the number of verdicts that the platform has given on its events: a retry
-// repeats it, another destination has another, and so has a request after a
-// verdict, which the platform would repeat from memory. It is keyed with the API
-// key, so that it tells nothing about the content.
+// idempotencyKey derives the key of a request from its endpoint, its content
+// and the number of verdicts on its events. A retry has the same key. Another
+// destination has another key, and so has a request after a verdict, since the
+// platform would repeat its response to a known key. The derivation uses the
+// API key, so that the idempotency key reveals nothing about the content.
 func (c *Client) idempotencyKey(content []byte, responses int) string {
 	mac := hmac.New(sha256.New, []byte(c.cfg.APIKey))
 	mac.Write([]byte(c.endpoint))

@@ -16,42 +16,42 @@ import (
 )
 
 const (
-	maxResponseBytes = 8 << 20 // of a response that is read: 10,000 partial failures fit
-	maxErrorBody     = 4 << 10 // of a response that is kept in an error
-	maxWarnings      = 100     // that are kept of one response
-	maxWarningChars  = 300     // of one warning
-	maxIndexDigits   = 5       // of an event's index in its request
+	maxResponseBytes = 8 << 20 // of a body that is read; 10,000 partial failures fit
+	maxErrorBody     = 4 << 10 // of a body that an error keeps
+	maxWarnings      = 100     // that a response keeps
+	maxWarningChars  = 300     // of a warning
+	maxIndexDigits   = 5       // of an event's index in a path
 	redacted         = "[redacted]"
 )
 
-// response is what an accepting response tells about the events of its request.
+// response is an accepting response.
 type response struct {
-	events       int // how many were sent
+	events       int // the number of sent events
 	failures     []partialFailure
-	confirmed    bool // it counts the events
+	confirmed    bool // the response counts the events
 	warnings     []string
 	matchQuality *float64
 }
 
-// partialFailure is the refusal of one event of a request.
+// partialFailure is the refusal of an event of a request.
 type partialFailure struct {
-	eventID string // or "" when it names none
+	eventID string // or ""
 	err     *ResponseError
 }
 
-// received is a response as it arrived.
+// received is an HTTP response.
 type received struct {
 	status int
 	header http.Header
 	body   []byte
-	events int // of the request
+	events int // the number of sent events
 	now    time.Time
 }
 
-// read reads a response as the table of the wire contract does. It returns
-// either what became of the events or a refusal of the request, which a dialect
-// that responds per event may hide in a 2xx. Any member may be missing or of
-// another type.
+// read reads a response as the table of the wire contract does. It returns the
+// results of the events or a refusal of the request. In a dialect with a
+// verdict per event, a 2xx may contain a refusal. Any member may be missing or
+// of another type.
 func (d received) read(dialect Dialect) (*response, *ResponseError) {
 	parsed, err := rawjson.Decode(d.body)
 	top, isObject := parsed.(map[string]any)
@@ -66,7 +66,7 @@ func (d received) read(dialect Dialect) (*response, *ResponseError) {
 	}
 	named := refusal.named || refusal.problem != ""
 	if success && named && !dialect.respondsPerEvent() && refusal.problem == "" {
-		named = false // the body of a success is not documented
+		named = false // the contract does not document the body of a success
 	}
 	if !success || named {
 		return nil, d.complete(refusal)
@@ -89,8 +89,8 @@ func (d received) read(dialect Dialect) (*response, *ResponseError) {
 	return r, nil
 }
 
-// problem tells why a body that is not a JSON object is not the endpoint's, or
-// returns "".
+// problem returns why a body that is not a JSON object is not from the
+// endpoint, or "".
 func (d received) problem(err error, dialect Dialect) string {
 	trimmed := bytes.TrimSpace(d.body)
 	switch {
@@ -111,15 +111,15 @@ func (d received) problem(err error, dialect Dialect) string {
 	return ""
 }
 
-// complete adds to a refusal what the whole response tells.
+// complete adds the fields of the response to a refusal.
 func (d received) complete(e *ResponseError) *ResponseError {
 	e.retryAfter = max(e.retryAfter, parseRetryAfter(d.header, d.now))
 	e.Body = append([]byte(nil), d.body[:min(len(d.body), maxErrorBody)]...)
 	return e
 }
 
-// read takes what an object without errors tells. It returns a refusal when
-// that is no acceptance. With confirm the object must count the events.
+// read reads an object without errors. It returns a refusal if the object does
+// not accept the request. With confirm the object must count the events.
 func (r *response) read(top map[string]any, status int, confirm bool) *ResponseError {
 	if refusal := statusRefusal(top, status); refusal != nil {
 		return refusal
@@ -149,7 +149,7 @@ func (r *response) read(top map[string]any, status int, confirm bool) *ResponseE
 		return &ResponseError{status: status, partial: true, json: true,
 			shortage: fmt.Sprintf("of %d events the platform received %v", r.events, count)}
 	case !counted && confirm:
-		return &ResponseError{status: status, json: true, problem: "it does not count the events (events_received)"}
+		return &ResponseError{status: status, json: true, problem: "it has no events_received"}
 	}
 	r.confirmed = counted
 	processed, hasProcessed := numberOf(top["events_processed"])
@@ -162,8 +162,8 @@ func (r *response) read(top map[string]any, status int, confirm bool) *ResponseE
 	return nil
 }
 
-// statusRefusal returns the refusal that AdCP's status or a success flag
-// expresses without an error, or nil.
+// statusRefusal returns the refusal of AdCP's status or of a success flag
+// without an error, or nil.
 func statusRefusal(top map[string]any, status int) *ResponseError {
 	if success, ok := top["success"].(bool); ok && !success {
 		return &ResponseError{status: status}
@@ -175,7 +175,7 @@ func statusRefusal(top map[string]any, status int) *ResponseError {
 		return &ResponseError{status: status, Code: "AUTH_REQUIRED"}
 	case "failed", "rejected", "canceled":
 		return &ResponseError{status: status}
-	default: // submitted, working, input-required, or unknown
+	default: // submitted, working, input-required, unknown
 		return &ResponseError{status: status, pending: true}
 	}
 }
@@ -186,10 +186,9 @@ func (r *response) warn(warning string) {
 	}
 }
 
-// parseErrors returns the errors of a response as one: an error of the request
-// as such weighs more than one of its events. It returns nil when there are
-// none. With whole the response itself is an error, and may have its members at
-// the top.
+// parseErrors returns the most important error of a response, or nil. An error
+// of the request is more important than one of an event. With whole the
+// response is an error and may have its members at the top level.
 func parseErrors(top map[string]any, status int, whole bool) *ResponseError {
 	var found []*ResponseError
 	add := func(v any) {
@@ -244,8 +243,8 @@ func parseErrors(top map[string]any, status int, whole bool) *ResponseError {
 	return main
 }
 
-// weight orders errors of one response: the more events one concerns, the more
-// it weighs, and one without any particulars weighs nothing.
+// weight orders the errors of a response by the number of events that they
+// concern. An error without any content has weight 0.
 func (e *ResponseError) weight() int {
 	if e.Code == "" && e.Field == "" && e.Recovery == "" {
 		return 0
@@ -259,7 +258,7 @@ func (e *ResponseError) weight() int {
 	return 1
 }
 
-// parseError reads one error object.
+// parseError reads an error object.
 func parseError(object map[string]any, status int) *ResponseError {
 	e := &ResponseError{
 		json:     true,
@@ -285,8 +284,8 @@ func parseError(object map[string]any, status int) *ResponseError {
 	return e
 }
 
-// issueFields returns the fields that a list of details names: objects with a
-// field, or texts that begin with one.
+// issueFields returns the fields in a list of details: objects with a field, or
+// strings that begin with one.
 func issueFields(v any) []string {
 	if object, ok := v.(map[string]any); ok {
 		return issueFields([]any{object})
@@ -315,7 +314,7 @@ func issueFields(v any) []string {
 	return fields
 }
 
-// path returns a path that is given as text or as a list of its parts.
+// path returns a path that is a string or a list of its parts.
 func path(v any) string {
 	parts, ok := v.([]any)
 	if !ok {
@@ -328,7 +327,7 @@ func path(v any) string {
 	return b.String()
 }
 
-// textOf returns a JSON string or number as text, or "".
+// textOf returns a JSON string or number as a string, or "".
 func textOf(v any) string {
 	switch v := v.(type) {
 	case string:
@@ -339,7 +338,7 @@ func textOf(v any) string {
 	return ""
 }
 
-// numberOf returns a JSON number, or a string that holds one.
+// numberOf returns a JSON number, or the number in a string.
 func numberOf(v any) (float64, bool) {
 	s := textOf(v)
 	if s == "" {
@@ -349,8 +348,8 @@ func numberOf(v any) (float64, bool) {
 	return f, err == nil && !math.IsNaN(f) && !math.IsInf(f, 0)
 }
 
-// errorCode returns s when it has the form of a code. Anything else could be
-// a value that the platform echoes, and is kept out of error texts.
+// errorCode returns s if it has the form of a code. Error texts must not
+// contain other values, which may be personal.
 func errorCode(s string) string {
 	if len(s) > 64 || !isIdentifier(s) || digits(s) > 5 {
 		return ""
@@ -366,8 +365,7 @@ func recovery(s string) string {
 	return ""
 }
 
-// errorField returns s when it has the form of a path in a request, for the
-// same reason.
+// errorField returns s if it has the form of a path.
 func errorField(s string) string {
 	if len(s) > 128 {
 		return ""
@@ -425,8 +423,8 @@ func pathParts(path string) []string {
 	return strings.FieldsFunc(path, func(r rune) bool { return strings.ContainsRune("/.[]$\"'", r) })
 }
 
-// redact returns a text of the platform without words that may be values it
-// was sent: addresses, numbers and long tokens.
+// redact removes words from a text of the platform that may be sent values:
+// addresses, numbers and long tokens.
 func redact(s string) string {
 	words := strings.FieldsFunc(text.Truncate(s, maxWarningChars), func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) })
 	for i, word := range words {

@@ -13,30 +13,29 @@ import (
 	"github.com/clickid/clickid/internal/text"
 )
 
-// Retry says how a failed request is repeated: after a random time between 0
-// and BaseDelay, then between 0 and twice that, and so on up to MaxDelay
+// Retry configures the retries of a failed request. The first wait is a random
+// time up to BaseDelay; the limit doubles with every attempt, up to MaxDelay
 // (exponential backoff with full jitter).
 //
-// A wait that the platform itself asks for (Retry-After) replaces the backoff
-// and uses no attempt, but ends with the call's deadline: when it is longer,
-// the call returns at once.
+// If the platform asks for a wait (Retry-After), it replaces the backoff and
+// uses no attempt. If it is longer than the time until the call's deadline, the
+// call returns at once.
 type Retry struct {
-	// Attempts is the largest number of requests for the same events. With 1
-	// nothing is repeated or waited for, whatever the platform asks. Defaults
-	// to 6.
+	// Attempts is the maximum number of attempts. With 1 there are no retries
+	// and no waits. Defaults to 6.
 	Attempts int
-	// BaseDelay is the largest first wait. Defaults to 200 milliseconds.
+	// BaseDelay is the longest first wait. Defaults to 200 milliseconds.
 	BaseDelay time.Duration
-	// MaxDelay is the largest wait of our own. Defaults to 5 seconds.
+	// MaxDelay is the longest wait of the backoff. Defaults to 5 seconds.
 	MaxDelay time.Duration
 }
 
-// defaultAttempts spreads the attempts over some seconds, so that a short outage
-// is survived within the time that [clickid.Convert] has.
+// defaultAttempts takes some seconds, so that [clickid.Convert] survives a
+// short outage.
 const defaultAttempts = 6
 
-// maxRetryAfter bounds the waits that a platform can ask for. After an hour it is
-// asked again, since a longer wait is more often a mistake than meant.
+// maxRetryAfter limits the waits that a platform can ask for. Longer waits are
+// usually mistakes.
 const maxRetryAfter = time.Hour
 
 func (r Retry) withDefaults() Retry {
@@ -65,8 +64,7 @@ func (r Retry) problems() []error {
 	return problems
 }
 
-// backoff returns a random wait before the attempt after the given number of
-// failed ones.
+// backoff returns a random wait after the given number of failed attempts.
 func (r Retry) backoff(failed int) time.Duration {
 	limit := r.BaseDelay
 	for i := 1; i < failed && limit < r.MaxDelay; i++ {
@@ -75,9 +73,8 @@ func (r Retry) backoff(failed int) time.Duration {
 	return rand.N(min(limit, r.MaxDelay) + 1)
 }
 
-// wait returns how long to wait before the request is repeated after err, and
-// whether it is repeated at all. It counts the attempt in failed, unless the
-// platform asked to wait.
+// wait returns the wait before the next attempt after err. ok is false if the
+// request must not be retried. It counts the attempt in failed, unless the platform asked to wait.
 func (r Retry) wait(err error, failed *int) (time.Duration, bool) {
 	if r.Attempts == 1 || !isTemporary(err) {
 		return 0, false
@@ -100,7 +97,7 @@ func isTemporary(err error) bool {
 	return errors.As(err, new(*TransportError))
 }
 
-// retryAfter returns how long the platform asked to wait, or 0.
+// retryAfter returns the wait that the platform asked for, or 0.
 func retryAfter(err error) time.Duration {
 	if re := (*ResponseError)(nil); errors.As(err, &re) {
 		return re.retryAfter
@@ -108,14 +105,14 @@ func retryAfter(err error) time.Duration {
 	return 0
 }
 
-// parseRetryAfter reads a Retry-After header (RFC 9110, section 10.2.3): seconds
-// or a date, which is compared with the response's own Date. It returns 0 for
-// none, a wrong one and one in the past, so that none of these can make requests
-// follow one another without a wait.
+// parseRetryAfter parses a Retry-After header (RFC 9110, section 10.2.3):
+// seconds, or a date relative to the response's Date. It returns 0 for a
+// missing or invalid header and for a time in the past, so that the backoff
+// applies.
 func parseRetryAfter(header http.Header, now time.Time) time.Duration {
 	value := strings.TrimSpace(header.Get("Retry-After"))
 	if text.Digits(value) {
-		seconds, _ := strconv.ParseFloat(value, 64) // more digits than fit are +Inf
+		seconds, _ := strconv.ParseFloat(value, 64) // +Inf for too many digits
 		return roundUpSeconds(seconds)
 	}
 	at, err := http.ParseTime(value)
@@ -128,10 +125,10 @@ func parseRetryAfter(header http.Header, now time.Time) time.Duration {
 	return min(max(0, at.Sub(now)), maxRetryAfter)
 }
 
-// roundUpSeconds returns whole seconds, at least the given ones.
+// roundUpSeconds returns whole seconds, rounded up.
 func roundUpSeconds(seconds float64) time.Duration {
 	switch {
-	case !(seconds > 0): // NaN included
+	case !(seconds > 0): // also NaN
 		return 0
 	case seconds > maxRetryAfter.Seconds():
 		return maxRetryAfter

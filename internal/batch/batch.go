@@ -1,5 +1,5 @@
-// Package batch lets concurrent callers share calls that take many items at
-// once, such as a request that carries many events.
+// Package batch collects the items of concurrent callers into calls that take
+// many items, such as requests with many events.
 package batch
 
 import (
@@ -10,35 +10,35 @@ import (
 	"time"
 )
 
-// Config bounds the batches of a [Collector].
+// Config configures a [Collector].
 type Config[T any] struct {
 	// MaxItems is the largest number of items of a batch. Required.
 	MaxItems int
-	// MaxSize bounds the sum of the items' sizes; a larger item makes a batch
-	// of its own. 0 means no bound.
+	// MaxSize is the largest sum of the sizes of a batch's items. A larger item
+	// is a batch by itself. 0 means no limit.
 	MaxSize int
 	// Size returns the size of an item. Required with MaxSize.
 	Size func(T) int
-	// MaxDelay is the longest that an item waits for others while another batch
-	// is under way. Without one it does not wait.
+	// MaxDelay is the longest time that an item waits for others while another
+	// batch is being processed. Otherwise it does not wait.
 	MaxDelay time.Duration
-	// MinInterval is the shortest time between the beginnings of two batches
-	// that are not full, up to MaxDelay. It trades latency for larger batches:
-	// without one, an item that arrives while no batch is under way begins one.
+	// MinInterval is the minimum time between the starts of two batches that
+	// are not full, up to MaxDelay. It trades latency for larger batches. With
+	// 0, an item starts a batch if none is being processed.
 	MinInterval time.Duration
-	// Run processes one batch. It is called concurrently. Required.
+	// Run processes a batch. It is called concurrently. Required.
 	Run func(ctx context.Context, items []T)
 }
 
 // Errors of [Collector.Do].
 var (
-	// ErrClosed means that the item was not taken.
+	// ErrClosed means that the collector is closed.
 	ErrClosed = errors.New("the collector is closed")
 	// ErrLeft means that the caller stopped waiting before the item's batch
 	// began. The item is not processed.
 	ErrLeft = errors.New("the caller stopped waiting before the batch began")
-	// ErrUnderWay means that the caller stopped waiting while the item's batch
-	// was being processed.
+	// ErrUnderWay means that the caller stopped waiting while the batch of the
+	// item was being processed.
 	ErrUnderWay = errors.New("the caller stopped waiting while the batch was under way")
 )
 
@@ -48,19 +48,19 @@ type Collector[T comparable] struct {
 	cfg Config[T]
 
 	mu      sync.Mutex
-	open    *batch[T] // takes further items; nil when there is none
-	last    time.Time // when the latest batch began
+	open    *batch[T] // accepts more items; nil if there is no such batch
+	last    time.Time // start of the latest batch
 	running map[*batch[T]]bool
 	closed  bool
 }
 
 // batch holds the items of several callers.
 type batch[T comparable] struct {
-	ctx      context.Context // the first caller's, for its values
-	deadline time.Time       // the latest of the callers'
+	ctx      context.Context // context of the first caller, for its values
+	deadline time.Time       // the latest of all callers
 	items    []T
 	size     int
-	callers  int // that still wait
+	callers  int // number of callers that wait
 	timer    *time.Timer
 	cancel   context.CancelFunc // set when it runs
 	done     chan struct{}
@@ -74,18 +74,18 @@ func New[T comparable](cfg Config[T]) *Collector[T] {
 // share is the part of a batch that belongs to one caller.
 type share[T comparable] struct {
 	batch *batch[T]
-	first int // index of its first item among the caller's
+	first int // index of the first item in the caller's list
 	items []T
 }
 
-// Do adds the items to one or more batches, waits until these have been
-// processed, and returns one error for each item: nil when it was processed.
-// ctx must have a deadline. When it ends, Do returns at once: a batch that has
-// not begun goes on without this caller's items, and one that is under way goes
-// on as long as another caller waits for it.
+// Do adds the items to one or more batches, waits until they have been
+// processed, and returns an error for each item, nil after a success. ctx must
+// have a deadline. When ctx ends, Do returns at once. A batch that has not
+// started continues without the items of this caller. A batch that is being
+// processed continues while another caller waits for it.
 //
-// Items must differ from each other. Run may still use an item after Do
-// returned ErrUnderWay for it.
+// The items must be distinct. Run may use an item after Do has returned
+// ErrUnderWay for it.
 func (c *Collector[T]) Do(ctx context.Context, items []T) []error {
 	failures := make([]error, len(items))
 	shares, err := c.join(ctx, items)
@@ -108,7 +108,7 @@ func (c *Collector[T]) Do(ctx context.Context, items []T) []error {
 	return failures
 }
 
-// join adds the items to the open batch, and to further ones when it is full.
+// join adds the items to the open batch and to new ones when it is full.
 func (c *Collector[T]) join(ctx context.Context, items []T) ([]share[T], error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -148,7 +148,7 @@ func (c *Collector[T]) join(ctx context.Context, items []T) ([]share[T], error) 
 	return shares, nil
 }
 
-// runIdle begins the open batch when waiting would gain nothing. The caller
+// runIdle starts the open batch if no batch is being processed. The caller
 // holds the lock.
 func (c *Collector[T]) runIdle() {
 	if len(c.running) == 0 && (c.cfg.MinInterval <= 0 || time.Since(c.last) >= c.cfg.MinInterval) {
@@ -168,7 +168,7 @@ func (c *Collector[T]) newBatch(ctx context.Context) *batch[T] {
 	return b
 }
 
-// run begins to process the open batch. The caller holds the lock.
+// run starts the open batch. The caller holds the lock.
 func (c *Collector[T]) run() {
 	b := c.open
 	if b == nil {
@@ -190,7 +190,7 @@ func (c *Collector[T]) run() {
 	}()
 }
 
-// leave takes a caller out of a batch.
+// leave removes a caller from a batch.
 func (c *Collector[T]) leave(s share[T], cause error) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -219,16 +219,15 @@ func (c *Collector[T]) leave(s share[T], cause error) error {
 	return fmt.Errorf("%w: %w", ErrLeft, cause)
 }
 
-// Flush begins to process what has been collected.
+// Flush starts the open batch.
 func (c *Collector[T]) Flush() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.run()
 }
 
-// Close processes what has been collected and returns nil when every batch has
-// ended, or ctx's error when ctx ends first. Later calls of Do return
-// ErrClosed.
+// Close starts the open batch and waits until every batch has been processed.
+// It returns ctx's error if ctx ends first. Later calls of Do return ErrClosed.
 func (c *Collector[T]) Close(ctx context.Context) error {
 	c.mu.Lock()
 	c.closed = true

@@ -1,4 +1,4 @@
-// Package boundedmap is a map of bounded size.
+// Package boundedmap implements a map with a maximum size.
 package boundedmap
 
 import (
@@ -10,7 +10,7 @@ import (
 // concurrent use. Use New.
 type Map[K comparable, V any] struct {
 	capacity int
-	dropped  func(K, V) // called for every entry that leaves or is replaced; may be nil
+	dropped  func(K, V) // called for every removed or replaced entry; may be nil
 	entries  map[K]*list.Element
 	order    *list.List // of entry, oldest first
 }
@@ -20,8 +20,8 @@ type entry[K comparable, V any] struct {
 	value V
 }
 
-// New returns an empty map for capacity entries. dropped, which may be nil, is
-// called for each entry that leaves the map or is replaced.
+// New returns an empty map for capacity entries. It calls dropped, unless nil,
+// for every removed or replaced entry.
 func New[K comparable, V any](capacity int, dropped func(K, V)) Map[K, V] {
 	return Map[K, V]{capacity: capacity, dropped: dropped, entries: map[K]*list.Element{}, order: list.New()}
 }
@@ -35,7 +35,7 @@ func (m *Map[K, V]) Get(key K) (V, bool) {
 	return none, false
 }
 
-// Put sets the value of key, which becomes the newest entry.
+// Put sets the value of key and makes it the newest entry.
 func (m *Map[K, V]) Put(key K, value V) {
 	m.Remove(key)
 	if m.order.Len() >= m.capacity {
@@ -60,7 +60,7 @@ func (m *Map[K, V]) Remove(key K) {
 // Len returns the number of entries.
 func (m *Map[K, V]) Len() int { return len(m.entries) }
 
-// All yields the entries, the oldest first.
+// All yields the entries from the oldest to the newest.
 func (m *Map[K, V]) All() iter.Seq2[K, V] {
 	return func(yield func(K, V) bool) {
 		for e := m.order.Front(); e != nil; e = e.Next() {

@@ -4,11 +4,12 @@ package extending
 
 import "time"
 
-// ContextKey is where a context keeps the visitor's click.
+// ContextKey is the key of the visitor's click in a context.
 const ContextKey = "github.com/clickid/clickid"
 
-// The root package sets these when it is initialised. A click is a
-// clickid.Click and a key is a clickid.Key, which this package cannot name.
+// The root package sets these when it is initialised. The type of a click is
+// clickid.Click and that of a key is clickid.Key; importing them would be a
+// cycle.
 var (
 	CheckSave func(click any, now time.Time) error
 	CheckLink func(key any, token string, expires, now time.Time) error

@@ -1,5 +1,5 @@
-// Package platformtest is a platform in the process, for tests of what clients
-// send and how they read responses.
+// Package platformtest provides an in-process platform for tests of requests
+// and responses.
 package platformtest
 
 import (
@@ -17,7 +17,7 @@ import (
 	"github.com/clickid/clickid/capi"
 )
 
-// Platform is an [http.RoundTripper] that stands for the platform in the process.
+// Platform is an [http.RoundTripper] that stands in for the platform.
 type Platform struct {
 	// Respond returns the response to the n-th request, from 0.
 	Respond func(n int, body []byte) (*http.Response, error)
@@ -28,7 +28,8 @@ type Platform struct {
 	Times    []time.Time
 }
 
-// Responding gives the responses in turn, and the last one from then on.
+// Responding returns a platform with the responses in order. It repeats the
+// last one.
 func Responding(responses ...func() (*http.Response, error)) *Platform {
 	return &Platform{Respond: func(n int, _ []byte) (*http.Response, error) {
 		return responses[min(n, len(responses)-1)]()
@@ -61,7 +62,7 @@ func (p *Platform) Count() int {
 	return len(p.Requests)
 }
 
-// Reply is a response with headers given as "Name: value".
+// Reply returns a response. A header has the form "Name: value".
 func Reply(status int, body string, headers ...string) func() (*http.Response, error) {
 	return func() (*http.Response, error) {
 		header := http.Header{}
@@ -73,7 +74,7 @@ func Reply(status int, body string, headers ...string) func() (*http.Response, e
 	}
 }
 
-// Broken is a request that fails with err.
+// Broken returns an error instead of a response.
 func Broken(err error) func() (*http.Response, error) {
 	return func() (*http.Response, error) { return nil, err }
 }
@@ -114,8 +115,8 @@ func NewClient(t testing.TB, p *Platform, d capi.Dialect, edits ...func(*capi.Co
 // Time is the time of every [Purchase].
 var Time = time.Date(2024, time.November, 23, 10, 15, 30, 0, time.UTC)
 
-// Click is the click of every [Purchase]. Its ID is the one that the platform
-// documents.
+// Click is the click of every [Purchase]. Its ID is the example of the
+// platform's documentation.
 var Click = clickid.Click{
 	ID: "01ARZ3NDEKTSV4RRFFQ69G5FAV", Param: "clkid",
 	At: Time.Add(-time.Hour), Expires: Time.Add(24 * time.Hour),
@@ -135,7 +136,7 @@ func Verdicts(r clickid.Report) []clickid.Verdict {
 	return v
 }
 
-// FullEvent has every field of an event.
+// FullEvent returns an event with every field.
 func FullEvent() clickid.Event {
 	e := Purchase("order-1001")
 	e.Value = clickid.Decimal("149.90", "USD")
@@ -160,7 +161,7 @@ func FullEvent() clickid.Event {
 	return e
 }
 
-// Sent sends an event and returns it as it went out.
+// Sent sends an event and returns it as it was sent.
 func Sent(t testing.TB, d capi.Dialect, e clickid.Event, edits ...func(*capi.Config)) map[string]any {
 	t.Helper()
 	p := Responding(OK())
