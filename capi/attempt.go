@@ -62,7 +62,7 @@ func (c *Client) attempt(ctx context.Context, body []byte, events, number int) (
 const unconfirmed = "the platform accepted the request without counting its events: no response of this endpoint has confirmed an event yet"
 
 func (c *Client) post(ctx context.Context, body []byte, events int) (status int, r *response, err error) {
-	attemptCtx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
+	attemptCtx, cancel := context.WithTimeout(ctx, c.cfg.Timeout+time.Duration(events)*time.Millisecond)
 	defer cancel()
 	req, err := http.NewRequestWithContext(attemptCtx, http.MethodPost, c.endpoint, bytes.NewReader(body))
 	if err != nil {

@@ -46,7 +46,8 @@ type Config struct {
 	// connections and TLS 1.2 or newer.
 	HTTPClient *http.Client
 	// Timeout bounds one attempt, from dialling to the last byte of the
-	// response. Defaults to 3 seconds: a checkout may wait for it.
+	// response, with a millisecond more for each event. Defaults to 3 seconds:
+	// a checkout may wait for it.
 	Timeout time.Duration
 	// TotalTimeout limits a Send with its waits and retries if the caller's
 	// context has no deadline. Defaults to 30 seconds.

@@ -3,12 +3,14 @@ package capi
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/internal/rawjson"
 	"github.com/clickid/clickid/internal/text"
 )
 
@@ -95,11 +97,26 @@ func checkPath(field, path string) error {
 	return nil
 }
 
-// amountNumber returns the amount as a JSON number literal, or nil.
-func amountNumber(a clickid.Amount) *json.Number {
-	if a.IsZero() {
-		return nil
+// merged encodes the members of own, a struct, and the application's properties
+// as one object, in the order of their names.
+type merged struct {
+	own        any
+	properties map[string]any // as [clickid.Event.Clean] returns them
+}
+
+// MarshalJSON implements [json.Marshaler].
+func (m merged) MarshalJSON() ([]byte, error) {
+	encoded, err := rawjson.Encode(m.own)
+	if err != nil {
+		return nil, err
 	}
-	n := json.Number(a.Number())
-	return &n
+	var own map[string]json.RawMessage
+	if err := json.Unmarshal(encoded, &own); err != nil {
+		return nil, err
+	}
+	all := maps.Clone(m.properties)
+	for name, value := range own {
+		all[name] = value
+	}
+	return rawjson.Encode(all)
 }

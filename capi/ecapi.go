@@ -3,7 +3,6 @@ package capi
 import (
 	"encoding/json"
 	"errors"
-	"maps"
 	"strings"
 
 	"github.com/clickid/clickid"
@@ -93,17 +92,17 @@ func (d ECAPI) identified(e *clickid.Event) bool {
 }
 
 type ecapiEvent struct {
-	DataSetID    string          `json:"data_set_id"`
-	EventType    string          `json:"event_type"`
-	CustomEvent  string          `json:"custom_event,omitempty"`
-	Timestamp    int64           `json:"timestamp"`
-	ID           string          `json:"id"`
-	Source       string          `json:"source,omitempty"`
-	Value        *json.Number    `json:"value,omitempty"`
-	Currency     string          `json:"currency,omitempty"`
-	CurrencyCode string          `json:"currency_code,omitempty"`
-	UserData     json.RawMessage `json:"user_data,omitempty"`
-	Properties   map[string]any  `json:"properties,omitempty"`
+	DataSetID    string      `json:"data_set_id"`
+	EventType    string      `json:"event_type"`
+	CustomEvent  string      `json:"custom_event,omitempty"`
+	Timestamp    int64       `json:"timestamp"`
+	ID           string      `json:"id"`
+	Source       string      `json:"source,omitempty"`
+	Value        json.Number `json:"value,omitempty"`
+	Currency     string      `json:"currency,omitempty"`
+	CurrencyCode string      `json:"currency_code,omitempty"`
+	UserData     *ecapiUser  `json:"user_data,omitempty"`
+	Properties   any         `json:"properties,omitempty"`
 }
 
 type ecapiUser struct {
@@ -125,23 +124,23 @@ type ecapiUID struct {
 	AType  int    `json:"atype"`
 }
 
+// ecapiProperties has its members in the order of their names, like a map.
+type ecapiProperties struct {
+	Items         []ecapiItem `json:"items,omitempty"`
+	PageURL       string      `json:"page_url,omitempty"`
+	TransactionID string      `json:"transaction_id,omitempty"`
+}
+
 type ecapiItem struct {
-	ID       string       `json:"id"`
-	Name     string       `json:"name,omitempty"`
-	Price    *json.Number `json:"price,omitempty"`
-	Quantity int          `json:"quantity,omitempty"`
-	Brand    string       `json:"brand,omitempty"`
-	Category string       `json:"category,omitempty"`
+	ID       string      `json:"id"`
+	Name     string      `json:"name,omitempty"`
+	Price    json.Number `json:"price,omitempty"`
+	Quantity int         `json:"quantity,omitempty"`
+	Brand    string      `json:"brand,omitempty"`
+	Category string      `json:"category,omitempty"`
 }
 
 func (d ECAPI) encode(e *clickid.Event, pageURL string) (wireEvent, error) {
-	user, err := rawjson.Encode(d.user(e))
-	if err != nil {
-		return wireEvent{}, err
-	}
-	if string(user) == "{}" {
-		user = nil
-	}
 	event := ecapiEvent{
 		DataSetID:   d.DataSetID,
 		EventType:   d.eventType(e.Type),
@@ -149,9 +148,9 @@ func (d ECAPI) encode(e *clickid.Event, pageURL string) (wireEvent, error) {
 		Timestamp:   e.Time.Unix(),
 		ID:          ecapiID(e),
 		Source:      d.source(e.Source),
-		Value:       amountNumber(e.Value),
-		UserData:    user,
-		Properties:  d.facts(e, pageURL),
+		Value:       json.Number(e.Value.Number()),
+		UserData:    d.user(e),
+		Properties:  d.properties(e, pageURL),
 	}
 	member := d.Currency
 	if member == CurrencyMemberDefault {
@@ -209,8 +208,9 @@ func (d ECAPI) source(s clickid.Source) string {
 	return string(s)
 }
 
-func (d ECAPI) user(e *clickid.Event) ecapiUser {
-	u := ecapiUser{ClickID: e.Click.ID, ExternalID: e.User.ExternalID}
+// user returns the user_data of e, or nil when it would be empty.
+func (d ECAPI) user(e *clickid.Event) *ecapiUser {
+	u := &ecapiUser{ClickID: e.Click.ID, ExternalID: e.User.ExternalID}
 	for _, id := range e.User.IDs {
 		switch {
 		case id.Type == clickid.UserIDRampID:
@@ -227,6 +227,9 @@ func (d ECAPI) user(e *clickid.Event) ecapiUser {
 		}
 	}
 	if !d.IAB {
+		if u.ClickID == "" && u.ExternalID == "" && u.UIDs == nil {
+			return nil
+		}
 		return u
 	}
 	if e.User.HashedEmail != "" {
@@ -237,6 +240,9 @@ func (d ECAPI) user(e *clickid.Event) ecapiUser {
 	}
 	u.IP, u.UserAgent = e.User.IP, e.User.UserAgent
 	u.GPP, u.GPPSections = e.User.GPP, e.User.GPPSections
+	if !e.User.Identified() && e.Click.IsZero() && u.GPP == "" && u.GPPSections == nil {
+		return nil
+	}
 	return u
 }
 
@@ -260,26 +266,25 @@ func iabSource(t clickid.UserIDType) string {
 	return string(t)
 }
 
-func (d ECAPI) facts(e *clickid.Event, pageURL string) map[string]any {
-	facts := make(map[string]any, len(e.Properties)+3)
-	maps.Copy(facts, e.Properties)
-	if e.OrderID != "" {
-		facts["transaction_id"] = e.OrderID
-	}
+// properties returns the properties of e, or nil when they would be empty.
+func (d ECAPI) properties(e *clickid.Event, pageURL string) any {
+	own := ecapiProperties{PageURL: pageURL, TransactionID: e.OrderID}
 	if len(e.Items) > 0 {
-		items := make([]ecapiItem, len(e.Items))
+		own.Items = make([]ecapiItem, len(e.Items))
 		for i, item := range e.Items {
-			items[i] = ecapiItem{ID: item.ID, Price: amountNumber(item.Price), Quantity: item.Quantity, Brand: item.Brand}
+			own.Items[i] = ecapiItem{ID: item.ID, Price: json.Number(item.Price.Number()), Quantity: item.Quantity, Brand: item.Brand}
 			if d.IAB {
-				items[i].Name, items[i].Category = item.Name, item.Category
+				own.Items[i].Name, own.Items[i].Category = item.Name, item.Category
 			}
 		}
-		facts["items"] = items
 	}
-	if pageURL != "" {
-		facts["page_url"] = pageURL
+	switch {
+	case len(e.Properties) > 0:
+		return merged{own: &own, properties: e.Properties}
+	case own.Items == nil && pageURL == "" && e.OrderID == "":
+		return nil
 	}
-	return facts
+	return &own
 }
 
 func (d ECAPI) request(events [][]byte, _ func([]byte) string) []byte { return events[0] }

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"math"
 	"strings"
 	"time"
@@ -106,14 +105,14 @@ func (d LogEvent) identified(e *clickid.Event) bool {
 }
 
 type logEvent struct {
-	ID           string         `json:"event_id"`
-	Type         string         `json:"event_type"`
-	Time         string         `json:"event_time"`
-	CustomName   string         `json:"custom_event_name,omitempty"`
-	ActionSource string         `json:"action_source,omitempty"`
-	SourceURL    string         `json:"event_source_url,omitempty"`
-	UserMatch    *userMatch     `json:"user_match,omitempty"`
-	CustomData   map[string]any `json:"custom_data,omitempty"`
+	ID           string     `json:"event_id"`
+	Type         string     `json:"event_type"`
+	Time         string     `json:"event_time"`
+	CustomName   string     `json:"custom_event_name,omitempty"`
+	ActionSource string     `json:"action_source,omitempty"`
+	SourceURL    string     `json:"event_source_url,omitempty"`
+	UserMatch    *userMatch `json:"user_match,omitempty"`
+	CustomData   any        `json:"custom_data,omitempty"`
 }
 
 type userMatch struct {
@@ -126,11 +125,19 @@ type userMatch struct {
 	UserAgent   string           `json:"client_user_agent,omitempty"`
 }
 
+// customData has its members in the order of their names, like a map.
+type customData struct {
+	Contents []logEventContent `json:"contents,omitempty"`
+	Currency string            `json:"currency,omitempty"`
+	OrderID  string            `json:"order_id,omitempty"`
+	Value    json.Number       `json:"value,omitempty"`
+}
+
 type logEventContent struct {
-	ID       string       `json:"id"`
-	Quantity int          `json:"quantity,omitempty"`
-	Price    *json.Number `json:"price,omitempty"`
-	Brand    string       `json:"brand,omitempty"`
+	ID       string      `json:"id"`
+	Quantity int         `json:"quantity,omitempty"`
+	Price    json.Number `json:"price,omitempty"`
+	Brand    string      `json:"brand,omitempty"`
 }
 
 func (d LogEvent) encode(e *clickid.Event, pageURL string) (wireEvent, error) {
@@ -205,26 +212,22 @@ func (d LogEvent) clickIDType(c clickid.Click) string {
 	return defaultClickIDType
 }
 
-func (d LogEvent) customData(e *clickid.Event) map[string]any {
-	data := make(map[string]any, len(e.Properties)+4)
-	maps.Copy(data, e.Properties)
-	if number := amountNumber(e.Value); number != nil {
-		data["value"] = number
-	}
-	if currency := e.Currency(); currency != "" {
-		data["currency"] = currency
-	}
-	if e.OrderID != "" {
-		data["order_id"] = e.OrderID
-	}
+// customData returns the custom_data of e, or nil when it would be empty.
+func (d LogEvent) customData(e *clickid.Event) any {
+	data := customData{Currency: e.Currency(), OrderID: e.OrderID, Value: json.Number(e.Value.Number())}
 	if len(e.Items) > 0 {
-		contents := make([]logEventContent, len(e.Items))
+		data.Contents = make([]logEventContent, len(e.Items))
 		for i, item := range e.Items {
-			contents[i] = logEventContent{ID: item.ID, Quantity: item.Quantity, Price: amountNumber(item.Price), Brand: item.Brand}
+			data.Contents[i] = logEventContent{ID: item.ID, Quantity: item.Quantity, Price: json.Number(item.Price.Number()), Brand: item.Brand}
 		}
-		data["contents"] = contents
 	}
-	return data
+	switch {
+	case len(e.Properties) > 0:
+		return merged{own: &data, properties: e.Properties}
+	case data.Contents == nil && data.Currency == "" && data.OrderID == "" && data.Value == "":
+		return nil
+	}
+	return &data
 }
 
 // request wraps events that are encoded already.
@@ -257,6 +260,12 @@ func (d LogEvent) request(events [][]byte, key func(content []byte) string) []by
 
 // check checks the properties that are documented members of custom_data.
 func (d LogEvent) check(e *clickid.Event, add func(field, problem string)) {
+	if len(e.Properties) == 0 {
+		if e.Type == clickid.WatchMilestone {
+			add("properties", problemMilestone)
+		}
+		return
+	}
 	member := func(name string, check func(any) error) bool {
 		encoded, ok := e.Properties[name].(json.RawMessage)
 		if !ok {
@@ -286,9 +295,11 @@ func (d LogEvent) check(e *clickid.Event, add func(field, problem string)) {
 		return nil
 	})
 	if e.Type == clickid.WatchMilestone && !percent && !seconds {
-		add("properties", "must have progress_percent or progress_seconds with the type watch_milestone")
+		add("properties", problemMilestone)
 	}
 }
+
+const problemMilestone = "must have progress_percent or progress_seconds with the type watch_milestone"
 
 // isText returns a check for a string of at most limit characters; 0 means no
 // limit.

@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/clickid/clickid"
@@ -31,35 +34,54 @@ func (o *outgoing) settle(verdict clickid.Verdict, reason string, err error) {
 // fail sets the result to a failure.
 func (o *outgoing) fail(err error) { o.settle(clickid.VerdictFailed, "", err) }
 
-// prepare checks, resolves and encodes events. It returns a result for each
-// event, and the events that are ready to be sent.
+// prepare checks, resolves and encodes events. It returns a result for each,
+// and those that are ready to be sent.
 func (c *Client) prepare(ctx context.Context, events []clickid.QueuedEvent) (results []clickid.Result, ready []*outgoing) {
 	results = make([]clickid.Result, len(events))
-	prepared := make([]*outgoing, len(events))
-	// Only the calls of the resolver are worth running concurrently.
-	var group sync.WaitGroup
-	slots := make(chan struct{}, c.cfg.Concurrency)
-	for i := range events {
-		prepared[i] = &outgoing{responses: events[i].Responses, result: &results[i]}
-		if len(events) == 1 || !needsClick(&events[i].Event) {
-			c.prepareOne(ctx, &events[i].Event, prepared[i])
-			continue
-		}
-		slots <- struct{}{}
-		group.Add(1)
-		go func() {
-			defer group.Done()
-			c.prepareOne(ctx, &events[i].Event, prepared[i])
-			<-slots
-		}()
+	prepared := make([]outgoing, len(events))
+	one := func(i int) {
+		prepared[i].responses, prepared[i].result = events[i].Responses, &results[i]
+		c.prepareOne(ctx, &events[i].Event, &prepared[i])
 	}
-	group.Wait()
-	for i, o := range prepared {
+	workers := c.preparers(events)
+	if workers == 1 {
+		for i := range events {
+			one(i)
+		}
+	} else {
+		var next atomic.Int64
+		var group sync.WaitGroup
+		for range workers {
+			group.Add(1)
+			go func() {
+				defer group.Done()
+				for i := next.Add(1) - 1; i < int64(len(events)); i = next.Add(1) - 1 {
+					one(int(i))
+				}
+			}()
+		}
+		group.Wait()
+	}
+	for i := range prepared {
 		if results[i].Verdict == clickid.VerdictReady {
-			ready = append(ready, o)
+			ready = append(ready, &prepared[i])
 		}
 	}
 	return results, ready
+}
+
+// preparers returns how many goroutines prepare the events: those that wait for
+// the store share the time, and many share the processors. A single event stays
+// on the caller's goroutine.
+func (c *Client) preparers(events []clickid.QueuedEvent) int {
+	const worthSharing = 100
+	switch {
+	case len(events) == 1:
+		return 1
+	case slices.ContainsFunc(events, func(q clickid.QueuedEvent) bool { return needsClick(&q.Event) }):
+		return min(len(events), c.cfg.Concurrency)
+	}
+	return max(1, min(runtime.GOMAXPROCS(0), len(events)/worthSharing))
 }
 
 // needsClick reports whether the click is known only by its token.
