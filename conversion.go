@@ -219,6 +219,10 @@ const (
 	VerdictAccepted
 	// VerdictQueued means that an outbox has the event and will send it.
 	VerdictQueued
+	// VerdictDeadLettered means that an outbox has stored the event as a dead
+	// letter, since validation refuses it: it is kept and will not be sent until
+	// it is corrected. Not an error, since an error would roll the order back.
+	VerdictDeadLettered
 	// VerdictSkippedOrganic means that there is nothing to attribute the event
 	// by, so it was not sent. Not an error.
 	VerdictSkippedOrganic
@@ -242,6 +246,8 @@ func (v Verdict) String() string {
 		return "accepted"
 	case VerdictQueued:
 		return "queued"
+	case VerdictDeadLettered:
+		return "dead letter"
 	case VerdictSkippedOrganic:
 		return "skipped: organic"
 	case VerdictSkippedConsent:
