@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -71,19 +74,58 @@ func (t *Tracker) ConvertFor(ctx context.Context, k Key, s Sender, e Event, opti
 	})
 }
 
-// convert hands e to s after find has filled in its click. With later the
-// sender resolves tokens itself.
-func convert(ctx context.Context, s Sender, e Event, options []ConvertOption, find func(ctx context.Context, e *Event, later bool) error) (Result, error) {
-	if s == nil {
-		return failed(&e, errNoSender)
+// finder fills in the click of an event. With later the sender resolves tokens
+// itself.
+type finder func(ctx context.Context, e *Event, later bool) error
+
+// once returns a finder that asks find at most once for each value of later, so
+// that several senders cost one look-up.
+func (find finder) once() finder {
+	type found struct {
+		asked bool
+		click Click
+		token string
+		err   error
 	}
+	var kept [2]found
+	return func(ctx context.Context, e *Event, later bool) error {
+		f := &kept[0]
+		if later {
+			f = &kept[1]
+		}
+		if !f.asked {
+			var filled Event
+			f.err = find(ctx, &filled, later)
+			f.asked, f.click, f.token = true, filled.Click, filled.ClickToken
+		}
+		e.Click, e.ClickToken = f.click, f.token
+		return f.err
+	}
+}
+
+// convert hands e to s after find has filled in its click.
+func convert(ctx context.Context, s Sender, e Event, options []ConvertOption, find finder) (Result, error) {
 	o := convertOptions{timeout: DefaultConvertTimeout}
 	for _, option := range options {
 		option(&o)
 	}
 	ctx, cancel := detached(ctx, o.timeout)
 	defer cancel()
+	result := convertTo(ctx, s, e, find.once())
+	return result, result.Err
+}
 
+func convertTo(ctx context.Context, s Sender, e Event, find finder) Result {
+	if s == nil {
+		return failed(&e, errNoSender)
+	}
+	if several, ok := s.(senders); ok && len(several) > 0 {
+		parts := make([]Result, 0, len(several))
+		several.each(ctx, func(ctx context.Context, part Sender) {
+			parts = append(parts, convertTo(ctx, part, e, find))
+		})
+		return combine(&e, parts)
+	}
 	if v := visitFrom(ctx); v != nil && e.Consent == ConsentUnknown {
 		switch consent := v.currentConsent(); {
 		case consent == ConsentDenied:
@@ -92,7 +134,7 @@ func convert(ctx context.Context, s Sender, e Event, options []ConvertOption, fi
 			return Result{
 				Type: e.Type, ID: e.ID, Verdict: VerdictSkippedConsent,
 				Reason: "the visitor's consent is unknown",
-			}, nil
+			}
 		}
 	}
 	if e.Click.IsZero() && e.ClickToken == "" && e.Consent != ConsentDenied {
@@ -100,22 +142,42 @@ func convert(ctx context.Context, s Sender, e Event, options []ConvertOption, fi
 			return failed(&e, fmt.Errorf("clickid: the click of the event could not be looked up: %w", err))
 		}
 	}
-	report, err := s.Send(ctx, e)
-	if len(report.Results) != 1 {
-		return failed(&e, errors.Join(errNoResult, err))
-	}
-	result := report.Results[0]
-	if result.Warnings == nil {
-		result.Warnings = report.Warnings
-	}
-	if result.MatchQuality == nil {
-		result.MatchQuality = report.MatchQuality
-	}
-	return result, err
+	return send(ctx, s, e).Results[0]
 }
 
-func failed(e *Event, err error) (Result, error) {
-	return Result{Type: e.Type, ID: e.ID, Verdict: VerdictFailed, Err: err}, err
+// send returns the report of s. It has one result for each event, and none that
+// means success without a verdict.
+func send(ctx context.Context, s Sender, events ...Event) Report {
+	report, err := s.Send(ctx, events...)
+	if len(report.Results) != len(events) {
+		results := make([]Result, len(events))
+		for i := range events {
+			results[i] = failed(&events[i], errors.Join(errNoResult, err))
+		}
+		return Report{Results: results}
+	}
+	report.Results = slices.Clone(report.Results)
+	unexplained := err != nil && report.Err() == nil
+	for i := range report.Results {
+		r := &report.Results[i]
+		switch {
+		case unexplained:
+			*r = failed(&events[i], err)
+		case r.Verdict == 0:
+			*r = failed(&events[i], errors.Join(errNoResult, r.Err))
+		}
+		if r.Warnings == nil && len(events) == 1 {
+			r.Warnings = report.Warnings
+		}
+		if r.MatchQuality == nil {
+			r.MatchQuality = report.MatchQuality
+		}
+	}
+	return report
+}
+
+func failed(e *Event, err error) Result {
+	return Result{Type: e.Type, ID: e.ID, Verdict: VerdictFailed, Err: err}
 }
 
 func resolvesTokens(s Sender) bool {
@@ -139,6 +201,134 @@ type Sender interface {
 	Send(ctx context.Context, events ...Event) (Report, error)
 }
 
+// Senders returns a sender that hands every event to each sender of the list:
+// two platforms, or a platform and the shop's own analytics.
+//
+//	both := clickid.Senders(scope3.In(tx), other.In(tx))
+//
+// It calls them in turn, since they may share a transaction, and divides the
+// time until the deadline of the context equally among those that are left, so
+// that a platform that hangs leaves time for the others. A failure of one does
+// not keep the event from the others.
+//
+// The result of an event has the result of each sender in Parts. Its verdict
+// and reason are those of the worst part. From best to worst: accepted, queued,
+// ready, skipped as organic, skipped for consent, dead letter, rejected, failed.
+// So the verdict is failed when sending the event again can help at least one
+// destination; the others know its ID and do not count it twice. Err joins the
+// errors of the parts.
+//
+// [Convert] gives each sender what it needs: the token to one that resolves
+// tokens, and the click to the others. A failed look-up fails only these.
+//
+// Later changes of the list have no effect. A nil sender in the list, and an
+// empty list, fail every event.
+func Senders(list ...Sender) Sender {
+	s := make(senders, 0, len(list))
+	for _, part := range list {
+		if inner, ok := part.(senders); ok && len(inner) > 0 {
+			s = append(s, inner...)
+		} else {
+			s = append(s, part)
+		}
+	}
+	return s
+}
+
+type senders []Sender
+
+var (
+	errEmptySenders = errors.New("clickid: Senders needs at least one Sender; its list is empty")
+	errNilInSenders = errors.New("clickid: a Sender in the list of Senders is nil; check the error of its constructor")
+)
+
+// Send implements [Sender].
+func (s senders) Send(ctx context.Context, events ...Event) (Report, error) {
+	results := make([]Result, len(events))
+	if len(s) == 0 {
+		for i := range events {
+			results[i] = failed(&events[i], errEmptySenders)
+		}
+	}
+	report := Report{Results: results}
+	parts := make([][]Result, len(events)) // by event
+	s.each(ctx, func(ctx context.Context, part Sender) {
+		sent := send(ctx, part, events...)
+		for i, result := range sent.Results {
+			parts[i] = append(parts[i], result)
+		}
+		report.Warnings = appendNew(report.Warnings, sent.Warnings...)
+	})
+	for i := range parts {
+		if len(s) > 0 {
+			results[i] = combine(&events[i], parts[i])
+		}
+	}
+	return report, report.Err()
+}
+
+// ResolvesTokens reports whether all of the senders resolve tokens. Convert
+// asks each of them.
+func (s senders) ResolvesTokens() bool {
+	return len(s) > 0 && !slices.ContainsFunc(s, func(part Sender) bool { return !resolvesTokens(part) })
+}
+
+// each calls f for every sender, with its share of the time.
+func (s senders) each(ctx context.Context, f func(ctx context.Context, part Sender)) {
+	for i, part := range s {
+		if part == nil {
+			part = nilSender{}
+		}
+		withShare(ctx, len(s)-i, func(ctx context.Context) { f(ctx, part) })
+	}
+}
+
+// withShare calls f with the share of ctx's time that each of n has.
+func withShare(ctx context.Context, n int, f func(ctx context.Context)) {
+	if deadline, ok := ctx.Deadline(); ok && n > 1 {
+		shared, cancel := context.WithTimeout(ctx, time.Until(deadline)/time.Duration(n))
+		defer cancel()
+		ctx = shared
+	}
+	f(ctx)
+}
+
+// nilSender stands for a nil sender in a list.
+type nilSender struct{}
+
+func (nilSender) Send(_ context.Context, events ...Event) (Report, error) {
+	report := Report{Results: make([]Result, len(events))}
+	for i := range events {
+		report.Results[i] = failed(&events[i], errNilInSenders)
+	}
+	return report, report.Err()
+}
+
+// ResolvesTokens spares the look-up for an event that fails anyway.
+func (nilSender) ResolvesTokens() bool { return true }
+
+// combine returns the result of an event with the results of its destinations.
+func combine(e *Event, parts []Result) Result {
+	r := Result{Type: e.Type, ID: e.ID, Parts: parts, Err: Report{Results: parts}.Err()}
+	for i, part := range parts {
+		if i == 0 || part.Verdict.severity() > r.Verdict.severity() {
+			r.Verdict, r.Reason = part.Verdict, part.Reason
+		}
+		r.Warnings = appendNew(r.Warnings, part.Warnings...)
+	}
+	return r
+}
+
+// appendNew appends the texts that list does not have.
+func appendNew(list []string, texts ...string) []string {
+	for _, text := range texts {
+		if !slices.Contains(list, text) {
+			list = append(list, text)
+		}
+	}
+	return list
+}
+
 // Report tells what became of the events of one Send.
 type Report struct {
 	// Results has one entry for each event, in the order of the events.
@@ -150,23 +340,66 @@ type Report struct {
 	MatchQuality *float64
 }
 
-// Err joins the errors of the results, each once. It is nil when no event was
-// rejected or failed.
+// Err joins the errors of the results. It is nil when no event was rejected or
+// failed. [errors.Is] and [errors.As] find the error of every event; the text
+// has at most ten different texts and the number of the others.
 func (r Report) Err() error {
-	var failed []error
-	seen := make(map[string]bool)
+	var all []error
 	for _, result := range r.Results {
-		if result.Err == nil || seen[result.Err.Error()] {
+		switch err := result.Err.(type) {
+		case nil:
+		case *sendErrors:
+			all = append(all, err.all...)
+		default:
+			all = append(all, err)
+		}
+	}
+	switch len(all) {
+	case 0:
+		return nil
+	case 1:
+		return all[0]
+	}
+	return &sendErrors{all}
+}
+
+// maxErrorTexts is the number of texts that the error of a report has: enough to
+// see what is wrong, and short enough for a log.
+const maxErrorTexts = 10
+
+// sendErrors are the errors of several events.
+type sendErrors struct{ all []error }
+
+// Error returns the first texts, each once, and how many there are besides.
+func (s *sendErrors) Error() string {
+	var b strings.Builder
+	seen := make(map[string]bool, len(s.all))
+	for _, err := range s.all {
+		text := err.Error()
+		if seen[text] {
 			continue
 		}
-		seen[result.Err.Error()] = true
-		failed = append(failed, result.Err)
+		seen[text] = true
+		if len(seen) > maxErrorTexts {
+			continue
+		}
+		if len(seen) > 1 {
+			b.WriteByte('\n')
+		}
+		b.WriteString(text)
 	}
-	if len(failed) == 1 {
-		return failed[0]
+	if more := len(seen) - maxErrorTexts; more > 0 {
+		fmt.Fprintf(&b, "\nand %d more", more)
 	}
-	return errors.Join(failed...)
+	return b.String()
 }
+
+// Unwrap returns the errors of all events.
+func (s *sendErrors) Unwrap() []error { return s.all }
+
+// Format prints Error for every verb, since %#v would print what the errors
+// keep out of their text.
+func (s *sendErrors) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.Error()) }
 
 // Accepted reports whether every event was accepted or queued: none failed and
 // none was skipped. It is false for a report without results.
@@ -200,6 +433,10 @@ type Result struct {
 	// Responses counts the verdicts that the platform gave on the event in this
 	// call. An outbox adds them to [QueuedEvent].Responses.
 	Responses int
+	// Parts are the results of the destinations, in the order of the list, when
+	// several senders have the event (see [Senders]). Destination, MatchQuality
+	// and Responses are then those of the parts.
+	Parts []Result
 	// Err is non-nil exactly when the verdict is Rejected or Failed.
 	Err error
 }
@@ -236,6 +473,22 @@ const (
 	// reason outside of the event. Sending it again can help.
 	VerdictFailed
 )
+
+// bestToWorst is the order in which the verdict of several senders is chosen;
+// see [Senders].
+var bestToWorst = []Verdict{
+	VerdictAccepted, VerdictQueued, VerdictReady, VerdictSkippedOrganic, VerdictSkippedConsent,
+	VerdictDeadLettered, VerdictRejected, VerdictFailed,
+}
+
+// severity returns the place of the verdict in that order. A verdict that is
+// not known is worse than all others.
+func (v Verdict) severity() int {
+	if i := slices.Index(bestToWorst, v); i >= 0 {
+		return i
+	}
+	return len(bestToWorst)
+}
 
 // String returns the verdict in lower case words.
 func (v Verdict) String() string {

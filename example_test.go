@@ -395,3 +395,43 @@ func ExampleWithClick() {
 	}
 	// Output: order-1 by test-click
 }
+
+// One order for two destinations. One of them is unavailable: the other has the
+// event all the same, and the result tells which one failed.
+func ExampleSenders() {
+	platform, other := startPlatform(), startPlatform()
+	defer platform.Close()
+	defer other.Close()
+	other.Always(clickidtest.Fault{Status: http.StatusServiceUnavailable})
+
+	newClient := func(baseURL string) *capi.Client {
+		client, err := capi.New(capi.Config{
+			APIKey:  clickidtest.APIKey,
+			Dialect: capi.LogEvent{EventSourceID: clickidtest.EventSourceID},
+			BaseURL: baseURL,
+			Retry:   capi.Retry{Attempts: 1},
+			Logger:  slog.New(slog.DiscardHandler),
+		})
+		if err != nil {
+			log.Fatal(err)
+		}
+		return client
+	}
+	both := clickid.Senders(newClient(platform.URL), newClient(other.URL))
+
+	ctx := clickid.WithClick(context.Background(), clickid.Click{ID: "01ARZ3NDEKTSV4RRFFQ69G5FAV", Param: "clkid"})
+	result, err := clickid.Convert(ctx, both, clickid.Event{
+		Type:  clickid.Purchase,
+		ID:    "order-1001",
+		Time:  time.Now(),
+		Value: clickid.Minor(14999, "USD"),
+	})
+	fmt.Println(result.Verdict, err != nil)
+	for i, part := range result.Parts {
+		fmt.Println(i, part.Verdict)
+	}
+	// Output:
+	// failed true
+	// 0 accepted
+	// 1 failed
+}
