@@ -38,11 +38,3 @@ require (
 	modernc.org/mathutil v1.7.1 // indirect
 	modernc.org/memory v1.12.1 // indirect
 )
-
-replace github.com/clickid/clickid => ../..
-
-replace github.com/clickid/clickid/outbox_river => ../../outbox_river
-
-replace github.com/clickid/clickid/outbox_sqlite => ../../outbox_sqlite
-
-replace github.com/clickid/clickid/store_sql => ../../store_sql
