@@ -117,7 +117,7 @@ func TestConsentGivenOnTheLandingPage(t *testing.T) {
 		require.True(t, ok)
 		require.Equal(t, "abc", click.ID)
 	}
-	// The banner's request still carries the answer of before.
+	// The banner's request has the cookie of the old choice.
 	v.do(http.MethodPost, "/consent", fromLanding, no)
 	require.Equal(t, []clickid.Kind{clickid.KindCaptured}, s.kinds())
 	s.page = nil
@@ -140,11 +140,11 @@ func TestRememberOnALandingThatWasCapturedWritesOnce(t *testing.T) {
 func TestRememberTriesAFailedStoreAgain(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, clickid.Config{})
-	down := errors.New("connection refused")
-	s.store.failWith(down)
+	unavailable := errors.New("connection refused")
+	s.store.failWith(unavailable)
 	s.page = func(w http.ResponseWriter, r *http.Request) {
 		_, err := s.Remember(w, r, "")
-		require.ErrorIs(t, err, down)
+		require.ErrorIs(t, err, unavailable)
 		require.NotErrorIs(t, err, clickid.ErrNotFound)
 		s.store.recover()
 		_, err = s.Remember(w, r, "")

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// byHeader is a consent banner's answer that the test sends as a header.
+// byHeader reads the consent from a header of the test.
 func byHeader(r *http.Request) clickid.Consent {
 	switch r.Header.Get("X-Consent") {
 	case "yes":
@@ -61,16 +61,16 @@ func TestConsentOfARequest(t *testing.T) {
 		headers []string
 		want    clickid.Consent
 	}{
-		"granted without a consent function":             {clickid.Config{}, nil, clickid.ConsentGranted},
-		"denied by Global Privacy Control":               {clickid.Config{}, []string{gpc}, clickid.ConsentDenied},
-		"no such control":                                {clickid.Config{}, []string{"Sec-GPC: 0"}, clickid.ConsentGranted},
-		"granted, when that is to be ignored":            {clickid.Config{IgnoreGPC: true}, []string{gpc}, clickid.ConsentGranted},
-		"the function's word":                            {clickid.Config{Consent: byHeader}, []string{yes}, clickid.ConsentGranted},
-		"its other word":                                 {clickid.Config{Consent: byHeader}, []string{no}, clickid.ConsentDenied},
-		"its zero value":                                 {clickid.Config{Consent: byHeader}, nil, clickid.ConsentUnknown},
-		"a value that is none":                           {clickid.Config{Consent: byHeader}, []string{"X-Consent: odd"}, clickid.ConsentUnknown},
-		"denied by the control, whatever the function":   {clickid.Config{Consent: byHeader}, []string{yes, gpc}, clickid.ConsentDenied},
-		"the function alone, when that is to be ignored": {clickid.Config{Consent: byHeader, IgnoreGPC: true}, []string{yes, gpc}, clickid.ConsentGranted},
+		"granted without a consent function":           {clickid.Config{}, nil, clickid.ConsentGranted},
+		"denied by Global Privacy Control":             {clickid.Config{}, []string{gpc}, clickid.ConsentDenied},
+		"no such control":                              {clickid.Config{}, []string{"Sec-GPC: 0"}, clickid.ConsentGranted},
+		"granted, when that is to be ignored":          {clickid.Config{IgnoreGPC: true}, []string{gpc}, clickid.ConsentGranted},
+		"the function's word":                          {clickid.Config{Consent: byHeader}, []string{yes}, clickid.ConsentGranted},
+		"its other word":                               {clickid.Config{Consent: byHeader}, []string{no}, clickid.ConsentDenied},
+		"its zero value":                               {clickid.Config{Consent: byHeader}, nil, clickid.ConsentUnknown},
+		"an invalid value":                             {clickid.Config{Consent: byHeader}, []string{"X-Consent: odd"}, clickid.ConsentUnknown},
+		"denied by the control, whatever the function": {clickid.Config{Consent: byHeader}, []string{yes, gpc}, clickid.ConsentDenied},
+		"only the function with IgnoreGPC":             {clickid.Config{Consent: byHeader, IgnoreGPC: true}, []string{yes, gpc}, clickid.ConsentGranted},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -218,7 +218,7 @@ func TestLaterPageRecoversTheClickFromItsReferer(t *testing.T) {
 		"a bad value":                              {"/next", []string{"Referer: http://example.com/?clkid=%20", asPage, yes}, ""},
 		"as the browser says: another site":        {"/next", []string{fromLanding, "Sec-Fetch-Site: cross-site", asPage, yes}, ""},
 		"as the browser says: another subdomain":   {"/next", []string{fromLanding, "Sec-Fetch-Site: same-site", asPage, yes}, ""},
-		"as the browser says: typed by a person":   {"/next", []string{fromLanding, "Sec-Fetch-Site: none", asPage, yes}, ""},
+		"a typed address":                          {"/next", []string{fromLanding, "Sec-Fetch-Site: none", asPage, yes}, ""},
 		"an image on the landing page":             {"/logo.png", []string{fromLanding, "Accept: image/avif,*/*", yes}, ""},
 		"a script of the landing page":             {"/app.js", []string{fromLanding, "Sec-Fetch-Mode: no-cors", "Sec-Fetch-Dest: script", asPage, yes}, ""},
 		"a fetch of the landing page":              {"/api", []string{fromLanding, sameOrigin, "Sec-Fetch-Mode: cors", "Sec-Fetch-Dest: empty", asPage, yes}, ""},

@@ -92,14 +92,14 @@ func TestVisitorsComeAtOnce(t *testing.T) {
 
 func TestAbsenceIsProvenAndFailureIsNot(t *testing.T) {
 	t.Parallel()
-	down := errors.New("connection refused")
+	unavailable := errors.New("connection refused")
 	tests := map[string]struct {
 		fail error
 		want error
 	}{
 		"unknown, expired or deleted":  {clickid.ErrNotFound, clickid.ErrNotFound},
 		"forged":                       {clickid.ErrInvalid, clickid.ErrNotFound},
-		"a store that cannot tell":     {down, down},
+		"a store that cannot tell":     {unavailable, unavailable},
 		"a store that takes too long":  {context.DeadlineExceeded, context.DeadlineExceeded},
 		"a store that was interrupted": {context.Canceled, context.Canceled},
 	}
@@ -125,12 +125,12 @@ func TestAbsenceIsProvenAndFailureIsNot(t *testing.T) {
 			require.Equal(t, token, kept)
 			s.store.recover()
 			_, again := clickid.Lookup(resp.ctx)
-			require.Equal(t, err, again, "one answer for the whole request")
+			require.Equal(t, err, again, "one result for the whole request")
 		})
 	}
 }
 
-// tokenStore answers each token as it is told.
+// tokenStore returns a scripted result for each token.
 type tokenStore map[string]func() (clickid.Click, error)
 
 func (tokenStore) Save(context.Context, clickid.Click) (string, error) {
@@ -143,10 +143,10 @@ func (s tokenStore) Load(_ context.Context, token string) (clickid.Click, error)
 
 func TestAFailedLookUpOutweighsOtherCookiesOfTheVisitor(t *testing.T) {
 	t.Parallel()
-	down := errors.New("connection refused")
+	unavailable := errors.New("connection refused")
 	good := func() (clickid.Click, error) { return testClick, nil }
 	gone := func() (clickid.Click, error) { return clickid.Click{}, clickid.ErrNotFound }
-	fails := func() (clickid.Click, error) { return clickid.Click{}, down }
+	fails := func() (clickid.Click, error) { return clickid.Click{}, unavailable }
 	tests := map[string]struct {
 		a, b  func() (clickid.Click, error)
 		err   error
@@ -155,9 +155,9 @@ func TestAFailedLookUpOutweighsOtherCookiesOfTheVisitor(t *testing.T) {
 		"the first is good":                 {good, fails, nil, "a"},
 		"the first is gone":                 {gone, good, nil, "b"},
 		"the first fails, another is good":  {fails, good, nil, "b"},
-		"the first fails, the other's gone": {fails, gone, down, "a"},
-		"the first is gone, another fails":  {gone, fails, down, "b"},
-		"both fail":                         {fails, fails, down, "a"},
+		"the first fails, the other's gone": {fails, gone, unavailable, "a"},
+		"the first is gone, another fails":  {gone, fails, unavailable, "b"},
+		"both fail":                         {fails, fails, unavailable, "a"},
 		"both are gone":                     {gone, gone, clickid.ErrNotFound, ""},
 	}
 	for name, tt := range tests {
@@ -228,7 +228,7 @@ func TestTokenOfAnExpiredClick(t *testing.T) {
 
 func TestResolve(t *testing.T) {
 	t.Parallel()
-	down := errors.New("connection refused")
+	unavailable := errors.New("connection refused")
 	s := newSite(t, clickid.Config{TTL: time.Hour})
 	token, _ := clickid.Token(s.visitor().get("/?clkid=abc").ctx)
 	forged := newTokenOf(t, newCookieStore(t, secondKey), "abc")
@@ -248,7 +248,7 @@ func TestResolve(t *testing.T) {
 		"empty":           {"", nil, clickid.ErrInvalid},
 		"too long":        {strings.Repeat("x", 501), nil, clickid.ErrInvalid},
 		"cut short":       {token[:40], nil, clickid.ErrInvalid},
-		"a failing store": {token, func() { s.store.failWith(down) }, down},
+		"a failing store": {token, func() { s.store.failWith(unavailable) }, unavailable},
 		"expired": {token, func() {
 			s.store.recover()
 			s.clock.advance(time.Hour)

@@ -28,7 +28,7 @@ func atEventTime(t *testing.T, test func(t *testing.T)) {
 
 func TestConvertHasADeadline(t *testing.T) {
 	for name, tt := range map[string]struct {
-		own     time.Duration // of the context; 0 is none
+		own     time.Duration // of the context; 0 for no deadline
 		options []clickid.ConvertOption
 		want    time.Duration
 	}{
@@ -61,7 +61,7 @@ func TestConvertEndsWithItsDeadline(t *testing.T) {
 	atEventTime(t, func(t *testing.T) {
 		p := &platformtest.Platform{}
 		p.Respond = func(n int, _ []byte) (*http.Response, error) {
-			<-p.Requests[n].Context().Done() // a platform that never answers
+			<-p.Requests[n].Context().Done() // a platform that never responds
 			return nil, p.Requests[n].Context().Err()
 		}
 		result, err := clickid.Convert(context.Background(), newClient(t, p, ecapi), purchase("1"), clickid.ConvertTimeout(3*time.Second))
@@ -72,13 +72,13 @@ func TestConvertEndsWithItsDeadline(t *testing.T) {
 }
 
 func TestConvertDoesNotWaitForALongerRetryAfter(t *testing.T) {
-	for name, answer := range map[string]func() (*http.Response, error){
+	for name, respond := range map[string]func() (*http.Response, error){
 		"in the header": platformtest.Reply(429, `{}`, "Retry-After: 3600"),
 		"in the body":   platformtest.Reply(429, `{"errors":[{"code":"RATE_LIMITED","retry_after":3600}]}`),
 	} {
 		t.Run(name, func(t *testing.T) {
 			atEventTime(t, func(t *testing.T) {
-				p := platformtest.Responding(answer)
+				p := platformtest.Responding(respond)
 				_, err := clickid.Convert(context.Background(), newClient(t, p, ecapi), purchase("1"))
 				var refusal *capi.ResponseError
 				require.ErrorAs(t, err, &refusal)
@@ -102,7 +102,7 @@ func TestLookUpKeepsToConvertsDeadline(t *testing.T) {
 	})
 }
 
-// staySilent is a server that takes connections and does not answer.
+// staySilent is a server that accepts connections and does not respond.
 func staySilent(ctx context.Context) error {
 	<-ctx.Done()
 	return ctx.Err()

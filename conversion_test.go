@@ -67,14 +67,14 @@ func TestConvertFindsTheClick(t *testing.T) {
 		want    string
 		verdict clickid.Verdict
 	}{
-		"on the landing itself":                   {"/buy?clkid=abc", "", order("1"), "abc", clickid.VerdictAccepted},
-		"on a later page":                         {"/checkout", "/?clkid=abc", order("1"), "abc", clickid.VerdictAccepted},
-		"the event's own click wins":              {"/buy?clkid=abc", "", withClick, testClick.ID, clickid.VerdictAccepted},
-		"the event's own token wins":              {"/buy?clkid=abc", "", withToken, "kept", clickid.VerdictAccepted},
-		"an order without a click is organic":     {"/checkout", "", order("1"), "", clickid.VerdictSkippedOrganic},
-		"an organic order of a known customer":    {"/checkout", "", withUser, "", clickid.VerdictAccepted},
-		"the latest click":                        {"/checkout?clkid=b", "/?clkid=a", order("1"), "b", clickid.VerdictAccepted},
-		"another parameter, which is no click ID": {"/checkout?gclid=b", "", order("1"), "", clickid.VerdictSkippedOrganic},
+		"on the landing itself":                      {"/buy?clkid=abc", "", order("1"), "abc", clickid.VerdictAccepted},
+		"on a later page":                            {"/checkout", "/?clkid=abc", order("1"), "abc", clickid.VerdictAccepted},
+		"the event's own click wins":                 {"/buy?clkid=abc", "", withClick, testClick.ID, clickid.VerdictAccepted},
+		"the event's own token wins":                 {"/buy?clkid=abc", "", withToken, "kept", clickid.VerdictAccepted},
+		"an order without a click is organic":        {"/checkout", "", order("1"), "", clickid.VerdictSkippedOrganic},
+		"an organic order of a known customer":       {"/checkout", "", withUser, "", clickid.VerdictAccepted},
+		"the latest click":                           {"/checkout?clkid=b", "/?clkid=a", order("1"), "b", clickid.VerdictAccepted},
+		"another parameter, which is not a click ID": {"/checkout?gclid=b", "", order("1"), "", clickid.VerdictSkippedOrganic},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -112,16 +112,16 @@ func TestConvertWithoutAVisitor(t *testing.T) {
 
 func TestConvertDoesNotMistakeAFailedLookUpForAnOrganicOrder(t *testing.T) {
 	t.Parallel()
-	down := errors.New("connection refused")
+	unavailable := errors.New("connection refused")
 	s := newSite(t, clickid.Config{})
 	v := s.visitor()
 	token, _ := clickid.Token(v.get("/?clkid=abc").ctx)
-	s.store.failWith(down)
+	s.store.failWith(unavailable)
 
 	t.Run("a client returns the look-up's error", func(t *testing.T) {
 		p := platformtest.Responding(platformtest.OK())
 		result, err := clickid.Convert(v.get("/checkout").ctx, newClient(t, p, ecapi), order("1"))
-		require.ErrorIs(t, err, down)
+		require.ErrorIs(t, err, unavailable)
 		require.Equal(t, clickid.VerdictFailed, result.Verdict)
 		require.Zero(t, p.Count())
 	})
@@ -130,15 +130,15 @@ func TestConvertDoesNotMistakeAFailedLookUpForAnOrganicOrder(t *testing.T) {
 		client := newClient(t, p, ecapi, func(cfg *capi.Config) { cfg.Resolver = s.Tracker })
 		ctx := v.get("/checkout").ctx
 		_, err := clickid.Lookup(ctx)
-		require.ErrorIs(t, err, down)
+		require.ErrorIs(t, err, unavailable)
 		_, err = clickid.Convert(ctx, client, order("1"))
-		require.ErrorIs(t, err, down, "the store is still down")
+		require.ErrorIs(t, err, unavailable, "the store is still unavailable")
 		s.store.recover()
 		result, err := clickid.Convert(ctx, client, order("1"))
 		require.NoError(t, err)
 		require.Contains(t, []clickid.Verdict{clickid.VerdictAccepted, clickid.VerdictQueued}, result.Verdict)
 		require.Equal(t, "abc", sentClickID(t, p.Bodies[0]))
-		s.store.failWith(down)
+		s.store.failWith(unavailable)
 	})
 	t.Run("an outbox queues the token", func(t *testing.T) {
 		q := &queue{}
@@ -184,7 +184,7 @@ func TestConvertWithoutASenderBreaksNoPage(t *testing.T) {
 	require.Equal(t, clickid.VerdictFailed, result.Verdict)
 }
 
-// hangingStore answers nothing before its context ends.
+// hangingStore returns when its context ends.
 type hangingStore struct{ clickid.Store }
 
 func (hangingStore) Save(ctx context.Context, _ clickid.Click) (string, error) {

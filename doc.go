@@ -29,7 +29,7 @@
 //	your own key  Tracker.Linked     Tracker.ConvertFor     webhooks and jobs; Tracker.Link links the key
 //
 // [Lookup], [Tracker.Resolve] and [Tracker.Linked] return an error that matches
-// [ErrNotFound] when there provably is no click, and another error when the
+// [ErrNotFound] when there is certainly no click, and another error when the
 // store cannot tell. [FromContext] is Lookup for callers who do not need the
 // difference. [WithClick] puts a click that is known otherwise into a context.
 //

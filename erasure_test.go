@@ -107,10 +107,10 @@ func TestForgedCookiesAreForgottenWithoutTheStore(t *testing.T) {
 
 func TestForgetRemovesTheCookieAlsoWhenTheStoreFails(t *testing.T) {
 	t.Parallel()
-	down := errors.New("connection refused")
+	unavailable := errors.New("connection refused")
 	tests := map[string]func(*site, *visitor) *response{
 		"asked by the application": func(s *site, v *visitor) *response {
-			s.page = forgetting(s, down)
+			s.page = forgetting(s, unavailable)
 			return v.get("/forget")
 		},
 		"since consent is denied": func(_ *site, v *visitor) *response { return v.get("/", no) },
@@ -122,7 +122,7 @@ func TestForgetRemovesTheCookieAlsoWhenTheStoreFails(t *testing.T) {
 			v := s.visitor()
 			v.get("/?clkid=abc", yes)
 			s.observations()
-			s.store.failWith(down)
+			s.store.failWith(unavailable)
 			resp := forget(s, v)
 			require.True(t, resp.served)
 			require.Empty(t, v.cookies)
@@ -130,7 +130,7 @@ func TestForgetRemovesTheCookieAlsoWhenTheStoreFails(t *testing.T) {
 			observations := s.observations()
 			require.Len(t, observations, 2)
 			require.Equal(t, clickid.KindStoreError, observations[0].Kind)
-			require.ErrorIs(t, observations[0].Err, down)
+			require.ErrorIs(t, observations[0].Err, unavailable)
 		})
 	}
 }
@@ -157,7 +157,7 @@ func TestForgetKey(t *testing.T) {
 	_, err = s.Linked(ctx, clickid.OrderKey("42"))
 	require.NoError(t, err, "order 42 is not customer 42")
 
-	require.NoError(t, s.ForgetKey(ctx, clickid.CustomerKey("42")), "unknown is no error")
+	require.NoError(t, s.ForgetKey(ctx, clickid.CustomerKey("42")), "an unknown key returns no error")
 	require.ErrorIs(t, s.ForgetKey(ctx, clickid.Key{}), clickid.ErrInvalid)
 	require.ErrorContains(t, newSite(t, clickid.Config{}).ForgetKey(ctx, clickid.OrderKey("1")), "no Linker")
 }
@@ -169,9 +169,9 @@ func TestForgetKeyWhenTheStoreFails(t *testing.T) {
 	landing := s.visitor().get("/?clkid=abc")
 	require.NoError(t, s.Link(landing.ctx, clickid.OrderKey("1")))
 	s.observations()
-	down := errors.New("connection refused")
-	s.store.failWith(down)
-	require.ErrorIs(t, s.ForgetKey(context.Background(), clickid.OrderKey("1")), down)
+	unavailable := errors.New("connection refused")
+	s.store.failWith(unavailable)
+	require.ErrorIs(t, s.ForgetKey(context.Background(), clickid.OrderKey("1")), unavailable)
 	require.Equal(t, []clickid.Kind{clickid.KindStoreError}, s.kinds())
 }
 
@@ -186,7 +186,7 @@ func TestForgetKeyThatWasReadBackRemovesItsLink(t *testing.T) {
 	require.NoError(t, err)
 	var hash clickid.Key
 	require.NoError(t, hash.UnmarshalText(text))
-	require.ErrorIs(t, s.ForgetKey(context.Background(), hash), clickid.ErrInvalid, "the record cannot be found by the hash alone")
+	require.ErrorIs(t, s.ForgetKey(context.Background(), hash), clickid.ErrInvalid, "the record cannot be found by the hash")
 	_, err = s.Linked(context.Background(), k)
 	require.ErrorIs(t, err, clickid.ErrNotFound)
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What browsers say of a request; "" stands for no header.
+// The fetch metadata of browsers; "" is a missing header.
 var (
 	fetchModes = []string{"", "navigate", "no-cors", "cors", "same-origin", "websocket"}
 	fetchDests = []string{
@@ -21,9 +21,9 @@ var (
 	}
 )
 
-// visits are the combinations of mode and destination that are somebody's
-// visit: a navigation of the whole window, one that a service worker passes
-// on, and a request of a browser that does not say.
+// visits are the combinations of mode and destination of visits: a navigation
+// of the top-level page, one that a service worker sends, and a request of a
+// browser without fetch metadata.
 var visits = map[[2]string]bool{
 	{"navigate", "document"}: true,
 	{"navigate", "empty"}:    true,

@@ -145,7 +145,7 @@ func (s *site) kinds() []clickid.Kind {
 	return kinds
 }
 
-// response is an answer and what the handler's context knew.
+// response is a response and the context of its handler.
 type response struct {
 	*httptest.ResponseRecorder
 	ctx    context.Context

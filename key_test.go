@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A stored link is found by its key's hash alone: these must never change.
+// Stored links are found by the hash of their key: these must never change.
 func TestKeyHashesAreFixed(t *testing.T) {
 	for want, k := range map[string]clickid.Key{
 		"34c7bc8df86fa3857bbea0e71f220a0c7b49453a971f7f5a73236d2064640102": clickid.SessionKey("42"),

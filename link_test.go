@@ -128,7 +128,7 @@ func TestLinkInTheOrdersTransaction(t *testing.T) {
 
 func TestErrorsOfLink(t *testing.T) {
 	t.Parallel()
-	down := errors.New("connection refused")
+	unavailable := errors.New("connection refused")
 	order := clickid.OrderKey("1")
 	for name, newLinkingSite := range linkingSites {
 		t.Run(name, func(t *testing.T) {
@@ -164,13 +164,13 @@ func TestErrorsOfLink(t *testing.T) {
 
 			// A store that cannot load the click now may be able to later.
 			later := granted.get("/", yes)
-			s.store.failWith(down)
+			s.store.failWith(unavailable)
 			require.NoError(t, s.Link(later.ctx, clickid.OrderKey("2")))
 			_, err = s.Linked(context.Background(), clickid.OrderKey("2"))
-			require.ErrorIs(t, err, down)
+			require.ErrorIs(t, err, unavailable)
 			require.NotErrorIs(t, err, clickid.ErrNotFound)
 			landing := s.visitor().get("/?clkid=def", yes)
-			require.ErrorIs(t, s.Link(landing.ctx, clickid.OrderKey("3")), down)
+			require.ErrorIs(t, s.Link(landing.ctx, clickid.OrderKey("3")), unavailable)
 			s.store.recover()
 			click, err := s.Linked(context.Background(), clickid.OrderKey("2"))
 			require.NoError(t, err)
@@ -208,17 +208,17 @@ func TestLinkOfAnotherTrackersClick(t *testing.T) {
 
 func TestFailingLinker(t *testing.T) {
 	t.Parallel()
-	down := errors.New("connection refused")
-	linker := &failingLinker{Linker: clickid.NewMemoryStore(), err: down}
+	unavailable := errors.New("connection refused")
+	linker := &failingLinker{Linker: clickid.NewMemoryStore(), err: unavailable}
 	s := newSite(t, clickid.Config{Linker: linker})
 	landing := s.visitor().get("/?clkid=abc")
 	s.observations()
 	err := s.Link(landing.ctx, clickid.OrderKey("1"))
-	require.ErrorIs(t, err, down)
+	require.ErrorIs(t, err, unavailable)
 	_, err = s.Linked(context.Background(), clickid.OrderKey("1"))
-	require.ErrorIs(t, err, down)
+	require.ErrorIs(t, err, unavailable)
 	require.NotErrorIs(t, err, clickid.ErrNotFound, "let the webhook be sent again")
-	require.ErrorIs(t, s.ForgetKey(context.Background(), clickid.OrderKey("1")), down)
+	require.ErrorIs(t, s.ForgetKey(context.Background(), clickid.OrderKey("1")), unavailable)
 	require.Equal(t, []clickid.Kind{clickid.KindStoreError, clickid.KindStoreError, clickid.KindStoreError}, s.kinds())
 }
 

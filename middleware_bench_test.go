@@ -85,7 +85,7 @@ func BenchmarkPageWithCookie(b *testing.B) {
 }
 
 // BenchmarkPageThatAsks is a page of a visitor who has a click, and which asks
-// for it, or for its token alone.
+// for it, or only for its token.
 func BenchmarkPageThatAsks(b *testing.B) {
 	for name, store := range map[string]clickid.Store{"cookie": newCookieStore(b, firstKey), "memory": clickid.NewMemoryStore()} {
 		tracker := benchmarkTracker(b, store)

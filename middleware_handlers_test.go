@@ -247,7 +247,7 @@ func TestLandingUnderHTTP2(t *testing.T) {
 	require.Equal(t, 1, clickCookies(resp))
 }
 
-// TestRedirectsOfTheRouter follows what http.ServeMux answers to paths that
+// TestRedirectsOfTheRouter follows the responses of http.ServeMux to paths that
 // are not in its form, which keeps the query.
 func TestRedirectsOfTheRouter(t *testing.T) {
 	t.Parallel()

@@ -13,7 +13,7 @@ import (
 
 func TestHookAndLogOfEverythingNoticed(t *testing.T) {
 	t.Parallel()
-	down := errors.New("connection refused")
+	unavailable := errors.New("connection refused")
 	shared := ulidAt(startOfTest.Truncate(time.Second).Add(-72*time.Hour), "A")
 	speculation := []string{"Sec-Purpose: prefetch;prerender", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document"}
 	forget := func(s *site) http.HandlerFunc { return forgetting(s, nil) }
@@ -33,7 +33,7 @@ func TestHookAndLogOfEverythingNoticed(t *testing.T) {
 		"captured, from a link of three days ago": {target: "/?sc3clid=" + shared,
 			want: clickid.Observation{Kind: clickid.KindCaptured, Param: "sc3clid", Age: 72 * time.Hour},
 			log:  `level=DEBUG msg="clickid: captured" param=sc3clid age=72h0m0s`},
-		"captured, on a page that nobody may look at": {target: "/?clkid=abc", headers: speculation,
+		"captured on a page that may not be shown": {target: "/?clkid=abc", headers: speculation,
 			want: clickid.Observation{Kind: clickid.KindCaptured, Param: "clkid", Speculative: true},
 			log:  `level=DEBUG msg="clickid: captured" param=clkid speculative=true`},
 		"captured, from the landing page before": {target: "/next", headers: []string{fromLanding, asPage},
@@ -69,8 +69,8 @@ func TestHookAndLogOfEverythingNoticed(t *testing.T) {
 		"invalid cookie": {target: "/", headers: []string{"Cookie: __Host-clkid=forged"},
 			want: clickid.Observation{Kind: clickid.KindInvalidCookie},
 			log:  `level=INFO msg="clickid: invalid cookie"`},
-		"store error": {target: "/?clkid=abc", fail: down,
-			want: clickid.Observation{Kind: clickid.KindStoreError, Param: "clkid", Err: down},
+		"store error": {target: "/?clkid=abc", fail: unavailable,
+			want: clickid.Observation{Kind: clickid.KindStoreError, Param: "clkid", Err: unavailable},
 			log:  `level=ERROR msg="clickid: store error" param=clkid error="connection refused"`},
 		"lost click": {target: "/?utm_medium=cpc&utm_source=scope3",
 			want: clickid.Observation{Kind: clickid.KindLostClick},

@@ -142,14 +142,14 @@ func sendEverything(t *testing.T, say func(...any)) {
 	t.Helper()
 	echo := `{"errors":[{"code":"` + secretBody + `1234567","message":"` + secretEmail + `","field":"` + secretEmail + `"}],"error":"` + secretBody + `"}`
 	log := &syncBuffer{}
-	for _, answer := range []func() (*http.Response, error){
+	for _, respond := range []func() (*http.Response, error){
 		platformtest.OK(), platformtest.Reply(400, echo), platformtest.Reply(401, echo), platformtest.Reply(200, echo), platformtest.Reply(302, echo, "Location: https://"+secretBody+".example"),
 		platformtest.Reply(200, `{"partial_failures":[{"event_id":"1","message":"`+secretEmail+`"}],"warnings":["`+secretEmail+`"]}`),
 		platformtest.Broken(errors.New("connection refused")),
 	} {
 		for _, dialect := range []capi.Dialect{ecapi, logEvent} {
 			cfg := capi.Config{APIKey: secretKey, Dialect: dialect}
-			client := newClient(t, platformtest.Responding(answer), dialect, func(c *capi.Config) {
+			client := newClient(t, platformtest.Responding(respond), dialect, func(c *capi.Config) {
 				c.APIKey, c.Retry.Attempts = secretKey, 1
 				c.Logger = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 				c.Hook = func(_ context.Context, a capi.Attempt) { say(a) }

@@ -78,7 +78,7 @@ func TestKeyRotation(t *testing.T) {
 		require.NoError(t, err, name)
 		require.NoError(t, resolveErr, name)
 
-		// The first key alone signs.
+		// Only the first key signs.
 		token := newTokenOf(t, newCookieStore(t, tt.keys...), "new")
 		first := newCookieStore(t, tt.keys[0])
 		clickid.SetStoreNow(first, func() time.Time { return startOfTest })
@@ -129,7 +129,7 @@ func TestSignedTokensWithAContentThatCannotBe(t *testing.T) {
 		"cut in the time":                  {clickid.TokenPurpose, good[:3], clickid.ErrInvalid},
 		"cut after the lifetime":           {clickid.TokenPurpose, good[:8], clickid.ErrInvalid},
 		"cut in the parameter":             {clickid.TokenPurpose, good[:len(good)-5], clickid.ErrInvalid},
-		"a time that is no number":         {clickid.TokenPurpose, append([]byte{1}, bytes.Repeat([]byte{0xff}, 12)...), clickid.ErrInvalid},
+		"a time that is not a number":      {clickid.TokenPurpose, append([]byte{1}, bytes.Repeat([]byte{0xff}, 12)...), clickid.ErrInvalid},
 		"a lifetime that overflows a time": {clickid.TokenPurpose, click(func(c *clickid.Click) { c.Expires = time.Unix(1<<62, 0) }), nil},
 	}
 	store := newCookieStore(t, firstKey)

@@ -18,7 +18,7 @@ var errOutage = errors.New("connection refused")
 // flakyStore is a memory store behind a server that may fail.
 type flakyStore struct {
 	*clickid.MemoryStore
-	outage func(ctx context.Context) error // nil while there is none
+	outage func(ctx context.Context) error // nil without an outage
 }
 
 func refuseConnections(context.Context) error { return errOutage }
@@ -37,8 +37,8 @@ func (s *flakyStore) Load(ctx context.Context, token string) (clickid.Click, err
 	return s.MemoryStore.Load(ctx, token)
 }
 
-// storeAlone is a store that is no linker.
-type storeAlone struct {
+// onlyStore is a store that is not a linker.
+type onlyStore struct {
 	clickid.Store
 	clickid.TokenChecker
 }
@@ -72,7 +72,7 @@ func TestFallbackStoreIsALinkerWhenItsPrimaryIs(t *testing.T) {
 	_, ok := newFallbackStore(t, clickid.NewMemoryStore()).(clickid.Linker)
 	require.True(t, ok)
 	memory := clickid.NewMemoryStore()
-	_, ok = newFallbackStore(t, storeAlone{memory, memory}).(clickid.Linker)
+	_, ok = newFallbackStore(t, onlyStore{memory, memory}).(clickid.Linker)
 	require.False(t, ok)
 }
 
@@ -84,8 +84,8 @@ func TestFallbackStoreNeedsBothStores(t *testing.T) {
 	require.ErrorContains(t, err, "knows its own tokens")
 }
 
-// What a fallback may not take is no outage, and what it could not take is an
-// error of the store.
+// An invalid click is not an outage for the fallback. A click that the fallback
+// cannot store is an error of the store.
 func TestWhatTheFallbackDoesNotTake(t *testing.T) {
 	_, err := newFallbackStore(t, clickid.NewMemoryStore()).Save(context.Background(), clickid.Click{})
 	require.ErrorIs(t, err, clickid.ErrInvalid)

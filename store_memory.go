@@ -187,6 +187,5 @@ func (s *MemoryStore) forgetLink(key [sha256.Size]byte, link memoryLink) {
 	}
 }
 
-// wholeSeconds is the precision in which clicks are kept, rounded down as a
-// Unix time is.
+// wholeSeconds truncates t to whole seconds, the precision of stored clicks.
 func wholeSeconds(t time.Time) time.Time { return time.Unix(t.Unix(), 0).UTC() }

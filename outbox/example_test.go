@@ -14,8 +14,8 @@ import (
 )
 
 // A shop's conversion is queued at once and delivered in the background. An
-// outbox in memory is for examples: the durable ones differ in their
-// constructor alone.
+// outbox in memory is for examples: the durable ones only differ in
+// their constructor.
 func Example() {
 	ctx := context.Background()
 	platform, err := clickidtest.Start("127.0.0.1:0", clickidtest.Config{})
