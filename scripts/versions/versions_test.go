@@ -227,7 +227,7 @@ func TestRaise(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := repo.raise("v0.9.0", time.Date(2026, 12, 1, 12, 0, 0, 0, time.UTC)); err != nil {
+	if err := repo.raise("v1.998.0", time.Date(2026, 12, 1, 12, 0, 0, 0, time.UTC)); err != nil {
 		t.Fatal(err)
 	}
 
@@ -242,12 +242,12 @@ func TestRaise(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := "# Changelog\n\n" + unreleased + "\n## [0.9.0] - 2026-12-01\n" + unreleasedChange + "\n## [0.0.1] - 2026-01-01\n"
+	want := "# Changelog\n\n" + unreleased + "\n## [1.998.0] - 2026-12-01\n" + unreleasedChange + "\n## [0.0.1] - 2026-01-01\n"
 	if string(log) != want {
 		t.Errorf("changelog:\n%s", log)
 	}
 	tags := raised.tags()
-	for _, tag := range []string{"v0.9.0", "store_sql/v0.9.0", "outbox_sqlite/v0.9.0", "cmd/clickid/v0.9.0"} {
+	for _, tag := range []string{"v1.998.0", "store_sql/v1.998.0", "outbox_sqlite/v1.998.0", "cmd/clickid/v1.998.0"} {
 		if !slices.Contains(tags, tag) {
 			t.Errorf("no tag %s in %q", tag, tags)
 		}
@@ -257,11 +257,11 @@ func TestRaise(t *testing.T) {
 	}
 
 	for version, want := range map[string]string{
-		"0.10.0":  "is not a version",
-		"v1":      "is not a version",
-		"v0.8.0":  "is lower than the present version",
-		"v0.9.0":  "has a section [0.9.0] already",
-		"v0.10.0": "names no change",
+		"1.999.0":  "is not a version",
+		"v1":       "is not a version",
+		"v1.997.0": "is lower than the present version",
+		"v1.998.0": "has a section [1.998.0] already",
+		"v1.999.0": "names no change",
 	} {
 		if err := raised.raise(version, time.Now()); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("raise(%q): got %v, want an error with %q", version, err, want)
