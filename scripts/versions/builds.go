@@ -81,7 +81,7 @@ func (f *findings) checkGo(r *repository, m *module) {
 			}
 			continue
 		}
-		needs, err := goVersionOf(line.Mod.Path, line.Mod.Version)
+		needs, err := r.goVersionOf(line.Mod.Path, line.Mod.Version)
 		if err != nil {
 			f.addf("%s %s: %v", line.Mod.Path, line.Mod.Version, err)
 			continue

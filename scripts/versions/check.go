@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"go/version"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -151,7 +153,7 @@ func (f *findings) checkShared(r *repository) {
 			}
 			// A version that needs a newer Go release would raise the module's own.
 			if use.indirect {
-				needs, err := goVersionOf(required, highest)
+				needs, err := r.goVersionOf(required, highest)
 				if err != nil {
 					f.addf("%s %s: %v", required, highest, err)
 					continue
@@ -182,9 +184,9 @@ func laterGo(a, b string) string {
 	return a
 }
 
-// goVersionOf reads the go line of a third-party module in the module
-// cache, where the go command has put every go.mod of the workspace.
-func goVersionOf(modulePath, moduleVersion string) (string, error) {
+// goVersionOf reads the go line of a third-party module in the module cache. The
+// go command downloads every go.mod of the workspace for its graph.
+func (r *repository) goVersionOf(modulePath, moduleVersion string) (string, error) {
 	escaped, err := modpath.EscapePath(modulePath)
 	if err != nil {
 		return "", err
@@ -199,8 +201,14 @@ func goVersionOf(modulePath, moduleVersion string) (string, error) {
 	}
 	file := filepath.Join(strings.TrimSpace(cache), "cache", "download", escaped, "@v", escapedVersion+".mod")
 	data, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, err := goCommand(r.root, "mod", "graph"); err != nil {
+			return "", err
+		}
+		data, err = os.ReadFile(file)
+	}
 	if err != nil {
-		return "", fmt.Errorf("reading its go.mod in the module cache, run go mod graph: %w", err)
+		return "", fmt.Errorf("reading its go.mod in the module cache: %w", err)
 	}
 	parsed, err := modfile.ParseLax(file, data, nil)
 	if err != nil || parsed.Go == nil {
