@@ -17,10 +17,10 @@ import (
 	"github.com/clickid/clickid/clickidtest"
 )
 
-// cookieKey stands for 32 secret random bytes, as `clickid keygen` makes them.
+// cookieKey stands in for 32 secret random bytes from "clickid keygen".
 var cookieKey = []byte("0123456789abcdef0123456789abcdef")
 
-// startPlatform starts the ad platform's stand-in for an example.
+// startPlatform starts a receiver for an example.
 func startPlatform() *clickidtest.Server {
 	platform, err := clickidtest.Start("127.0.0.1:0", clickidtest.Config{})
 	if err != nil {
@@ -29,7 +29,7 @@ func startPlatform() *clickidtest.Server {
 	return platform
 }
 
-// newExampleTracker returns a tracker with the defaults and no log.
+// newExampleTracker returns a tracker with defaults that logs nothing.
 func newExampleTracker() *clickid.Tracker {
 	store, err := clickid.NewCookieStore(cookieKey)
 	if err != nil {
@@ -46,7 +46,7 @@ func newExampleTracker() *clickid.Tracker {
 	return tracker
 }
 
-// openShop starts a site and returns it with a browser that keeps cookies.
+// openShop starts a site and returns it with a client that stores cookies.
 func openShop(site http.Handler) (*httptest.Server, *http.Client) {
 	server := httptest.NewTLSServer(site)
 	jar, err := cookiejar.New(nil)
@@ -58,7 +58,7 @@ func openShop(site http.Handler) (*httptest.Server, *http.Client) {
 	return server, browser
 }
 
-// get opens a page.
+// get requests a page.
 func get(browser *http.Client, url string) {
 	resp, err := browser.Get(url)
 	if err != nil {
@@ -67,8 +67,8 @@ func get(browser *http.Client, url string) {
 	_ = resp.Body.Close()
 }
 
-// A shop: the middleware keeps the ad click that a visitor lands with, and
-// Convert sends the conversion when the order completes.
+// A shop: the middleware stores the click of a landing, and Convert sends the
+// conversion when the order completes.
 func Example_shop() {
 	platform := startPlatform()
 	defer platform.Close()
@@ -84,7 +84,7 @@ func Example_shop() {
 	client, err := capi.New(capi.Config{
 		APIKey:  clickidtest.APIKey,
 		Dialect: capi.ECAPI{DataSetID: clickidtest.DataSetID},
-		BaseURL: platform.URL, // left out in production
+		BaseURL: platform.URL, // omit in production
 	})
 	if err != nil {
 		log.Fatal(err)
@@ -101,7 +101,7 @@ func Example_shop() {
 			Source: clickid.SourceWebsite,
 		})
 		if err != nil {
-			log.Print(err) // the order is complete all the same
+			log.Print(err) // the order is still valid
 		}
 	})
 
@@ -117,9 +117,9 @@ func Example_shop() {
 	// Output: purchase order-1001 149.99 USD by click 01ARZ3NDEKTSV4RRFFQ69G5FAV
 }
 
-// An order that is paid hours later, in a webhook of the payment provider that
-// brings no cookie: the checkout links the click to the order, and the webhook
-// finds it by the order's number.
+// An order is paid hours later, in a webhook of the payment provider without a
+// cookie. The checkout links the click to the order, and the webhook finds it
+// by the order number.
 func ExampleTracker_Linked() {
 	platform := startPlatform()
 	defer platform.Close()
@@ -130,7 +130,7 @@ func ExampleTracker_Linked() {
 	}
 	tracker, err := clickid.New(clickid.Config{
 		Store:  store,
-		Linker: clickid.NewMemoryStore(), // in production a Redis or SQL store
+		Linker: clickid.NewMemoryStore(), // Redis or SQL in production
 	})
 	if err != nil {
 		log.Fatal(err)
@@ -138,7 +138,7 @@ func ExampleTracker_Linked() {
 	client, err := capi.New(capi.Config{
 		APIKey:  clickidtest.APIKey,
 		Dialect: capi.LogEvent{EventSourceID: clickidtest.EventSourceID},
-		BaseURL: platform.URL, // left out in production
+		BaseURL: platform.URL, // omit in production
 	})
 	if err != nil {
 		log.Fatal(err)
@@ -156,7 +156,7 @@ func ExampleTracker_Linked() {
 			http.Error(w, "try again later", http.StatusServiceUnavailable)
 			return
 		}
-		// Without a click the order is organic, and nothing is sent.
+		// Without a click the order is organic and is not sent.
 		_, err = clickid.Convert(r.Context(), client, clickid.Event{
 			Type: clickid.Purchase, ID: "order-1001", Time: time.Now(), Click: click, Value: clickid.Decimal("149.99", "USD"),
 		})
@@ -176,9 +176,8 @@ func ExampleTracker_Linked() {
 	// Output: purchase order-1001 by click 01ARZ3NDEKTSV4RRFFQ69G5FAV
 }
 
-// An order by phone or in an app that has the shop's session but not the
-// visitor's cookie: the shop links the click to the session, and ConvertFor
-// finds it by the session.
+// An order by phone or in an app has the shop's session but not the visitor's
+// cookie. The shop links the click to the session, and ConvertFor finds it.
 func ExampleTracker_ConvertFor_session() {
 	platform := startPlatform()
 	defer platform.Close()
@@ -186,7 +185,7 @@ func ExampleTracker_ConvertFor_session() {
 	client, err := capi.New(capi.Config{
 		APIKey:  clickidtest.APIKey,
 		Dialect: capi.ECAPI{DataSetID: clickidtest.DataSetID},
-		BaseURL: platform.URL, // left out in production
+		BaseURL: platform.URL, // omit in production
 	})
 	if err != nil {
 		log.Fatal(err)
@@ -202,19 +201,19 @@ func ExampleTracker_ConvertFor_session() {
 	defer shop.Close()
 	get(browser, shop.URL+"/login?clkid=01ARZ3NDEKTSV4RRFFQ69G5FAV")
 
-	// Later, without the visitor's request.
+	// Later, without a request of the visitor.
 	result, err := tracker.ConvertFor(context.Background(), clickid.SessionKey("session-of-the-customer"), client, clickid.Event{
 		Type: clickid.Purchase, ID: "order-1001", Time: time.Now(), Value: clickid.Minor(14999, "USD"),
 	})
 	if err != nil {
-		log.Print(err) // try again later
+		log.Print(err) // the caller may retry
 	}
 	fmt.Println(result.ID, result.Verdict, "by click", platform.Accepted()[0].ClickID)
 	// Output: order-1001 accepted by click 01ARZ3NDEKTSV4RRFFQ69G5FAV
 }
 
-// A webhook without a table of links: the checkout puts the visitor's token
-// into the payment's metadata, and the webhook gets it back.
+// A webhook without a linker: the checkout stores the visitor's token in the
+// metadata of the payment, and the webhook reads it there.
 func ExampleTracker_Resolve() {
 	tracker := newExampleTracker()
 
@@ -239,9 +238,9 @@ func ExampleTracker_Resolve() {
 	// true
 }
 
-// Consent that comes after the landing: nothing is stored until the banner's
-// answer, which is posted from the landing page, so that its Referer still
-// carries the click.
+// Consent after the landing: nothing is stored until the banner posts the
+// visitor's choice from the landing page. The Referer of this request has the
+// click.
 func ExampleTracker_Remember() {
 	store, err := clickid.NewCookieStore(cookieKey)
 	if err != nil {
@@ -274,23 +273,23 @@ func ExampleTracker_Remember() {
 
 	landing := httptest.NewRecorder()
 	shop.ServeHTTP(landing, httptest.NewRequest(http.MethodGet, "https://shop.example/?clkid=01ARZ3NDEKTSV4RRFFQ69G5FAV", nil))
-	fmt.Println("cookies before the answer:", len(landing.Result().Cookies()))
+	fmt.Println("cookies before the choice:", len(landing.Result().Cookies()))
 
-	answer := httptest.NewRequest(http.MethodPost, "https://shop.example/consent", nil)
-	answer.Header.Set("Referer", "https://shop.example/?clkid=01ARZ3NDEKTSV4RRFFQ69G5FAV")
-	answer.Header.Set("Sec-Fetch-Site", "same-origin")
+	choice := httptest.NewRequest(http.MethodPost, "https://shop.example/consent", nil)
+	choice.Header.Set("Referer", "https://shop.example/?clkid=01ARZ3NDEKTSV4RRFFQ69G5FAV")
+	choice.Header.Set("Sec-Fetch-Site", "same-origin")
 	granted := httptest.NewRecorder()
-	shop.ServeHTTP(granted, answer)
+	shop.ServeHTTP(granted, choice)
 	for _, c := range granted.Result().Cookies() {
 		fmt.Println("cookie after it:", c.Name)
 	}
 	// Output:
-	// cookies before the answer: 0
+	// cookies before the choice: 0
 	// cookie after it: ads
 	// cookie after it: __Host-clkid
 }
 
-// Consent that is withdrawn: cookie, record and links go.
+// Withdrawal of consent removes cookie, record and links.
 func ExampleTracker_Forget() {
 	tracker := newExampleTracker()
 	mux := http.NewServeMux()
@@ -315,8 +314,8 @@ func ExampleTracker_Forget() {
 	// a click is known: false
 }
 
-// An attribution rule of one's own: the first click counts for a week, then
-// the latest.
+// A custom attribution rule: the first click counts for a week, then the
+// latest.
 func ExampleTouch() {
 	weekly := func(stored, landed clickid.Click) bool {
 		return landed.At.Sub(stored.At) >= 7*24*time.Hour && clickid.LastTouch(stored, landed)
@@ -365,8 +364,8 @@ func ExampleSharedDomain() {
 	// a public suffix is refused: true
 }
 
-// A test of one's own checkout: the visitor's click comes from the context, and
-// a receiver from the clickidtest package stands for the platform.
+// A test of a checkout: the click is in the context, and a receiver of package
+// clickidtest stands in for the platform.
 func ExampleWithClick() {
 	platform := startPlatform() // in a test: clickidtest.NewServer(t)
 	defer platform.Close()
@@ -396,8 +395,8 @@ func ExampleWithClick() {
 	// Output: order-1 by test-click
 }
 
-// One order for two destinations. One of them is unavailable: the other has the
-// event all the same, and the result tells which one failed.
+// An order for two destinations, of which one is unavailable. The other gets
+// the event, and the result tells which one failed.
 func ExampleSenders() {
 	platform, other := startPlatform(), startPlatform()
 	defer platform.Close()

@@ -9,8 +9,8 @@ import (
 )
 
 // HashEmail trims and lower-cases an e-mail address and returns its SHA-256 in
-// lowercase hexadecimal, as both dialects take it. What is no e-mail address,
-// empty or hashed already is an error.
+// lowercase hexadecimal, the form of both dialects. It returns an error if raw
+// is not an e-mail address or already hashed.
 func HashEmail(raw string) (string, error) {
 	email := strings.ToLower(strings.TrimSpace(raw))
 	if err := hashable("an e-mail address", email); err != nil {
@@ -19,22 +19,21 @@ func HashEmail(raw string) (string, error) {
 	local, domain, ok := strings.Cut(email, "@")
 	if !ok || local == "" || !strings.Contains(strings.Trim(domain, "."), ".") ||
 		strings.Contains(domain, "@") || strings.ContainsFunc(email, unicode.IsSpace) {
-		return "", errors.New("clickid: hashing an e-mail address: it has not the form name@domain")
+		return "", errors.New("clickid: hashing an e-mail address: it must have the form name@domain")
 	}
 	return hash(email), nil
 }
 
-// HashPhone reduces a phone number to E.164, which is "+", the country code
-// and the number without any other symbol, and returns its SHA-256 in
-// lowercase hexadecimal, as both dialects take it. A number without "+" and
-// country code, one with letters, an empty one or one hashed already is an
-// error.
+// HashPhone reduces a phone number to E.164 ("+", country code and number,
+// without other symbols) and returns its SHA-256 in lowercase hexadecimal, the
+// form of both dialects. It returns an error for a number without "+" and
+// country code, for one with letters, and if raw is empty or already hashed.
 func HashPhone(raw string) (string, error) {
 	phone := strings.TrimSpace(raw)
 	if err := hashable("a phone number", phone); err != nil {
 		return "", err
 	}
-	// The trunk digit that people write as +49 (0) 30 is never dialled.
+	// The trunk digit in +49 (0) 30 is never dialled.
 	number, ok := strings.CutPrefix(strings.Replace(phone, "(0)", "", 1), "+")
 	if !ok {
 		return "", errors.New(`clickid: hashing a phone number: it must begin with "+" and the country code`)
@@ -55,8 +54,8 @@ func HashPhone(raw string) (string, error) {
 }
 
 // HashCustomerID trims and lower-cases an advertiser's customer identifier and
-// returns its SHA-256 in lowercase hexadecimal, as the IAB standard defines
-// it. An empty one or one hashed already is an error.
+// returns its SHA-256 in lowercase hexadecimal, the form of the IAB standard.
+// It returns an error if raw is empty or already hashed.
 func HashCustomerID(raw string) (string, error) {
 	id := strings.ToLower(strings.TrimSpace(raw))
 	if err := hashable("a customer identifier", id); err != nil {
@@ -65,14 +64,15 @@ func HashCustomerID(raw string) (string, error) {
 	return hash(id), nil
 }
 
-// hashable refuses to hash nothing, which would make one person of all who
-// lack the value, and to hash a hash, which matches nobody.
+// hashable returns an error for an empty value, since its hash would be that of
+// all users without the value, and for a hash, since its hash would match no
+// user.
 func hashable(what, value string) error {
 	if value == "" {
 		return errors.New("clickid: hashing " + what + ": it is empty")
 	}
 	if isSHA256(strings.ToLower(value)) {
-		return errors.New("clickid: hashing " + what + ": it is hashed already")
+		return errors.New("clickid: hashing " + what + ": it is already hashed")
 	}
 	return nil
 }
@@ -88,6 +88,6 @@ func isSHA256(s string) bool {
 	return len(s) == 2*sha256.Size && strings.Trim(s, "0123456789abcdef") == ""
 }
 
-// hashOfNothing is the SHA-256 of the empty string, which homemade hashing
-// gives everybody who left the field empty.
+// hashOfNothing is the SHA-256 of the empty string. Some applications send it
+// for every empty field.
 const hashOfNothing = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"

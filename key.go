@@ -11,44 +11,46 @@ import (
 	"github.com/clickid/clickid/internal/extending"
 )
 
-// Key is the application's own name for what a click belongs to: a session, a
-// customer or an order. Keys of different kinds never meet: customer 42 is not
-// order 42.
+// Key is an application's name for the owner of a click: a session, a customer
+// or an order. Keys of different kinds are distinct: customer 42 is not order
+// 42.
 //
-// A Key holds no readable value, only digests of it, so that a dump of a store
-// holds no live session. It is comparable, and its zero value is no key, which
-// every function refuses.
+// A Key only contains digests of its value, so that a dump of a store has no
+// valid session. It is comparable. All functions refuse the zero value.
 type Key struct {
-	hash [sha256.Size]byte // where a linker finds the link
-	seal [sha256.Size]byte // what encrypts the token in it
+	hash [sha256.Size]byte // identifies the link
+	seal [sha256.Size]byte // encrypts the token
 }
 
-// SessionKey names a login or shop session. An empty id gives the zero Key.
+// SessionKey returns the key of a login or shop session. It returns the zero
+// Key for an empty id.
 func SessionKey(id string) Key { return newKey("session", id) }
 
-// CustomerKey names a customer account. An empty id gives the zero Key.
+// CustomerKey returns the key of a customer account. It returns the zero Key
+// for an empty id.
 func CustomerKey(id string) Key { return newKey("customer", id) }
 
-// OrderKey names an order, a cart or a payment. An empty id gives the zero Key.
+// OrderKey returns the key of an order, a cart or a payment. It returns the
+// zero Key for an empty id.
 func OrderKey(id string) Key { return newKey("order", id) }
 
 func newKey(kind, value string) Key {
 	if value == "" {
 		return Key{}
 	}
-	// The kinds contain no NUL, so two different pairs never read the same.
+	// The kinds contain no NUL, so no two keys have the same input.
 	return Key{
 		hash: sha256.Sum256([]byte("clickid link\x00" + kind + "\x00" + value)),
 		seal: sha256.Sum256([]byte("clickid seal\x00" + kind + "\x00" + value)),
 	}
 }
 
-// IsZero reports whether k is no key.
+// IsZero reports whether k is the zero Key.
 func (k Key) IsZero() bool { return k == Key{} }
 
-// Validate refuses the zero Key, as every function that takes a Key does: an
-// empty session or order number would otherwise join all visitors who lack
-// one. The error matches [ErrInvalid].
+// Validate returns an error for the zero Key, as every function with a Key
+// does: an empty session or order number would join all visitors without one.
+// The error matches [ErrInvalid].
 func (k Key) Validate() error {
 	if k.IsZero() {
 		return fmt.Errorf("%w: the session, customer or order key is empty", ErrInvalid)
@@ -64,8 +66,8 @@ func (k Key) String() string {
 	return hex.EncodeToString(k.hash[:6])
 }
 
-// MarshalText writes the hash in hexadecimal, so that an event can be queued
-// with its keys. The zero Key is written as "".
+// MarshalText returns the hash in hexadecimal, so that an event can be queued
+// with its keys. It returns "" for the zero Key.
 func (k Key) MarshalText() ([]byte, error) {
 	if k.IsZero() {
 		return []byte{}, nil
@@ -73,8 +75,9 @@ func (k Key) MarshalText() ([]byte, error) {
 	return []byte(hex.EncodeToString(k.hash[:])), nil
 }
 
-// UnmarshalText reads what MarshalText wrote. The Key finds what the original
-// finds, but cannot encrypt or decrypt tokens, since the value is gone.
+// UnmarshalText parses the result of MarshalText. The Key finds the same links
+// as the original but cannot seal or open tokens, since it does not have the
+// value.
 func (k *Key) UnmarshalText(text []byte) error {
 	*k = Key{}
 	if len(text) == 0 {
@@ -87,7 +90,7 @@ func (k *Key) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// sealToken encrypts a token so that only the key's own value opens it again.
+// sealToken encrypts a token so that only the value of the key can decrypt it.
 func (k Key) sealToken(token string) ([]byte, error) {
 	aead, err := k.aead()
 	if err != nil {
@@ -100,7 +103,7 @@ func (k Key) sealToken(token string) ([]byte, error) {
 	return aead.Seal(nonce, nonce, []byte(token), nil), nil
 }
 
-// openToken decrypts what sealToken returned.
+// openToken decrypts the result of sealToken.
 func (k Key) openToken(sealed []byte) (token string, err error) {
 	aead, err := k.aead()
 	if err != nil {

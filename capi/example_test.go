@@ -268,7 +268,7 @@ func ExampleHashEmail() {
 	// Output:
 	// b4c9a289323b21a01c3e940f150eb9b8c542587f1abfd8f0e1cc1ffc5e475514
 	// 7c8d08bf90ca322bcac37f99ba14e980e4b1f5ba919f7e16a030af9070ba125e
-	// clickid: hashing an e-mail address: it is hashed already
+	// clickid: hashing an e-mail address: it is already hashed
 }
 
 // An invalid event is rejected. The error names every invalid field and
