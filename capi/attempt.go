@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"runtime/debug"
 	"time"
+
+	"github.com/clickid/clickid/internal/apihttp"
 )
 
 // Attempt is a request of a [Client] and its outcome. It contains no personal
@@ -96,7 +98,7 @@ func (c *Client) header() http.Header {
 	return http.Header{
 		"Accept":       {"application/json"},
 		"Content-Type": {"application/json"},
-		"User-Agent":   {"clickid-go (+https://github.com/clickid/clickid)"},
+		"User-Agent":   {apihttp.UserAgent},
 	}
 }
 

@@ -7,14 +7,13 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"strings"
 	"sync/atomic"
 	"time"
-	"unicode"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/internal/apihttp"
 )
 
 // Environment selects the platform's host. [Config].BaseURL overrides it.
@@ -105,8 +104,6 @@ const (
 	minBatchBytes       = 16 << 10
 )
 
-const apiKeyPrefix = "scope3_"
-
 // Client sends events to the platform now. It is safe for concurrent use. Use
 // [New].
 type Client struct {
@@ -144,8 +141,8 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		problems = append(problems, err)
 	}
-	if err := checkAPIKey(cfg.APIKey, cfg.BaseURL == "" || err != nil || isLoopback(base.Hostname())); err != nil {
-		problems = append(problems, err)
+	if problem := apihttp.KeyProblem(cfg.APIKey, cfg.BaseURL == "" || err != nil || apihttp.IsLoopback(base.Hostname())); problem != "" {
+		report("%s", problem)
 	}
 	if cfg.Timeout < 0 || cfg.TotalTimeout < 0 {
 		report("Timeout and TotalTimeout must not be negative")
@@ -172,7 +169,7 @@ func New(cfg Config) (*Client, error) {
 		endpoint: strings.TrimSuffix(base.String(), "/") + cfg.Dialect.path(),
 		host:     base.Hostname(),
 		name:     destinationName(cfg.Dialect, base.Hostname()),
-		http:     newHTTPClient(cfg.HTTPClient, cfg.Concurrency),
+		http:     apihttp.NewClient(cfg.HTTPClient, cfg.Concurrency),
 		limiter:  newLimiter(cfg.RateLimit),
 		slots:    make(chan struct{}, cfg.Concurrency),
 	}
@@ -230,20 +227,6 @@ func dialectValue(d Dialect) Dialect {
 	return d
 }
 
-// checkAPIKey returns an error if the key cannot be valid. With ours it must be
-// a key of the platform.
-func checkAPIKey(key string, ours bool) error {
-	switch {
-	case key == "":
-		return errors.New("capi: APIKey is required")
-	case strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > unicode.MaxASCII || unicode.IsControl(r) }):
-		return errors.New("capi: APIKey must consist of visible ASCII characters: remove line breaks and \"Bearer \"")
-	case ours && (!strings.HasPrefix(key, apiKeyPrefix) || key == apiKeyPrefix):
-		return fmt.Errorf("capi: APIKey must begin with %q", apiKeyPrefix)
-	}
-	return nil
-}
-
 // baseURL returns the checked BaseURL, or the host of the environment. Its
 // errors do not contain the URL, since it may contain a password.
 func baseURL(cfg *Config) (*url.URL, error) {
@@ -257,24 +240,11 @@ func baseURL(cfg *Config) (*url.URL, error) {
 		}
 		return url.Parse(origin)
 	}
-	u, err := url.Parse(cfg.BaseURL)
-	switch {
-	case err != nil || u.Hostname() == "":
-		return nil, errors.New(`capi: BaseURL must be a URL such as "https://events.example.com"`)
-	case u.Scheme != "https" && !(u.Scheme == "http" && isLoopback(u.Hostname())):
-		return nil, errors.New("capi: BaseURL must use https, except on loopback")
-	case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
-		return nil, errors.New("capi: BaseURL must not have credentials, query or fragment")
+	u, problem := apihttp.ParseBaseURL(cfg.BaseURL)
+	if problem != "" {
+		return nil, errors.New("capi: " + problem)
 	}
 	return u, nil
-}
-
-func isLoopback(host string) bool {
-	if strings.EqualFold(host, "localhost") {
-		return true
-	}
-	addr, err := netip.ParseAddr(host)
-	return err == nil && addr.IsLoopback()
 }
 
 // Send checks the events and sends them in as few requests as the dialect

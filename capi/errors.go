@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/internal/apihttp"
 )
 
 // Errors of the client, for [errors.Is].
@@ -189,7 +190,7 @@ func isEventField(field string) bool {
 // firstPart returns the first part of a path such as "/user_match/click_id",
 // "user_match.click_id" or "$.user_match".
 func firstPart(path string) string {
-	parts := pathParts(path)
+	parts := apihttp.PathParts(path)
 	if len(parts) == 0 {
 		return ""
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/clickid/clickid/internal/apihttp"
 	"github.com/clickid/clickid/internal/rawjson"
 	"github.com/clickid/clickid/internal/text"
 )
@@ -20,7 +21,6 @@ const (
 	maxErrorBody     = 4 << 10 // of a body that an error keeps
 	maxWarnings      = 100     // that a response keeps
 	maxWarningChars  = 300     // of a warning
-	maxIndexDigits   = 5       // of an event's index in a path
 	redacted         = "[redacted]"
 )
 
@@ -113,7 +113,7 @@ func (d received) problem(err error, dialect Dialect) string {
 
 // complete adds the fields of the response to a refusal.
 func (d received) complete(e *ResponseError) *ResponseError {
-	e.retryAfter = max(e.retryAfter, parseRetryAfter(d.header, d.now))
+	e.retryAfter = max(e.retryAfter, apihttp.RetryAfter(d.header, d.now))
 	e.Body = append([]byte(nil), d.body[:min(len(d.body), maxErrorBody)]...)
 	return e
 }
@@ -263,11 +263,11 @@ func parseError(object map[string]any, status int) *ResponseError {
 	e := &ResponseError{
 		json:     true,
 		status:   status,
-		Code:     errorCode(textOf(object["code"])),
+		Code:     apihttp.Code(textOf(object["code"])),
 		Recovery: recovery(textOf(object["recovery"])),
 	}
 	if seconds, ok := numberOf(object["retry_after"]); ok {
-		e.retryAfter = roundUpSeconds(seconds)
+		e.retryAfter = apihttp.Seconds(seconds)
 	}
 	fields := []string{path(object["field"])}
 	for _, name := range []string{"issues", "details"} {
@@ -278,7 +278,7 @@ func parseError(object map[string]any, status int) *ResponseError {
 			e.indexes = append(e.indexes, index)
 		}
 		if e.Field == "" {
-			e.Field = errorField(field)
+			e.Field = apihttp.Path(field)
 		}
 	}
 	return e
@@ -348,15 +348,6 @@ func numberOf(v any) (float64, bool) {
 	return f, err == nil && !math.IsNaN(f) && !math.IsInf(f, 0)
 }
 
-// errorCode returns s if it has the form of a code. Error texts must not
-// contain other values, which may be personal.
-func errorCode(s string) string {
-	if len(s) > 64 || !isIdentifier(s) || digits(s) > 5 {
-		return ""
-	}
-	return strings.ToUpper(s)
-}
-
 func recovery(s string) string {
 	switch s = strings.ToLower(s); s {
 	case recoveryTransient, recoveryCorrectable, recoveryTerminal:
@@ -365,62 +356,17 @@ func recovery(s string) string {
 	return ""
 }
 
-// errorField returns s if it has the form of a path.
-func errorField(s string) string {
-	if len(s) > 128 {
-		return ""
-	}
-	parts := pathParts(s)
-	for _, part := range parts {
-		index := text.Digits(part) && len(part) <= maxIndexDigits
-		if !index && (!isIdentifier(part) || digits(part) > 3) {
-			return ""
-		}
-	}
-	if len(parts) == 0 {
-		return ""
-	}
-	return s
-}
-
-// isIdentifier reports whether s is a letter followed by letters, digits and
-// [_.-].
-func isIdentifier(s string) bool {
-	for i, r := range s {
-		letter := 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z'
-		if !letter && (i == 0 || !strings.ContainsRune("0123456789_.-", r)) {
-			return false
-		}
-	}
-	return s != ""
-}
-
-func digits(s string) int {
-	return strings.Count(strings.Map(func(r rune) rune {
-		if r >= '0' && r <= '9' {
-			return '0'
-		}
-		return -1
-	}, s), "0")
-}
-
 // eventIndex returns the index in a path such as /events/1/event_type,
 // events[1].event_type or $.events.1.
 func eventIndex(field string) (int, bool) {
-	parts := pathParts(field)
+	parts := apihttp.PathParts(field)
 	for i, part := range parts[:max(0, len(parts)-1)] {
-		if part == "events" && text.Digits(parts[i+1]) && len(parts[i+1]) <= maxIndexDigits {
+		if part == "events" && text.Digits(parts[i+1]) && len(parts[i+1]) <= apihttp.MaxIndexDigits {
 			index, err := strconv.Atoi(parts[i+1])
 			return index, err == nil
 		}
 	}
 	return 0, false
-}
-
-// pathParts splits a path such as /events/1/event_type, events[1].event_type or
-// $.events.1.
-func pathParts(path string) []string {
-	return strings.FieldsFunc(path, func(r rune) bool { return strings.ContainsRune("/.[]$\"'", r) })
 }
 
 // redact removes words from a text of the platform that may be sent values:
@@ -429,7 +375,7 @@ func redact(s string) string {
 	words := strings.FieldsFunc(text.Truncate(s, maxWarningChars), func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) })
 	for i, word := range words {
 		long := strings.ContainsFunc(word, unicode.IsDigit) && len(word) >= 16
-		if long || digits(word) >= 7 || strings.Contains(word, "@") || strings.Contains(word, "%40") {
+		if long || apihttp.Digits(word) >= 7 || strings.Contains(word, "@") || strings.Contains(word, "%40") {
 			words[i] = redacted
 		}
 	}

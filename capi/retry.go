@@ -2,15 +2,10 @@ package capi
 
 import (
 	"errors"
-	"math"
 	"math/rand/v2"
-	"net/http"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/clickid/clickid"
-	"github.com/clickid/clickid/internal/text"
 )
 
 // Retry configures the retries of a failed request. The first wait is a random
@@ -33,10 +28,6 @@ type Retry struct {
 // defaultAttempts takes some seconds, so that [clickid.Convert] survives a
 // short outage.
 const defaultAttempts = 6
-
-// maxRetryAfter limits the waits that a platform can ask for. Longer waits are
-// usually mistakes.
-const maxRetryAfter = time.Hour
 
 func (r Retry) withDefaults() Retry {
 	if r.Attempts <= 0 {
@@ -103,35 +94,4 @@ func retryAfter(err error) time.Duration {
 		return re.retryAfter
 	}
 	return 0
-}
-
-// parseRetryAfter parses a Retry-After header (RFC 9110, section 10.2.3):
-// seconds, or a date relative to the response's Date. It returns 0 for a
-// missing or invalid header and for a time in the past, so that the backoff
-// applies.
-func parseRetryAfter(header http.Header, now time.Time) time.Duration {
-	value := strings.TrimSpace(header.Get("Retry-After"))
-	if text.Digits(value) {
-		seconds, _ := strconv.ParseFloat(value, 64) // +Inf for too many digits
-		return roundUpSeconds(seconds)
-	}
-	at, err := http.ParseTime(value)
-	if err != nil {
-		return 0
-	}
-	if sent, err := http.ParseTime(header.Get("Date")); err == nil {
-		now = sent
-	}
-	return min(max(0, at.Sub(now)), maxRetryAfter)
-}
-
-// roundUpSeconds returns whole seconds, rounded up.
-func roundUpSeconds(seconds float64) time.Duration {
-	switch {
-	case !(seconds > 0): // also NaN
-		return 0
-	case seconds > maxRetryAfter.Seconds():
-		return maxRetryAfter
-	}
-	return time.Duration(math.Ceil(seconds)) * time.Second
 }
