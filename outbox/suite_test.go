@@ -283,7 +283,7 @@ func TestAFaultyOutboxFails(t *testing.T) {
 	} {
 		t.Run(string(row.fault)+": "+row.test, func(t *testing.T) {
 			t.Parallel()
-			cmd := exec.Command(os.Args[0], "-test.run=^TestFaultyOutbox$/^"+row.test+"$", "-test.timeout=1m")
+			cmd := exec.Command(os.Args[0], "-test.run=^TestFaultyOutbox$/^"+row.test+"$", "-test.timeout=10m")
 			cmd.Env = append(os.Environ(), faultVariable+"="+string(row.fault))
 			var output bytes.Buffer
 			cmd.Stdout, cmd.Stderr = &output, &output

@@ -34,7 +34,7 @@ func newHarness(t *testing.T, b Backend) *harness {
 	if b.Patience == 0 {
 		b.Patience = defaultPatience
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 3*b.Patience)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*b.Patience)
 	t.Cleanup(cancel)
 	h := &harness{TB: t, backend: b, platform: clickidtest.NewServer(t), ctx: ctx}
 	t.Cleanup(func() {
@@ -174,9 +174,11 @@ func events(prefix string, n int) []clickid.Event {
 // accepted waits until n events have been accepted and returns them.
 func (h *harness) accepted(n int) []clickidtest.Event {
 	h.Helper()
-	ctx, cancel := context.WithTimeout(h.ctx, h.backend.Patience)
-	defer cancel()
-	got, err := h.platform.Wait(ctx, n)
+	var got []clickidtest.Event
+	err := h.patiently(h.platform.Count, func(ctx context.Context) (err error) {
+		got, err = h.platform.Wait(ctx, n)
+		return err
+	})
 	if err != nil {
 		h.Fatalf("the platform has accepted %d events, want %d", h.platform.Count(), n)
 	}
@@ -186,9 +188,12 @@ func (h *harness) accepted(n int) []clickidtest.Event {
 // requests waits until n requests have arrived.
 func (h *harness) requests(n int) []clickidtest.Request {
 	h.Helper()
-	ctx, cancel := context.WithTimeout(h.ctx, h.backend.Patience)
-	defer cancel()
-	got, err := h.platform.WaitRequests(ctx, n)
+	var got []clickidtest.Request
+	arrived := func() int { return len(h.platform.Requests()) }
+	err := h.patiently(arrived, func(ctx context.Context) (err error) {
+		got, err = h.platform.WaitRequests(ctx, n)
+		return err
+	})
 	if err != nil {
 		h.Fatalf("%d requests have arrived, want %d", len(h.platform.Requests()), n)
 	}
@@ -232,7 +237,8 @@ func (h *harness) acceptedInTheEnd(ob outbox.Outbox, ids ...string) {
 // empty waits until the queue is empty.
 func (h *harness) empty(ob outbox.Outbox) {
 	h.Helper()
-	h.eventually("the queue becomes empty", func() bool { return h.stats(ob).Queued == 0 })
+	queued := func() int { return h.stats(ob).Queued }
+	h.eventuallyWith(queued, "the queue becomes empty", func() bool { return queued() == 0 })
 }
 
 func (h *harness) stats(ob outbox.Outbox) outbox.Stats {
@@ -265,7 +271,8 @@ func (h *harness) noDeadLetters(ob outbox.Outbox) {
 func (h *harness) dead(ob outbox.Outbox, n int) []outbox.DeadLetter {
 	h.Helper()
 	var letters []outbox.DeadLetter
-	h.eventually(fmt.Sprintf("there are %d dead letters", n), func() bool {
+	found := func() int { return len(letters) }
+	h.eventuallyWith(found, fmt.Sprintf("there are %d dead letters", n), func() bool {
 		letters = h.failed(ob, outbox.Page{Limit: n + 1})
 		return len(letters) == n
 	})
@@ -275,14 +282,40 @@ func (h *harness) dead(ob outbox.Outbox, n int) []outbox.DeadLetter {
 // eventually waits until the condition is true.
 func (h *harness) eventually(what string, condition func() bool) {
 	h.Helper()
-	deadline := time.Now().Add(h.backend.Patience)
+	h.eventuallyWith(func() int { return 0 }, what, condition)
+}
+
+// eventuallyWith is eventually with a measure of the progress.
+func (h *harness) eventuallyWith(progress func() int, what string, condition func() bool) {
+	h.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for !condition() {
-		if time.Now().After(deadline) {
-			h.Fatalf("not within %v: %s", h.backend.Patience, what)
+	err := h.patiently(progress, func(ctx context.Context) error {
+		for !condition() {
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
 		}
-		<-tick.C
+		return nil
+	})
+	if err != nil {
+		h.Fatalf("not within %v: %s", h.backend.Patience, what)
+	}
+}
+
+// patiently calls wait until it succeeds, or until there was no progress for the
+// backend's patience: many events take long on a busy machine.
+func (h *harness) patiently(progress func() int, wait func(context.Context) error) error {
+	for {
+		before := progress()
+		ctx, cancel := context.WithTimeout(h.ctx, h.backend.Patience)
+		err := wait(ctx)
+		cancel()
+		if err == nil || h.ctx.Err() != nil || progress() == before {
+			return err
+		}
 	}
 }
 

@@ -47,8 +47,8 @@ type Backend struct {
 	// Forgets means that the storage ends with the outbox, so that no test
 	// opens it twice.
 	Forgets bool
-	// Patience limits the wait for slow events, such as the rescue of an event
-	// whose worker was killed. Defaults to 30 seconds.
+	// Patience limits the time without progress, such as the time until an event
+	// is rescued whose worker was killed. Defaults to 30 seconds.
 	Patience time.Duration
 }
 
