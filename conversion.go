@@ -10,18 +10,18 @@ import (
 	"time"
 )
 
-// DefaultConvertTimeout bounds one call of [Convert].
+// DefaultConvertTimeout limits a call of [Convert].
 const DefaultConvertTimeout = 10 * time.Second
 
-// ConvertOption changes one call of [Convert].
+// ConvertOption is an option of [Convert].
 type ConvertOption func(*convertOptions)
 
 type convertOptions struct {
 	timeout time.Duration
 }
 
-// ConvertTimeout bounds the whole call, look-up and sending with all retries.
-// It defaults to 10 seconds, also for a d that is not positive.
+// ConvertTimeout limits the call, including the lookup and all retries. It
+// defaults to 10 seconds, also if d is not positive.
 func ConvertTimeout(d time.Duration) ConvertOption {
 	return func(o *convertOptions) {
 		if d > 0 {
@@ -31,39 +31,38 @@ func ConvertTimeout(d time.Duration) ConvertOption {
 }
 
 var (
-	errNoSender = errors.New("clickid: Convert needs a Sender, such as a capi.Client or an outbox; it is nil")
+	errNoSender = errors.New("clickid: Convert requires a Sender, such as a capi.Client or an outbox; it is nil")
 	errNoResult = errors.New("clickid: the Sender returned no result for the event")
 )
 
-// Convert finds the visitor's click in ctx and hands the event to s. A shop
-// calls it when an order completes.
+// Convert finds the visitor's click in ctx and sends the event with it to s. A
+// shop calls it when an order completes.
 //
 // A Click or ClickToken in the event takes precedence over the visitor's. An
-// order without a click is organic: it is not sent, the result tells why, and
-// the error is nil. A failed look-up never makes an order organic. A sender
-// that resolves tokens later (see [Sender]) takes the token without a look-up;
-// for any other sender Convert looks the click up, and returns the verdict
-// [VerdictFailed] when the store cannot tell.
+// order without a click is organic: it is not sent, and the error is nil. A
+// failed lookup never makes an order organic. If s resolves tokens later (see
+// [Sender]), it gets the token without a lookup. Otherwise Convert looks up the
+// click, and the verdict is [VerdictFailed] if the store is unavailable.
 //
-// The event of a visitor who denied consent is skipped, and so is that of one
-// who has not decided, unless [Config].SendUnknown is set. Consent in the event
-// takes precedence over the visitor's.
+// The event of a visitor who has denied consent is skipped, and so is that of a
+// visitor whose consent is unknown, unless [Config].SendUnknown is set. Consent
+// in the event takes precedence over the visitor's.
 //
-// The call outlives the visitor's connection: it ignores the cancellation of
-// ctx but keeps its deadline, and ends within 10 seconds unless
-// [ConvertTimeout] sets another bound. The error is that of the result.
+// Convert outlives the visitor's connection: it ignores the cancellation of ctx
+// but keeps its deadline, and ends within 10 seconds unless [ConvertTimeout]
+// sets another limit. The error is that of the result.
 func Convert(ctx context.Context, s Sender, e Event, options ...ConvertOption) (Result, error) {
 	return convert(ctx, s, e, options, func(ctx context.Context, e *Event, later bool) error {
 		return visitFrom(ctx).fill(ctx, e, later)
 	})
 }
 
-// ConvertFor is [Convert] for a click that was linked to the application's own
-// key, such as the order or the session of a payment webhook. A key without a
-// link leaves the visitor of ctx, if there is one.
+// ConvertFor is [Convert] with the click that is linked to a key of the
+// application, such as the order of a payment webhook or a session. If the key
+// has no link, it uses the click of the visitor in ctx, if any.
 //
-// The verdict is [VerdictFailed] when the linker or the store cannot tell, so
-// that a webhook that returns the error is delivered again.
+// The verdict is [VerdictFailed] if the linker or the store is unavailable. A
+// webhook that returns the error is sent again.
 func (t *Tracker) ConvertFor(ctx context.Context, k Key, s Sender, e Event, options ...ConvertOption) (Result, error) {
 	return convert(ctx, s, e, options, func(ctx context.Context, e *Event, later bool) error {
 		err := t.fill(ctx, k, e, later)
@@ -74,12 +73,12 @@ func (t *Tracker) ConvertFor(ctx context.Context, k Key, s Sender, e Event, opti
 	})
 }
 
-// finder fills in the click of an event. With later the sender resolves tokens
-// itself.
+// finder sets the click of an event. With later it sets the token, for a sender
+// that resolves it.
 type finder func(ctx context.Context, e *Event, later bool) error
 
-// once returns a finder that asks find at most once for each value of later, so
-// that several senders cost one look-up.
+// once returns a finder that calls find at most once for each value of later,
+// so that several senders share a lookup.
 func (find finder) once() finder {
 	type found struct {
 		asked bool
@@ -103,7 +102,7 @@ func (find finder) once() finder {
 	}
 }
 
-// convert hands e to s after find has filled in its click.
+// convert sets the click of e with find and sends e to s.
 func convert(ctx context.Context, s Sender, e Event, options []ConvertOption, find finder) (Result, error) {
 	o := convertOptions{timeout: DefaultConvertTimeout}
 	for _, option := range options {
@@ -139,14 +138,14 @@ func convertTo(ctx context.Context, s Sender, e Event, find finder) Result {
 	}
 	if e.Click.IsZero() && e.ClickToken == "" && e.Consent != ConsentDenied {
 		if err := find(ctx, &e, resolvesTokens(s)); err != nil && !errors.Is(err, ErrNotFound) {
-			return failed(&e, fmt.Errorf("clickid: the click of the event could not be looked up: %w", err))
+			return failed(&e, fmt.Errorf("clickid: looking up the click of the event: %w", err))
 		}
 	}
 	return send(ctx, s, e).Results[0]
 }
 
-// send returns the report of s. It has one result for each event, and none that
-// means success without a verdict.
+// send returns the report of s. It makes sure that there is a result with a
+// verdict for each event.
 func send(ctx context.Context, s Sender, events ...Event) Report {
 	report, err := s.Send(ctx, events...)
 	if len(report.Results) != len(events) {
@@ -185,44 +184,44 @@ func resolvesTokens(s Sender) bool {
 	return ok && r.ResolvesTokens()
 }
 
-// Sender takes conversions. A capi.Client sends them now; an outbox stores them
-// and sends them in the background.
+// Sender accepts conversions. A capi.Client sends them now. An outbox stores
+// them and sends them in the background.
 //
-// A sender that looks the click of a token up later, as an outbox does at
-// delivery, has a method ResolvesTokens() bool that returns true. [Convert]
-// then gives it the visitor's token and does not ask the store.
+// A sender that resolves tokens later, such as an outbox at delivery, has a
+// method ResolvesTokens() bool that returns true. [Convert] then passes the
+// visitor's token without calling the store.
 //
-// Implementations are safe for concurrent use and do not keep or change the
-// events after Send returns.
+// Implementations are safe for concurrent use, and do not keep or change the
+// events after Send has returned.
 type Sender interface {
-	// Send takes the events and returns a report with one result for each, in
-	// their order, also when it fails. The error is non-nil exactly when at
-	// least one event was rejected or failed; it joins the results' errors.
+	// Send accepts the events and returns a report with a result for each in
+	// their order, even if it fails. The error is non-nil exactly when an event
+	// was rejected or failed. It joins the errors of the results.
 	Send(ctx context.Context, events ...Event) (Report, error)
 }
 
-// Senders returns a sender that hands every event to each sender of the list:
-// two platforms, or a platform and the shop's own analytics.
+// Senders returns a sender that sends every event to each sender of the list,
+// for example to two platforms.
 //
 //	both := clickid.Senders(scope3.In(tx), other.In(tx))
 //
-// It calls them in turn, since they may share a transaction, and divides the
-// time until the deadline of the context equally among those that are left, so
-// that a platform that hangs leaves time for the others. A failure of one does
-// not keep the event from the others.
+// It calls them one after the other, since they may share a transaction. The
+// remaining senders share the time until the context's deadline equally, so
+// that a platform that hangs leaves time for others. A failure of one does not
+// affect the others.
 //
-// The result of an event has the result of each sender in Parts. Its verdict
-// and reason are those of the worst part. From best to worst: accepted, queued,
-// ready, skipped as organic, skipped for consent, dead letter, rejected, failed.
-// So the verdict is failed when sending the event again can help at least one
-// destination; the others know its ID and do not count it twice. Err joins the
-// errors of the parts.
+// The result of an event has the results of the senders in Parts, and the
+// verdict and the reason of the worst part. From best to worst: accepted,
+// queued, ready, skipped as organic, skipped for consent, dead letter,
+// rejected, failed. If the verdict is failed, sending the event again may help;
+// destinations that have accepted it count it once. Err joins the errors of the
+// parts.
 //
-// [Convert] gives each sender what it needs: the token to one that resolves
-// tokens, and the click to the others. A failed look-up fails only these.
+// [Convert] passes the token to senders that resolve tokens, and the click to
+// others. A failed lookup only fails the latter.
 //
-// Later changes of the list have no effect. A nil sender in the list, and an
-// empty list, fail every event.
+// Later changes of the list have no effect. A nil sender in the list and an
+// empty list fail every event.
 func Senders(list ...Sender) Sender {
 	s := make(senders, 0, len(list))
 	for _, part := range list {
@@ -238,7 +237,7 @@ func Senders(list ...Sender) Sender {
 type senders []Sender
 
 var (
-	errEmptySenders = errors.New("clickid: Senders needs at least one Sender; its list is empty")
+	errEmptySenders = errors.New("clickid: Senders requires at least one Sender; its list is empty")
 	errNilInSenders = errors.New("clickid: a Sender in the list of Senders is nil; check the error of its constructor")
 )
 
@@ -267,13 +266,13 @@ func (s senders) Send(ctx context.Context, events ...Event) (Report, error) {
 	return report, report.Err()
 }
 
-// ResolvesTokens reports whether all of the senders resolve tokens. Convert
-// asks each of them.
+// ResolvesTokens reports whether all senders resolve tokens. Convert calls it
+// for each of them.
 func (s senders) ResolvesTokens() bool {
 	return len(s) > 0 && !slices.ContainsFunc(s, func(part Sender) bool { return !resolvesTokens(part) })
 }
 
-// each calls f for every sender, with its share of the time.
+// each calls f for every sender with its share of the time.
 func (s senders) each(ctx context.Context, f func(ctx context.Context, part Sender)) {
 	for i, part := range s {
 		if part == nil {
@@ -283,7 +282,7 @@ func (s senders) each(ctx context.Context, f func(ctx context.Context, part Send
 	}
 }
 
-// withShare calls f with the share of ctx's time that each of n has.
+// withShare calls f with the share of ctx's time for each of n.
 func withShare(ctx context.Context, n int, f func(ctx context.Context)) {
 	if deadline, ok := ctx.Deadline(); ok && n > 1 {
 		shared, cancel := context.WithTimeout(ctx, time.Until(deadline)/time.Duration(n))
@@ -293,7 +292,7 @@ func withShare(ctx context.Context, n int, f func(ctx context.Context)) {
 	f(ctx)
 }
 
-// nilSender stands for a nil sender in a list.
+// nilSender replaces a nil sender in a list.
 type nilSender struct{}
 
 func (nilSender) Send(_ context.Context, events ...Event) (Report, error) {
@@ -304,10 +303,10 @@ func (nilSender) Send(_ context.Context, events ...Event) (Report, error) {
 	return report, report.Err()
 }
 
-// ResolvesTokens spares the look-up for an event that fails anyway.
+// ResolvesTokens returns true, since the event fails without a lookup.
 func (nilSender) ResolvesTokens() bool { return true }
 
-// combine returns the result of an event with the results of its destinations.
+// combine returns the result of an event from those of its destinations.
 func combine(e *Event, parts []Result) Result {
 	r := Result{Type: e.Type, ID: e.ID, Parts: parts, Err: Report{Results: parts}.Err()}
 	for i, part := range parts {
@@ -319,7 +318,7 @@ func combine(e *Event, parts []Result) Result {
 	return r
 }
 
-// appendNew appends the texts that list does not have.
+// appendNew appends the texts that are not in list.
 func appendNew(list []string, texts ...string) []string {
 	for _, text := range texts {
 		if !slices.Contains(list, text) {
@@ -329,20 +328,20 @@ func appendNew(list []string, texts ...string) []string {
 	return list
 }
 
-// Report tells what became of the events of one Send.
+// Report contains the results of a Send.
 type Report struct {
-	// Results has one entry for each event, in the order of the events.
+	// Results has a result for each event in their order.
 	Results []Result
-	// Warnings are the platform's remarks on events that it accepted.
+	// Warnings are the platform's warnings about accepted events.
 	Warnings []string
 	// MatchQuality is the platform's estimate of how well it can attribute the
-	// events, from 0 to 1, or nil when it gave none.
+	// events, from 0 to 1, or nil.
 	MatchQuality *float64
 }
 
-// Err joins the errors of the results. It is nil when no event was rejected or
-// failed. [errors.Is] and [errors.As] find the error of every event; the text
-// has at most ten different texts and the number of the others.
+// Err joins the errors of the results. It is nil if no event was rejected or
+// failed. [errors.Is] and [errors.As] find the error of every event. The text
+// contains at most ten different texts and the number of the others.
 func (r Report) Err() error {
 	var all []error
 	for _, result := range r.Results {
@@ -363,14 +362,13 @@ func (r Report) Err() error {
 	return &sendErrors{all}
 }
 
-// maxErrorTexts is the number of texts that the error of a report has: enough to
-// see what is wrong, and short enough for a log.
+// maxErrorTexts is the number of texts in the error of a report.
 const maxErrorTexts = 10
 
 // sendErrors are the errors of several events.
 type sendErrors struct{ all []error }
 
-// Error returns the first texts, each once, and how many there are besides.
+// Error returns the first distinct texts and the number of the others.
 func (s *sendErrors) Error() string {
 	var b strings.Builder
 	seen := make(map[string]bool, len(s.all))
@@ -397,12 +395,11 @@ func (s *sendErrors) Error() string {
 // Unwrap returns the errors of all events.
 func (s *sendErrors) Unwrap() []error { return s.all }
 
-// Format prints Error for every verb, since %#v would print what the errors
-// keep out of their text.
+// Format prints Error for every verb, also for %#v.
 func (s *sendErrors) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.Error()) }
 
-// Accepted reports whether every event was accepted or queued: none failed and
-// none was skipped. It is false for a report without results.
+// Accepted reports whether every event was accepted or queued. It is false for
+// a report without results.
 func (r Report) Accepted() bool {
 	for _, result := range r.Results {
 		if result.Verdict != VerdictAccepted && result.Verdict != VerdictQueued {
@@ -412,77 +409,75 @@ func (r Report) Accepted() bool {
 	return len(r.Results) > 0
 }
 
-// Result tells what became of one event.
+// Result is the result of an event.
 type Result struct {
-	// Type and ID name the event as the caller did.
+	// Type and ID are those of the event.
 	Type EventType
 	ID   string
-	// Destination is where the event was to go, such as the data set or event
-	// source, or "" when the sender does not tell.
+	// Destination is the destination of the event, such as the data set or
+	// event source, or "" if the sender does not set it.
 	Destination string
-	// Verdict is what became of the event.
+	// Verdict is the outcome.
 	Verdict Verdict
-	// Reason tells why an event was skipped or refused, without personal data.
+	// Reason is the reason why an event was skipped or refused, without
+	// personal data.
 	Reason string
-	// Warnings name what was left out of the event and what the platform
-	// remarked, without personal data.
+	// Warnings are about fields that were left out and from the platform,
+	// without personal data.
 	Warnings []string
 	// MatchQuality is the platform's estimate of how well it can attribute the
-	// event, from 0 to 1, or nil when it gave none.
+	// event, from 0 to 1, or nil.
 	MatchQuality *float64
-	// Responses counts the verdicts that the platform gave on the event in this
-	// call. An outbox adds them to [QueuedEvent].Responses.
+	// Responses is the number of verdicts of the platform on the event in this
+	// call. An outbox adds it to [QueuedEvent].Responses.
 	Responses int
-	// Parts are the results of the destinations, in the order of the list, when
-	// several senders have the event (see [Senders]). Destination, MatchQuality
-	// and Responses are then those of the parts.
+	// Parts are the results of several senders (see [Senders]) in their order.
+	// Destination, MatchQuality and Responses are set in the parts.
 	Parts []Result
-	// Err is non-nil exactly when the verdict is Rejected or Failed.
+	// Err is non-nil exactly if the verdict is Rejected or Failed.
 	Err error
 }
 
-// Verdict tells what became of one event. The zero value is none: no sender
-// returns it.
+// Verdict is the outcome of an event. No sender returns the zero value.
 type Verdict int
 
-// Verdicts.
+// The verdicts on an event.
 const (
 	_ Verdict = iota
-	// VerdictReady means that the event would be sent. A check and a dry run
+	// VerdictReady means that the event would be sent. Checks and dry runs
 	// return it.
 	VerdictReady
-	// VerdictAccepted means that the platform has the event, now or since an
-	// earlier attempt.
+	// VerdictAccepted means that the platform has accepted the event, now or in
+	// an earlier attempt.
 	VerdictAccepted
-	// VerdictQueued means that an outbox has the event and will send it.
+	// VerdictQueued means that an outbox has stored the event and will send it.
 	VerdictQueued
-	// VerdictDeadLettered means that an outbox has stored the event as a dead
-	// letter, since validation refuses it: it is kept and will not be sent until
-	// it is corrected. Not an error, since an error would roll the order back.
+	// VerdictDeadLettered means that validation refuses the event and that an
+	// outbox has stored it as a dead letter. It can be corrected. It is not an
+	// error, since an error would roll the order back.
 	VerdictDeadLettered
-	// VerdictSkippedOrganic means that there is nothing to attribute the event
-	// by, so it was not sent. Not an error.
+	// VerdictSkippedOrganic means that the event was not sent, since there is
+	// nothing to attribute it by. It is not an error.
 	VerdictSkippedOrganic
-	// VerdictSkippedConsent means that the user's consent does not allow the
-	// event, so it was not sent. Not an error.
+	// VerdictSkippedConsent means that the event was not sent, since the
+	// consent does not allow it. It is not an error.
 	VerdictSkippedConsent
-	// VerdictRejected means that validation or the platform refuses this very
-	// event. Sending it again cannot help.
+	// VerdictRejected means that validation or the platform refuses this event.
+	// Sending it again does not help.
 	VerdictRejected
-	// VerdictFailed means that the event was not accepted this time, for a
-	// reason outside of the event. Sending it again can help.
+	// VerdictFailed means that the event was not accepted for a reason other
+	// than the event. Sending it again may help.
 	VerdictFailed
 )
 
-// bestToWorst is the order in which the verdict of several senders is chosen;
-// see [Senders].
+// bestToWorst is the order of verdicts for [Senders].
 var bestToWorst = []Verdict{
 	VerdictAccepted, VerdictQueued, VerdictReady, VerdictSkippedOrganic, VerdictSkippedConsent,
 	VerdictDeadLettered, VerdictRejected, VerdictFailed,
 }
 
-// severity returns the place of the verdict in that order. A verdict that is
-// not known is worse than all others.
+// severity returns the position of the verdict in that order. Unknown verdicts
+// are the worst.
 func (v Verdict) severity() int {
 	if i := slices.Index(bestToWorst, v); i >= 0 {
 		return i
@@ -490,7 +485,7 @@ func (v Verdict) severity() int {
 	return len(bestToWorst)
 }
 
-// String returns the verdict in lower case words.
+// String returns the verdict in lower case.
 func (v Verdict) String() string {
 	switch v {
 	case VerdictReady:
@@ -518,45 +513,44 @@ func (v Verdict) String() string {
 // QueuedEvent is an event that an outbox delivers.
 type QueuedEvent struct {
 	Event Event
-	// Responses counts how often the platform has given a verdict on the event.
-	// A client derives the idempotency key of the request from it, since a
-	// platform repeats its response to a key that it knows.
+	// Responses is the number of verdicts of the platform on the event. A
+	// client derives the idempotency key of the request from it, since a
+	// platform repeats its response to a known key.
 	Responses int
 }
 
-// ErrInvalidEvent is matched by the error of an event that validation or the
-// platform refuses.
+// ErrInvalidEvent means that validation or the platform refuses an event.
 var ErrInvalidEvent = errors.New("clickid: invalid event")
 
-// SendError is implemented by the errors of a client, for callers who act on
-// them. Use [errors.As] with a variable of this type. An outbox treats any
-// other error of its destination as temporary.
+// SendError is the interface of the errors of clients. Use [errors.As] with a
+// variable of this type. An outbox treats other errors of its destination as
+// temporary.
 type SendError interface {
 	error
-	// Kind tells what the error concerns.
+	// Kind returns the cause of the error.
 	Kind() SendErrorKind
-	// RetryAfter returns how long the platform asks to wait, or 0.
+	// RetryAfter returns the wait that the platform asks for, or 0.
 	RetryAfter() time.Duration
-	// Status returns the HTTP status of the response, or 0 when there was none.
+	// Status returns the HTTP status of the response, or 0 without a response.
 	Status() int
 }
 
-// SendErrorKind tells what a [SendError] concerns.
+// SendErrorKind is the cause of a [SendError].
 type SendErrorKind int
 
-// Kinds of a [SendError].
+// The causes of a [SendError].
 const (
-	// SendErrorTemporary means that the same event can be accepted later.
+	// SendErrorTemporary means that the event may be accepted later.
 	SendErrorTemporary SendErrorKind = iota
-	// SendErrorConfiguration means that the platform accepts no event at all
-	// until the configuration is fixed.
+	// SendErrorConfiguration means that the platform accepts no event until the
+	// configuration is fixed.
 	SendErrorConfiguration
-	// SendErrorEvent means that this very event is refused: the platform names
-	// it or one of its fields. It is final.
+	// SendErrorEvent means that the platform refuses this event and names it or
+	// its field. It is final.
 	SendErrorEvent
-	// SendErrorRefused means that the request is refused and nothing tells
-	// whether an event or the configuration is at fault. It is provisional: the
-	// event can be kept until another one is accepted.
+	// SendErrorRefused means that the platform refuses the request and names
+	// neither an event nor the configuration. It is provisional: keep the event
+	// until another one is accepted.
 	SendErrorRefused
 )
 
@@ -575,10 +569,10 @@ func (k SendErrorKind) String() string {
 	return fmt.Sprintf("SendErrorKind(%d)", int(k))
 }
 
-// Resolver turns a token into its click. A [Tracker] is one.
+// Resolver finds the click of a token. A [Tracker] is a resolver.
 type Resolver interface {
-	// Resolve returns the click of a token, an error that matches ErrNotFound
-	// or ErrInvalid when there provably is none, and any other error when the
-	// store cannot tell.
+	// Resolve returns the click of a token. The error matches ErrNotFound or
+	// ErrInvalid if there is certainly none. Any other error means that the
+	// store is unavailable.
 	Resolve(ctx context.Context, token string) (Click, error)
 }
