@@ -124,42 +124,9 @@ type Client struct {
 // New returns a client. Its error joins all problems of cfg. New makes no
 // connection. Later changes of cfg have no effect.
 func New(cfg Config) (*Client, error) {
-	var problems []error
-	report := func(format string, args ...any) {
-		problems = append(problems, fmt.Errorf("capi: "+format, args...))
-	}
 	cfg.Dialect = dialectValue(cfg.Dialect)
-	if cfg.Dialect == nil {
-		report("Dialect is required: ECAPI or LogEvent")
-	} else {
-		problems = append(problems, cfg.Dialect.problems()...)
-	}
-	if cfg.Environment != EnvironmentProduction && cfg.Environment != EnvironmentStaging {
-		report("Environment must be EnvironmentProduction or EnvironmentStaging")
-	}
-	base, err := baseURL(&cfg)
-	if err != nil {
-		problems = append(problems, err)
-	}
-	if problem := apihttp.KeyProblem(cfg.APIKey, cfg.BaseURL == "" || err != nil || apihttp.IsLoopback(base.Hostname())); problem != "" {
-		report("%s", problem)
-	}
-	if cfg.Timeout < 0 || cfg.TotalTimeout < 0 {
-		report("Timeout and TotalTimeout must not be negative")
-	}
-	problems = append(problems, cfg.Retry.problems()...)
-	if cfg.RateLimit.Per < 0 {
-		report("RateLimit.Per must not be negative")
-	}
-	if cfg.Concurrency < 0 || cfg.Concurrency > maxConcurrency {
-		report("Concurrency must be from 1 to %d", maxConcurrency)
-	}
-	if cfg.MaxBatchEvents < 0 || cfg.MaxBatchEvents > maxLogEventEvents {
-		report("MaxBatchEvents must be from 1 to %d", maxLogEventEvents)
-	}
-	if cfg.MaxBatchBytes < 0 || cfg.MaxBatchBytes > 0 && cfg.MaxBatchBytes < minBatchBytes {
-		report("MaxBatchBytes must be at least %d", minBatchBytes)
-	}
+	base, problems := cfg.endpointProblems()
+	problems = append(problems, cfg.limitProblems()...)
 	if err := errors.Join(problems...); err != nil {
 		return nil, err
 	}
@@ -175,6 +142,49 @@ func New(cfg Config) (*Client, error) {
 	}
 	c.overhead = len(c.requestOf([]*outgoing{{}}))
 	return c, nil
+}
+
+// endpointProblems returns the platform's scheme and host, and what is wrong
+// with the fields that tell where events go.
+func (cfg *Config) endpointProblems() (*url.URL, []error) {
+	var problems []error
+	if cfg.Dialect == nil {
+		problems = append(problems, errors.New("capi: Dialect is required: LogEvent or ECAPI"))
+	} else {
+		problems = append(problems, cfg.Dialect.problems()...)
+	}
+	if cfg.Environment != EnvironmentProduction && cfg.Environment != EnvironmentStaging {
+		problems = append(problems, errors.New("capi: Environment must be EnvironmentProduction or EnvironmentStaging"))
+	}
+	base, err := baseURL(cfg)
+	if err != nil {
+		problems = append(problems, err)
+	}
+	ours := cfg.BaseURL == "" || err != nil || apihttp.IsLoopback(base.Hostname())
+	if problem := apihttp.KeyProblem(cfg.APIKey, ours); problem != "" {
+		problems = append(problems, errors.New("capi: "+problem))
+	}
+	return base, problems
+}
+
+// limitProblems returns what is wrong with the fields that bound requests.
+func (cfg *Config) limitProblems() []error {
+	problems := cfg.Retry.problems()
+	for _, limit := range []struct {
+		wrong   bool
+		problem string
+	}{
+		{cfg.Timeout < 0 || cfg.TotalTimeout < 0, "Timeout and TotalTimeout must not be negative"},
+		{cfg.RateLimit.Per < 0, "RateLimit.Per must not be negative"},
+		{cfg.Concurrency < 0 || cfg.Concurrency > maxConcurrency, fmt.Sprintf("Concurrency must be from 1 to %d", maxConcurrency)},
+		{cfg.MaxBatchEvents < 0 || cfg.MaxBatchEvents > maxLogEventEvents, fmt.Sprintf("MaxBatchEvents must be from 1 to %d", maxLogEventEvents)},
+		{cfg.MaxBatchBytes < 0 || cfg.MaxBatchBytes > 0 && cfg.MaxBatchBytes < minBatchBytes, fmt.Sprintf("MaxBatchBytes must be at least %d", minBatchBytes)},
+	} {
+		if limit.wrong {
+			problems = append(problems, errors.New("capi: "+limit.problem))
+		}
+	}
+	return problems
 }
 
 // maxConcurrency is more than any platform allows.

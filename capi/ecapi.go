@@ -212,38 +212,48 @@ func (d ECAPI) source(s clickid.Source) string {
 func (d ECAPI) user(e *clickid.Event) *ecapiUser {
 	u := &ecapiUser{ClickID: e.Click.ID, ExternalID: e.User.ExternalID}
 	for _, id := range e.User.IDs {
-		switch {
-		case id.Type == clickid.UserIDRampID:
+		switch id.Type {
+		case clickid.UserIDRampID:
 			u.UIDs = append(u.UIDs, ecapiUID{ID: id.Value, Source: "liveramp.com", AType: atypePerson})
-		case id.Type == clickid.UserIDID5:
+		case clickid.UserIDID5:
 			u.UIDs = append(u.UIDs, ecapiUID{ID: id.Value, Source: "id5-sync.com", AType: atypeDevice})
-		case !d.IAB:
-		case id.Type == clickid.UserIDHashedEmail:
-			u.EmailAddress = append(u.EmailAddress, id.Value)
-		case id.Type == clickid.UserIDMAID && u.IFA == "":
-			u.IFA = id.Value
 		default:
-			u.UIDs = append(u.UIDs, ecapiUID{ID: id.Value, Source: iabSource(id.Type), AType: atypePerson})
+			if d.IAB {
+				u.addIAB(id)
+			}
 		}
 	}
-	if !d.IAB {
-		if u.ClickID == "" && u.ExternalID == "" && u.UIDs == nil {
-			return nil
-		}
-		return u
+	if d.IAB {
+		u.addIABUser(&e.User)
 	}
-	if e.User.HashedEmail != "" {
-		u.EmailAddress = append(u.EmailAddress, e.User.HashedEmail)
-	}
-	if e.User.HashedPhone != "" {
-		u.PhoneNumbers = []string{e.User.HashedPhone}
-	}
-	u.IP, u.UserAgent = e.User.IP, e.User.UserAgent
-	u.GPP, u.GPPSections = e.User.GPP, e.User.GPPSections
-	if !e.User.Identified() && e.Click.IsZero() && u.GPP == "" && u.GPPSections == nil {
+	if !d.identified(e) && u.GPP == "" && u.GPPSections == nil {
 		return nil
 	}
 	return u
+}
+
+// addIAB adds a user ID for which only the IAB standard has a place.
+func (u *ecapiUser) addIAB(id clickid.UserID) {
+	switch {
+	case id.Type == clickid.UserIDHashedEmail:
+		u.EmailAddress = append(u.EmailAddress, id.Value)
+	case id.Type == clickid.UserIDMAID && u.IFA == "":
+		u.IFA = id.Value
+	default:
+		u.UIDs = append(u.UIDs, ecapiUID{ID: id.Value, Source: iabSource(id.Type), AType: atypePerson})
+	}
+}
+
+// addIABUser adds what else only the IAB standard has a place for.
+func (u *ecapiUser) addIABUser(user *clickid.User) {
+	if user.HashedEmail != "" {
+		u.EmailAddress = append(u.EmailAddress, user.HashedEmail)
+	}
+	if user.HashedPhone != "" {
+		u.PhoneNumbers = []string{user.HashedPhone}
+	}
+	u.IP, u.UserAgent = user.IP, user.UserAgent
+	u.GPP, u.GPPSections = user.GPP, user.GPPSections
 }
 
 // Agent types of AdCOM 1.0.
