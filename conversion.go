@@ -31,7 +31,7 @@ func ConvertTimeout(d time.Duration) ConvertOption {
 }
 
 var (
-	errNoSender = errors.New("clickid: Convert requires a Sender, such as a capi.Client or an outbox; it is nil")
+	errNoSender = errors.New("clickid: Convert needs a Sender, such as a capi.Client or an outbox; it is nil")
 	errNoResult = errors.New("clickid: the Sender returned no result for the event")
 )
 
@@ -237,7 +237,7 @@ func Senders(list ...Sender) Sender {
 type senders []Sender
 
 var (
-	errEmptySenders = errors.New("clickid: Senders requires at least one Sender; its list is empty")
+	errEmptySenders = errors.New("clickid: Senders needs at least one Sender; its list is empty")
 	errNilInSenders = errors.New("clickid: a Sender in the list of Senders is nil; check the error of its constructor")
 )
 
