@@ -6,7 +6,7 @@
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile
 
-test: ## lint, build and test every module, with servers and a browser if available
+test: ## lint, build, release-check and test every module, with servers and a browser if available
 	@scripts/test
 
 test-declared: ## tests outside of the workspace, with the versions that each go.mod declares; MODULES chooses

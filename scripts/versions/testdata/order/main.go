@@ -32,7 +32,12 @@ func main() {
 func order(program string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	receiver, err := clickidtest.Start("127.0.0.1:0", clickidtest.Config{})
+	receiver, err := clickidtest.Start("127.0.0.1:0", clickidtest.Config{Accounts: []clickidtest.Account{{
+		APIKey:       clickidtest.Any,
+		DataSets:     []string{clickidtest.Any},
+		EventSources: []string{clickidtest.Any},
+		Advertisers:  []string{clickidtest.Any},
+	}}})
 	if err != nil {
 		return err
 	}
