@@ -3,10 +3,10 @@ package clickid
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 
+	"github.com/clickid/clickid/internal/rawjson"
 	"github.com/clickid/clickid/internal/text"
 )
 
@@ -21,6 +21,7 @@ type Amount struct {
 	number   string // as it will be sent; "" when absent or wrong
 	currency string
 	problem  string // why number is missing, without the value
+	rounded  bool   // digits beyond the ninth were rounded
 }
 
 // Bounds of a decimal number: what a JSON number carries exactly everywhere
@@ -30,19 +31,55 @@ const (
 	maxFractionDigits = 9
 )
 
-// Minor returns an amount given in the currency's minor units, whose number
-// of decimals is the exponent of ISO 4217: Minor(14999, "USD") is 149.99,
-// Minor(15000, "JPY") is 15000 and Minor(1500, "KWD") is 1.500. The currency
-// is three capital letters. Negative units are refused: send a [Refund] event.
+// Minor returns an amount in the currency's minor units as ISO 4217 counts
+// them: Minor(14999, "USD") is 149.99, Minor(15000, "JPY") is 15000 and
+// Minor(1500, "KWD") is 1.500. Payment providers count some currencies in
+// other units; use [StripeMinor] and [AdyenMinor] for their amounts. Negative
+// units are refused: send a [Refund] event.
 func Minor(units int64, currency string) Amount {
-	if problem := currencyProblem(currency); problem != "" {
-		return Amount{problem: problem}
-	}
-	if units < 0 {
+	return minor(units, currency, minorExponent)
+}
+
+// StripeMinor returns an amount as Stripe counts it in its API and webhooks.
+// It is [Minor] except for ISK and UGX, which have two decimals there, and
+// MGA, which has none.
+func StripeMinor(units int64, currency string) Amount {
+	return minor(units, currency, func(currency string) int {
+		switch currency {
+		case "ISK", "UGX":
+			return 2
+		case "MGA":
+			return 0
+		}
+		return minorExponent(currency)
+	})
+}
+
+// AdyenMinor returns an amount as Adyen counts it in its API and webhooks. It
+// is [Minor] except for CLP and ISK, which have two decimals there, and CVE
+// and IDR, which have none.
+func AdyenMinor(units int64, currency string) Amount {
+	return minor(units, currency, func(currency string) int {
+		switch currency {
+		case "CLP", "ISK":
+			return 2
+		case "CVE", "IDR":
+			return 0
+		}
+		return minorExponent(currency)
+	})
+}
+
+func minor(units int64, currency string, exponentOf func(currency string) int) Amount {
+	currency, ok := currencyCode(currency)
+	switch {
+	case !ok:
+		return Amount{problem: problemCurrency}
+	case units < 0:
 		return Amount{currency: currency, problem: problemNegative}
 	}
 	number := strconv.FormatInt(units, 10)
-	if exponent := minorExponent(currency); exponent > 0 {
+	if exponent := exponentOf(currency); exponent > 0 {
 		if missing := exponent + 1 - len(number); missing > 0 {
 			number = strings.Repeat("0", missing) + number
 		}
@@ -52,49 +89,97 @@ func Minor(units int64, currency string) Amount {
 	return Decimal(number, currency)
 }
 
-// Decimal returns an amount given as a decimal number with a point:
-// Decimal("149.99", "USD"). At most 15 digits may stand before the point and
-// 9 after it, which leaves room for unit prices finer than the currency. The
-// digits are sent as they are given. Signs, exponents, thousands separators
-// and decimal commas are refused.
+// Decimal returns an amount given as a decimal number with a point, as
+// databases and decimal libraries print it: Decimal("149.99", "USD"). At most
+// 15 digits may stand before the point. Digits after the ninth decimal are
+// rounded half to even, and [Event.Clean] warns about it; nine leave room for
+// unit prices finer than the currency. The number gets at least the decimals
+// of the currency and no further surplus zeros: "149.9" and "149.9000" are
+// both 149.90. Signs, exponents, thousands separators and decimal commas are
+// refused.
 func Decimal(number, currency string) Amount {
-	if problem := currencyProblem(currency); problem != "" {
-		return Amount{problem: problem}
+	currency, ok := currencyCode(currency)
+	if !ok {
+		return Amount{problem: problemCurrency}
 	}
-	if problem := numberProblem(number); problem != "" {
+	integer, fraction, problem := digits(number)
+	if problem != "" {
 		return Amount{currency: currency, problem: problem}
 	}
-	return Amount{number: number, currency: currency}
+	integer, fraction, rounded := round(integer, fraction)
+	if len(integer) > maxIntegerDigits {
+		return Amount{currency: currency, problem: problemLarge}
+	}
+	if missing := minorExponent(currency) - len(fraction); missing > 0 {
+		fraction += strings.Repeat("0", missing)
+	}
+	if fraction != "" {
+		integer += "." + fraction
+	}
+	return Amount{number: integer, currency: currency, rounded: rounded}
 }
 
-const problemNegative = "must not be negative; a refund is an event of its own type"
+// Problems of amounts. They contain no value, so that one that was queued can
+// be read back.
+const (
+	problemCurrency = "currency must be three letters (ISO 4217)"
+	problemNegative = "must not be negative; a refund is an event of its own type"
+	problemForm     = `must be a decimal number such as "149.99", with a point and without plus sign, exponent or separators`
+	problemLarge    = "must not have more than 15 digits before the point"
+	problemQueued   = "was refused when the event was queued"
+)
 
-func currencyProblem(currency string) string {
-	if len(currency) != 3 || strings.Trim(currency, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
-		return "currency must be three capital letters (ISO 4217)"
-	}
-	return ""
+// currencyCode returns a currency in capitals.
+func currencyCode(currency string) (code string, ok bool) {
+	code = strings.ToUpper(strings.Trim(currency, " "))
+	// ToUpper also makes an S of "ſ".
+	letters := strings.Trim(currency, " ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz") == ""
+	return code, letters && len(code) == 3 && !strings.Contains(code, " ")
 }
 
-// numberProblem says what keeps number from being a JSON number without sign
-// and exponent (RFC 8259, section 6).
-func numberProblem(number string) string {
-	const form = `must be a decimal number such as "149.99", with a point and without sign, exponent or separators`
-	if strings.HasPrefix(number, "-") {
-		return problemNegative
+// digits returns the digits before and after the point, without surplus zeros.
+// The integer is at least "0".
+func digits(number string) (integer, fraction, problem string) {
+	number, negative := strings.CutPrefix(strings.Trim(number, " "), "-")
+	integer, fraction, _ = strings.Cut(number, ".")
+	if !text.Digits(integer + fraction) {
+		return "", "", problemForm
 	}
-	integer, fraction, point := strings.Cut(number, ".")
-	switch {
-	case !text.Digits(integer), point && !text.Digits(fraction):
-		return form
-	case len(integer) > 1 && integer[0] == '0':
-		return "must not begin with a needless zero"
-	case len(integer) > maxIntegerDigits:
-		return fmt.Sprintf("must not have more than %d digits before the point", maxIntegerDigits)
-	case len(fraction) > maxFractionDigits:
-		return fmt.Sprintf("must not have more than %d digits after the point", maxFractionDigits)
+	integer, fraction = strings.TrimLeft(integer, "0"), strings.TrimRight(fraction, "0")
+	if negative && integer+fraction != "" {
+		return "", "", problemNegative
 	}
-	return ""
+	if integer == "" {
+		integer = "0"
+	}
+	return integer, fraction, ""
+}
+
+// round rounds to maxFractionDigits decimals, half to even.
+func round(integer, fraction string) (_, _ string, rounded bool) {
+	if len(fraction) <= maxFractionDigits {
+		return integer, fraction, false
+	}
+	rest := fraction[maxFractionDigits:]
+	number := []byte(integer + fraction[:maxFractionDigits])
+	last := number[len(number)-1]
+	if half := "5"; rest > half || rest == half && last%2 == 1 {
+		number = increment(number)
+	}
+	point := len(number) - maxFractionDigits
+	return string(number[:point]), strings.TrimRight(string(number[point:]), "0"), true
+}
+
+// increment adds one to a number of decimal digits.
+func increment(number []byte) []byte {
+	for i := len(number) - 1; i >= 0; i-- {
+		if number[i] < '9' {
+			number[i]++
+			return number
+		}
+		number[i] = '0'
+	}
+	return append([]byte{'1'}, number...)
 }
 
 // IsZero reports whether a is absent. An amount of 0.00 is not.
@@ -123,33 +208,47 @@ func (a Amount) Validate() error {
 }
 
 type amountJSON struct {
-	Number   json.Number `json:"number"`
-	Currency string      `json:"currency"`
+	Number   json.Number `json:"number,omitempty"`
+	Currency string      `json:"currency,omitempty"`
+	Problem  string      `json:"problem,omitempty"`
 }
 
 // MarshalJSON writes {"number":149.99,"currency":"USD"}, or null when a is
-// absent. A wrong amount is an error.
+// absent. A wrong amount stays wrong: {"currency":"USD","problem":"must not be
+// negative; …"}.
 func (a Amount) MarshalJSON() ([]byte, error) {
-	if err := a.Validate(); err != nil {
-		return nil, err
-	}
 	if a.IsZero() {
 		return []byte("null"), nil
 	}
-	return json.Marshal(amountJSON{Number: json.Number(a.number), Currency: a.currency})
+	return rawjson.Encode(amountJSON{Number: json.Number(a.number), Currency: a.currency, Problem: a.problem})
 }
 
-// UnmarshalJSON reads what MarshalJSON wrote.
+// UnmarshalJSON reads what MarshalJSON wrote, and amounts in the forms that
+// [Decimal] accepts. The number may be a string.
 func (a *Amount) UnmarshalJSON(data []byte) error {
 	if string(data) == "null" {
 		*a = Amount{}
 		return nil
 	}
-	var v amountJSON
-	if err := json.Unmarshal(data, &v); err != nil {
-		return fmt.Errorf("clickid: amount is not an object of number and currency: %w", err)
+	var v struct {
+		Number   json.RawMessage `json:"number"`
+		Currency string          `json:"currency"`
+		Problem  string          `json:"problem"`
 	}
-	*a = Decimal(v.Number.String(), v.Currency)
+	if err := json.Unmarshal(data, &v); err != nil {
+		return errors.New("clickid: amount must be an object of number and currency")
+	}
+	if v.Problem != "" {
+		*a = Amount{problem: problemQueued}
+		a.currency, _ = currencyCode(v.Currency)
+		for _, known := range []string{problemCurrency, problemNegative, problemForm, problemLarge} {
+			if v.Problem == known {
+				a.problem = known
+			}
+		}
+		return nil
+	}
+	*a = Decimal(strings.Trim(string(v.Number), `"`), v.Currency)
 	return a.Validate()
 }
 
@@ -167,3 +266,16 @@ func minorExponent(currency string) int {
 	}
 	return 2
 }
+
+// isoCurrencies are the codes of list one of ISO 4217 as of 2026, without
+// metals and codes for tests.
+const isoCurrencies = " AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BHD BIF BMD BND BOB BOV BRL BSD BTN BWP BYN BZD" +
+	" CAD CDF CHE CHF CHW CLF CLP CNY COP COU CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP" +
+	" GMD GNF GTQ GYD HKD HNL HTG HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP" +
+	" LKR LRD LSL LYD MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MXV MYR MZN NAD NGN NIO NOK NPR NZD OMR PAB PEN" +
+	" PGK PHP PKR PLN PYG QAR RON RSD RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT" +
+	" TND TOP TRY TTD TWD TZS UAH UGX USD USN UYI UYU UYW UZS VED VES VND VUV WST XAD XAF XCD XCG XDR XOF XPF XSU XUA" +
+	" YER ZAR ZMW ZWG "
+
+// listed reports whether the currency is in ISO 4217's list one.
+func listed(currency string) bool { return strings.Contains(isoCurrencies, " "+currency+" ") }
