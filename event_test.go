@@ -35,12 +35,36 @@ func TestEventSurvivesJSON(t *testing.T) {
 	require.Equal(t, sent(t, logEvent, e), sent(t, logEvent, back))
 }
 
-func TestEventJSONErrorsHoldNoValue(t *testing.T) {
+func TestEvent_UnmarshalJSON_errors(t *testing.T) {
 	t.Parallel()
+	for data, want := range map[string]string{
+		`{"type":"purchase","time":"jane@example.com"}`: `time must be a time`,
+		`{"type":7}`:                    `type must be a string`,
+		`{"Type":["jane@example.com"]}`: `type must be a string`,
+		`{"value":{"number":"jane@example.com","currency":"USD"}}`: `value is wrong: amount must be a decimal number`,
+		`{"value":{"number":-1,"currency":"USD"}}`:                 `value is wrong: amount must not be negative`,
+		`{"value":149.99}`: `value is wrong: amount must be an object of number and currency`,
+		`{"items":[{"id":"a"},{"id":"b","price":{"number":1}}]}`: `items[1].price is wrong: amount currency`,
+		`{"items":[{"id":"a","quantity":"jane@example.com"}]}`:   `items[0].quantity must be an integer`,
+		`{"items":[{"id":"a","quantity":1e30}]}`:                 `items[0].quantity must be an integer`,
+		`{"items":{"jane@example.com":1}}`:                       `items must be an array`,
+		`{"user":{"ids":[{"type":"id5","value":{"jane":1}}]}}`:   `user.ids[0].value must be a string`,
+		`{"user":{"gpp_sections":[7,"jane@example.com"]}}`:       `user.gpp_sections[1] must be an integer`,
+		`{"click":{"expires":5}}`:                                `click.expires must be a time`,
+		`{"consent":"jane@example.com"}`:                         `consent is wrong: consent is none of`,
+		`{"keys":["jane@example.com"]}`:                          `keys[0] is wrong:`,
+		`{"properties":["jane@example.com"]}`:                    `properties must be an object`,
+		`{"keep_numbers":"jane@example.com"}`:                    `keep_numbers must be true or false`,
+		`["jane@example.com"]`:                                   `it must be an object`,
+		`"jane@example.com"`:                                     `it must be an object`,
+	} {
+		var e clickid.Event
+		err := json.Unmarshal([]byte(data), &e)
+		require.ErrorContains(t, err, "clickid: the event cannot be read from JSON: "+want, data)
+		require.NotContains(t, err.Error(), "jane", data)
+	}
 	var e clickid.Event
-	err := json.Unmarshal([]byte(`{"type":"purchase","time":"jane@example.com"}`), &e)
-	require.Error(t, err)
-	require.NotContains(t, err.Error(), "jane")
+	require.ErrorContains(t, e.UnmarshalJSON([]byte(`{"id":"jane@example.com"`)), "it must be one valid JSON value")
 }
 
 func TestEventInALog(t *testing.T) {

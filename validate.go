@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/clickid/clickid/internal/personaldata"
 	"github.com/clickid/clickid/internal/properties"
@@ -74,21 +76,30 @@ func (e *EventError) Reason() string {
 // Is reports whether target is [ErrInvalidEvent].
 func (e *EventError) Is(target error) bool { return target == ErrInvalidEvent }
 
-// Validate checks the rules that hold for every destination. It returns an
-// [*EventError] that names every wrong field at once, or nil.
+// Validate returns the error of [Event.Clean].
 func (e Event) Validate() error {
 	_, _, err := e.Clean()
 	return err
 }
 
-// Clean checks e as Validate does and returns it in the form in which senders
-// encode it: Properties are in JSON ([json.RawMessage]), and User has IP and
-// UserAgent together or neither. The warnings name what was left out or
-// changed, without its value. Authors of an outbox destination call it before
-// they encode an event; the slices and maps of the result must not be changed.
+// Clean returns e as senders encode it: without what cannot be sent, with the
+// rest in its normal form, and with Properties in JSON ([json.RawMessage]).
+// A warning names each field that was left out or changed, without its value.
+//
+// The error is an [*EventError] that names every field for which the event
+// cannot be sent to any destination: its type, ID, time and value, its
+// consent, and what it is attributed by if nothing of that is left. The event
+// that comes with an error can be encoded as JSON, holds nothing that was left
+// out, and is not sent when it is read back.
+//
+// Authors of an outbox destination call Clean before they encode an event. The
+// slices and maps of the result must not be changed.
 func (e Event) Clean() (cleaned Event, warnings []string, err error) {
 	c := cleaner{event: e}
 	c.clean()
+	if n := len(c.warnings) - maxWarnings; n > 0 {
+		c.warnings = append(c.warnings[:maxWarnings:maxWarnings], fmt.Sprintf("%d further fields were left out or changed", n))
+	}
 	if len(c.fields) == 0 {
 		return c.event, c.warnings, nil
 	}
@@ -99,39 +110,66 @@ func (e Event) Clean() (cleaned Event, warnings []string, err error) {
 	return c.event, c.warnings, refusal
 }
 
-// cleaner checks one event, and collects everything that is wrong with it.
+// maxWarnings bounds the warnings of one event.
+const maxWarnings = 20
+
+// cleaner checks one event and collects everything that is wrong with it.
 type cleaner struct {
 	event    Event
 	fields   []FieldError
 	warnings []string
+	// identity are the fields that were left out although the event could be
+	// attributed by them.
+	identity []FieldError
 }
 
-// refuse records a field that keeps the event from being sent.
+// refuse records a field for which the event cannot be sent.
 func (c *cleaner) refuse(field, problem string) {
 	c.fields = append(c.fields, FieldError{Field: field, Problem: problem})
 }
 
+// leaveOut records a field that is left out.
+func (c *cleaner) leaveOut(field, problem string) {
+	c.warnings = append(c.warnings, field+" was left out: it "+problem)
+}
+
+// leaveOutIdentity records that a field is left out that the event could be
+// attributed by.
+func (c *cleaner) leaveOutIdentity(field, problem string) {
+	c.leaveOut(field, problem)
+	c.identity = append(c.identity, FieldError{Field: field, Problem: problem})
+}
+
+// change records that a field is sent in another form.
+func (c *cleaner) change(field, how string) {
+	c.warnings = append(c.warnings, field+" was changed: "+how)
+}
+
 func (c *cleaner) clean() {
 	e := &c.event
-	c.identity()
-	c.time(e.Time)
-	if err := e.Value.Validate(); err != nil {
-		c.refuse("value", e.Value.problem)
-	}
-	if e.Source != "" && !text.Name(string(e.Source)) {
-		c.refuse("source", text.ProblemName)
-	}
+	c.typeAndID()
+	c.time()
+	c.value()
+	c.source()
 	c.click()
-	c.user(&e.User)
-	c.text("order_id", e.OrderID, maxOrderIDLength)
+	c.user()
+	if e.Click.ID == "" && e.ClickToken == "" && !e.User.Identified() {
+		if c.fields = append(c.fields, c.identity...); len(c.identity) > 0 {
+			// An empty user ID keeps the event from being organic when it is
+			// read back.
+			e.User.IDs = []UserID{{}}
+		}
+	}
+	e.OrderID = c.identifier("order_id", e.OrderID, maxOrderIDLength)
 	c.items()
-	e.Properties = properties.Encode(e.Properties, c.refuse)
+	e.Properties = properties.Encode(e.Properties, e.KeepNumbers, c.leaveOut)
 	if e.Consent < ConsentUnknown || e.Consent > ConsentDenied {
 		c.refuse("consent", "must be unknown, granted or denied")
+		e.Consent = ConsentDenied
 	}
 }
 
-func (c *cleaner) identity() {
+func (c *cleaner) typeAndID() {
 	e := &c.event
 	switch {
 	case e.Type == "":
@@ -141,107 +179,306 @@ func (c *cleaner) identity() {
 	}
 	if e.ID == "" {
 		c.refuse("id", "is required: the order number, the same whenever the event is sent again")
+	} else if problem := identifierProblem(e.ID, maxEventIDLength); problem != "" {
+		c.refuse("id", problem)
 	}
-	c.text("id", e.ID, maxEventIDLength)
 	switch {
-	case e.Type == Custom && e.CustomName == "":
-		c.refuse("custom_name", "is required with the type custom")
-	case e.Type != Custom && e.CustomName != "":
-		c.refuse("custom_name", "is allowed with the type custom only")
+	case e.Type == Custom:
+		if e.CustomName = c.text("custom_name", e.CustomName, maxCustomNameLength); e.CustomName == "" {
+			c.refuse("custom_name", "is required with the type custom")
+		}
+	case e.CustomName != "":
+		c.leaveOut("custom_name", "is for the type custom only")
+		e.CustomName = ""
 	}
-	c.text("custom_name", e.CustomName, maxCustomNameLength)
 }
 
-func (c *cleaner) time(t time.Time) {
+func (c *cleaner) time() {
+	t := &c.event.Time
 	switch {
 	case t.IsZero():
 		c.refuse("time", "is required: the time of the event itself")
-	case t.After(time.Now().Add(futureTolerance)):
-		c.refuse("time", "lies in the future")
+	case t.After(time.Now().Add(maxTimeAhead)):
+		c.refuse("time", "is more than 15 minutes in the future")
 	case t.Before(earliestTime):
-		c.refuse("time", "lies before the year 2000: is its unit right?")
+		c.refuse("time", "is before the year 2000: check its unit")
 	}
+	// The text form of a time holds the minutes of its offset only.
+	if _, offset := t.Zone(); offset%60 != 0 || !encodable(*t) {
+		*t = t.UTC()
+	}
+	for _, t := range []*time.Time{t, &c.event.Click.At, &c.event.Click.Expires} {
+		if !encodable(*t) {
+			*t = time.Time{}
+		}
+	}
+}
+
+// maxTimeAhead is how far ahead of ours the clock of a till may be.
+const maxTimeAhead = 15 * time.Minute
+
+func encodable(t time.Time) bool {
+	_, err := t.MarshalText()
+	return err == nil
+}
+
+func (c *cleaner) value() {
+	value := c.event.Value
+	switch {
+	case value.problem != "":
+		c.refuse("value", value.problem)
+	case value.rounded:
+		c.change("value", fmt.Sprintf("it was rounded to %d decimals", maxFractionDigits))
+	}
+	if value.number != "" && !listed(value.currency) {
+		c.warnings = append(c.warnings, "value has a currency that ISO 4217 does not list; the platform may refuse it")
+	}
+}
+
+func (c *cleaner) source() {
+	source := &c.event.Source
+	if *source == "" || text.Name(string(*source)) {
+		return
+	}
+	name := strings.NewReplacer(" ", "_", "-", "_").Replace(strings.ToLower(strings.TrimSpace(string(*source))))
+	if !text.Name(name) {
+		c.leaveOut("source", text.ProblemName)
+		*source = ""
+		return
+	}
+	c.change("source", "names consist of [a-z0-9_]")
+	*source = Source(name)
 }
 
 func (c *cleaner) click() {
 	e := &c.event
 	if e.Click.ID != "" && !ValidID(e.Click.ID) {
-		c.refuse("click.id", fmt.Sprintf("must be 1 to %d characters of [A-Za-z0-9._~-]", MaxIDLength))
+		c.leaveOutIdentity("click.id", fmt.Sprintf("must be 1 to %d characters of [A-Za-z0-9._~-]", MaxIDLength))
+		e.Click = Click{}
 	}
 	if e.Click.Param != "" && !validParam(e.Click.Param) {
-		c.refuse("click.param", fmt.Sprintf("must be 1 to %d characters of [A-Za-z0-9._~-]", maxParamLength))
+		c.leaveOut("click.param", fmt.Sprintf("must be 1 to %d characters of [A-Za-z0-9._~-]", maxParamLength))
+		e.Click.Param = ""
 	}
 	if e.ClickToken != "" && !validToken(e.ClickToken) {
-		c.refuse("click_token", fmt.Sprintf("must be 1 to %d characters of [A-Za-z0-9._~-]", MaxTokenLength))
+		c.leaveOutIdentity("click_token", fmt.Sprintf("must be 1 to %d characters of [A-Za-z0-9._~-]", MaxTokenLength))
+		e.ClickToken = ""
 	}
 }
 
-func (c *cleaner) user(u *User) {
-	c.text("user.external_id", u.ExternalID, maxUserIDLength)
-	for i, id := range u.IDs {
-		field := fmt.Sprintf("user.ids[%d]", i)
-		if !text.Name(string(id.Type)) {
-			c.refuse(field+".type", text.ProblemName)
-		}
-		if id.Value == "" {
-			c.refuse(field+".value", "is required")
-		}
-		c.text(field+".value", id.Value, maxUserIDLength)
-		if id.Type == UserIDHashedEmail {
-			c.hash(field+".value", id.Value)
+func (c *cleaner) user() {
+	u := &c.event.User
+	if problem := userIDProblem(u.ExternalID); problem != "" {
+		c.leaveOutIdentity("user.external_id", problem)
+		u.ExternalID = ""
+	}
+	given := u.IDs
+	u.IDs = nil
+	for i, id := range given {
+		if id, ok := c.userID(fmt.Sprintf("user.ids[%d]", i), id); ok {
+			u.IDs = append(u.IDs, id)
 		}
 	}
-	c.hash("user.hashed_email", u.HashedEmail)
-	c.hash("user.hashed_phone", u.HashedPhone)
+	u.HashedEmail = c.hash("user.hashed_email", u.HashedEmail)
+	u.HashedPhone = c.hash("user.hashed_phone", u.HashedPhone)
+	c.network()
+	c.privacy()
+}
+
+func userIDProblem(id string) string {
+	switch {
+	case text.HasControl(id):
+		return problemControl
+	case text.Longer(id, maxUserIDLength):
+		return fmt.Sprintf("must not be longer than %d characters", maxUserIDLength)
+	}
+	return personaldata.ProblemOfID(id)
+}
+
+func (c *cleaner) userID(field string, id UserID) (_ UserID, ok bool) {
+	problem := userIDProblem(id.Value)
+	switch {
+	case !text.Name(string(id.Type)):
+		c.leaveOutIdentity(field+".type", text.ProblemName)
+		return id, false
+	case id.Value == "":
+		problem = "is required"
+	case id.Type == UserIDHashedEmail:
+		id.Value = c.hash(field+".value", id.Value)
+		return id, id.Value != ""
+	}
+	if problem != "" {
+		c.leaveOutIdentity(field+".value", problem)
+	}
+	return id, problem == ""
+}
+
+// hash returns a hash in lower case, or "" when it is not a hash.
+func (c *cleaner) hash(field, s string) string {
+	normal := strings.ToLower(strings.TrimSpace(s))
+	switch {
+	case s == "":
+		return ""
+	case !isSHA256(normal):
+		c.leaveOutIdentity(field, problemHash)
+		return ""
+	case normal == hashOfNothing:
+		c.leaveOutIdentity(field, "is the hash of an empty text")
+		return ""
+	case normal != s:
+		c.change(field, "hashes are in lower case and without spaces")
+	}
+	return normal
+}
+
+// network normalises IP address and user agent, and keeps both or neither.
+func (c *cleaner) network() {
+	u := &c.event.User
+	both := u.IP != "" && u.UserAgent != ""
+	leaveOut := c.leaveOut
+	if both {
+		leaveOut = c.leaveOutIdentity
+	}
 	if u.IP != "" {
-		if addr, err := netip.ParseAddr(u.IP); err != nil || addr.Zone() != "" {
-			c.refuse("user.ip", "must be an IPv4 or IPv6 address without port and zone")
+		ip, ok := visitorIP(u.IP)
+		if !ok {
+			leaveOut("user.ip", "must be an IPv4 or IPv6 address")
+		} else if ip != u.IP {
+			c.change("user.ip", "lists, ports and zones are not sent")
 		}
+		u.IP = ip
 	}
-	if text.HasControl(u.UserAgent) {
-		c.refuse("user.user_agent", problemControl)
+	if u.UserAgent != "" {
+		agent := oneLine(u.UserAgent)
+		if text.Longer(agent, maxUserAgentLength) {
+			agent = strings.TrimSpace(text.Truncate(agent, maxUserAgentLength))
+		}
+		if agent == "" {
+			leaveOut("user.user_agent", problemControl)
+		} else if agent != u.UserAgent {
+			c.change("user.user_agent", fmt.Sprintf("it may have %d characters, in UTF-8 and without control characters", maxUserAgentLength))
+		}
+		u.UserAgent = agent
 	}
-	// The platform matches by both together, and refuses one without the other.
 	if u.IP == "" || u.UserAgent == "" {
+		// The platform matches by them together.
 		u.IP, u.UserAgent = "", ""
 	}
-	u.UserAgent = text.Truncate(u.UserAgent, maxUserAgentLength)
-	if text.HasControl(u.GPP) {
-		c.refuse("user.gpp", problemControl)
-	}
-	for i, section := range u.GPPSections {
-		if section < 0 {
-			c.refuse(fmt.Sprintf("user.gpp_sections[%d]", i), "must not be negative")
+}
+
+// visitorIP returns the first address in the forms of X-Forwarded-For,
+// Forwarded and [net/http.Request.RemoteAddr].
+func visitorIP(s string) (ip string, ok bool) {
+	for part := range strings.SplitSeq(s, ",") {
+		part = strings.TrimSpace(part)
+		if len(part) > 4 && strings.EqualFold(part[:4], "for=") {
+			part, _, _ = strings.Cut(part[4:], ";")
 		}
+		part = strings.Trim(part, `"`)
+		addr, err := netip.ParseAddr(strings.Trim(part, "[]"))
+		if err != nil {
+			withPort, _ := netip.ParseAddrPort(part)
+			addr = withPort.Addr()
+		}
+		if addr = addr.Unmap().WithZone(""); !addr.IsValid() || addr.IsUnspecified() {
+			continue
+		}
+		if same, err := netip.ParseAddr(s); err == nil && same == addr {
+			return s, true // as it was written
+		}
+		return addr.String(), true
+	}
+	return "", false
+}
+
+// oneLine returns s in UTF-8, with spaces in place of control characters.
+func oneLine(s string) string {
+	if !text.HasControl(s) {
+		return s
+	}
+	s = strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsSpace(r):
+			return ' '
+		case unicode.IsControl(r):
+			return -1
+		}
+		return r
+	}, strings.ToValidUTF8(s, ""))
+	return strings.TrimSpace(s)
+}
+
+func (c *cleaner) privacy() {
+	u := &c.event.User
+	if text.HasControl(u.GPP) {
+		c.leaveOut("user.gpp", problemControl)
+		u.GPP = ""
+	}
+	given := u.GPPSections
+	u.GPPSections = nil
+	for i, section := range given {
+		if section < 0 {
+			c.leaveOut(fmt.Sprintf("user.gpp_sections[%d]", i), "must not be negative")
+			continue
+		}
+		u.GPPSections = append(u.GPPSections, section)
 	}
 }
 
 func (c *cleaner) items() {
 	e := &c.event
-	if len(e.Items) > maxItems {
-		c.refuse("items", fmt.Sprintf("must not be more than %d", maxItems))
-		return
-	}
-	currency := e.Currency()
-	for i := range e.Items {
-		item, field := &e.Items[i], fmt.Sprintf("items[%d]", i)
-		if item.ID == "" {
-			c.refuse(field+".id", "is required")
+	given := e.Items
+	e.Items = nil
+	for i, item := range given {
+		if len(e.Items) == maxItems {
+			c.leaveOut(fmt.Sprintf("items[%d:]", i), fmt.Sprintf("exceeds %d items", maxItems))
+			break
 		}
-		c.text(field+".id", item.ID, maxItemFieldLength)
-		c.text(field+".name", item.Name, maxItemFieldLength)
-		c.text(field+".brand", item.Brand, maxItemFieldLength)
-		c.text(field+".category", item.Category, maxItemFieldLength)
-		if item.Quantity < 0 {
-			c.refuse(field+".quantity", "must be at least 1")
+		field := fmt.Sprintf("items[%d]", i)
+		item, ok := c.item(field, item)
+		if !ok {
+			continue
 		}
-		if item.Price.problem != "" {
-			c.refuse(field+".price", item.Price.problem)
-		} else if !item.Price.IsZero() && item.Price.currency != currency {
-			c.refuse(field+".price", "must have the currency of the event's value and of all other prices")
+		if currency := e.Currency(); currency != "" && !item.Price.IsZero() && item.Price.currency != currency {
+			c.leaveOut(field+".price", "must have the currency of the event's value and of all other prices")
+			item.Price = Amount{}
 		}
+		e.Items = append(e.Items, item)
 	}
 }
+
+// item returns an item as it is sent, unless it is left out.
+func (c *cleaner) item(field string, item Item) (_ Item, ok bool) {
+	if item.ID == "" {
+		c.leaveOut(field, "has no id")
+		return item, false
+	}
+	if problem := identifierProblem(item.ID, maxItemFieldLength); problem != "" {
+		c.leaveOut(field, "has an id that "+problem)
+		return item, false
+	}
+	if item.Price.problem == problemNegative {
+		c.leaveOut(field, "has a negative price")
+		return item, false
+	}
+	item.Name = c.text(field+".name", item.Name, maxItemFieldLength)
+	item.Brand = c.text(field+".brand", item.Brand, maxItemFieldLength)
+	item.Category = c.text(field+".category", item.Category, maxItemFieldLength)
+	if item.Quantity < 0 || int64(item.Quantity) > maxQuantity {
+		c.leaveOut(field+".quantity", "must be from 1 to 2^53")
+		item.Quantity = 0
+	}
+	if item.Price.problem != "" {
+		c.leaveOut(field+".price", item.Price.problem)
+		item.Price = Amount{}
+	} else if item.Price.rounded {
+		c.change(field+".price", fmt.Sprintf("it was rounded to %d decimals", maxFractionDigits))
+	}
+	return item, true
+}
+
+// maxQuantity is the largest integer that every reader of JSON represents.
+const maxQuantity = 1 << 53
 
 // Currency returns the currency of the value, or of the first item that has a
 // price, or "".
@@ -259,29 +496,52 @@ func (e *Event) Currency() string {
 
 const (
 	problemControl = "must be UTF-8 without control characters"
-	problemHash    = "must be a SHA-256 in 64 lowercase hexadecimal characters (HashEmail, HashPhone)"
+	problemHash    = "must be a SHA-256 in 64 hexadecimal characters (HashEmail, HashPhone)"
 )
 
-// text checks a text that is sent as it is.
-func (c *cleaner) text(field, s string, limit int) {
+// identifierProblem returns what is wrong with the ID of an event, an order or
+// an item. Many order numbers look like phone numbers.
+func identifierProblem(id string, limit int) string {
 	switch {
-	case text.HasControl(s):
-		c.refuse(field, problemControl)
-	case text.Longer(s, limit):
-		c.refuse(field, fmt.Sprintf("must not be longer than %d characters", limit))
-	default:
-		if problem := personaldata.Problem(s); problem != "" {
-			c.refuse(field, problem)
-		}
+	case text.HasControl(id), strings.ContainsRune(id, utf8.RuneError):
+		return problemControl
+	case text.Longer(id, limit):
+		return fmt.Sprintf("must not be longer than %d characters", limit)
 	}
+	return personaldata.ProblemOfEmail(id)
 }
 
-func (c *cleaner) hash(field, s string) {
-	switch {
-	case s == "":
-	case !isSHA256(s):
-		c.refuse(field, problemHash)
-	case s == hashOfNothing:
-		c.refuse(field, "is the hash of nothing")
+// identifier returns an identifier as it is, or "" when it cannot be sent.
+func (c *cleaner) identifier(field, id string, limit int) string {
+	if problem := identifierProblem(id, limit); problem != "" {
+		c.leaveOut(field, problem)
+		return ""
 	}
+	return id
+}
+
+// text returns a text on one line and not longer than limit, or "" when it
+// holds personal data.
+func (c *cleaner) text(field, s string, limit int) string {
+	problemOf := personaldata.Problem
+	if c.event.KeepNumbers {
+		problemOf = personaldata.ProblemOfEmail
+	}
+	if problem := problemOf(s); problem != "" {
+		c.leaveOut(field, problem)
+		return ""
+	}
+	line := oneLine(s)
+	if text.Longer(line, limit) {
+		line = strings.TrimSpace(text.Truncate(line, limit))
+	}
+	// The text on one line may read otherwise.
+	if problem := problemOf(line); problem != "" {
+		c.leaveOut(field, problem)
+		return ""
+	}
+	if line != s {
+		c.change(field, fmt.Sprintf("it may have %d characters, in UTF-8 and without control characters", limit))
+	}
+	return line
 }

@@ -239,15 +239,26 @@ func ExampleMinor() {
 	// clickid: amount must not be negative; a refund is an event of its own type
 }
 
-// Decimal amounts are sent with all their digits.
+// Payment providers count some currencies in other units than ISO 4217.
+func ExampleStripeMinor() {
+	fmt.Println(clickid.StripeMinor(14999, "usd"))
+	fmt.Println(clickid.StripeMinor(500000, "isk"), clickid.Minor(5000, "ISK"))
+	fmt.Println(clickid.AdyenMinor(500000, "CLP"), clickid.Minor(5000, "CLP"))
+	// Output:
+	// 149.99 USD
+	// 5000 ISK 5000 ISK
+	// 5000 CLP 5000 CLP
+}
+
+// Decimal amounts are taken as databases print them.
 func ExampleDecimal() {
-	fmt.Println(clickid.Decimal("149.90", "EUR"))
+	fmt.Println(clickid.Decimal("149.9000000000", "eur"))
 	fmt.Println(clickid.Decimal("0.00", "EUR").IsZero(), clickid.Amount{}.IsZero())
 	fmt.Println(clickid.Decimal("1,5", "EUR").Validate())
 	// Output:
 	// 149.90 EUR
 	// false true
-	// clickid: amount must be a decimal number such as "149.99", with a point and without sign, exponent or separators
+	// clickid: amount must be a decimal number such as "149.99", with a point and without plus sign, exponent or separators
 }
 
 // All spellings of an address have the same hash.

@@ -7,15 +7,23 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"golang.org/x/net/publicsuffix"
 )
 
 // Raw personal data. The contract only takes tokens and hashes.
 var (
-	emailAddress  = regexp.MustCompile(`(?i)[a-z0-9._%+-]+@[a-z0-9-]+(\.[a-z0-9-]+)*\.([a-z]{2,24})`)
+	emailAddress  = regexp.MustCompile(`(?i)[a-z0-9._%+-]+@([\p{L}\p{N}.-]+)`)
 	international = regexp.MustCompile(`(^|[\s(:;,])\+[1-9][0-9 ().-]{6,20}[0-9]\b`)
 	northAmerican = regexp.MustCompile(`^(\+?1[-. ]?)?\(?[2-9][0-9]{2}\)?[-. ] ?[2-9][0-9]{2}[-. ][0-9]{4}$`)
 	digit         = regexp.MustCompile(`[0-9]`)
 	bareNumber    = regexp.MustCompile(`^\+?[0-9 ()./-]{6,24}$`)
+
+	// Many order numbers look like phone numbers, so these members are only
+	// searched for e-mail addresses.
+	identifiers = regexp.MustCompile(`^(/events/\d+)?/(event_id|id|custom_data/(order_id|contents/\d+/id)|properties/(transaction_id|items/\d+/id))$`)
+	// Of phone numbers, only the international form is looked for in these.
+	userIdentifiers = regexp.MustCompile(`^(/events/\d+)?/user_(match|data)/`)
 )
 
 // postalNames are members that hold a postal address in any form.
@@ -32,11 +40,11 @@ var phoneNames = []string{"phone", "phone_number", "telephone", "mobile", "mobil
 func (p *problems) noPersonalData(path, name string, v any) {
 	switch v := v.(type) {
 	case string:
-		if problem := personal(name, v); problem != "" {
+		if problem := personal(path, name, v); problem != "" {
 			p.add(path, "%s", problem)
 		}
 	case json.Number:
-		if slices.Contains(phoneNames, strings.ToLower(name)) && bareNumber.MatchString(v.String()) {
+		if isPhoneNumber(name, v.String()) {
 			p.add(path, "is a raw phone number")
 		}
 	case []any:
@@ -76,7 +84,7 @@ func sortedNames(members map[string]any) []string {
 }
 
 // personal describes the personal data in the text of a member, or returns "".
-func personal(name, s string) string {
+func personal(path, name, s string) string {
 	if strings.Contains(s, "%40") {
 		if decoded, err := url.QueryUnescape(s); err == nil {
 			s = decoded
@@ -85,20 +93,29 @@ func personal(name, s string) string {
 	if strings.Contains(s, "@") && holdsEmail(s) {
 		return "contains a raw e-mail address"
 	}
-	if northAmerican.MatchString(s) || holdsInternational(s) ||
-		slices.Contains(phoneNames, strings.ToLower(name)) && bareNumber.MatchString(s) {
+	if identifiers.MatchString(path) {
+		return ""
+	}
+	if holdsInternational(s) || !userIdentifiers.MatchString(path) && (northAmerican.MatchString(s) || isPhoneNumber(name, s)) {
 		return "contains a raw phone number"
 	}
 	return ""
 }
 
-// holdsEmail reports whether s contains an e-mail address. The name of an
-// image, such as logo@2x.png, is not one.
+// isPhoneNumber reports whether s is a number of a member that is named like a
+// phone number.
+func isPhoneNumber(name, s string) bool {
+	n := len(digit.FindAllString(s, -1))
+	return slices.Contains(phoneNames, strings.ToLower(name)) && bareNumber.MatchString(s) && 7 <= n && n <= 15
+}
+
+// holdsEmail reports whether s contains an e-mail address: a name at a domain
+// under a public suffix. The name of an image, such as logo@2x.png, is not one.
 func holdsEmail(s string) bool {
 	for _, match := range emailAddress.FindAllStringSubmatch(s, -1) {
-		switch strings.ToLower(match[2]) {
-		case "png", "jpg", "jpeg", "gif", "webp", "avif", "svg":
-		default:
+		domain := strings.ToLower(strings.Trim(match[1], ".-"))
+		suffix, icann := publicsuffix.PublicSuffix(domain)
+		if strings.Contains(domain, ".") && (icann || strings.Contains(suffix, ".")) {
 			return true
 		}
 	}

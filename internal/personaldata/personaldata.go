@@ -2,6 +2,7 @@
 package personaldata
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -16,42 +17,59 @@ const (
 	ProblemPhone = "looks like a phone number; the platform takes no personal data in clear (HashPhone)"
 )
 
-// Problem returns what is wrong with a text that holds an e-mail address
-// or a phone number, or "".
+// Problem returns what is wrong with a text that holds an e-mail address or a
+// phone number, or "".
 func Problem(s string) string {
+	s = text.Fold(s)
 	switch {
 	case containsEmail(s):
 		return ProblemEmail
-	case containsPhone(s):
+	case containsPhone(s, true):
 		return ProblemPhone
 	}
 	return ""
 }
 
+// ProblemOfID is Problem for an identifier: of phone numbers, it finds the
+// international form only, since many identifiers look like a national one.
+func ProblemOfID(s string) string {
+	s = text.Fold(s)
+	switch {
+	case containsEmail(s):
+		return ProblemEmail
+	case containsPhone(s, false):
+		return ProblemPhone
+	}
+	return ""
+}
+
+// ProblemOfEmail is Problem for e-mail addresses only.
+func ProblemOfEmail(s string) string {
+	if containsEmail(text.Fold(s)) {
+		return ProblemEmail
+	}
+	return ""
+}
+
 // containsEmail reports whether s contains an e-mail address, with its "@" as
-// it is or percent-encoded. Its domain must end in a registered top-level
-// domain or a listed private suffix, so that image@2x.png is none.
+// it is or encoded. Its domain must end in a registered top-level domain or a
+// listed private suffix, so that image@2x.png is none.
 func containsEmail(s string) bool {
-	for rest := s; ; {
-		at, width := indexAt(rest)
-		if at < 0 {
+	for _, encoded := range []string{"%2540", "%40", "&#64;", "&#x40;"} {
+		if strings.Contains(s, encoded) {
+			s = strings.ReplaceAll(s, encoded, "@")
+		}
+	}
+	for {
+		before, after, ok := strings.Cut(s, "@")
+		if !ok {
 			return false
 		}
-		before, after := rest[:at], rest[at+width:]
 		if endsInLocalPart(before) && startsWithDomain(after) {
 			return true
 		}
-		rest = after
+		s = after
 	}
-}
-
-// indexAt finds the first "@", plain or percent-encoded.
-func indexAt(s string) (index, width int) {
-	plain, encoded := strings.IndexByte(s, '@'), strings.Index(s, "%40")
-	if encoded >= 0 && (plain < 0 || encoded < plain) {
-		return encoded, len("%40")
-	}
-	return plain, len("@")
 }
 
 func endsInLocalPart(s string) bool {
@@ -70,7 +88,7 @@ func startsWithDomain(s string) bool {
 	}
 	domain := strings.ToLower(strings.Trim(s, ".-"))
 	first, rest, ok := strings.Cut(domain, ".")
-	if !ok || first == "" || isScaleFactor(first) {
+	if !ok || first == "" {
 		return false
 	}
 	if last := rest[strings.LastIndexByte(rest, '.')+1:]; !isASCII(last) {
@@ -85,12 +103,6 @@ func startsWithDomain(s string) bool {
 	return icann || strings.Contains(suffix, ".")
 }
 
-// isScaleFactor reports whether s is the 2x of an image name such as
-// logo@2x.zip, whose ending may well be a top-level domain.
-func isScaleFactor(s string) bool {
-	return strings.HasSuffix(s, "x") && text.Digits(strings.TrimSuffix(s, "x"))
-}
-
 func isASCII(s string) bool {
 	for i := 0; i < len(s); i++ {
 		if s[i] >= utf8.RuneSelf {
@@ -101,10 +113,9 @@ func isASCII(s string) bool {
 }
 
 // containsPhone reports whether s contains a phone number as people write it:
-// international with "+", or national with parentheses or separators in the
-// groups that no date, price or order number has. A bare run of digits is no
-// phone number.
-func containsPhone(s string) bool {
+// international with "+", or, with national, also in parentheses or in the
+// groups that no date or price has. A bare run of digits is not a phone number.
+func containsPhone(s string, national bool) bool {
 	for i := 0; i < len(s); {
 		if !isPhoneByte(s[i]) {
 			i++
@@ -114,11 +125,7 @@ func containsPhone(s string) bool {
 		for i < len(s) && isPhoneByte(s[i]) {
 			i++
 		}
-		// A run that touches a letter is part of an ID, a URL or a token.
-		if touchesWord(s, start, i) {
-			continue
-		}
-		if isPhoneRun(s[start:i]) {
+		if containsInternational(s, start, i) || national && isNational(cutWords(s, start, i)) {
 			return true
 		}
 	}
@@ -126,34 +133,59 @@ func containsPhone(s string) bool {
 }
 
 func isPhoneByte(c byte) bool {
-	return '0' <= c && c <= '9' || strings.IndexByte("+()-./ ", c) >= 0
+	return isDigit(c) || strings.IndexByte("+()-./ ", c) >= 0
 }
 
-// touchesWord reports whether the run s[start:end] is joined to a word without
-// a space between them.
-func touchesWord(s string, start, end int) bool {
-	before, _ := utf8.DecodeLastRuneInString(s[:start])
-	after, _ := utf8.DecodeRuneInString(s[end:])
-	return s[start] != ' ' && isWordRune(before) || s[end-1] != ' ' && isWordRune(after)
-}
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
 func isWordRune(r rune) bool {
 	return r != utf8.RuneError && (unicode.IsLetter(r) || r == '_')
 }
 
-// isPhoneRun looks for a phone number in a run of digits and the characters
-// that people write between them.
-func isPhoneRun(run string) bool {
-	for plus := strings.IndexByte(run, '+'); plus >= 0; {
-		if (plus == 0 || run[plus-1] == ' ' || run[plus-1] == '(') && isInternational(run[plus+1:]) {
+// cutWords returns the run s[start:end] without the groups that are joined to
+// a word: those are part of an ID, a URL or a token.
+func cutWords(s string, start, end int) string {
+	run := s[start:end]
+	if before, _ := utf8.DecodeLastRuneInString(s[:start]); isWordRune(before) {
+		space := strings.IndexByte(run, ' ')
+		if space < 0 {
+			return ""
+		}
+		run = run[space:]
+	}
+	if after, _ := utf8.DecodeRuneInString(s[end:]); isWordRune(after) {
+		run = run[:strings.LastIndexByte(run, ' ')+1]
+	}
+	return run
+}
+
+// containsInternational reports whether the run s[start:end] contains a number
+// of E.164 after a "+". Its last group may not be joined to a word, which is
+// how a token ends.
+func containsInternational(s string, start, end int) bool {
+	run := s[start:end]
+	if after, _ := utf8.DecodeRuneInString(s[end:]); isWordRune(after) {
+		run = strings.TrimRight(run, "0123456789")
+	}
+	for i := 0; i < len(run); i++ {
+		if run[i] != '+' {
+			continue
+		}
+		// "M+123" and "1+2" are not the beginning of a phone number.
+		before, _ := utf8.DecodeLastRuneInString(s[:start+i])
+		if isWordRune(before) || i > 0 && isDigit(run[i-1]) {
+			continue
+		}
+		if isInternational(run[i+1:]) {
 			return true
 		}
-		next := strings.IndexByte(run[plus+1:], '+')
-		if next < 0 {
-			return false
-		}
-		plus += 1 + next
 	}
+	return false
+}
+
+// isNational looks for a national phone number in a run of digits and the
+// characters that people write between them.
+func isNational(run string) bool {
 	groups := strings.FieldsFunc(run, func(r rune) bool { return r < '0' || r > '9' })
 	for i := range groups {
 		if isNorthAmerican(run, groups[i:]) {
@@ -162,21 +194,28 @@ func isPhoneRun(run string) bool {
 	}
 	spaced := strings.Fields(run)
 	return strings.HasPrefix(strings.TrimSpace(run), "(") && isParenthesised(groups) ||
-		len(spaced) == len(groups) && isSpacedNational(groups)
+		len(spaced) == len(groups) && isSpacedNational(groups) || isAreaCode(groups)
 }
 
-// isInternational: E.164 allows 15 digits; country codes do not begin with 0.
+// isInternational reports whether s begins with the digits of E.164, which
+// allows 15 and no country code that begins with 0. Other numbers may follow
+// them.
 func isInternational(s string) bool {
+	if s == "" || !isDigit(s[0]) || s[0] == '0' {
+		return false
+	}
 	digits := 0
-	for i := 0; i < len(s); i++ {
-		if '0' <= s[i] && s[i] <= '9' {
-			if digits == 0 && (s[i] == '0' || i > 0) {
-				return false
-			}
+	for i := 0; i < len(s) && digits <= 15; i++ {
+		if isDigit(s[i]) {
 			digits++
+			if endsGroup := i+1 == len(s) || !isDigit(s[i+1]); endsGroup && 8 <= digits && digits <= 15 {
+				return true
+			}
+		} else if s[i] == '+' {
+			return false
 		}
 	}
-	return 8 <= digits && digits <= 15
+	return false
 }
 
 // isNorthAmerican: groups of 3, 3 and 4 digits with an area code and an
@@ -211,9 +250,27 @@ func isSpacedNational(groups []string) bool {
 	return len(groups) >= 2 && groups[0][0] == '0' && groups[0][1] != '0' && 9 <= total && total <= 12
 }
 
+// isAreaCode: an area code with its trunk 0 before the rest, in any form that
+// no date has: 0151-23456789, 030/1234567, 089/123-456.
+func isAreaCode(groups []string) bool {
+	total := 0
+	for _, g := range groups {
+		total += len(g)
+	}
+	if len(groups) < 2 || len(groups) > 4 || total < 9 || total > 12 {
+		return false
+	}
+	first := groups[0]
+	return 3 <= len(first) && len(first) <= 5 && first[0] == '0' && first[1] != '0'
+}
+
 // NamesPhone reports whether a property's name says that its value is a phone
 // number: phone, customerPhone, mobile_number, tel.
 func NamesPhone(name string) bool {
+	switch strings.ToLower(name) {
+	case "phone", "phone_number", "telephone", "mobile", "mobile_number":
+		return true
+	}
 	words := nameWords(name)
 	for len(words) > 1 {
 		switch words[len(words)-1] {
@@ -227,7 +284,8 @@ func NamesPhone(name string) bool {
 		return false
 	}
 	switch words[len(words)-1] {
-	case "phone", "phonenumber", "telephone", "tel", "mobile", "cell", "cellphone", "msisdn", "telefon":
+	case "phone", "phonenumber", "telephone", "tel", "mobile", "cell", "cellphone", "msisdn", "fax", "whatsapp",
+		"telefon", "telefono", "telefone", "handy", "celular":
 		return true
 	}
 	return false
@@ -261,16 +319,38 @@ func nameWords(name string) []string {
 }
 
 // IsBarePhone reports whether s is nothing but 7 to 15 digits and what people
-// write between them: a phone number where the name already says so.
+// write between them: a phone number where the name already tells that it is
+// one.
 func IsBarePhone(s string) bool {
+	s = text.Fold(s)
 	digits := 0
 	for i := 0; i < len(s); i++ {
 		if !isPhoneByte(s[i]) {
 			return false
 		}
-		if '0' <= s[i] && s[i] <= '9' {
+		if isDigit(s[i]) {
 			digits++
 		}
 	}
 	return 7 <= digits && digits <= 15
 }
+
+// NamesPostalAddress reports whether a property's name tells that its value is
+// a postal address.
+func NamesPostalAddress(name string) bool {
+	switch strings.ToLower(name) {
+	case "address", "street", "street_address", "postal_address", "shipping_address", "billing_address", "home_address":
+		return true
+	}
+	words := nameWords(name)
+	if n := len(words); n > 0 {
+		switch words[n-1] {
+		case "street", "address":
+			return n < 2 || !slices.Contains([]string{"ip", "mac", "email", "mail", "web", "url", "wallet", "contract"}, words[n-2])
+		}
+	}
+	return false
+}
+
+// ProblemAddress is the problem of a postal address.
+const ProblemAddress = "is a postal address; the platform takes no personal data in clear"

@@ -3,8 +3,11 @@
 package properties
 
 import (
+	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -38,93 +41,152 @@ var reserved = map[string]string{
 }
 
 // Encode returns the properties in JSON, each as a [json.RawMessage] under its
-// name, and calls problem for everything that is wrong with them. Names that
-// are not fit to be shown appear as "?".
-func Encode(given map[string]any, problem func(field, problem string)) map[string]any {
+// name, without those that cannot be sent. It calls leftOut for each of those.
+// Names that are not fit to be shown appear as "?". keepNumbers switches off
+// the search for phone numbers in text.
+func Encode(given map[string]any, keepNumbers bool, leftOut func(field, problem string)) map[string]any {
 	if len(given) == 0 {
 		return nil
 	}
-	encoded := make(map[string]any, len(given))
-	names := make([]string, 0, len(given))
-	for name := range given {
-		names = append(names, name)
+	e := encoder{problemOf: personaldata.Problem}
+	if keepNumbers {
+		e.problemOf = personaldata.ProblemOfEmail
 	}
-	slices.Sort(names)
+	encoded := make(map[string]any, len(given))
 	size := 0
-	for _, name := range names {
-		field := fieldName("properties", name)
-		if filled, ok := reserved[name]; ok {
-			problem(field, "is filled in from the event's "+filled)
-			continue
-		}
-		data, err := rawjson.Encode(given[name])
-		if err != nil {
-			// The encoder's own words may quote the value.
-			problem(field, "cannot be encoded as JSON")
-			continue
-		}
-		value, err := rawjson.Decode(data)
-		if err != nil {
-			problem(field, "cannot be encoded as JSON")
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		data, field, problem := e.property(name, given[name])
+		if problem != "" {
+			leftOut(field, problem)
 			continue
 		}
 		size += len(name) + len(data) + len(`"":,`)
-		checkName(field, name, problem)
-		checkValue(field, name, value, 1, problem)
 		encoded[name] = json.RawMessage(data)
 	}
 	if size > maxBytes {
-		problem("properties", fmt.Sprintf("must not be larger than %d bytes as JSON", maxBytes))
+		shrink(encoded, size, leftOut)
 	}
 	return encoded
 }
 
-func checkName(field, name string, add func(field, problem string)) {
-	switch {
-	case name == "":
-		add(field, "has an empty name")
-	case text.HasControl(name):
-		add(field, "has a name with control characters")
-	case len(name) > maxName:
-		add(field, fmt.Sprintf("has a name of more than %d bytes", maxName))
-	case personaldata.Problem(name) != "":
-		add(field, "has a name that "+personaldata.Problem(name))
+// shrink leaves the largest properties out until the others are small enough.
+func shrink(encoded map[string]any, size int, leftOut func(field, problem string)) {
+	length := func(name string) int { return len(encoded[name].(json.RawMessage)) }
+	names := slices.Sorted(maps.Keys(encoded))
+	slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(length(b), length(a)) })
+	for _, name := range names {
+		if size <= maxBytes {
+			return
+		}
+		size -= len(name) + length(name) + len(`"":,`)
+		delete(encoded, name)
+		leftOut(fieldName("properties", name), fmt.Sprintf("is too large; all properties may take %d bytes as JSON", maxBytes))
 	}
 }
 
-// checkValue looks for personal data in a property and everything in it.
-func checkValue(field, name string, value any, depth int, add func(field, problem string)) {
+// encoder encodes the properties of one event.
+type encoder struct {
+	problemOf func(text string) string
+}
+
+// property returns one property in JSON, or the field that keeps it from being
+// sent and why.
+func (e encoder) property(name string, given any) (data []byte, field, problem string) {
+	field = fieldName("properties", name)
+	if filled, ok := reserved[name]; ok {
+		return nil, field, "is filled in from the event's " + filled
+	}
+	if problem := nameProblem(name); problem != "" {
+		return nil, field, problem
+	}
+	data, err := encode(given)
+	if err != nil {
+		// The encoder's own words may quote the value.
+		return nil, field, "cannot be encoded as JSON"
+	}
+	value, err := rawjson.Decode(data)
+	if err != nil {
+		return nil, field, "cannot be encoded as JSON"
+	}
+	if inner, problem := e.check(field, name, value, 1); problem != "" {
+		return nil, inner, problem
+	}
+	// What was checked is sent, and not a second member of the same name.
+	if data, err = rawjson.Encode(value); err != nil {
+		return nil, field, "cannot be encoded as JSON"
+	}
+	return data, "", ""
+}
+
+// encode encodes a value of the application. A MarshalJSON that panics is an
+// error.
+func encode(v any) (data []byte, err error) {
+	defer func() {
+		if recover() != nil {
+			err = errPanic
+		}
+	}()
+	return rawjson.Encode(v)
+}
+
+var errPanic = errors.New("MarshalJSON panicked")
+
+func nameProblem(name string) string {
+	switch {
+	case name == "":
+		return "has an empty name"
+	case text.HasControl(name):
+		return "has a name with control characters"
+	case len(name) > maxName:
+		return fmt.Sprintf("has a name of more than %d bytes", maxName)
+	case personaldata.Problem(name) != "":
+		return "has a name that " + personaldata.Problem(name)
+	}
+	return ""
+}
+
+// check looks for what cannot be sent in a property and everything in it. It
+// returns the first field and its problem.
+func (e encoder) check(field, name string, value any, depth int) (wrong, problem string) {
 	if depth > maxDepth {
-		add(field, fmt.Sprintf("is nested deeper than %d levels", maxDepth))
-		return
+		return field, fmt.Sprintf("is nested deeper than %d levels", maxDepth)
+	}
+	if personaldata.NamesPostalAddress(name) {
+		return field, personaldata.ProblemAddress
 	}
 	switch value := value.(type) {
 	case string:
-		if problem := personaldata.Problem(value); problem != "" {
-			add(field, problem)
-		} else if personaldata.NamesPhone(name) && personaldata.IsBarePhone(value) {
-			add(field, personaldata.ProblemPhone)
+		if problem := e.problemOf(value); problem != "" {
+			return field, problem
+		}
+		if personaldata.NamesPhone(name) && personaldata.IsBarePhone(value) {
+			return field, personaldata.ProblemPhone
 		}
 	case json.Number:
 		if personaldata.NamesPhone(name) && personaldata.IsBarePhone(value.String()) {
-			add(field, personaldata.ProblemPhone)
+			return field, personaldata.ProblemPhone
+		}
+		if _, err := value.Float64(); err != nil {
+			return field, "is a number that receivers cannot represent"
 		}
 	case []any:
 		for i, element := range value {
-			checkValue(field+"["+strconv.Itoa(i)+"]", name, element, depth+1, add)
+			if wrong, problem := e.check(field+"["+strconv.Itoa(i)+"]", name, element, depth+1); problem != "" {
+				return wrong, problem
+			}
 		}
 	case map[string]any:
-		names := make([]string, 0, len(value))
-		for member := range value {
-			names = append(names, member)
-		}
-		slices.Sort(names)
-		for _, member := range names {
+		for _, member := range slices.Sorted(maps.Keys(value)) {
 			inner := fieldName(field, member)
-			checkName(inner, member, add)
-			checkValue(inner, member, value[member], depth+1, add)
+			if problem := nameProblem(member); problem != "" {
+				return inner, problem
+			}
+			if wrong, problem := e.check(inner, member, value[member], depth+1); problem != "" {
+				return wrong, problem
+			}
 		}
 	}
+	return "", ""
 }
 
 // fieldName names a member in an error, unless its name is not fit to be
