@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"github.com/clickid/clickid"
-	"github.com/clickid/clickid/capi"
-	"github.com/clickid/clickid/internal/platformtest"
 	"github.com/stretchr/testify/require"
 )
 
@@ -376,14 +374,4 @@ func TestEvent_KeepNumbers(t *testing.T) {
 	require.Contains(t, cleaned.Properties, "part")
 	require.Len(t, cleaned.Properties, 1)
 	require.Len(t, warnings, 3)
-}
-
-func TestEventTooLargeForARequest(t *testing.T) {
-	t.Parallel()
-	e := purchase("1")
-	e.Properties = map[string]any{"a": strings.Repeat("x", 20_000)}
-	c := newClient(t, platformtest.Responding(platformtest.OK()), logEvent, func(cfg *capi.Config) { cfg.MaxBatchBytes = 16 << 10 })
-	result := c.Check(e)
-	require.Equal(t, clickid.VerdictRejected, result.Verdict)
-	require.ErrorContains(t, result.Err, "MaxBatchBytes")
 }

@@ -105,6 +105,11 @@ func TestContract_goldenRequests(t *testing.T) {
 	}
 }
 
+func withExternalID(d capi.LogEvent) capi.LogEvent {
+	d.SendExternalID = true
+	return d
+}
+
 // TestContract_fullEvent sends a full event in every dialect.
 func TestContract_fullEvent(t *testing.T) {
 	t.Parallel()
@@ -118,8 +123,8 @@ func TestContract_fullEvent(t *testing.T) {
 		{"ECAPI", receiverECAPI, false, "pos", 2},
 		{"ECAPI with both currencies", capi.ECAPI{DataSetID: clickidtest.DataSetID, Currency: capi.CurrencyMemberBoth}, false, "pos", 2},
 		{"ECAPI of the IAB", capi.ECAPI{DataSetID: clickidtest.DataSetID, IAB: true, Currency: capi.CurrencyMemberCode}, true, "physical_store", 3},
-		{"LogEvent", receiverLogEvent, false, "in_store", 4},
-		{"LogEvent at Interchange", receiverInterchange, false, "in_store", 4},
+		{"LogEvent", withExternalID(receiverLogEvent), false, "in_store", 4},
+		{"LogEvent at Interchange", withExternalID(receiverInterchange), false, "in_store", 4},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

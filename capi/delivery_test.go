@@ -550,7 +550,7 @@ func TestSend_clickToken(t *testing.T) {
 	}{
 		{"known", clickid.User{}, resolve, clickid.VerdictAccepted, clickid.VerdictReady},
 		{"gone", clickid.User{}, resolve, clickid.VerdictSkippedOrganic, clickid.VerdictReady},
-		{"gone", clickid.User{ExternalID: "c-1"}, resolve, clickid.VerdictAccepted, clickid.VerdictReady},
+		{"gone", clickid.User{IDs: []clickid.UserID{clickid.ID5("x")}}, resolve, clickid.VerdictAccepted, clickid.VerdictReady},
 		{"forged", clickid.User{}, resolve, clickid.VerdictSkippedOrganic, clickid.VerdictReady},
 		{"unavailable", clickid.User{}, resolve, clickid.VerdictFailed, clickid.VerdictReady},
 		{"unavailable", clickid.User{ExternalID: "c-1"}, resolve, clickid.VerdictFailed, clickid.VerdictReady},

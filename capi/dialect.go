@@ -34,8 +34,9 @@ type Dialect interface {
 	published() RateLimit
 	// maxEvents returns the maximum number of events in a request.
 	maxEvents() int
-	// check reports the problems of an event that is valid for other dialects.
-	check(e *clickid.Event, add func(field, problem string))
+	// fit changes a clean event into one that the dialect can encode, without
+	// changing its maps and slices.
+	fit(e *clickid.Event, r *remarks)
 	// identified reports whether the encoded event has anything to attribute it
 	// by.
 	identified(e *clickid.Event) bool

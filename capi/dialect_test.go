@@ -96,7 +96,7 @@ func TestDialect_organic(t *testing.T) {
 		ecapi, iab, logEvent bool // whether the event can be attributed
 	}{
 		"no user":                  {clickid.User{}, false, false, false},
-		"external ID":              {clickid.User{ExternalID: "c-1"}, true, true, true},
+		"external ID":              {clickid.User{ExternalID: "c-1"}, true, true, false},
 		"RampID":                   {clickid.User{IDs: []clickid.UserID{clickid.RampID("x")}}, true, true, true},
 		"ID5":                      {clickid.User{IDs: []clickid.UserID{clickid.ID5("x")}}, true, true, true},
 		"UID2":                     {clickid.User{IDs: []clickid.UserID{{Type: clickid.UserIDUID2, Value: "x"}}}, false, true, true},
@@ -152,6 +152,27 @@ func TestPageURL(t *testing.T) {
 		{"a path with an e-mail address is left out", "https://shop.test/u/jane@example.com", false, nil, true},
 		{"a relative URL is left out", "/thanks", false, nil, true},
 		{"another scheme is left out", "javascript:alert(1)", false, nil, true},
+		{"another scheme in capitals is taken", "HTTPS://SHOP.test/A", false, "https://shop.test/A", false},
+		{"brackets", "https://shop.test/list[0]/{a}|b", false, "https://shop.test/list%5B0%5D/%7Ba%7D%7Cb", false},
+		{"a query with brackets and pipes", "https://shop.test/?filter[size]=m|l&q=ü", true, "https://shop.test/?filter%5Bsize%5D=m%7Cl&q=%C3%BC", false},
+		{"umlauts", "https://shop.test/schön", false, "https://shop.test/sch%C3%B6n", false},
+		{"escapes stay", "https://shop.test/sch%c3%b6n%2Fx", false, "https://shop.test/sch%c3%b6n%2Fx", false},
+		{"a bare percent sign", "https://shop.test/100%/50%25", false, "https://shop.test/100%25/50%25", false},
+		{"a space and quotes", "https://shop.test/a b\"c\\d", false, "https://shop.test/a%20b%22c%5Cd", false},
+		{"spaces around it", " https://shop.test/a ", false, "https://shop.test/a", false},
+		{"a host of another script", "https://bücher.example/a", false, "https://xn--bcher-kva.example/a", false},
+		{"a host of another script with a port", "https://Bücher.example:8443/a", false, "https://xn--bcher-kva.example:8443/a", false},
+		{"an encoded host of another script", "https://b%C3%BCcher.example/a", false, "https://xn--bcher-kva.example/a", false},
+		{"a host in Punycode", "https://xn--bcher-kva.example/a", false, "https://xn--bcher-kva.example/a", false},
+		{"a host that is not one", "https://☃.example/a", false, nil, true},
+		{"a host with a space", "https://a b.example/a", false, nil, true},
+		{"an IPv6 host", "https://[2001:db8::1]:8443/a", false, "https://[2001:db8::1]:8443/a", false},
+		{"an IPv6 host with a zone", "https://[fe80::1%25eth0]/a", false, nil, true},
+		{"an empty port", "https://shop.test:/a", false, "https://shop.test/a", false},
+		{"a line break", "https://shop.test/a\nb", false, nil, true},
+		{"a path with an order number", "https://shop.test/orders/302-458-9921", false, "https://shop.test/orders/302-458-9921", false},
+		{"a phone number by name", "https://shop.test/a?phone=2125550000", true, "https://shop.test/a", true},
+		{"an encoded address in the path", "https://shop.test/u/jane%40example.com", false, nil, true},
 		{"no URL", "", false, nil, false},
 	}
 	for _, tt := range tests {
@@ -186,27 +207,6 @@ func TestECAPI_Currency(t *testing.T) {
 	}
 }
 
-func TestECAPI_IAB(t *testing.T) {
-	t.Parallel()
-	hash := strings.Repeat("a", 64)
-	e := purchase("1")
-	e.User.IDs = []clickid.UserID{
-		{Type: clickid.UserIDMAID, Value: "ifa"},
-		{Type: clickid.UserIDHashedEmail, Value: hash},
-		{Type: clickid.UserIDEUID, Value: "euid"},
-		{Type: clickid.UserIDRampIDDerived, Value: "derived"},
-		{Type: clickid.UserIDOther, Value: "x"},
-	}
-	user := sent(t, capi.ECAPI{DataSetID: "ds", IAB: true}, e)["user_data"].(map[string]any)
-	require.Equal(t, "ifa", user["ifa"])
-	require.Equal(t, []any{hash}, user["email_address"])
-	require.Equal(t, []any{
-		map[string]any{"id": "euid", "source": "euid.eu", "atype": 3.0},
-		map[string]any{"id": "derived", "source": "liveramp.com", "atype": 3.0},
-		map[string]any{"id": "x", "source": "other", "atype": 3.0},
-	}, user["uids"])
-}
-
 func TestLogEvent_ClickIDType(t *testing.T) {
 	t.Parallel()
 	kind := func(d capi.LogEvent, param string) any {
@@ -225,29 +225,6 @@ func TestDialect_longUserAgent(t *testing.T) {
 	e.User.IP, e.User.UserAgent = "203.0.113.7", strings.Repeat("ü", 600)
 	match := sent(t, logEvent, e)["user_match"].(map[string]any)
 	require.Equal(t, strings.Repeat("ü", 512), match["client_user_agent"])
-}
-
-func TestLogEvent_properties(t *testing.T) {
-	t.Parallel()
-	valid := map[string]any{
-		"content_ids": []string{"a"}, "content_type": "product", "content_name": "x", "content_category": "y",
-		"num_items": 2, "search_string": "boots", "progress_percent": 99.5, "progress_seconds": 10, "ext": map[string]any{"a": 1},
-		"anything": []any{nil, true},
-	}
-	wrong := map[string]any{
-		"content_ids": []any{1}, "content_type": strings.Repeat("x", 129), "content_name": 1, "content_category": nil,
-		"num_items": 1.5, "search_string": false, "progress_percent": 100.1, "progress_seconds": -1, "ext": "x",
-	}
-	e := purchase("1")
-	e.Properties = valid
-	require.Equal(t, clickid.VerdictReady, newClient(t, platformtest.Responding(platformtest.OK()), logEvent).Check(e).Verdict)
-	e.Properties = wrong
-	result := newClient(t, platformtest.Responding(platformtest.OK()), logEvent).Check(e)
-	require.Equal(t, clickid.VerdictRejected, result.Verdict)
-	var invalid *clickid.EventError
-	require.ErrorAs(t, result.Err, &invalid)
-	require.Len(t, invalid.Fields, len(wrong))
-	require.Equal(t, clickid.VerdictReady, newClient(t, platformtest.Responding(platformtest.OK()), ecapi).Check(e).Verdict, "ECAPI has no such schema")
 }
 
 func TestLogEvent_watchMilestone(t *testing.T) {

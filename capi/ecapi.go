@@ -3,6 +3,8 @@ package capi
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
+	"math"
 	"strings"
 
 	"github.com/clickid/clickid"
@@ -77,18 +79,58 @@ func (d ECAPI) path() string {
 	return d.Path
 }
 
-func (d ECAPI) check(*clickid.Event, func(field, problem string)) {}
+// iabSchema has the documented properties of the IAB standard that come from
+// the event's properties.
+var iabSchema = schema{
+	"referrer":     isText(0),
+	"coupon":       isTexts(0),
+	"payment_type": isTexts(0),
+	"shipping":     isNumber(math.Inf(1)),
+	"tax":          isNumber(math.Inf(1)),
+	"ext":          isObject,
+}
+
+func (d ECAPI) fit(e *clickid.Event, r *remarks) {
+	if !d.IAB {
+		return
+	}
+	iabSchema.fit(e, r)
+	if !isActionSource(e.Source) {
+		r.change("source", "the IAB standard does not list it, so it is sent as other")
+		e.Source = clickid.SourceOther
+	}
+	given, devices := e.User.IDs, 0
+	e.User.IDs = nil
+	for i, id := range given {
+		if id.Type == clickid.UserIDMAID {
+			devices++
+		}
+		if !iabCarries(id.Type) || id.Type == clickid.UserIDMAID && devices > 1 {
+			r.leaveOut(fmt.Sprintf("user.ids[%d]", i), "belongs to a provider without a canonical domain, or to a second device")
+			continue
+		}
+		e.User.IDs = append(e.User.IDs, id)
+	}
+}
+
+// iabCarries reports whether the IAB standard has a member for user IDs of a
+// type.
+func iabCarries(t clickid.UserIDType) bool {
+	return iabSource(t) != "" || t == clickid.UserIDHashedEmail || t == clickid.UserIDMAID
+}
 
 func (d ECAPI) identified(e *clickid.Event) bool {
 	if !e.Click.IsZero() || e.User.ExternalID != "" {
 		return true
 	}
 	for _, id := range e.User.IDs {
-		if d.IAB || id.Type == clickid.UserIDRampID || id.Type == clickid.UserIDID5 {
+		if id.Type == clickid.UserIDRampID || id.Type == clickid.UserIDID5 || d.IAB && iabCarries(id.Type) {
 			return true
 		}
 	}
-	return d.IAB && e.User.Identified()
+	others := e.User
+	others.IDs = nil
+	return d.IAB && others.Identified()
 }
 
 type ecapiEvent struct {
@@ -106,16 +148,17 @@ type ecapiEvent struct {
 }
 
 type ecapiUser struct {
-	ClickID      string     `json:"click_id,omitempty"`
-	ExternalID   string     `json:"external_id,omitempty"`
-	UIDs         []ecapiUID `json:"uids,omitempty"`
-	EmailAddress []string   `json:"email_address,omitempty"`
-	PhoneNumbers []string   `json:"phone_numbers,omitempty"`
-	IFA          string     `json:"ifa,omitempty"`
-	IP           string     `json:"event_ip_address,omitempty"`
-	UserAgent    string     `json:"event_user_agent,omitempty"`
-	GPP          string     `json:"gpp_string,omitempty"`
-	GPPSections  []int      `json:"gpp_sid,omitempty"`
+	ClickID            string     `json:"click_id,omitempty"`
+	ExternalID         string     `json:"external_id,omitempty"`
+	CustomerIdentifier string     `json:"customer_identifier,omitempty"`
+	UIDs               []ecapiUID `json:"uids,omitempty"`
+	EmailAddress       []string   `json:"email_address,omitempty"`
+	PhoneNumbers       []string   `json:"phone_numbers,omitempty"`
+	IFA                string     `json:"ifa,omitempty"`
+	IP                 string     `json:"event_ip_address,omitempty"`
+	UserAgent          string     `json:"event_user_agent,omitempty"`
+	GPP                string     `json:"gpp_string,omitempty"`
+	GPPSections        []int      `json:"gpp_sid,omitempty"`
 }
 
 type ecapiUID struct {
@@ -237,15 +280,18 @@ func (u *ecapiUser) addIAB(id clickid.UserID) {
 	switch {
 	case id.Type == clickid.UserIDHashedEmail:
 		u.EmailAddress = append(u.EmailAddress, id.Value)
-	case id.Type == clickid.UserIDMAID && u.IFA == "":
+	case id.Type == clickid.UserIDMAID:
 		u.IFA = id.Value
 	default:
-		u.UIDs = append(u.UIDs, ecapiUID{ID: id.Value, Source: iabSource(id.Type), AType: atypePerson})
+		u.UIDs = append(u.UIDs, ecapiUID{ID: iabHash(id.Value), Source: iabSource(id.Type), AType: atypePerson})
 	}
 }
 
 // addIABUser adds what else only the IAB standard has a place for.
 func (u *ecapiUser) addIABUser(user *clickid.User) {
+	if user.ExternalID != "" {
+		u.CustomerIdentifier = iabHash(user.ExternalID)
+	}
 	if user.HashedEmail != "" {
 		u.EmailAddress = append(u.EmailAddress, user.HashedEmail)
 	}
@@ -262,18 +308,32 @@ const (
 	atypePerson = 3
 )
 
-// iabSource returns the canonical domain of an identity provider, or its name
-// if it has no domain.
+// iabSource returns the canonical domain by which the IAB standard names an
+// identity provider, or "".
 func iabSource(t clickid.UserIDType) string {
 	switch t {
-	case clickid.UserIDRampIDDerived:
+	case clickid.UserIDRampID, clickid.UserIDRampIDDerived:
 		return "liveramp.com"
+	case clickid.UserIDID5:
+		return "id5-sync.com"
 	case clickid.UserIDUID2:
 		return "uidapi.com"
 	case clickid.UserIDEUID:
 		return "euid.eu"
+	case clickid.UserIDPairID:
+		return "google.com"
 	}
-	return string(t)
+	return ""
+}
+
+// iabHash returns an identifier as the IAB standard sends it: as a SHA-256.
+// Scope3 documents RampID and ID5 as they are.
+func iabHash(id string) string {
+	hashed, err := clickid.HashCustomerID(id)
+	if err != nil {
+		return strings.ToLower(id) // a hash already
+	}
+	return hashed
 }
 
 // properties returns the properties of e, or nil when they would be empty.

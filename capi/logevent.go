@@ -2,9 +2,9 @@ package capi
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,6 +35,11 @@ type LogEvent struct {
 	// ClickIDType is sent as click_id_type. It has at most 64 characters.
 	// Defaults to the URL parameter of the click, or "clkid".
 	ClickIDType string
+	// SendExternalID sends User.ExternalID as a user ID of type "other".
+	// log_event has no member for the advertiser's own user IDs, so agree on it
+	// with the platform first. Defaults to false: an event that has only an
+	// ExternalID is then not attributable.
+	SendExternalID bool
 }
 
 const (
@@ -47,6 +52,7 @@ const (
 	maxTestEventCode    = 256
 	maxClickIDType      = 64
 	maxContentID        = 256
+	maxContentType      = 128
 	defaultClickIDType  = "clkid"
 )
 
@@ -101,7 +107,11 @@ func (d LogEvent) published() RateLimit {
 }
 
 func (d LogEvent) identified(e *clickid.Event) bool {
-	return !e.Click.IsZero() || e.User.Identified()
+	user := e.User
+	if !d.SendExternalID {
+		user.ExternalID = ""
+	}
+	return !e.Click.IsZero() || user.Identified()
 }
 
 type logEvent struct {
@@ -169,6 +179,16 @@ func logEventType(t clickid.EventType) string {
 	return string(t)
 }
 
+// isActionSource reports whether an action source of the contract stands for s.
+func isActionSource(s clickid.Source) bool {
+	switch s {
+	case "", clickid.SourceWebsite, clickid.SourceApp, clickid.SourceOffline, clickid.SourcePhoneCall, clickid.SourceChat, clickid.SourceEmail,
+		clickid.SourceInStore, clickid.SourceSystemGenerated, clickid.SourceBusinessMessaging, clickid.SourceOther:
+		return true
+	}
+	return false
+}
+
 func (d LogEvent) actionSource(s clickid.Source) string {
 	if s == clickid.SourceBusinessMessaging {
 		s = clickid.SourceChat
@@ -176,7 +196,7 @@ func (d LogEvent) actionSource(s clickid.Source) string {
 	if d.AdvertiserID == "" {
 		return string(s)
 	}
-	// The Interchange endpoint accepts only some of the sources.
+	// The Interchange endpoint accepts only some of the action sources.
 	switch s {
 	case "", clickid.SourceWebsite, clickid.SourceApp, clickid.SourceInStore, clickid.SourcePhoneCall, clickid.SourceSystemGenerated:
 		return string(s)
@@ -194,9 +214,9 @@ func (d LogEvent) userMatch(e *clickid.Event) *userMatch {
 	if m.ClickID != "" {
 		m.ClickIDType = d.clickIDType(e.Click)
 	}
-	if e.User.ExternalID != "" {
+	if d.SendExternalID && e.User.ExternalID != "" {
 		// Appends to a copy of the caller's slice.
-		m.UIDs = append(m.UIDs[:len(m.UIDs):len(m.UIDs)], clickid.UserID{Type: clickid.UserIDFirstParty, Value: e.User.ExternalID})
+		m.UIDs = append(m.UIDs[:len(m.UIDs):len(m.UIDs)], clickid.UserID{Type: clickid.UserIDOther, Value: e.User.ExternalID})
 	}
 	m.ClientIP, m.UserAgent = e.User.IP, e.User.UserAgent
 	return m
@@ -258,95 +278,44 @@ func (d LogEvent) request(events [][]byte, key func(content []byte) string) []by
 	return body
 }
 
-// check checks the properties that are documented members of custom_data.
-func (d LogEvent) check(e *clickid.Event, add func(field, problem string)) {
-	if len(e.Properties) == 0 {
-		if e.Type == clickid.WatchMilestone {
-			add("properties", problemMilestone)
-		}
-		return
-	}
-	member := func(name string, check func(any) error) bool {
-		encoded, ok := e.Properties[name].(json.RawMessage)
-		if !ok {
-			return false
-		}
-		value, err := rawjson.Decode(encoded)
-		if err == nil {
-			err = check(value)
-		}
-		if err != nil {
-			add("properties."+name, err.Error())
-		}
-		return true
-	}
-	member("content_ids", isTextList)
-	member("content_type", isText(128))
-	member("content_name", isText(0))
-	member("content_category", isText(0))
-	member("search_string", isText(0))
-	member("num_items", isNumber(math.Inf(1), true))
-	percent := member("progress_percent", isNumber(100, false))
-	seconds := member("progress_seconds", isNumber(math.Inf(1), false))
-	member("ext", func(v any) error {
-		if _, ok := v.(map[string]any); !ok {
-			return errors.New("must be an object")
-		}
-		return nil
-	})
+// logEventSchema has the documented members of custom_data that come from the
+// properties.
+var logEventSchema = schema{
+	"content_ids":      isTexts(maxContentID),
+	"content_type":     isText(maxContentType),
+	"content_name":     isText(0),
+	"content_category": isText(0),
+	"search_string":    isText(0),
+	"num_items":        isInteger,
+	"progress_percent": isNumber(100),
+	"progress_seconds": isNumber(math.Inf(1)),
+	"ext":              isObject,
+}
+
+// uidTypes are the types of user IDs that the contract lists.
+var uidTypes = []clickid.UserIDType{
+	clickid.UserIDRampID, clickid.UserIDRampIDDerived, clickid.UserIDID5, clickid.UserIDUID2, clickid.UserIDEUID, clickid.UserIDPairID,
+	clickid.UserIDMAID, clickid.UserIDHashedEmail, clickid.UserIDFirstParty, clickid.UserIDWorldIDNullifier, clickid.UserIDOther,
+}
+
+func (d LogEvent) fit(e *clickid.Event, r *remarks) {
+	logEventSchema.fit(e, r)
+	_, percent := e.Properties["progress_percent"]
+	_, seconds := e.Properties["progress_seconds"]
 	if e.Type == clickid.WatchMilestone && !percent && !seconds {
-		add("properties", problemMilestone)
+		r.refuse("properties", "must have progress_percent or progress_seconds with the type watch_milestone")
 	}
-}
-
-const problemMilestone = "must have progress_percent or progress_seconds with the type watch_milestone"
-
-// isText returns a check for a string of at most limit characters; 0 means no
-// limit.
-func isText(limit int) func(any) error {
-	return func(v any) error {
-		s, ok := v.(string)
-		switch {
-		case !ok:
-			return errors.New("must be a string")
-		case limit > 0 && text.Truncate(s, limit) != s:
-			return fmt.Errorf("must not be longer than %d characters", limit)
+	if !isActionSource(e.Source) {
+		r.change("source", "log_event does not list it, so it is sent as other")
+		e.Source = clickid.SourceOther
+	}
+	for i, id := range e.User.IDs {
+		if slices.Contains(uidTypes, id.Type) {
+			continue
 		}
-		return nil
-	}
-}
-
-func isTextList(v any) error {
-	list, ok := v.([]any)
-	if !ok {
-		return errors.New("must be an array of strings")
-	}
-	for _, element := range list {
-		if isText(maxContentID)(element) != nil {
-			return fmt.Errorf("must be an array of strings of at most %d characters", maxContentID)
-		}
-	}
-	return nil
-}
-
-// isNumber returns a check for a number from 0 to limit.
-func isNumber(limit float64, whole bool) func(any) error {
-	problem := "must be a number of at least 0"
-	if whole {
-		problem = "must be a whole number of at least 0"
-	}
-	if !math.IsInf(limit, 1) {
-		problem = fmt.Sprintf("must be a number from 0 to %v", limit)
-	}
-	return func(v any) error {
-		n, ok := v.(json.Number)
-		if !ok {
-			return errors.New(problem)
-		}
-		f, err := n.Float64()
-		if err != nil || f < 0 || f > limit || whole && f != math.Trunc(f) {
-			return errors.New(problem)
-		}
-		return nil
+		r.change(fmt.Sprintf("user.ids[%d].type", i), "log_event does not list it, so it is sent as other")
+		ids := slices.Clone(e.User.IDs)
+		ids[i].Type = clickid.UserIDOther
+		e.User.IDs = ids
 	}
 }

@@ -115,9 +115,13 @@ func (c *Client) clean(e *clickid.Event, o *outgoing) bool {
 	if err != nil {
 		_ = errors.As(err, &problems)
 	}
-	c.cfg.Dialect.check(&cleaned, func(field, problem string) {
-		problems.Fields = append(problems.Fields, clickid.FieldError{Field: field, Problem: problem})
-	})
+	var r remarks
+	c.cfg.Dialect.fit(&cleaned, &r)
+	o.result.Warnings = append(o.result.Warnings, r.warnings...)
+	problems.Fields = append(problems.Fields, r.refused...)
+	if lost := c.lostIdentity(e, &cleaned, o.result.Warnings); lost != "" && err == nil {
+		problems.Fields = append(problems.Fields, clickid.FieldError{Field: "user", Problem: lost})
+	}
 	if len(problems.Fields) > 0 {
 		o.reject(problems)
 		return false
@@ -129,6 +133,16 @@ func (c *Client) clean(e *clickid.Event, o *outgoing) bool {
 	}
 	o.event = &cleaned
 	return true
+}
+
+// lostIdentity tells why an event has nothing left to attribute it by although
+// it had something that the dialect carries, or returns "".
+func (c *Client) lostIdentity(given, cleaned *clickid.Event, warnings []string) string {
+	had := given.ClickToken != "" || c.cfg.Dialect.identified(given)
+	if !had || cleaned.ClickToken != "" || c.attributable(cleaned) {
+		return ""
+	}
+	return "has nothing left to attribute the event by: " + strings.Join(warnings, "; ")
 }
 
 // reject sets the result to a refusal by validation.
@@ -174,23 +188,45 @@ func (c *Client) encode(o *outgoing) {
 		o.settle(clickid.VerdictSkippedOrganic, reason, nil)
 		return
 	}
-	page, warning := sentURL(o.event.PageURL, c.cfg.KeepPageQuery)
-	wire, err := c.cfg.Dialect.encode(o.event, page)
-	problem := ""
-	if err != nil {
-		problem = "cannot be encoded as JSON"
-	} else if size := c.overhead + len(wire.data); size > c.cfg.MaxBatchBytes {
-		problem = fmt.Sprintf("takes %d bytes, more than MaxBatchBytes", size)
-	}
-	if problem != "" {
+	if problem := c.encodeWithin(o); problem != "" {
 		o.reject(&clickid.EventError{Type: o.event.Type, Fields: []clickid.FieldError{{Field: "event", Problem: problem}}})
 		return
 	}
-	o.wireEvent = wire
-	if warning != "" {
-		o.result.Warnings = append(o.result.Warnings, warning)
-	}
 	o.settle(clickid.VerdictReady, "", nil)
+}
+
+// encodeWithin encodes the event. Where it is too large for a request, it
+// leaves out the properties, then the items, then the page URL.
+func (c *Client) encodeWithin(o *outgoing) (problem string) {
+	warn := func(warning string) { o.result.Warnings = append(o.result.Warnings, warning) }
+	page, warning := sentURL(o.event.PageURL, c.cfg.KeepPageQuery)
+	if warning != "" {
+		warn(warning)
+	}
+	for {
+		wire, err := c.cfg.Dialect.encode(o.event, page)
+		if err != nil {
+			return "cannot be encoded as JSON"
+		}
+		size := c.overhead + len(wire.data)
+		if size <= c.cfg.MaxBatchBytes {
+			o.wireEvent = wire
+			return ""
+		}
+		switch {
+		case len(o.event.Properties) > 0 && o.event.Type != clickid.WatchMilestone:
+			o.event.Properties = nil
+			warn("properties were left out: with them, the event is larger than MaxBatchBytes")
+		case len(o.event.Items) > 0:
+			o.event.Items = nil
+			warn("items were left out: with them, the event is larger than MaxBatchBytes")
+		case page != "":
+			page = ""
+			warn("page_url was left out: with it, the event is larger than MaxBatchBytes")
+		default:
+			return fmt.Sprintf("takes %d bytes, more than MaxBatchBytes", size)
+		}
+	}
 }
 
 // attributable reports whether the event has something to attribute it by, or

@@ -268,7 +268,7 @@ const validEvent = `{
 	"event_source_url": "https://shop.test/thanks",
 	"user_match": {
 		"click_id": "01ARZ3NDEKTSV4RRFFQ69G5FAV", "click_id_type": "clkid",
-		"uids": [{"type": "rampid", "value": "XY1000"}, {"type": "publisher_first_party", "value": "c-1"}],
+		"uids": [{"type": "rampid", "value": "XY1000"}, {"type": "other", "value": "c-1"}],
 		"hashed_email": "b4c9a289323b21a01c3e940f150eb9b8c542587f1abfd8f0e1cc1ffc5e475514",
 		"hashed_phone": "7c8d08bf90ca322bcac37f99ba14e980e4b1f5ba919f7e16a030af9070ba125e",
 		"client_ip": "203.0.113.7", "client_user_agent": "Mozilla/5.0"

@@ -213,7 +213,7 @@ func userMatch(o *object, e *Event) {
 			u.Value = uid.text("value", 512)
 		}
 		uid.refuseOthers()
-		if u.Provider == "publisher_first_party" {
+		if u.Provider == "other" && e.ExternalID == "" {
 			e.ExternalID = u.Value
 		}
 		e.UIDs = append(e.UIDs, u)

@@ -39,8 +39,7 @@ type Event struct {
 	// ClickID and ClickIDType identify the click; ECAPI has no type.
 	ClickID     string `json:"click_id,omitempty"`
 	ClickIDType string `json:"click_id_type,omitempty"`
-	// ExternalID is ECAPI's external_id or log_event's uid of type
-	// publisher_first_party.
+	// ExternalID is ECAPI's external_id, or log_event's first uid of type other.
 	ExternalID string `json:"external_id,omitempty"`
 	// UIDs are all tokens of identity providers.
 	UIDs []UID `json:"uids,omitempty"`

@@ -174,7 +174,7 @@ func TestReceiver_event(t *testing.T) {
 		{
 			Dialect: clickidtest.DialectLogEvent, Destination: "shop", Type: "purchase", ID: "order-1", Time: at,
 			Value: "149.90", Currency: "USD", Source: "website", ClickID: "01ARZ3NDEKTSV4RRFFQ69G5FAV", ClickIDType: "clkid", ExternalID: "c-1",
-			UIDs:    []clickidtest.UID{{Provider: "rampid", Value: "XY1000"}, {Provider: "publisher_first_party", Value: "c-1"}},
+			UIDs:    []clickidtest.UID{{Provider: "rampid", Value: "XY1000"}, {Provider: "other", Value: "c-1"}},
 			Raw:     []byte(validEvent),
 			Outcome: clickidtest.OutcomeAccepted, Request: 2, Received: 1, FirstAt: now, LastAt: now,
 		},
