@@ -2,16 +2,17 @@ package outbox
 
 import (
 	"context"
-	"fmt"
+	"strings"
 	"time"
 
 	"github.com/clickid/clickid"
 )
 
 // sender is the Send of every outbox: it checks events as the destination
-// would, and gives the records of those that are to be sent to a queue.
+// would, and gives the records of those that are to be kept to a queue.
 type sender struct {
 	destination Destination
+	metadata    func(context.Context) map[string]string // or nil
 	queue       Enqueuer
 }
 
@@ -21,51 +22,137 @@ func (s sender) ResolvesTokens() bool { return resolverOf(s.destination) != nil 
 
 // Send implements [clickid.Sender].
 func (s sender) Send(ctx context.Context, events ...clickid.Event) (clickid.Report, error) {
-	report, records := admit(s.destination, events)
-	if len(records) > 0 {
-		if err := s.queue.Enqueue(ctx, records); err != nil {
-			for i := range report.Results {
-				if result := &report.Results[i]; result.Verdict == clickid.VerdictQueued {
-					result.Verdict, result.Err = clickid.VerdictFailed, err
-				}
-			}
+	a := s.admit(ctx, events)
+	if len(a.records) > 0 {
+		known, err := s.queue.Enqueue(ctx, a.records)
+		if err != nil {
+			a.fail(err)
+		} else {
+			a.tell(known)
 		}
 	}
-	return report, report.Err()
+	return a.report, a.report.Err()
 }
 
-// admit checks events exactly as d does before it sends them, and returns the
-// records of those that are to be queued. The report gives these as queued, and
-// the others as they are: skipped, rejected or failed. Events of the same
-// identity share a record.
-func admit(d Destination, events []clickid.Event) (clickid.Report, []Record) {
-	report := clickid.Report{Results: make([]clickid.Result, len(events))}
-	var records []Record
+// admission is what becomes of the events of one Send.
+type admission struct {
+	report  clickid.Report
+	records []Record
+	kept    []*Record // for each result its own record, or nil
+}
+
+// admit checks events exactly as the destination does before it sends them.
+// Events of the same identity share a record.
+func (s sender) admit(ctx context.Context, events []clickid.Event) *admission {
+	a := &admission{
+		report: clickid.Report{Results: make([]clickid.Result, len(events))},
+		kept:   make([]*Record, len(events)),
+	}
 	known := make(map[string]bool)
 	now := time.Now()
+	metadata := s.metadataOf(ctx)
 	for i, e := range events {
-		result := d.Check(e)
-		if result.Verdict == clickid.VerdictReady {
-			record, err := newRecord(d.Name(), e, now)
-			if err != nil {
-				result.Verdict, result.Reason = clickid.VerdictRejected, err.Error()
-				result.Err = fmt.Errorf("%w: %w", clickid.ErrInvalidEvent, err)
-			} else {
-				result.Verdict = clickid.VerdictQueued
-				if !known[record.Identity] {
-					known[record.Identity] = true
-					records = append(records, record)
-				}
-			}
+		record, result := s.admitOne(e, now)
+		a.report.Results[i] = result
+		a.report.Warnings = append(a.report.Warnings, result.Warnings...)
+		if record == nil {
+			continue
 		}
-		report.Results[i] = result
+		record.Metadata = metadata
+		a.kept[i] = record
+		if !known[record.Identity] {
+			known[record.Identity] = true
+			a.records = append(a.records, *record)
+		}
 	}
-	return report, records
+	return a
 }
+
+// admitOne returns the record of an event that is to be kept, and its result.
+func (s sender) admitOne(e clickid.Event, now time.Time) (*Record, clickid.Result) {
+	result := s.check(e)
+	reason := result.Reason
+	switch result.Verdict {
+	case clickid.VerdictReady:
+		record, err := newRecord(s.destination.Name(), e, now)
+		if err == nil {
+			result.Verdict = clickid.VerdictQueued
+			return &record, result
+		}
+		reason = err.Error()
+	case clickid.VerdictRejected:
+	default:
+		return nil, result
+	}
+	record, id := refusedRecord(s.destination.Name(), e, reason, now)
+	result.Verdict, result.ID, result.Reason, result.Err = clickid.VerdictDeadLettered, id, record.Refused, nil
+	return &record, result
+}
+
+// check is the destination's Check. A panic of it, such as of a MarshalJSON in
+// the event, refuses the event.
+func (s sender) check(e clickid.Event) (result clickid.Result) {
+	defer func() {
+		if recover() != nil {
+			result = clickid.Result{Type: e.Type, ID: e.ID, Verdict: clickid.VerdictRejected, Reason: "checking the event panicked"}
+		}
+	}()
+	return s.destination.Check(e)
+}
+
+// metadataOf returns what the application adds to the events of ctx. A panic of
+// it adds nothing.
+func (s sender) metadataOf(ctx context.Context) (metadata map[string]string) {
+	if s.metadata == nil {
+		return nil
+	}
+	defer func() {
+		if recover() != nil {
+			metadata = nil
+		}
+	}()
+	return s.metadata(ctx)
+}
+
+// fail gives the error of the queue to every event that was to be kept.
+func (a *admission) fail(err error) {
+	for i, record := range a.kept {
+		if record != nil {
+			a.report.Results[i].Verdict, a.report.Results[i].Err = clickid.VerdictFailed, err
+		}
+	}
+}
+
+// tell adds to the results that the queue knew an event already, and how the
+// event differs from the stored one.
+func (a *admission) tell(known map[string]string) {
+	for i, record := range a.kept {
+		if record == nil {
+			continue
+		}
+		stored, ok := known[record.Identity]
+		if !ok {
+			continue
+		}
+		result := &a.report.Results[i]
+		if result.Verdict == clickid.VerdictQueued {
+			result.Reason = reasonKnown
+		}
+		if different := differences(stored, record.Fingerprint); len(different) > 0 {
+			warning := "the event is already known with another " + strings.Join(different, " and ") + ", and is not stored again"
+			result.Warnings = append(result.Warnings, warning)
+			a.report.Warnings = append(a.report.Warnings, warning)
+		}
+	}
+}
+
+const reasonKnown = "already known"
 
 // EnqueueFunc is a function as an [Enqueuer], such as an insertion in a
 // transaction.
-type EnqueueFunc func(ctx context.Context, records []Record) error
+type EnqueueFunc func(ctx context.Context, records []Record) (known map[string]string, err error)
 
 // Enqueue calls f.
-func (f EnqueueFunc) Enqueue(ctx context.Context, records []Record) error { return f(ctx, records) }
+func (f EnqueueFunc) Enqueue(ctx context.Context, records []Record) (map[string]string, error) {
+	return f(ctx, records)
+}

@@ -22,6 +22,7 @@ const (
 type ending struct {
 	health health
 	wait   time.Duration // that the other side asks for
+	every  time.Duration // how often a refusal is reported; 0 is alertInterval
 	err    error
 }
 
@@ -35,6 +36,9 @@ const (
 	// alertInterval is how often a refused configuration is reported while it
 	// lasts.
 	alertInterval = 10 * time.Minute
+	// maxAsked is the longest wait that the other side can ask for. It is probed
+	// then: the wait may be an error of its own.
+	maxAsked = time.Hour
 )
 
 // breaker keeps requests back while the other side is unavailable. Opened, it lets
@@ -44,6 +48,8 @@ type breaker struct {
 	// changed reports the opening, each alert and the closing, outside of the
 	// lock.
 	changed func(state breakerState, err error)
+	// patience is how long it stays open without an alert. 0 is for ever.
+	patience time.Duration
 
 	mu       sync.Mutex
 	open     bool
@@ -54,6 +60,7 @@ type breaker struct {
 	probing  bool      // a request is under way
 	reserved bool      // a caller of await is about to send one
 	alerted  time.Time
+	since    time.Time     // when it opened, or reported last that it is still open
 	wake     chan struct{} // closed when waiting callers shall look again
 }
 
@@ -62,6 +69,7 @@ type breakerState int
 const (
 	breakerOpened  breakerState = iota // the other side is unavailable
 	breakerRefused                     // the configuration is refused, or still is
+	breakerLasting                     // the other side is still unavailable
 	breakerClosed                      // it is back
 )
 
@@ -215,19 +223,29 @@ func (b *breaker) trip(e ending, probe bool) (state breakerState, report bool) {
 		// The random part keeps several instances from probing together.
 		b.until = now.Add(b.interval - rand.N(b.interval/2+1))
 	}
-	if asked := now.Add(e.wait); asked.After(b.until) {
+	if asked := now.Add(min(e.wait, maxAsked)); asked.After(b.until) {
 		b.until = asked
 	}
 	opened := !b.open
 	b.open = true
+	if opened {
+		b.since = now
+	}
 	if e.health != healthRefusing {
-		report = opened
 		if probe {
 			b.refusal = false
 		}
-		return breakerOpened, report
+		if !opened && b.patience > 0 && now.Sub(b.since) >= b.patience {
+			b.since = now
+			return breakerLasting, true
+		}
+		return breakerOpened, opened
 	}
-	report = !b.refusal || now.Sub(b.alerted) >= alertInterval
+	every := e.every
+	if every == 0 {
+		every = alertInterval
+	}
+	report = !b.refusal || now.Sub(b.alerted) >= every
 	if report {
 		b.alerted = now
 	}

@@ -22,12 +22,12 @@ type Config struct {
 	// attributes it any more. Defaults to [DefaultMaxAge].
 	MaxAge time.Duration
 	// MaxAttempts is after how many failed deliveries an event becomes a dead
-	// letter. Only failures that are neither an outage nor a refusal count.
+	// letter. Only failures of the application's own code count, such as a panic.
 	// Defaults to 10.
 	MaxAttempts int
 	// MinSnooze and MaxSnooze bound the waits of our own choosing, which grow
 	// from one to the other. What the platform asks to wait (Retry-After) is
-	// honoured beyond them. An unavailable platform is probed at least every
+	// honoured beyond them, up to an hour. An unavailable platform is probed at least every
 	// 20 seconds all the same, so that a backlog leaves soon after its return.
 	// Default to 1 second and 5 minutes.
 	MinSnooze, MaxSnooze time.Duration
@@ -44,6 +44,17 @@ type Config struct {
 	// seconds. Defaults to none: what was known when the event was queued
 	// counts.
 	Consent func(ctx context.Context, e clickid.Event) (clickid.Consent, error)
+	// Metadata returns what travels with an event through the queue, such as the
+	// trace context of ctx, the context of Send. [MetadataFromContext] returns it
+	// at delivery. It must hold no personal data. Defaults to none.
+	Metadata func(ctx context.Context) map[string]string
+	// ForgetSkips keeps nothing of a skipped event. By default its ID, type,
+	// reason and time are kept for the deduplication window, so that an operator
+	// finds out why an order was not sent. Defaults to false.
+	ForgetSkips bool
+	// HideEventIDs leaves the events' IDs out of logs, observations and what is
+	// kept of skipped events. Defaults to false.
+	HideEventIDs bool
 	// RecheckClick resolves the token of an event again at delivery, although
 	// its click is known, so that a click which was deleted meanwhile is not
 	// sent. Only events that [clickid.Convert] filled in from a visitor's

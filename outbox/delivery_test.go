@@ -93,7 +93,7 @@ func purchases(n int) []clickid.Event {
 // admit returns the record of an event that is to be queued.
 func admit(t testing.TB, d *outbox.Delivery, e clickid.Event) outbox.Record {
 	t.Helper()
-	report, records := d.Admit(e)
+	report, records := d.Admit(context.Background(), e)
 	require.NoError(t, report.Err())
 	require.Len(t, records, 1)
 	return records[0]
@@ -140,7 +140,7 @@ func TestVerdicts(t *testing.T) {
 		{"a redirect", reply(302, "", "Location", "https://elsewhere.example/"), outbox.ActionSnooze, 302, "redirect", second / 2, 2 * second},
 		{"an unregistered event source", reply(400, `{"errors":[{"code":"REFERENCE_NOT_FOUND","field":"event_source_id"}]}`), outbox.ActionSnooze, 400, "register", second / 2, 2 * second},
 
-		{"a conflict", reply(409, `{"code":"CONFLICT"}`), outbox.ActionRetry, 409, "409", second / 2, second},
+		{"a conflict", reply(409, `{"code":"CONFLICT"}`), outbox.ActionSnooze, 409, "409", second / 2, 2 * second},
 
 		{"this event refused", reply(400, `{"errors":[{"code":"VALIDATION_ERROR","field":"/events/0/event_type","message":"`+secret+`"}]}`), outbox.ActionDeadLetter, 400, "VALIDATION_ERROR, /events/0/event_type", 0, 0},
 		{"this event refused as a partial failure", reply(200, `{"partial_failures":[{"event_id":"order","code":"INVALID_REQUEST","message":"`+secret+`"}]}`), outbox.ActionDeadLetter, 200, "INVALID_REQUEST", 0, 0},
@@ -197,11 +197,11 @@ func TestVerdictsWithoutARequest(t *testing.T) {
 		action  outbox.Action
 		reason  string
 	}{
-		{name: "a token without a click", event: withToken, store: clickid.ErrNotFound, action: outbox.ActionDone, reason: "no click"},
-		{name: "a forged token", event: withToken, store: clickid.ErrInvalid, action: outbox.ActionDone, reason: "no click"},
+		{name: "a token without a click", event: withToken, store: clickid.ErrNotFound, action: outbox.ActionSkip, reason: "no click"},
+		{name: "a forged token", event: withToken, store: clickid.ErrInvalid, action: outbox.ActionSkip, reason: "no click"},
 		{name: "the store is down", event: withToken, store: errors.New("down"), action: outbox.ActionSnooze, reason: "looked up"},
-		{name: "consent denied", event: purchase("order"), config: consent(clickid.ConsentDenied, nil), action: outbox.ActionDone, reason: "denied"},
-		{name: "consent expired", event: purchase("order"), config: consent(clickid.ConsentUnknown, nil), action: outbox.ActionDone, reason: "unknown"},
+		{name: "consent denied", event: purchase("order"), config: consent(clickid.ConsentDenied, nil), action: outbox.ActionSkip, reason: "denied"},
+		{name: "consent expired", event: purchase("order"), config: consent(clickid.ConsentUnknown, nil), action: outbox.ActionSkip, reason: "unknown"},
 		{name: "consent fails", event: purchase("order"), config: consent(clickid.ConsentUnknown, errors.New("down")), action: outbox.ActionSnooze, reason: "looked up"},
 		{name: "an ended context", event: purchase("order"), ctx: cancelled, action: outbox.ActionSnooze, reason: "interrupted"},
 		{name: "damaged", event: purchase("order"), record: func(r *outbox.Record) { r.Payload = []byte("{") }, action: outbox.ActionDeadLetter, reason: "damaged"},
@@ -261,7 +261,10 @@ func TestAnInterruptedRequestUsesNoAttempt(t *testing.T) {
 
 func TestAttemptsEndInADeadLetter(t *testing.T) {
 	t.Parallel()
-	d := newDelivery(t, outbox.Config{Destination: newClient(t, always(reply(409, "")), logEvent), MaxAttempts: 3})
+	d := newDelivery(t, outbox.Config{
+		Destination: newClient(t, always(refuseConnection), logEvent), MaxAttempts: 3, Logger: slog.New(slog.DiscardHandler),
+		Consent: func(context.Context, clickid.Event) (clickid.Consent, error) { panic("a fault of the application") },
+	})
 	record := admit(t, d, purchase("order"))
 	for attempt, want := range []outbox.Action{outbox.ActionRetry, outbox.ActionRetry, outbox.ActionDeadLetter} {
 		require.Equal(t, want, d.Deliver(context.Background(), record, attempt+1).Action)
@@ -278,19 +281,20 @@ func TestAdmit(t *testing.T) {
 	token.Click, token.ClickToken = clickid.Click{}, "token"
 	lead := purchase("order")
 	lead.Type = clickid.Lead
-	report, records := d.Admit(purchase("order"), organic, denied, invalid, token, lead, purchase("order"))
+	report, records := d.Admit(context.Background(), purchase("order"), organic, denied, invalid, token, lead, purchase("order"))
 	var verdicts []clickid.Verdict
 	for _, result := range report.Results {
 		verdicts = append(verdicts, result.Verdict)
 	}
 	require.Equal(t, []clickid.Verdict{
-		clickid.VerdictQueued, clickid.VerdictSkippedOrganic, clickid.VerdictSkippedConsent, clickid.VerdictRejected,
+		clickid.VerdictQueued, clickid.VerdictSkippedOrganic, clickid.VerdictSkippedConsent, clickid.VerdictDeadLettered,
 		clickid.VerdictFailed, // there is no Resolver, so the click would never be known
 		clickid.VerdictQueued, clickid.VerdictQueued,
 	}, verdicts)
-	require.Len(t, records, 2, "twins share a record, and the type is part of the identity")
-	require.NotEqual(t, records[0].Identity, records[1].Identity)
-	require.ErrorIs(t, report.Err(), clickid.ErrInvalidEvent)
+	require.Len(t, records, 3, "equal events share a record, and the type is part of the identity")
+	require.NotEqual(t, records[0].Identity, records[2].Identity)
+	require.NotEmpty(t, records[1].Refused)
+	require.NotErrorIs(t, report.Err(), clickid.ErrInvalidEvent)
 }
 
 func TestIdentities(t *testing.T) {
@@ -321,7 +325,7 @@ func TestRecordsSurviveTheirQueue(t *testing.T) {
 	e.Keys = []clickid.Key{clickid.SessionKey("session"), clickid.OrderKey("1001")}
 	e.ClickToken = "token"
 	record := admit(t, d, e)
-	require.Len(t, record.Keys, 3, "the order's key is there once")
+	require.Len(t, record.Keys, 4, "the order's key is there once")
 	for _, k := range []clickid.Key{clickid.SessionKey("session"), clickid.OrderKey("1001"), clickid.CustomerKey("customer")} {
 		hash, err := outbox.KeyHash(k)
 		require.NoError(t, err)

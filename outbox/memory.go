@@ -52,6 +52,7 @@ type memoryStorage struct {
 	entries map[string]*memoryEntry
 	due     dueHeap
 	done    []*memoryEntry // in the order of their delivery
+	skips   []Skip         // in the order of their time
 	wake    chan struct{}
 }
 
@@ -109,22 +110,25 @@ func (m *Memory) ResolvesTokens() bool { return m.delivery.ResolvesTokens() }
 func (m *Memory) Delivery() *Delivery { return m.delivery }
 
 // Enqueue implements [Enqueuer].
-func (m *Memory) Enqueue(ctx context.Context, records []Record) error {
+func (m *Memory) Enqueue(ctx context.Context, records []Record) (map[string]string, error) {
 	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("outbox: queueing in memory: %w", err)
+		return nil, fmt.Errorf("outbox: queueing in memory: %w", err)
 	}
 	s := m.storage
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.prune()
+	known := make(map[string]string)
 	for _, r := range records {
-		if s.entries[r.Identity] == nil {
-			entry := &memoryEntry{record: r}
-			s.entries[r.Identity] = entry
-			s.wait(entry, time.Now())
+		if entry := s.entries[r.Identity]; entry != nil {
+			known[r.Identity] = entry.record.Fingerprint
+			continue
 		}
+		entry := &memoryEntry{record: r}
+		s.entries[r.Identity] = entry
+		s.wait(entry, time.Now())
 	}
-	return nil
+	return known, nil
 }
 
 // prune forgets events that were delivered longer ago than the deduplication window. The
@@ -133,6 +137,9 @@ func (s *memoryStorage) prune() {
 	for len(s.done) > 0 && time.Since(s.done[0].ended) > DefaultDeduplicationWindow {
 		delete(s.entries, s.done[0].record.Identity)
 		s.done = s.done[1:]
+	}
+	for len(s.skips) > 0 && time.Since(s.skips[0].At) > DefaultDeduplicationWindow {
+		s.skips = s.skips[1:]
 	}
 }
 
@@ -182,11 +189,20 @@ func (s *memoryStorage) settle(owner *Memory, entry *memoryEntry, outcome Outcom
 	}
 	now := time.Now()
 	entry.failure = outcome.Failure
+	if outcome.Progress != nil {
+		entry.record.Progress = *outcome.Progress
+	}
 	switch outcome.Action {
 	case ActionDone:
 		entry.state, entry.ended = memoryDone, now
-		entry.record.Payload, entry.record.Keys = nil, nil
+		entry.record = Record{Identity: entry.record.Identity, Fingerprint: entry.record.Fingerprint}
 		s.done = append(s.done, entry)
+	case ActionSkip:
+		entry.state, entry.owner = memoryDone, nil
+		delete(s.entries, entry.record.Identity)
+		if outcome.Skip != nil {
+			s.skips = append(s.skips, *outcome.Skip)
+		}
 	case ActionDeadLetter:
 		entry.attempts++
 		entry.state, entry.ended = memoryDead, now
@@ -208,6 +224,11 @@ func (m *Memory) Start(ctx context.Context) error {
 	if m.run != nil {
 		return errors.New("outbox: the outbox has been started already")
 	}
+	m.storage.mu.Lock()
+	if len(m.storage.done) > 0 {
+		m.delivery.Remember()
+	}
+	m.storage.mu.Unlock()
 	working, interrupt := context.WithCancel(context.WithoutCancel(ctx))
 	run := &memoryRun{stop: make(chan struct{}), interrupt: interrupt, done: make(chan struct{})}
 	m.run = run
@@ -385,12 +406,14 @@ func (m *Memory) Stats(ctx context.Context) (Stats, error) {
 	}
 	m.storage.mu.Lock()
 	defer m.storage.mu.Unlock()
-	return m.storage.stats(), nil
+	stats := m.storage.stats()
+	stats.Platform = m.delivery.PlatformStats()
+	return stats, nil
 }
 
 func (s *memoryStorage) stats() Stats {
 	s.prune()
-	var stats Stats
+	stats := Stats{Skipped: len(s.skips)}
 	for _, entry := range s.entries {
 		switch entry.state {
 		case memoryDone:

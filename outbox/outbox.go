@@ -19,10 +19,14 @@ import (
 // queue shares a database with the order, it has an In method for the
 // transaction as well, whose type depends on the queue.
 //
-// Send returns once the events are stored durably ([clickid.VerdictQueued]); it
-// validates them first, skips what would not be sent, and takes an event whose
-// identity it knows already (destination, type and ID) as queued. The window
-// of that is [DefaultDeduplicationWindow] unless the queue is configured otherwise.
+// Send returns once the events are stored durably ([clickid.VerdictQueued]). It
+// checks them first. What would not be sent is skipped. What validation refuses
+// is stored as a dead letter ([clickid.VerdictDeadLettered]), without an error and
+// beside the corrected event. An event whose identity is known (destination, type
+// and ID) is not stored again: its result is queued, with the reason "already
+// known", and with a warning when value, currency or click differ. A delivered
+// event is known for the deduplication window, [DefaultDeduplicationWindow] unless
+// the queue is configured otherwise; a skipped or discarded one is not known.
 //
 // Implementations are safe for concurrent use. The suite in the outboxtest
 // package checks every sentence written here.
@@ -86,6 +90,9 @@ type DeadLetter struct {
 	Status int
 	// Attempts counts the deliveries that failed through no outage.
 	Attempts int
+	// History has the latest requests without success, at most ten, the oldest
+	// first.
+	History []Attempt
 	// QueuedAt and FailedAt are in UTC.
 	QueuedAt, FailedAt time.Time
 	// Event is what was queued. It holds personal data.
@@ -98,7 +105,7 @@ func NewDeadLetter(id string, r Record, f Failure, attempts int, failedAt time.T
 	event, _ := r.Event()
 	return DeadLetter{
 		ID: id, Type: event.Type, EventID: event.ID, Reason: f.Reason, Status: f.Status, Attempts: attempts,
-		QueuedAt: r.QueuedAt.UTC(), FailedAt: failedAt.UTC(), Event: event,
+		QueuedAt: r.QueuedAt.UTC(), FailedAt: failedAt.UTC(), Event: event, History: r.Progress.Attempts,
 	}
 }
 
@@ -108,11 +115,16 @@ type Stats struct {
 	Queued int
 	// Oldest is how long the oldest of them has been waiting, or 0.
 	Oldest time.Duration
-	// Delivered counts the events that were accepted within the window that
-	// the queue remembers.
+	// Delivered counts the events that the platform has accepted within the
+	// deduplication window.
 	Delivered int
-	// Dead counts the dead letters.
+	// Skipped counts the events that turned out to be organic or without consent
+	// within the deduplication window, unless [Config].ForgetSkips is set.
+	Skipped int
+	// DeadLetters counts the dead letters.
 	DeadLetters int
+	// Platform is what the platform has remarked since this process started.
+	Platform PlatformStats
 }
 
 // Defaults that all queues share.

@@ -12,12 +12,16 @@ type Action int
 const (
 	// ActionRetry tries again after the wait and uses an attempt.
 	ActionRetry Action = iota
-	// ActionDone is for an event that is delivered, or turned out not to be
-	// sent at all. The queue remembers its identity for the deduplication
-	// window.
+	// ActionDone is for an event that is delivered. The queue remembers its
+	// identity for the deduplication window.
 	ActionDone
+	// ActionSkip is for an event that is not to be sent: it is organic or the
+	// user's consent does not allow it. The queue forgets its identity, so that
+	// the same event can be sent with a consent or click that comes later.
+	ActionSkip
 	// ActionSnooze tries again after the wait without using an attempt: the
-	// platform, the network or a store is unavailable, or the process stops.
+	// platform, the network or a store is unavailable, a refusal is
+	// provisional, or the process stops.
 	ActionSnooze
 	// ActionDeadLetter keeps the event as a dead letter with its failure.
 	ActionDeadLetter
@@ -30,10 +34,12 @@ func (a Action) String() string {
 		return "retry"
 	case ActionDone:
 		return "done"
+	case ActionSkip:
+		return "skip"
 	case ActionSnooze:
 		return "snooze"
 	case ActionDeadLetter:
-		return "dead"
+		return "dead letter"
 	}
 	return fmt.Sprintf("Action(%d)", int(a))
 }
@@ -45,6 +51,12 @@ type Outcome struct {
 	Wait time.Duration
 	// Failure tells why the event is not delivered. It is zero when it is.
 	Failure Failure
+	// Progress replaces the record's, unless the event is done or skipped. It is
+	// nil when it has not changed.
+	Progress *Progress
+	// Skip is what the queue keeps of a skipped event for the deduplication
+	// window. It is nil for every other action, and where nothing is to be kept.
+	Skip *Skip
 }
 
 // Failure is what a queue keeps with an event that was not delivered. It holds
@@ -54,6 +66,14 @@ type Failure struct {
 	Reason string
 	// Status is the platform's HTTP status, or 0.
 	Status int
+}
+
+// Skip is what remains of a skipped event. It holds no data of the user.
+type Skip struct {
+	ID     string    `json:"id"`
+	Type   string    `json:"type"`
+	Reason string    `json:"reason"`
+	At     time.Time `json:"at"`
 }
 
 func dead(reason string, status int) Outcome {
@@ -66,5 +86,5 @@ func snooze(wait time.Duration, reason string, status int) Outcome {
 
 // skip is the outcome of an event that is not to be sent.
 func skip(reason string) Outcome {
-	return Outcome{Action: ActionDone, Failure: Failure{Reason: reason}}
+	return Outcome{Action: ActionSkip, Failure: Failure{Reason: reason}}
 }

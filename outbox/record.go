@@ -17,7 +17,8 @@ import (
 // Record is an event as it is queued: neutral of dialect and queue.
 type Record struct {
 	// Identity is the SHA-256 of destination, type and ID in hexadecimal: 64
-	// characters that queues use as the unique key.
+	// characters that queues use as the unique key. That of a refused event is
+	// another one, so that the corrected event is stored beside it.
 	Identity string `json:"identity"`
 	// Payload is the versioned event in JSON.
 	Payload []byte `json:"payload"`
@@ -25,17 +26,28 @@ type Record struct {
 	// which the event can be erased.
 	Keys []string `json:"keys,omitempty"`
 	// QueuedAt is when the application sent it, in UTC, with a precision of
-	// milliseconds. A replay starts it anew.
+	// milliseconds. A replay sets it anew.
 	QueuedAt time.Time `json:"queued_at"`
-	// Responses counts the verdicts that the platform has given on the event.
-	Responses int `json:"responses,omitempty"`
+	// Refused is why validation refuses the event, or "". The first delivery of
+	// a refused event makes it a dead letter without a request.
+	Refused string `json:"refused,omitempty"`
+	// Fingerprint holds keyed hashes of value, currency and click, by which an
+	// event of the same identity is compared. Queues keep it for the
+	// deduplication window.
+	Fingerprint string `json:"fingerprint,omitempty"`
+	// Metadata is what [Config].Metadata returned, such as a trace context.
+	Metadata map[string]string `json:"metadata,omitempty"`
+	// Progress is what the deliveries so far have left behind.
+	Progress Progress `json:"progress,omitzero"`
 }
 
 // Enqueuer stores records for delivery.
 type Enqueuer interface {
 	// Enqueue stores the records durably, all or an error. A record whose
-	// identity is known is not stored again and is not an error.
-	Enqueue(ctx context.Context, records []Record) error
+	// identity is known is not stored again and is not an error: known holds
+	// the stored fingerprint under the identity of each such record. It is nil
+	// when the queue cannot tell.
+	Enqueue(ctx context.Context, records []Record) (known map[string]string, err error)
 }
 
 // ErrNewerVersion says that an event was queued by a newer version of this
@@ -52,32 +64,54 @@ type payload struct {
 	Event   json.RawMessage `json:"event"`
 }
 
-var errNotJSON = errors.New("it cannot be stored as JSON")
-
-// newRecord returns the record of an event that has passed a client's Check.
+// newRecord returns the record of an event that the destination would send.
 func newRecord(destination string, e clickid.Event, now time.Time) (Record, error) {
-	event, err := json.Marshal(e)
+	data, err := encode(e)
 	if err != nil {
-		// The encoder's own words may quote a value.
-		return Record{}, errNotJSON
-	}
-	data, err := json.Marshal(payload{Version: payloadVersion, Event: event})
-	if err != nil {
-		return Record{}, errNotJSON
+		return Record{}, err
 	}
 	return Record{
-		Identity: identity(destination, e),
-		Payload:  data,
-		Keys:     eraseKeys(e),
-		QueuedAt: now.UTC().Truncate(time.Millisecond),
+		Identity:    identity(destination, e),
+		Payload:     data,
+		Keys:        eraseKeys(e),
+		QueuedAt:    now.UTC().Truncate(time.Millisecond),
+		Fingerprint: fingerprint(destination, e),
 	}, nil
 }
 
+// encode returns the payload of an event. Its error holds no value of the event.
+func encode(e clickid.Event) ([]byte, error) {
+	event, err := marshal(e)
+	if err != nil {
+		return nil, err
+	}
+	return marshal(payload{Version: payloadVersion, Event: event})
+}
+
+// errNotJSON stands for the encoder's own error, which may quote a value.
+var errNotJSON = errors.New("it cannot be stored as JSON")
+
+// marshal is json.Marshal for values whose own MarshalJSON may panic.
+func marshal(v any) (data []byte, err error) {
+	defer func() {
+		if recover() != nil {
+			data, err = nil, errNotJSON
+		}
+	}()
+	if data, err = json.Marshal(v); err != nil {
+		return nil, errNotJSON
+	}
+	return data, nil
+}
+
 // Replayed returns the record of a dead letter that is queued again: it is as
-// old as a new one, and the platform takes it for a new request.
+// old as a new one, and the platform takes it for a new request. The destination
+// checks a refused one again.
 func (r Record) Replayed(now time.Time) Record {
 	r.QueuedAt = now.UTC().Truncate(time.Millisecond)
-	r.Responses++
+	r.Refused = ""
+	r.Progress.Responses++
+	r.Progress.Hold = nil
 	return r
 }
 
@@ -88,9 +122,12 @@ func identity(destination string, e clickid.Event) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// eraseKeys returns the hashes of everything the event can be erased by.
+// eraseKeys returns the hashes of everything the event can be erased by. Most
+// shops use the order's number as the event's ID.
 func eraseKeys(e clickid.Event) []string {
-	keys := append([]clickid.Key{clickid.OrderKey(e.OrderID), clickid.CustomerKey(e.User.ExternalID)}, e.Keys...)
+	keys := append([]clickid.Key{
+		clickid.OrderKey(e.ID), clickid.OrderKey(e.OrderID), clickid.CustomerKey(e.User.ExternalID),
+	}, e.Keys...)
 	var hashes []string
 	seen := make(map[string]bool)
 	for _, k := range keys {

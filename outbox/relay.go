@@ -287,7 +287,7 @@ func (r *Relay) transfer(ctx context.Context, db database, c *cursor) (int, erro
 		c.after = 0
 		return 0, nil
 	}
-	if err := r.cfg.Queue.Enqueue(ctx, distinct(batch)); err != nil {
+	if _, err := r.cfg.Queue.Enqueue(ctx, distinct(batch)); err != nil {
 		if c.size = len(batch) / 2; c.size == 0 {
 			c.size, c.after = 1, batch[0].id
 		}

@@ -3,7 +3,9 @@ package outbox
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,11 +17,31 @@ var (
 	errNoResults   = errors.New("outbox: the destination returned another number of results than of items")
 )
 
+// send sends the event in a batch and judges the result.
+func (d *Delivery) send(ctx context.Context, r Record, e clickid.Event) Outcome {
+	s := &sending{identity: r.Identity, item: Item{Event: e, Responses: r.Progress.Responses}}
+	if err := d.batches.Do(ctx, []*sending{s})[0]; err != nil {
+		if errors.Is(ctx.Err(), context.Canceled) {
+			return snooze(0, reasonInterrupted, 0)
+		}
+		return snooze(spread(2*d.cfg.MinSnooze), "it was not sent in time", 0)
+	}
+	if s.err == nil {
+		switch s.result.Verdict {
+		case clickid.VerdictAccepted:
+			return Outcome{Action: ActionDone}
+		case clickid.VerdictSkippedOrganic, clickid.VerdictSkippedConsent:
+			return skip(s.result.Reason)
+		}
+	}
+	return d.judge(ctx, r, s)
+}
+
 // sendBatch gives the events of one batch to the destination, unless the
 // breaker holds them back.
 func (d *Delivery) sendBatch(ctx context.Context, batch []*sending) {
 	if len(batch) == 0 {
-		return // everybody has left
+		return // all callers have left
 	}
 	done, ok := d.platform.allow()
 	if !ok {
@@ -43,10 +65,53 @@ func (d *Delivery) sendBatch(ctx context.Context, batch []*sending) {
 		done(diagnose(err))
 		return
 	}
-	for i, s := range batch {
-		s.result = report.Results[i]
+	end := d.settle(batch, report)
+	done(end)
+	d.remark(ctx, report)
+}
+
+// settle gives each event of a batch its result, and returns what the report
+// tells about the platform's health.
+func (d *Delivery) settle(batch []*sending, report clickid.Report) ending {
+	accepted := slices.ContainsFunc(report.Results, func(r clickid.Result) bool { return r.Verdict == clickid.VerdictAccepted })
+	if accepted {
+		d.holds.accept()
 	}
-	done(diagnoseReport(report))
+	for i, s := range batch {
+		s.result, s.beside = report.Results[i], accepted
+	}
+	if accepted {
+		return ending{}
+	}
+	end := ending{health: healthUnknown}
+	for _, s := range batch {
+		this := d.diagnoseResult(s)
+		if this.health == healthGood || end.err == nil || this.health == healthRefusing && this.every > 0 {
+			end = this
+		}
+		if end.health == healthGood {
+			break // the platform works when it decides about one event
+		}
+	}
+	return end
+}
+
+// diagnoseResult returns what the result of an event that was not accepted tells
+// about the platform's health.
+func (d *Delivery) diagnoseResult(s *sending) ending {
+	switch {
+	case isRefused(s.result.Err):
+		// Counted here, before the breaker closes after a probe.
+		if d.holds.add(holdCode(s.result.Err), s.identity) {
+			return ending{health: healthRefusing, err: s.result.Err, every: d.holds.maxWait}
+		}
+		return ending{health: healthUnknown, err: s.result.Err}
+	case s.result.Verdict == clickid.VerdictRejected && statusOf(s.result.Err) != 0:
+		return ending{}
+	case s.result.Verdict == clickid.VerdictFailed:
+		return diagnose(s.result.Err)
+	}
+	return ending{health: healthUnknown}
 }
 
 func (d *Delivery) deliverItems(ctx context.Context, items []Item) (report clickid.Report, err error) {
@@ -54,29 +119,79 @@ func (d *Delivery) deliverItems(ctx context.Context, items []Item) (report click
 	return d.cfg.Destination.Deliver(ctx, items)
 }
 
-// judge decides what becomes of an event that was not accepted this time.
-func (d *Delivery) judge(ctx context.Context, r Record, err error) Outcome {
-	var refusal clickid.SendError
+// judge returns what becomes of an event that was not accepted, and what that
+// adds to its progress.
+func (d *Delivery) judge(ctx context.Context, r Record, s *sending) Outcome {
+	err := s.err
+	if err == nil {
+		err = s.result.Err
+	}
+	outcome, tried := d.judgeError(ctx, r, s, err)
+	if !tried {
+		return outcome
+	}
+	progress := r.Progress.with(Attempt{At: time.Now().UTC().Truncate(time.Millisecond), Status: statusOf(err), Code: codeOf(err)})
+	progress.Responses += s.result.Responses
+	if isRefused(err) && progress.Hold == nil {
+		progress.Hold = &Hold{At: time.Now().UTC(), Code: holdCode(err)}
+	}
+	outcome.Progress = &progress
+	return outcome
+}
+
+// judgeError is judge without the progress. tried is false when the event was
+// not sent.
+func (d *Delivery) judgeError(ctx context.Context, r Record, s *sending, err error) (outcome Outcome, tried bool) {
+	refusal := clickid.SendError(nil)
+	isSendError := errors.As(err, &refusal)
 	switch {
-	case errors.As(err, &refusal):
-		if refusal.Status() == http.StatusConflict || refusal.Kind() == clickid.SendErrorEvent {
-			return Outcome{Failure: Failure{Reason: reason(refusal), Status: refusal.Status()}}
+	case isRefused(err):
+		if s.beside || r.Progress.Hold != nil && d.holds.released(r.Progress.Hold.At) {
+			return dead(reason(err), refusal.Status()), true
 		}
-		if refusal.Status() == 0 && errors.Is(ctx.Err(), context.Canceled) {
-			return snooze(0, reasonInterrupted, 0)
-		}
-		return snooze(d.patience(r, refusal.RetryAfter()), reason(refusal), refusal.Status())
+		return snooze(d.patience(r, 0), reasonHeld+": "+reason(err), refusal.Status()), true
+	case s.err == nil && s.result.Verdict == clickid.VerdictRejected:
+		return dead(s.result.Reason, statusOf(err)), isSendError
+	case isSendError && refusal.Kind() == clickid.SendErrorEvent:
+		return dead(reason(refusal), refusal.Status()), true
+	case isSendError && refusal.Status() == 0 && errors.Is(ctx.Err(), context.Canceled):
+		return snooze(0, reasonInterrupted, 0), false
+	case isSendError:
+		return snooze(d.patience(r, refusal.RetryAfter()), reason(refusal), refusal.Status()), true
 	case errors.Is(err, errUnavailable):
-		return snooze(d.patience(r, 0), reasonUnavailable, 0)
+		return snooze(d.patience(r, 0), reasonUnavailable, 0), false
 	case errors.Is(err, errPanicked):
-		return Outcome{Failure: Failure{Reason: reason(err)}}
+		return Outcome{Failure: Failure{Reason: reason(err)}}, true
 	case errors.Is(ctx.Err(), context.Canceled):
-		return snooze(0, reasonInterrupted, 0)
+		return snooze(0, reasonInterrupted, 0), false
 	case errors.Is(err, context.DeadlineExceeded):
 		// The destination's own limits left no time for it.
-		return snooze(spread(2*d.cfg.MinSnooze), "it was not sent in time", 0)
+		return snooze(spread(2*d.cfg.MinSnooze), "it was not sent in time", 0), false
 	}
-	return snooze(d.patience(r, 0), "the destination failed", 0)
+	return snooze(d.patience(r, 0), "the destination failed", 0), true
+}
+
+// isRefused reports whether an error is a provisional refusal.
+func isRefused(err error) bool {
+	refusal := clickid.SendError(nil)
+	return errors.As(err, &refusal) && refusal.Kind() == clickid.SendErrorRefused
+}
+
+// codeOf returns the platform's own code in an error, or "".
+func codeOf(err error) string {
+	var coded interface{ ErrorCode() string }
+	if errors.As(err, &coded) {
+		return coded.ErrorCode()
+	}
+	return ""
+}
+
+// holdCode is what events that are refused alike have in common.
+func holdCode(err error) string {
+	if code := codeOf(err); code != "" {
+		return code
+	}
+	return fmt.Sprint("status ", statusOf(err))
 }
 
 // reason returns the text of an error without the prefix of its package.
@@ -94,7 +209,7 @@ func (d *Delivery) patience(r Record, asked time.Duration) time.Duration {
 	if !open {
 		wait = d.backoff(r)
 	}
-	return spread(max(wait, asked, d.cfg.MinSnooze))
+	return spread(max(wait, min(asked, maxAsked), d.cfg.MinSnooze))
 }
 
 func statusOf(err error) int {
@@ -102,21 +217,6 @@ func statusOf(err error) int {
 		return refusal.Status()
 	}
 	return 0
-}
-
-// diagnoseReport returns what a report tells about the platform's health: one
-// event that it decided about proves that it works.
-func diagnoseReport(report clickid.Report) ending {
-	end := ending{health: healthUnknown}
-	for _, result := range report.Results {
-		switch {
-		case result.Verdict == clickid.VerdictAccepted, result.Verdict == clickid.VerdictRejected && statusOf(result.Err) != 0:
-			return ending{}
-		case result.Verdict == clickid.VerdictFailed && end.err == nil:
-			end = diagnose(result.Err)
-		}
-	}
-	return end
 }
 
 // diagnose returns what an error tells about the platform's health.
@@ -133,6 +233,8 @@ func diagnose(err error) ending {
 			end.health = healthRefusing
 		case refusal.Kind() == clickid.SendErrorEvent, refusal.Status() == http.StatusConflict:
 			end.health = healthGood
+		case refusal.Kind() == clickid.SendErrorRefused:
+			end.health = healthUnknown
 		case refusal.Status() == http.StatusTooManyRequests || refusal.RetryAfter() > 0:
 			end.health = healthPausing
 		default:
@@ -147,6 +249,6 @@ func diagnose(err error) ending {
 }
 
 func (d *Delivery) platformChanged(state breakerState, err error) {
-	kinds := map[breakerState]Kind{breakerOpened: KindPlatformUnavailable, breakerRefused: KindConfigurationRefused, breakerClosed: KindPlatformRecovered}
-	d.observe(context.Background(), Observation{Kind: kinds[state], Status: statusOf(err), Err: err})
+	kinds := map[breakerState]Kind{breakerOpened: KindPlatformUnavailable, breakerLasting: KindStillUnavailable, breakerRefused: KindConfigurationRefused, breakerClosed: KindPlatformRecovered}
+	d.observe(context.Background(), Observation{Kind: kinds[state], Status: statusOf(err), Code: codeOf(err), Err: err})
 }

@@ -55,7 +55,7 @@ type faulty struct {
 	fault fault
 }
 
-func (f *faulty) Enqueue(ctx context.Context, records []outbox.Record) error {
+func (f *faulty) Enqueue(ctx context.Context, records []outbox.Record) (map[string]string, error) {
 	records = slices.Clone(records)
 	for i := range records {
 		r := &records[i]
@@ -63,13 +63,13 @@ func (f *faulty) Enqueue(ctx context.Context, records []outbox.Record) error {
 		case sendsTwice:
 			id := make([]byte, 32)
 			if _, err := rand.Read(id); err != nil {
-				return err
+				return nil, err
 			}
 			r.Identity = hex.EncodeToString(id)
 		case mixesTypes:
 			e, err := r.Event()
 			if err != nil {
-				return err
+				return nil, err
 			}
 			r.Identity = hex.EncodeToString([]byte(e.ID))
 		case keepsNoKeys:
@@ -91,7 +91,7 @@ func (f *faulty) Enqueue(ctx context.Context, records []outbox.Record) error {
 
 func (f *faulty) Send(ctx context.Context, events ...clickid.Event) (clickid.Report, error) {
 	if f.fault == sendsAtOnce {
-		_, records := f.Delivery().Admit(events...)
+		_, records := f.Delivery().Admit(ctx, events...)
 		for _, r := range records {
 			f.Delivery().Deliver(ctx, r, 1)
 		}
@@ -182,7 +182,7 @@ type transaction struct {
 }
 
 func (tx *transaction) Send(ctx context.Context, events ...clickid.Event) (clickid.Report, error) {
-	report, _ := tx.Delivery().Admit(events...)
+	report, _ := tx.Delivery().Admit(ctx, events...)
 	tx.events = append(tx.events, events...)
 	return report, report.Err()
 }

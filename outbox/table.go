@@ -2,7 +2,10 @@ package outbox
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -20,6 +23,8 @@ type TableConfig struct {
 	// Destination is where the events will go: it checks them before they are
 	// stored, and its name is part of their identity. Required.
 	Destination Destination
+	// Metadata is as in [Config].
+	Metadata func(ctx context.Context) map[string]string
 	// Prefix begins the table's name, which is Prefix and "outbox": 1 to 32
 	// characters of [a-z0-9_], not beginning with a digit. Defaults to
 	// [DefaultPrefix].
@@ -35,6 +40,7 @@ const DefaultPrefix = "clickid_"
 type Table struct {
 	database    Database
 	destination Destination
+	metadata    func(context.Context) map[string]string // or nil
 	name        string
 	wake        chan struct{} // tells the relays of this process to look
 
@@ -69,7 +75,7 @@ func NewTable(cfg TableConfig) (*Table, error) {
 	if err := errors.Join(problems...); err != nil {
 		return nil, err
 	}
-	return &Table{database: cfg.Database, destination: cfg.Destination, name: cfg.Prefix + "outbox", wake: make(chan struct{}, 1)}, nil
+	return &Table{database: cfg.Database, destination: cfg.Destination, metadata: cfg.Metadata, name: cfg.Prefix + "outbox", wake: make(chan struct{}, 1)}, nil
 }
 
 // In returns a sender that writes the events into the table through tx, so
@@ -81,12 +87,12 @@ func NewTable(cfg TableConfig) (*Table, error) {
 // notifies; when it fails, some of many events may be stored all the same, and
 // sending them again does no harm.
 func (t *Table) In(tx Execer) clickid.Sender {
-	return sender{destination: t.destination, queue: EnqueueFunc(func(ctx context.Context, records []Record) error {
+	return sender{destination: t.destination, metadata: t.metadata, queue: EnqueueFunc(func(ctx context.Context, records []Record) (map[string]string, error) {
 		err := t.insert(ctx, tx, records)
 		if _, autocommit := tx.(*sql.DB); autocommit {
 			t.Notify()
 		}
-		return err
+		return nil, err
 	})}
 }
 
@@ -97,6 +103,20 @@ func (t *Table) Notify() {
 	case t.wake <- struct{}{}:
 	default: // they have been told already
 	}
+}
+
+// attributes are the parts of a record that have no column of their own.
+type attributes struct {
+	Refused     string            `json:"refused,omitempty"`
+	Fingerprint string            `json:"fingerprint,omitempty"`
+	Metadata    map[string]string `json:"metadata,omitempty"`
+}
+
+// destinationID marks the rows of this table's destination: outboxes of several
+// destinations can share a table.
+func (t *Table) destinationID() string {
+	sum := sha256.Sum256([]byte(t.destination.Name()))
+	return hex.EncodeToString(sum[:8])
 }
 
 // Bounds of one INSERT: its parameters and its bytes fit every database's
@@ -113,9 +133,13 @@ func (t *Table) insert(ctx context.Context, tx Execer, records []Record) error {
 			size += len(records[n].Payload)
 			n++
 		}
-		args := make([]any, 0, 4*n)
+		args := make([]any, 0, insertColumns*n)
 		for _, r := range records[:n] {
-			args = append(args, r.Identity, r.Payload, strings.Join(r.Keys, " "), r.QueuedAt.UnixMilli())
+			rest, err := json.Marshal(attributes{r.Refused, r.Fingerprint, r.Metadata})
+			if err != nil {
+				return fmt.Errorf("outbox: writing to the outbox table: %w", err)
+			}
+			args = append(args, t.destinationID(), r.Identity, r.Payload, string(rest), strings.Join(r.Keys, " "), r.QueuedAt.UnixMilli())
 		}
 		if _, err := tx.ExecContext(ctx, t.database.insert(t.name, n), args...); err != nil {
 			return fmt.Errorf("outbox: writing to the outbox table: %w", err)
@@ -195,7 +219,7 @@ func (t *Table) find(ctx context.Context, db *sql.DB, hash string) ([]int64, err
 func (t *Table) Stats(ctx context.Context, db *sql.DB) (Stats, error) {
 	var stats Stats
 	var oldest sql.NullInt64
-	row := db.QueryRowContext(ctx, "SELECT COUNT(DISTINCT identity), MIN(queued_at) FROM "+t.name)
+	row := db.QueryRowContext(ctx, "SELECT COUNT(DISTINCT identity), MIN(queued_at) FROM "+t.name+" WHERE destination = "+t.database.placeholder(1), t.destinationID())
 	if err := row.Scan(&stats.Queued, &oldest); err != nil {
 		return Stats{}, fmt.Errorf("outbox: measuring the outbox table: %w", err)
 	}
@@ -218,7 +242,7 @@ type row struct {
 
 // batch reads up to limit rows after an id.
 func (t *Table) batch(ctx context.Context, q querier, after int64, limit int) ([]row, error) {
-	rows, err := q.QueryContext(ctx, t.database.batch(t.name, limit), after)
+	rows, err := q.QueryContext(ctx, t.database.batch(t.name, limit), after, t.destinationID())
 	if err != nil {
 		return nil, err
 	}
@@ -226,11 +250,14 @@ func (t *Table) batch(ctx context.Context, q querier, after int64, limit int) ([
 	var batch []row
 	for rows.Next() {
 		var r row
-		var keys string
+		var keys, rest string
 		var queuedAt int64
-		if err := rows.Scan(&r.id, &r.record.Identity, &r.record.Payload, &keys, &queuedAt); err != nil {
+		if err := rows.Scan(&r.id, &r.record.Identity, &r.record.Payload, &rest, &keys, &queuedAt); err != nil {
 			return nil, err
 		}
+		var attributes attributes
+		_ = json.Unmarshal([]byte(rest), &attributes) // a damaged one costs no event
+		r.record.Refused, r.record.Fingerprint, r.record.Metadata = attributes.Refused, attributes.Fingerprint, attributes.Metadata
 		r.record.Keys = strings.Fields(keys)
 		r.record.QueuedAt = time.UnixMilli(queuedAt).UTC()
 		batch = append(batch, r)

@@ -33,18 +33,21 @@ type Config struct {
 	// request has at most as many events as there are waiting workers. Defaults
 	// to 500.
 	Workers int
-	// DeduplicationWindow is how long the identity of a delivered event is
-	// kept, so that an event of the same identity is not sent again. An
-	// identity takes about 700 bytes of Redis memory. Defaults to
-	// [outbox.DefaultDeduplicationWindow].
+	// DeduplicationWindow is how long a delivered event is remembered, so that the same one
+	// is not sent again. Its payload is not kept, but about 200 bytes of Redis'
+	// memory are. Defaults to [outbox.DefaultDeduplicationWindow].
 	DeduplicationWindow time.Duration
 	// PollInterval is the interval in which an idle instance looks for new
 	// events, and the precision of waits. Defaults to 500 milliseconds.
 	PollInterval time.Duration
-	// AcceptLoss allows a Redis server that may lose acknowledged events: one
-	// that loses them in a restart because it has no append-only file, or one
-	// that evicts them because its maxmemory policy is not noeviction. By
-	// default Start refuses such a server.
+	// WaitReplicas is how many replicas must have an event before Send returns,
+	// where Redis has replicas: a failover loses what they do not have. It needs a
+	// *redis.Client or *redis.ClusterClient. Defaults to 0.
+	WaitReplicas int
+	// AcceptLoss takes a Redis server that would lose events: without
+	// append-only persistence a restart loses what it acknowledged, and with a
+	// maxmemory policy other than noeviction a full memory does, and with replicas
+	// and no WaitReplicas a failover does. By default Start refuses such a server.
 	AcceptLoss bool
 }
 
@@ -97,6 +100,16 @@ func (cfg *Config) problems() []error {
 	}
 	if cfg.DeduplicationWindow < 0 || cfg.DeduplicationWindow > 0 && cfg.DeduplicationWindow < time.Second {
 		report("DeduplicationWindow must be at least a second")
+	}
+	if cfg.WaitReplicas < 0 {
+		report("WaitReplicas must not be negative")
+	}
+	if cfg.WaitReplicas > 0 {
+		switch cfg.Redis.(type) {
+		case *redis.Client, *redis.ClusterClient:
+		default:
+			report("WaitReplicas needs a *redis.Client or *redis.ClusterClient")
+		}
 	}
 	if cfg.PollInterval < 0 {
 		report("PollInterval must not be negative")

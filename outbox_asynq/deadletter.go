@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/clickid/clickid/outbox"
@@ -21,28 +22,49 @@ type letter struct {
 	FailedAt time.Time     `json:"failed_at"`
 }
 
-// bury stores a dead letter and makes asynq archive the event's task, so that
-// its identity remains known. The letter is stored first, so that every step
-// can be repeated after a crash.
-func (o *Outbox) bury(ctx context.Context, r outbox.Record, f outbox.Failure, attempts int) error {
-	payload, err := json.Marshal(letter{
+// keepDead stores a dead letter. Each step can be repeated after a crash: the
+// letter comes first.
+func (o *Outbox) keepDead(ctx context.Context, r outbox.Record, f outbox.Failure, attempts int) error {
+	id := letterID(r)
+	if err := o.storeLetter(ctx, id, letter{
 		Record: r, Reason: f.Reason, Status: f.Status, Attempts: attempts, FailedAt: time.Now().UTC(),
-	})
+	}); err != nil {
+		return err
+	}
+	if _, err := o.settle(ctx, r, markDead+id+"|"+r.Fingerprint, 0); err != nil {
+		return &postponement{wait: time.Second, reason: "Redis could not take the dead letter"}
+	}
+	return nil
+}
+
+func (o *Outbox) storeLetter(ctx context.Context, id string, l letter) error {
+	payload, err := json.Marshal(l)
 	if err != nil {
 		return fmt.Errorf("asynqoutbox: encoding the dead letter: %w", err)
 	}
 	_, err = o.client.EnqueueContext(ctx, asynq.NewTask(deadTask, payload),
-		asynq.TaskID(letterID(r)), asynq.Queue(o.dead.name), asynq.MaxRetry(endlessRetries))
-	if errors.Is(err, asynq.ErrTaskIDConflict) {
-		err = nil
+		asynq.TaskID(id), asynq.Queue(o.dead.name), asynq.MaxRetry(endlessRetries))
+	if err != nil && !errors.Is(err, asynq.ErrTaskIDConflict) {
+		return &postponement{wait: time.Second, reason: "Redis could not take the dead letter"}
 	}
-	if err == nil {
-		err = o.deleteRecord(ctx, r.Identity)
+	return nil
+}
+
+// reasonLost is why a task without its record is a dead letter.
+const reasonLost = "Redis has lost the event, by an eviction, a failover or a deletion; send the order's event again"
+
+// keepLost stores that an event is lost. Its identity stays free, so that the
+// event can be sent again.
+func (o *Outbox) keepLost(ctx context.Context, identity string) error {
+	now := time.Now().UTC()
+	r := outbox.Record{Identity: identity, QueuedAt: now.Truncate(time.Millisecond)}
+	o.delivery.Observe(ctx, outbox.Observation{Kind: outbox.KindRecordLost, Reason: reasonLost})
+	if err := o.storeLetter(ctx, letterID(r), letter{Record: r, Reason: reasonLost, Attempts: 1, FailedAt: now}); err != nil {
+		return err
 	}
-	if err != nil {
-		return &postponement{wait: time.Second, reason: "storing the dead letter failed"}
-	}
-	return fmt.Errorf("asynqoutbox: dead letter: %w", asynq.SkipRetry)
+	// A task without an index entry is no other loss when asynq repeats it.
+	_, err := o.settle(ctx, r, markFree, freeLifetime)
+	return err
 }
 
 // letterID returns the ID of a dead letter. It contains the time of the record,
@@ -96,34 +118,46 @@ func (o *Outbox) deadTasks(ctx context.Context) ([]*asynq.TaskInfo, error) {
 	}
 }
 
-// Replay implements [outbox.Outbox].
+// Replay implements [outbox.Outbox]. A damaged or lost one stays a dead letter; it
+// is an error only when it was asked for by its ID.
 func (o *Outbox) Replay(ctx context.Context, ids ...string) (int, error) {
 	tasks, err := o.chosen(ctx, ids)
 	if err != nil {
 		return 0, err
 	}
 	replayed := 0
+	var damaged error
 	for _, task := range tasks {
 		var l letter
-		if err := json.Unmarshal(task.Payload, &l); err != nil {
-			return replayed, fmt.Errorf("asynqoutbox: a dead letter is damaged; discard it: %w", err)
+		if err := json.Unmarshal(task.Payload, &l); err != nil || len(l.Record.Payload) == 0 {
+			if len(ids) > 0 {
+				damaged = errors.New("asynqoutbox: a dead letter is damaged or lost, and can only be discarded")
+			}
+			continue
 		}
 		if err := o.replay(ctx, task.ID, l.Record.Replayed(time.Now())); err != nil {
 			return replayed, fmt.Errorf("asynqoutbox: replaying a dead letter: %w", err)
 		}
 		replayed++
 	}
-	return replayed, nil
+	return replayed, damaged
 }
 
 // replay queues a dead event. The letter is deleted last, so that every step
 // can be repeated after a crash.
 func (o *Outbox) replay(ctx context.Context, id string, r outbox.Record) error {
-	if err := o.deleteTask(r.Identity); err != nil {
+	keys, args, err := o.storeArgs(r)
+	if err != nil {
 		return err
 	}
-	if err := o.Enqueue(ctx, []outbox.Record{r}); err != nil {
+	stored, err := replayScript.Run(ctx, o.cfg.Redis, keys, args...).Int()
+	if err != nil {
 		return err
+	}
+	if stored == 1 {
+		if err := o.enqueue(ctx, r.Identity, true); err != nil {
+			return err
+		}
 	}
 	if err := o.inspector.DeleteTask(o.dead.name, id); err != nil && !isAbsent(err) {
 		return err
@@ -161,6 +195,10 @@ func (o *Outbox) Discard(ctx context.Context, ids ...string) (int, error) {
 		if err := ctx.Err(); err != nil {
 			return discarded, fmt.Errorf("asynqoutbox: discarding dead letters: %w", err)
 		}
+		// The identity comes first: a letter that is left can be discarded again.
+		if err := o.free(ctx, id); err != nil {
+			return discarded, fmt.Errorf("asynqoutbox: Redis could not discard the dead letter: %w", err)
+		}
 		err := o.inspector.DeleteTask(o.dead.name, id)
 		switch {
 		case isAbsent(err):
@@ -173,7 +211,13 @@ func (o *Outbox) Discard(ctx context.Context, ids ...string) (int, error) {
 	return discarded, nil
 }
 
-// deleteTask deletes the task of an event, unless it is being delivered.
+// free frees the identity of a dead letter.
+func (o *Outbox) free(ctx context.Context, id string) error {
+	identity, _, _ := strings.Cut(id, ".")
+	return freeScript.Run(ctx, o.cfg.Redis, []string{o.live.marker(identity)}, markDead+id+"|", markFree, seconds(freeLifetime)).Err()
+}
+
+// deleteTask deletes the task of an event, unless it is being worked on.
 func (o *Outbox) deleteTask(identity string) error {
 	task, err := o.inspector.GetTaskInfo(o.live.name, identity)
 	if isAbsent(err) || err == nil && task.State == asynq.TaskStateActive {

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/internal/sleep"
 	"github.com/clickid/clickid/outbox"
 	"github.com/hibiken/asynq"
 )
@@ -34,8 +35,9 @@ type Outbox struct {
 	live      redisQueue
 	dead      redisQueue // without workers, since asynq's archive drops tasks beyond 10,000 or older than 90 days
 
-	mu     sync.Mutex
-	worker *worker // nil before Start
+	mu       sync.Mutex
+	worker   *worker // nil before Start
+	serverID string  // the server's replication ID, or "" before the first look
 }
 
 var _ outbox.Queue = (*Outbox)(nil)
@@ -90,28 +92,46 @@ func (o *Outbox) Delivery() *outbox.Delivery { return o.delivery }
 // trip, and for the server's disk, for every record.
 const enqueuers = 32
 
-// Enqueue implements [outbox.Enqueuer]. It has no deadline other than that of
-// ctx.
-func (o *Outbox) Enqueue(ctx context.Context, records []outbox.Record) error {
-	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("asynqoutbox: queueing in Redis: %w", err)
+// Enqueue implements [outbox.Enqueuer]. Its only deadline is that of ctx.
+func (o *Outbox) Enqueue(ctx context.Context, records []outbox.Record) (known map[string]string, err error) {
+	found, err := o.storeRecords(ctx, records)
+	if err != nil {
+		return nil, err
 	}
-	if err := o.storeRecords(ctx, records); err != nil {
-		return err
+	known = make(map[string]string)
+	var tasks []func() error
+	for i, r := range records {
+		if !found[i].fresh {
+			known[r.Identity] = found[i].fingerprint
+		}
+		if found[i].fresh || found[i].waits {
+			tasks = append(tasks, func() error { return o.enqueue(ctx, r.Identity, found[i].fresh) })
+		}
 	}
-	jobs := make(chan outbox.Record, len(records))
-	for _, r := range records {
-		jobs <- r
+	if err := concurrently(tasks); err != nil {
+		return nil, fmt.Errorf("asynqoutbox: Redis could not take the event: %w", err)
 	}
-	close(jobs)
-	workers := min(enqueuers, len(records))
+	if err := o.confirm(ctx); err != nil {
+		return nil, err
+	}
+	return known, nil
+}
+
+// concurrently calls all tasks, a few at a time, and returns the first error.
+func concurrently(tasks []func() error) error {
+	queue := make(chan func() error, len(tasks))
+	for _, task := range tasks {
+		queue <- task
+	}
+	close(queue)
+	workers := min(enqueuers, len(tasks))
 	failures := make(chan error, workers)
 	for range workers {
 		go func() {
 			var failure error
-			for r := range jobs {
+			for task := range queue {
 				if failure == nil {
-					failure = o.enqueue(ctx, r)
+					failure = task()
 				}
 			}
 			failures <- failure
@@ -123,10 +143,7 @@ func (o *Outbox) Enqueue(ctx context.Context, records []outbox.Record) error {
 			failure = err
 		}
 	}
-	if failure != nil {
-		return fmt.Errorf("asynqoutbox: storing an event: %w", failure)
-	}
-	return nil
+	return failure
 }
 
 const (
@@ -140,35 +157,54 @@ const (
 	taskTimeout = outbox.MaxDuration + 10*time.Second
 )
 
-func (o *Outbox) enqueue(ctx context.Context, r outbox.Record) error {
-	_, err := o.client.EnqueueContext(ctx, asynq.NewTask(eventTask, nil),
-		asynq.TaskID(r.Identity), asynq.Queue(o.live.name), asynq.Retention(o.cfg.DeduplicationWindow),
-		asynq.MaxRetry(endlessRetries), asynq.Timeout(taskTimeout))
-	if !errors.Is(err, asynq.ErrTaskIDConflict) {
-		return err
+// enqueue gives asynq the task of an identity, unless it has it. A record that
+// was stored just now can meet the task of an earlier outcome that asynq is about
+// to remove; then it is tried again.
+func (o *Outbox) enqueue(ctx context.Context, identity string, fresh bool) error {
+	for {
+		_, err := o.client.EnqueueContext(ctx, asynq.NewTask(eventTask, nil),
+			asynq.TaskID(identity), asynq.Queue(o.live.name),
+			asynq.MaxRetry(endlessRetries), asynq.Timeout(taskTimeout))
+		if !errors.Is(err, asynq.ErrTaskIDConflict) {
+			return err
+		}
+		task, err := o.inspector.GetTaskInfo(o.live.name, identity)
+		switch {
+		case isAbsent(err):
+			continue
+		case err != nil:
+			return err
+		case task.State == asynq.TaskStateCompleted, task.State == asynq.TaskStateArchived:
+			if err := o.deleteTask(identity); err != nil {
+				return err
+			}
+			continue
+		case task.State != asynq.TaskStateActive || !fresh:
+			return nil
+		}
+		// The worker that has the task may have read the record or not. What it
+		// leaves behind without a task is found by repair.
+		if timeLeft(ctx) < 2*conflictPause || sleep.For(ctx, conflictPause) != nil {
+			return nil
+		}
 	}
-	// The identity is known. If the event was delivered or is dead, no other
-	// step deletes the record that was just stored.
-	task, err := o.inspector.GetTaskInfo(o.live.name, r.Identity)
-	switch {
-	case isAbsent(err):
-		return nil
-	case err != nil:
-		return err
-	case task.State == asynq.TaskStateCompleted, task.State == asynq.TaskStateArchived:
-		return o.cfg.Redis.Del(ctx, o.live.record(r.Identity)).Err()
-	}
-	return nil
 }
 
-// Stats implements [outbox.Outbox]. Oldest considers only the thousand events
-// that are due next among those that wait for another delivery.
-func (o *Outbox) Stats(ctx context.Context) (outbox.Stats, error) {
-	live, err := o.sizes(ctx, o.live)
-	if err != nil {
-		return outbox.Stats{}, err
+// conflictPause is between two attempts to enqueue beside an outcome.
+const conflictPause = 20 * time.Millisecond
+
+// timeLeft returns the time until ctx's deadline.
+func timeLeft(ctx context.Context) time.Duration {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return time.Hour
 	}
-	dead, err := o.sizes(ctx, o.dead)
+	return time.Until(deadline)
+}
+
+// Stats implements [outbox.Outbox].
+func (o *Outbox) Stats(ctx context.Context) (outbox.Stats, error) {
+	s, err := o.sizes(ctx)
 	if err != nil {
 		return outbox.Stats{}, err
 	}
@@ -176,7 +212,10 @@ func (o *Outbox) Stats(ctx context.Context) (outbox.Stats, error) {
 	if err != nil {
 		return outbox.Stats{}, err
 	}
-	stats := outbox.Stats{Queued: live.waiting, Delivered: live.completed, DeadLetters: dead.waiting}
+	stats := outbox.Stats{
+		Queued: s.waiting, Delivered: s.delivered, Skipped: s.skipped, DeadLetters: s.deadLetters,
+		Platform: o.delivery.PlatformStats(),
+	}
 	if !oldest.IsZero() {
 		stats.Oldest = max(time.Since(oldest), 0)
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/clickid/clickid"
@@ -13,46 +14,217 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// recordLifetime limits the lifetime of an event and of the list of a key's
-// events. It is longer than any event waits or any dead letter is kept.
+// What is stored of an event, all in one slot of a cluster:
+//
+//   - the record, from Send until its outcome
+//   - a marker of the identity: delivered, a dead letter, or free
+//   - an entry in the index of what waits, by the time of queueing
+//   - an entry in the index of each key that the event can be erased by
+//
+// asynq's task holds nothing but the identity. Scripts change these together;
+// the task follows, and repair gives one to every record that has none.
+
+// recordLifetime bounds how long an event can wait: far longer than any does.
 const recordLifetime = 400 * 24 * time.Hour
 
-// storeRecords stores the events beside their tasks in one round trip. A task
-// only has the identity, so that a delivered event leaves little data, and no
-// personal data, for the deduplication window.
-func (o *Outbox) storeRecords(ctx context.Context, records []outbox.Record) error {
-	pipe := o.cfg.Redis.Pipeline()
-	for _, r := range records {
-		value, err := json.Marshal(r)
-		if err != nil {
-			return fmt.Errorf("asynqoutbox: encoding an event: %w", err)
-		}
-		for _, hash := range r.Keys {
-			pipe.SAdd(ctx, o.live.events(hash), r.Identity)
-			pipe.Expire(ctx, o.live.events(hash), recordLifetime)
-		}
-		pipe.SetNX(ctx, o.live.record(r.Identity), value, recordLifetime)
+// Markers of an identity. Behind the first character comes the fingerprint, or
+// the letter's ID, "|" and the fingerprint.
+const (
+	markDelivered = "d"
+	markDead      = "x"
+	markFree      = "-" // skipped, discarded or erased: a task without a record is no loss
+
+	freeLifetime = 24 * time.Hour
+)
+
+// storeScript stores a record, unless its identity is known. It returns "" when
+// the record was stored, "w" and the stored record when that waits, or the marker.
+//
+// KEYS: record, marker, waiting, keys… ARGV: record, lifetime in seconds, time of
+// queueing, identity.
+const storeScript = `
+local mark = redis.call("GET", KEYS[2])
+if mark and mark ~= "-" then return mark end
+local stored = redis.call("GET", KEYS[1])
+if stored then return "w" .. stored end
+redis.call("SET", KEYS[1], ARGV[1], "EX", ARGV[2])
+redis.call("ZADD", KEYS[3], ARGV[3], ARGV[4])
+for i = 4, #KEYS do
+	redis.call("SADD", KEYS[i], ARGV[4])
+	redis.call("EXPIRE", KEYS[i], ARGV[2])
+end
+if mark then redis.call("DEL", KEYS[2]) end
+return ""`
+
+// settleScript removes a record that has its outcome and marks the identity.
+//
+// KEYS: record, marker, waiting, deliveries by hour, keys… ARGV: identity, marker,
+// lifetime of the marker in seconds or 0, hour or "", first hour that counts.
+var settleScript = redis.NewScript(`
+local existed = redis.call("DEL", KEYS[1])
+redis.call("ZREM", KEYS[3], ARGV[1])
+for i = 5, #KEYS do redis.call("SREM", KEYS[i], ARGV[1]) end
+if ARGV[3] == "0" then redis.call("SET", KEYS[2], ARGV[2]) else redis.call("SET", KEYS[2], ARGV[2], "EX", ARGV[3]) end
+if ARGV[4] ~= "" then
+	if redis.call("HINCRBY", KEYS[4], ARGV[4], 1) == 1 then
+		for _, hour in ipairs(redis.call("HKEYS", KEYS[4])) do
+			if tonumber(hour) < tonumber(ARGV[5]) then redis.call("HDEL", KEYS[4], hour) end
+		end
+	end
+end
+return existed`)
+
+// replayScript stores the record of a dead letter. It returns 1 when the record is
+// stored, and 0 when the event was delivered or stored again meanwhile.
+//
+// KEYS and ARGV are those of storeScript.
+var replayScript = redis.NewScript(`
+local mark = redis.call("GET", KEYS[2])
+if mark and string.sub(mark, 1, 1) == "d" then return 0 end
+if redis.call("EXISTS", KEYS[1]) == 1 then return 0 end
+redis.call("SET", KEYS[1], ARGV[1], "EX", ARGV[2])
+redis.call("ZADD", KEYS[3], ARGV[3], ARGV[4])
+for i = 4, #KEYS do
+	redis.call("SADD", KEYS[i], ARGV[4])
+	redis.call("EXPIRE", KEYS[i], ARGV[2])
+end
+redis.call("DEL", KEYS[2])
+return 1`)
+
+// freeScript frees the identity of a dead letter that is discarded.
+//
+// KEYS: marker. ARGV: the beginning of the letter's marker, free marker, lifetime.
+var freeScript = redis.NewScript(`
+local mark = redis.call("GET", KEYS[1])
+if mark and string.sub(mark, 1, #ARGV[1]) == ARGV[1] then redis.call("SET", KEYS[1], ARGV[2], "EX", ARGV[3]) end
+return 1`)
+
+func seconds(d time.Duration) int64 { return max(1, int64(d/time.Second)) }
+
+// storeArgs returns keys and arguments of storeScript and replayScript.
+func (o *Outbox) storeArgs(r outbox.Record) (keys []string, args []any, err error) {
+	value, err := json.Marshal(r)
+	if err != nil {
+		return nil, nil, fmt.Errorf("asynqoutbox: the event cannot be stored as JSON: %w", err)
 	}
-	if _, err := pipe.Exec(ctx); err != nil {
-		return fmt.Errorf("asynqoutbox: storing an event: %w", err)
+	keys = []string{o.live.record(r.Identity), o.live.marker(r.Identity), o.live.waiting()}
+	for _, hash := range r.Keys {
+		keys = append(keys, o.live.events(hash))
 	}
-	return nil
+	return keys, []any{value, seconds(recordLifetime), r.QueuedAt.UnixMilli(), r.Identity}, nil
 }
 
-// loadRecord returns the event of an identity. found is false if it was erased,
-// or if it was delivered before a crash and asynq does not know.
-func (o *Outbox) loadRecord(ctx context.Context, identity string) (r outbox.Record, found bool, err error) {
-	value, err := o.cfg.Redis.Get(ctx, o.live.record(identity)).Bytes()
+// storedAs tells what storeScript found of a record.
+type storedAs struct {
+	fresh       bool   // it was stored
+	waits       bool   // it was stored before, and waits
+	fingerprint string // of the known one
+}
+
+// storeRecords stores the records that are unknown, in one round trip.
+func (o *Outbox) storeRecords(ctx context.Context, records []outbox.Record) ([]storedAs, error) {
+	pipe := o.cfg.Redis.Pipeline()
+	replies := make([]*redis.Cmd, len(records))
+	for i, r := range records {
+		keys, args, err := o.storeArgs(r)
+		if err != nil {
+			return nil, err
+		}
+		replies[i] = pipe.Eval(ctx, storeScript, keys, args...)
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, fmt.Errorf("asynqoutbox: Redis could not store the event: %w", err)
+	}
+	found := make([]storedAs, len(records))
+	for i, reply := range replies {
+		text, err := reply.Text()
+		if err != nil {
+			return nil, fmt.Errorf("asynqoutbox: Redis could not store the event: %w", err)
+		}
+		found[i] = readStored(text)
+	}
+	return found, nil
+}
+
+func readStored(reply string) storedAs {
 	switch {
-	case errors.Is(err, redis.Nil):
-		return r, false, nil
-	case err != nil:
-		return r, false, fmt.Errorf("asynqoutbox: reading an event: %w", err)
+	case reply == "":
+		return storedAs{fresh: true}
+	case reply[0] == 'w':
+		r, _ := decodeRecord([]byte(reply[1:])) // without a fingerprint nothing is compared
+		return storedAs{waits: true, fingerprint: r.Fingerprint}
+	case strings.HasPrefix(reply, markDead):
+		_, fingerprint, _ := strings.Cut(reply, "|")
+		return storedAs{fingerprint: fingerprint}
 	}
-	if r, err = decodeRecord(value); err != nil {
-		r = outbox.Record{Identity: identity, Payload: value} // the delivery reports the problem
+	return storedAs{fingerprint: strings.TrimPrefix(reply, markDelivered)}
+}
+
+// settle removes the record of an event that has its outcome.
+func (o *Outbox) settle(ctx context.Context, r outbox.Record, mark string, lifetime time.Duration) (existed bool, err error) {
+	keys := []string{o.live.record(r.Identity), o.live.marker(r.Identity), o.live.waiting(), o.live.deliveries()}
+	for _, hash := range r.Keys {
+		keys = append(keys, o.live.events(hash))
 	}
-	return r, true, nil
+	hour, ttl := "", int64(0)
+	if strings.HasPrefix(mark, markDelivered) {
+		hour = fmt.Sprint(time.Now().Unix() / 3600)
+	}
+	if lifetime > 0 {
+		ttl = seconds(lifetime)
+	}
+	n, err := settleScript.Run(ctx, o.cfg.Redis, keys, r.Identity, mark, ttl, hour, o.firstHour()).Int()
+	if err != nil {
+		return false, fmt.Errorf("asynqoutbox: Redis could not note the event's outcome: %w", err)
+	}
+	return n == 1, nil
+}
+
+// firstHour is the first hour of the deduplication window.
+func (o *Outbox) firstHour() int64 {
+	return time.Now().Add(-o.cfg.DeduplicationWindow).Unix() / 3600
+}
+
+// loaded is what is stored of a task's event.
+type loaded struct {
+	record outbox.Record
+	found  bool // the record is there
+	marked bool // the event has had its outcome
+}
+
+// loadRecord reads what is stored of an identity.
+func (o *Outbox) loadRecord(ctx context.Context, identity string) (loaded, error) {
+	values, err := o.cfg.Redis.MGet(ctx, o.live.record(identity), o.live.marker(identity)).Result()
+	if err != nil {
+		return loaded{}, fmt.Errorf("asynqoutbox: Redis could not read the event: %w", err)
+	}
+	text, found := values[0].(string)
+	_, marked := values[1].(string)
+	l := loaded{found: found, marked: marked}
+	if found {
+		if l.record, err = decodeRecord([]byte(text)); err != nil {
+			l.record = outbox.Record{Identity: identity, Payload: []byte(text)} // the delivery says what is wrong with it
+		}
+	}
+	return l, nil
+}
+
+// storeProgress stores what a delivery has left behind, unless the event was
+// erased meanwhile.
+func (o *Outbox) storeProgress(ctx context.Context, r outbox.Record, p *outbox.Progress) error {
+	if p == nil {
+		return nil
+	}
+	r.Progress = *p
+	value, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	err = o.cfg.Redis.SetArgs(ctx, o.live.record(r.Identity), value, redis.SetArgs{Mode: "XX", KeepTTL: true}).Err()
+	if errors.Is(err, redis.Nil) {
+		return nil
+	}
+	return err
 }
 
 func decodeRecord(value []byte) (outbox.Record, error) {
@@ -61,8 +233,26 @@ func decodeRecord(value []byte) (outbox.Record, error) {
 	return r, err
 }
 
-func (o *Outbox) deleteRecord(ctx context.Context, identity string) error {
-	return o.cfg.Redis.Del(ctx, o.live.record(identity)).Err()
+// skip keeps what remains of a skipped event for the deduplication window.
+func (o *Outbox) skip(ctx context.Context, skip *outbox.Skip) error {
+	if skip == nil {
+		return nil
+	}
+	value, err := json.Marshal(skip)
+	if err != nil {
+		return err
+	}
+	pipe := o.cfg.Redis.Pipeline()
+	pipe.ZAdd(ctx, o.live.skips(), redis.Z{Score: float64(skip.At.UnixMilli()), Member: value})
+	o.trimSkips(ctx, pipe)
+	_, err = pipe.Exec(ctx)
+	return err
+}
+
+func (o *Outbox) trimSkips(ctx context.Context, pipe redis.Pipeliner) {
+	first := time.Now().Add(-o.cfg.DeduplicationWindow).UnixMilli()
+	pipe.ZRemRangeByScore(ctx, o.live.skips(), "-inf", fmt.Sprintf("(%d", first))
+	pipe.Expire(ctx, o.live.skips(), o.cfg.DeduplicationWindow)
 }
 
 // Erase implements [outbox.Outbox].
@@ -99,8 +289,13 @@ func (o *Outbox) Erase(ctx context.Context, key clickid.Key) (int, error) {
 // there. A worker that has its task finds no event, unless it has already read
 // it.
 func (o *Outbox) eraseWaiting(ctx context.Context, identity string) (bool, error) {
-	n, err := o.cfg.Redis.Del(ctx, o.live.record(identity)).Result()
-	if err != nil || n == 0 {
+	l, err := o.loadRecord(ctx, identity)
+	if err != nil || !l.found {
+		return false, err
+	}
+	l.record.Identity = identity
+	existed, err := o.settle(ctx, l.record, markFree, freeLifetime)
+	if err != nil || !existed {
 		return false, err
 	}
 	return true, o.deleteTask(identity)

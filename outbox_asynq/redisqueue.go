@@ -2,10 +2,11 @@ package asynqoutbox
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/hex"
 	"fmt"
+	"strconv"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 )
 
 // redisQueue returns the names of a queue's keys: those of asynq, for what its
@@ -18,75 +19,74 @@ func (q redisQueue) asynq(part string) string { return "asynq:{" + q.name + "}:"
 func (q redisQueue) pending() string    { return q.asynq("pending") }
 func (q redisQueue) active() string     { return q.asynq("active") }
 func (q redisQueue) lease() string      { return q.asynq("lease") }
-func (q redisQueue) scheduled() string  { return q.asynq("scheduled") }
-func (q redisQueue) retry() string      { return q.asynq("retry") }
-func (q redisQueue) completed() string  { return q.asynq("completed") }
 func (q redisQueue) taskPrefix() string { return q.asynq("t:") }
 
 func (q redisQueue) own(part string) string { return "clickid:{" + q.name + "}:" + part }
 
-// record returns the key of the event of an identity.
+// record is where the event of an identity is stored, and marker what became of
+// it. Half of an identity is long enough to tell events apart.
 func (q redisQueue) record(identity string) string { return q.own("event:" + identity) }
+func (q redisQueue) marker(identity string) string { return q.own("id:" + short(identity)) }
 
-// events returns the key of the set of identities that belong to an
-// application's key.
-func (q redisQueue) events(keyHash string) string { return q.own("key:" + keyHash) }
+// events is the set of the identities that belong to an application's key.
+func (q redisQueue) events(keyHash string) string { return q.own("key:" + short(keyHash)) }
 
-// sizes counts the events of a queue.
-type sizes struct{ waiting, completed int }
+// waiting has the identities of what waits, by the time of queueing.
+func (q redisQueue) waiting() string { return q.own("waiting") }
 
-func (o *Outbox) sizes(ctx context.Context, q redisQueue) (sizes, error) {
-	pipe := o.cfg.Redis.Pipeline()
-	waiting := []*redis.IntCmd{
-		pipe.LLen(ctx, q.pending()), pipe.LLen(ctx, q.active()),
-		pipe.ZCard(ctx, q.scheduled()), pipe.ZCard(ctx, q.retry()),
+// deliveries counts the delivered events of each hour.
+func (q redisQueue) deliveries() string { return q.own("delivered") }
+
+// skips has what remains of skipped events, by time.
+func (q redisQueue) skips() string { return q.own("skipped") }
+
+// server is where the server's replication ID is noted.
+func (q redisQueue) server() string { return q.own("server") }
+
+// short returns half of a hash in hexadecimal, in base64.
+func short(hash string) string {
+	data, err := hex.DecodeString(hash)
+	if err != nil || len(data) != 32 {
+		return hash
 	}
-	completed := pipe.ZCard(ctx, q.completed())
+	return base64.RawURLEncoding.EncodeToString(data[:16])
+}
+
+// sizes counts the events of the queue.
+type sizes struct{ waiting, delivered, skipped, deadLetters int }
+
+func (o *Outbox) sizes(ctx context.Context) (sizes, error) {
+	pipe := o.cfg.Redis.Pipeline()
+	waiting := pipe.ZCard(ctx, o.live.waiting())
+	delivered := pipe.HGetAll(ctx, o.live.deliveries())
+	o.trimSkips(ctx, pipe)
+	skipped := pipe.ZCard(ctx, o.live.skips())
 	if _, err := pipe.Exec(ctx); err != nil {
 		return sizes{}, fmt.Errorf("asynqoutbox: counting events: %w", err)
 	}
-	s := sizes{completed: int(completed.Val())}
-	for _, count := range waiting {
-		s.waiting += int(count.Val())
+	dead, err := o.cfg.Redis.LLen(ctx, o.dead.pending()).Result()
+	if err != nil {
+		return sizes{}, fmt.Errorf("asynqoutbox: Redis could not count the dead letters: %w", err)
+	}
+	s := sizes{waiting: int(waiting.Val()), skipped: int(skipped.Val()), deadLetters: int(dead)}
+	for hour, count := range delivered.Val() {
+		h, _ := strconv.ParseInt(hour, 10, 64)
+		n, _ := strconv.Atoi(count)
+		if h >= o.firstHour() {
+			s.delivered += n
+		}
 	}
 	return s, nil
 }
 
-// oldestLooked limits the number of events among which oldest searches.
-const oldestLooked = 1000
-
-// oldest returns the time at which the oldest queued event was queued, or the
-// zero time.
+// oldest returns when the oldest waiting event was queued, or the zero time.
 func (o *Outbox) oldest(ctx context.Context) (time.Time, error) {
-	pipe := o.cfg.Redis.Pipeline()
-	lists := []*redis.StringSliceCmd{
-		pipe.LRange(ctx, o.live.pending(), -1, -1), // asynq pushes on the left
-		pipe.LRange(ctx, o.live.active(), 0, oldestLooked),
-		pipe.ZRange(ctx, o.live.retry(), 0, oldestLooked),
-		pipe.ZRange(ctx, o.live.scheduled(), 0, oldestLooked),
-	}
-	if _, err := pipe.Exec(ctx); err != nil {
-		return time.Time{}, fmt.Errorf("asynqoutbox: listing the queue: %w", err)
-	}
-	var keys []string
-	for _, list := range lists {
-		for _, identity := range list.Val() {
-			keys = append(keys, o.live.record(identity))
-		}
-	}
-	if len(keys) == 0 {
-		return time.Time{}, nil
-	}
-	values, err := o.cfg.Redis.MGet(ctx, keys...).Result()
+	first, err := o.cfg.Redis.ZRangeWithScores(ctx, o.live.waiting(), 0, 0).Result()
 	if err != nil {
 		return time.Time{}, fmt.Errorf("asynqoutbox: reading the queue: %w", err)
 	}
-	var oldest time.Time
-	for _, value := range values {
-		text, _ := value.(string) // nil if the event was delivered in the meantime
-		if r, err := decodeRecord([]byte(text)); err == nil && (oldest.IsZero() || r.QueuedAt.Before(oldest)) {
-			oldest = r.QueuedAt
-		}
+	if len(first) == 0 {
+		return time.Time{}, nil
 	}
-	return oldest, nil
+	return time.UnixMilli(int64(first[0].Score)), nil
 }

@@ -2,6 +2,7 @@ package asynqoutbox
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -50,11 +51,55 @@ func (o *Outbox) repair(ctx context.Context) (repaired int, err error) {
 	return repaired, nil
 }
 
+// orphanPages bounds how many pages of listPage waiting events one repair looks at.
+const orphanPages = 50
+
+// repairOrphans gives a task to waiting events that have none: a crash came
+// between the two, or a failover forgot the task.
+func (o *Outbox) repairOrphans(ctx context.Context) (repaired int, err error) {
+	before := fmt.Sprint(time.Now().Add(-orphanAge).UnixMilli())
+	for page := range int64(orphanPages) {
+		identities, err := o.cfg.Redis.ZRangeByScore(ctx, o.live.waiting(), &redis.ZRangeBy{
+			Min: "-inf", Max: before, Offset: page * listPage, Count: listPage,
+		}).Result()
+		if err != nil {
+			return repaired, fmt.Errorf("asynqoutbox: Redis could not list what waits: %w", err)
+		}
+		pipe := o.cfg.Redis.Pipeline()
+		exist := make([]*redis.IntCmd, len(identities))
+		for i, identity := range identities {
+			exist[i] = pipe.Exists(ctx, o.live.taskPrefix()+identity)
+		}
+		if _, err := pipe.Exec(ctx); err != nil && len(identities) > 0 {
+			return repaired, fmt.Errorf("asynqoutbox: Redis could not look for tasks: %w", err)
+		}
+		for i, identity := range identities {
+			if exist[i].Val() == 1 {
+				continue
+			}
+			if err := o.enqueue(ctx, identity, false); err != nil {
+				return repaired, fmt.Errorf("asynqoutbox: Redis could not take the event: %w", err)
+			}
+			repaired++
+		}
+		if len(identities) < listPage {
+			break
+		}
+	}
+	return repaired, nil
+}
+
+// orphanAge is how old a waiting event must be to be an orphan: Send stores the
+// record first.
+const orphanAge = 10 * time.Second
+
 func (o *Outbox) repairRegularly(ctx context.Context) {
 	ticker := time.NewTicker(repairInterval)
 	defer ticker.Stop()
 	for {
 		repaired, err := o.repair(ctx)
+		orphans, err2 := o.repairOrphans(ctx)
+		repaired, err = repaired+orphans, errors.Join(err, err2, o.checkServer(ctx))
 		switch {
 		case ctx.Err() != nil:
 			return

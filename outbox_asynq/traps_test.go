@@ -3,6 +3,7 @@ package asynqoutbox
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,10 +16,10 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// newTrapped returns an outbox on a private Redis server.
-func newTrapped(t *testing.T) (*Outbox, *clickidtest.Server) {
+// newTrapped returns an outbox on a Redis server of its own.
+func newTrapped(t *testing.T, edits ...func(*outbox.Config)) (*Outbox, *clickidtest.Server) {
 	t.Helper()
-	options, err := redis.ParseURL(testserver.StartRedis(t).DSN())
+	options, err := redis.ParseURL(testserver.StartRedis(t, "--enable-debug-command", "local").DSN())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,8 +34,12 @@ func newTrapped(t *testing.T) (*Outbox, *clickidtest.Server) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	delivery := outbox.Config{Destination: sender}
+	for _, edit := range edits {
+		edit(&delivery)
+	}
 	ob, err := New(Config{
-		Delivery: outbox.Config{Destination: sender}, Redis: client,
+		Delivery: delivery, Redis: client,
 		EnqueueTimeout: 10 * time.Second, PollInterval: 20 * time.Millisecond,
 	})
 	if err != nil {
@@ -58,8 +63,10 @@ func TestDeadLetters_many(t *testing.T) {
 	ob, _ := newTrapped(t)
 	const n = 10_050
 	for i := range n {
-		_, records := ob.delivery.Admit(purchase(fmt.Sprint("dead-", i)))
-		_ = ob.bury(t.Context(), records[0], outbox.Failure{Reason: "refused", Status: 400}, 1)
+		_, records := ob.delivery.Admit(t.Context(), purchase(fmt.Sprint("dead-", i)))
+		if err := ob.keepDead(t.Context(), records[0], outbox.Failure{Reason: "refused", Status: 400}, 1); err != nil {
+			t.Fatal(err)
+		}
 	}
 	stats, err := ob.Stats(t.Context())
 	if err != nil || stats.DeadLetters != n {
@@ -151,10 +158,9 @@ func TestRedisQueue_keys(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := ob.sizes(ctx, ob.live)
-		want := sizes{waiting: info.Pending + info.Active + info.Scheduled + info.Retry, completed: info.Completed}
-		if err != nil || got != want {
-			t.Errorf("counted %+v and asynq counts %+v, %v", got, want, err)
+		got, err := ob.sizes(ctx)
+		if waiting := info.Pending + info.Active + info.Scheduled + info.Retry; err != nil || got.waiting != waiting || info.Completed != 0 {
+			t.Errorf("counted %+v and asynq counts %d tasks and %d completed ones, %v", got, waiting, info.Completed, err)
 		}
 	}
 	check()
@@ -202,5 +208,148 @@ func TestOutbox_delivered(t *testing.T) {
 	stats, err := ob.Stats(ctx)
 	if err != nil || stats.Queued != 0 || stats.Delivered != 1 {
 		t.Fatalf("%+v, %v", stats, err)
+	}
+}
+
+// A record that Redis has lost is an alert and a dead letter, and not delivered.
+func TestOutbox_lostRecord(t *testing.T) {
+	t.Parallel()
+	ob, platform := newTrapped(t)
+	ctx := t.Context()
+	if _, err := ob.Send(ctx, purchase("lost"), purchase("kept")); err != nil {
+		t.Fatal(err)
+	}
+	_, records := ob.delivery.Admit(ctx, purchase("lost"))
+	if err := ob.cfg.Redis.Del(ctx, ob.live.record(records[0].Identity)).Err(); err != nil {
+		t.Fatal(err)
+	}
+	if err := ob.Start(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := platform.Wait(ctx, 1); err != nil {
+		t.Fatal(err)
+	}
+	await(t, func() bool {
+		stats, err := ob.Stats(ctx)
+		return err == nil && stats.Queued == 0 && stats.Delivered == 1 && stats.DeadLetters == 1
+	})
+	letters, err := ob.DeadLetters(ctx, outbox.Page{})
+	if err != nil || len(letters) != 1 || letters[0].Reason != reasonLost {
+		t.Fatalf("%+v, %v", letters, err)
+	}
+	// The order's event can be sent again.
+	if _, err := ob.Send(ctx, purchase("lost")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := platform.Wait(ctx, 2); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A record that a crash left without a task is delivered.
+func TestOutbox_orphans(t *testing.T) {
+	t.Parallel()
+	ob, platform := newTrapped(t)
+	ctx := t.Context()
+	_, records := ob.delivery.Admit(ctx, purchase("orphan"))
+	records[0].QueuedAt = records[0].QueuedAt.Add(-time.Minute)
+	if _, err := ob.storeRecords(ctx, records); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := ob.repairOrphans(ctx); n != 1 || err != nil {
+		t.Fatalf("%d orphans, %v", n, err)
+	}
+	if err := ob.Start(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := platform.Wait(ctx, 1); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A replay meets the task of the delivery that made the dead letter.
+func TestOutbox_Replay_besideOutcome(t *testing.T) {
+	t.Parallel()
+	ob, platform := newTrapped(t)
+	ctx := t.Context()
+	if _, err := ob.Send(ctx, purchase("A")); err != nil {
+		t.Fatal(err)
+	}
+	identity := takeAsACrashedWorker(ctx, t, ob)
+	l, err := ob.loadRecord(ctx, identity)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := ob.keepDead(ctx, l.record, outbox.Failure{Reason: "refused"}, 1); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() {
+		n, err := ob.Replay(ctx)
+		if err == nil && n != 1 {
+			err = fmt.Errorf("%d were replayed", n)
+		}
+		done <- err
+	}()
+	await(t, func() bool { return ob.cfg.Redis.Exists(ctx, ob.live.record(identity)).Val() == 1 })
+	// asynq removes the task of the outcome only now.
+	pipe := ob.cfg.Redis.TxPipeline()
+	pipe.LRem(ctx, ob.live.active(), 0, identity)
+	pipe.ZRem(ctx, ob.live.lease(), identity)
+	pipe.Del(ctx, ob.live.taskPrefix()+identity)
+	if _, err := pipe.Exec(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if err := ob.Start(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := platform.Wait(ctx, 1); err != nil {
+		t.Fatal("the replayed event is lost")
+	}
+}
+
+// A changed replication ID is an alert.
+func TestOutbox_replacedServer(t *testing.T) {
+	t.Parallel()
+	var alerts atomic.Int32
+	ob, _ := newTrapped(t, func(cfg *outbox.Config) {
+		cfg.Hook = func(_ context.Context, o outbox.Observation) {
+			if o.Kind == outbox.KindStorageReplaced {
+				alerts.Add(1)
+			}
+		}
+	})
+	ctx := t.Context()
+	for range 2 {
+		if err := ob.checkServer(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := alerts.Load(); n != 0 {
+		t.Fatalf("%d alerts of the same server", n)
+	}
+	if err := ob.cfg.Redis.Do(ctx, "DEBUG", "CHANGE-REPL-ID").Err(); err != nil {
+		t.Fatal(err)
+	}
+	if err := ob.checkServer(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if n := alerts.Load(); n != 1 {
+		t.Fatalf("%d alerts of another server", n)
+	}
+}
+
+// await waits until a condition is true.
+func await(t *testing.T, condition func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(time.Minute)
+	for !condition() {
+		if time.Now().After(deadline) {
+			t.Fatal("not within a minute")
+		}
+		time.Sleep(5 * time.Millisecond)
 	}
 }

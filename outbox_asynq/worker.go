@@ -35,6 +35,11 @@ func (o *Outbox) Start(ctx context.Context) error {
 	if o.worker != nil {
 		return errStarted
 	}
+	if s, err := o.sizes(ctx); err != nil {
+		return err
+	} else if s.delivered > 0 {
+		o.delivery.Remember()
+	}
 	base, interrupt := context.WithCancel(context.WithoutCancel(ctx))
 	w := &worker{interrupt: interrupt, done: make(chan struct{}), idle: make(chan struct{})}
 	w.server = asynq.NewServerFromRedisClient(o.cfg.Redis, asynq.Config{
@@ -47,9 +52,6 @@ func (o *Outbox) Start(ctx context.Context) error {
 		IsFailure:                usesAttempt,
 		Logger:                   asynqLogger{o.logger},
 		LogLevel:                 asynq.WarnLevel,
-		// asynq's default deletes 12 delivered events per second, fewer than a
-		// large shop sells.
-		JanitorInterval: time.Second,
 	})
 	err := w.server.Start(asynq.HandlerFunc(func(ctx context.Context, _ *asynq.Task) error {
 		if !w.begin() {
@@ -142,7 +144,7 @@ func (o *Outbox) Stop(ctx context.Context) (remaining int, err error) {
 	}
 	countCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
 	defer cancel()
-	s, err := o.sizes(countCtx, o.live)
+	s, err := o.sizes(countCtx)
 	return s.waiting, errors.Join(interrupted, err)
 }
 
@@ -156,31 +158,44 @@ func (o *Outbox) end(ctx context.Context, w *worker) {
 	_ = o.delivery.Close(context.WithoutCancel(ctx))
 }
 
-// deliver is the handler of a task.
+// deliver is the handler of one task. When it returns nil, asynq removes the
+// task.
 func (o *Outbox) deliver(ctx context.Context) error {
 	identity, _ := asynq.GetTaskID(ctx)
-	record, found, err := o.loadRecord(ctx, identity)
+	l, err := o.loadRecord(ctx, identity)
 	if err != nil {
 		return &postponement{wait: time.Second, reason: "reading the event failed"}
 	}
-	if !found {
-		return nil
+	last := context.WithoutCancel(ctx) // for what must be stored in any case
+	if !l.found {
+		if l.marked {
+			return nil // delivered, dead, skipped or erased before a crash
+		}
+		return o.keepLost(last, identity)
 	}
 	failed, _ := asynq.GetRetryCount(ctx)
-	outcome := o.delivery.Deliver(ctx, record, failed+1)
+	outcome := o.delivery.Deliver(ctx, l.record, failed+1)
 	switch outcome.Action {
 	case outbox.ActionDone:
-		// If this fails, asynq cannot write the outcome either, and the event
-		// is delivered again.
-		_ = o.deleteRecord(context.WithoutCancel(ctx), identity)
-		return nil
+		_, err = o.settle(last, l.record, markDelivered+l.record.Fingerprint, o.cfg.DeduplicationWindow)
+	case outbox.ActionSkip:
+		if err = o.skip(last, outcome.Skip); err == nil {
+			_, err = o.settle(last, l.record, markFree, freeLifetime)
+		}
 	case outbox.ActionDeadLetter:
-		return o.bury(context.WithoutCancel(ctx), record, outcome.Failure, failed+1)
-	case outbox.ActionRetry:
-		return &postponement{wait: outcome.Wait, usesAttempt: true, reason: outcome.Failure.Reason}
+		if outcome.Progress != nil {
+			l.record.Progress = *outcome.Progress
+		}
+		return o.keepDead(last, l.record, outcome.Failure, failed+1)
 	default:
-		return &postponement{wait: outcome.Wait, reason: outcome.Failure.Reason}
+		// What cannot be stored is missing in the next request's key only.
+		_ = o.storeProgress(last, l.record, outcome.Progress)
+		return &postponement{wait: outcome.Wait, usesAttempt: outcome.Action == outbox.ActionRetry, reason: outcome.Failure.Reason}
 	}
+	if err != nil {
+		return &postponement{wait: time.Second, reason: "Redis could not note the outcome"}
+	}
+	return nil
 }
 
 // postponement makes asynq deliver an event again later.

@@ -18,12 +18,11 @@ import (
 type Config struct {
 	// Delivery configures the delivery of events. Its Destination is required.
 	Delivery outbox.Config
-	// Schema is the PostgreSQL schema of the outbox's tables. Migrate creates
-	// it. The application must not use River in this schema: the leader of the
-	// River clients of a schema discards jobs of kinds that it does not know.
-	// Several outboxes in one database need different schemas. It has up to 46
-	// characters of [a-zA-Z0-9_]. Defaults to "clickid". It must be empty on
-	// SQLite.
+	// Schema is the PostgreSQL schema of the outbox's own tables, which
+	// Migrate creates. It must not be one in which the application runs River
+	// itself: whichever River client leads a schema deletes jobs of kinds
+	// that it does not know. Outboxes of several destinations can share it. Up to 46 characters of [a-zA-Z0-9_]. Defaults to "clickid"; on
+	// SQLite, which has no schemas, it must be empty.
 	Schema string
 	// Workers is the number of events that this instance delivers at once. A
 	// LogEvent request has at most as many events as there are waiting workers,
@@ -137,7 +136,7 @@ func (cfg *Config) problems(database string) []error {
 }
 
 // river returns the configuration of the River client.
-func (cfg *Config) river(workers *river.Workers) *river.Config {
+func (cfg *Config) river(queue string, workers *river.Workers) *river.Config {
 	logger := cfg.Delivery.Logger
 	if logger == nil {
 		logger = slog.Default()
@@ -152,7 +151,7 @@ func (cfg *Config) river(workers *river.Workers) *river.Config {
 		Logger:                      logger,
 		MaxAttempts:                 maxAttempts,
 		PollOnly:                    cfg.PollOnly,
-		Queues:                      map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: cfg.Workers}},
+		Queues:                      map[string]river.QueueConfig{queue: {MaxWorkers: cfg.Workers}},
 		RescueStuckJobsAfter:        cfg.RescueAfter,
 		Schema:                      cfg.Schema,
 		Workers:                     workers,

@@ -14,7 +14,7 @@ import (
 func TestConfig_river(t *testing.T) {
 	var cfg Config
 	cfg.fillIn(riverdriver.DatabaseNamePostgres)
-	got := cfg.river(nil)
+	got := cfg.river("queue", nil)
 	for _, row := range []struct {
 		what        string
 		ours, stock any
@@ -27,7 +27,7 @@ func TestConfig_river(t *testing.T) {
 		{"dead letters of River kept", got.DiscardedJobRetentionPeriod, 7 * 24 * time.Hour, time.Duration(forever)},
 		{"pause between fetches", got.FetchCooldown, river.FetchCooldownDefault, 10 * time.Millisecond},
 		{"attempts before River gives up", got.MaxAttempts, river.MaxAttemptsDefault, 32767},
-		{"workers", got.Queues[river.QueueDefault].MaxWorkers, 0, 2000},
+		{"workers", got.Queues["queue"].MaxWorkers, 0, 2000},
 	} {
 		if row.ours != row.want {
 			t.Errorf("%s: %v, want %v (River's default: %v)", row.what, row.ours, row.want, row.stock)
@@ -72,14 +72,7 @@ func TestConfig_problems(t *testing.T) {
 	}
 }
 
-func TestNewJobs_identities(t *testing.T) {
-	jobs, err := newJobs([]outbox.Record{{Identity: "a"}, {Identity: "b"}, {Identity: "a"}})
-	if err != nil || len(jobs) != 2 {
-		t.Fatalf("%d jobs, %v", len(jobs), err)
-	}
-}
-
-func TestRecordOf(t *testing.T) {
+func TestReadJob(t *testing.T) {
 	for _, row := range []struct {
 		metadata string
 		ok, bad  bool
@@ -90,9 +83,9 @@ func TestRecordOf(t *testing.T) {
 		{`{"clickid":7}`, false, true},
 		{`[]`, false, true},
 	} {
-		record, ok, err := recordOf(&rivertype.JobRow{Metadata: []byte(row.metadata)})
-		if ok != row.ok || (err != nil) != row.bad {
-			t.Errorf("%s: %+v, %v, %v", row.metadata, record, ok, err)
+		s, err := readJob(&rivertype.JobRow{Metadata: []byte(row.metadata)})
+		if s.ok != row.ok || (err != nil) != row.bad {
+			t.Errorf("%s: %+v, %v", row.metadata, s, err)
 		}
 	}
 }

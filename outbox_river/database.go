@@ -2,6 +2,7 @@ package riveroutbox
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -10,7 +11,6 @@ import (
 	"github.com/clickid/clickid/outbox"
 	"github.com/riverqueue/river/riverdriver"
 	"github.com/riverqueue/river/rivermigrate"
-	"github.com/riverqueue/river/rivertype"
 )
 
 // Migrate creates or updates the schema and River's tables. Several instances
@@ -18,7 +18,7 @@ import (
 // connections, and the permission to create a schema if it does not exist.
 func (o *Outbox[TTx]) Migrate(ctx context.Context) error {
 	migrator, err := rivermigrate.New(o.driver, &rivermigrate.Config{
-		Logger: o.cfg.river(nil).Logger,
+		Logger: o.cfg.river(o.queue, nil).Logger,
 		Schema: o.cfg.Schema,
 	})
 	if err != nil {
@@ -92,18 +92,10 @@ func (o *Outbox[TTx]) inTransaction(ctx context.Context, act func(tx TTx) error)
 	return nil
 }
 
-// table returns the name of River's table of jobs with its schema.
-func (o *Outbox[TTx]) table() string {
-	if o.cfg.Schema == "" {
-		return "river_job"
-	}
-	return `"` + o.cfg.Schema + `".river_job`
-}
-
-// ErrForeignJobs means that the application uses River in the schema or file of
-// the outbox.
-var ErrForeignJobs = errors.New("riveroutbox: the outbox's tables contain River jobs of the application, " +
-	"whose River client would delete the events: give the outbox its own Schema, or on SQLite its own file")
+// ErrForeignJobs means that the application runs River itself in the schema or
+// file of the outbox.
+var ErrForeignJobs = errors.New("riveroutbox: the outbox's tables hold jobs of another application of River, " +
+	"which would delete our events: give the outbox a Schema, or on SQLite a file, of its own")
 
 // refuseForeignJobs returns an error if there are jobs of other kinds, or if
 // the tables do not exist.
@@ -122,36 +114,101 @@ func (o *Outbox[TTx]) refuseForeignJobs(ctx context.Context) error {
 	return nil
 }
 
-// Stats counts the events. See [outbox.Outbox].
+// counts is what Stats reads from the table.
+type counts struct {
+	Queued, Delivered, Skipped, DeadLetters int
+	Age                                     float64 // of the oldest waiting event, in seconds
+}
+
+// Stats measures the queue. See [outbox.Outbox].
 func (o *Outbox[TTx]) Stats(ctx context.Context) (outbox.Stats, error) {
-	executor := o.driver.GetExecutor()
-	counts, err := executor.JobCountByAllStates(ctx, &riverdriver.JobCountByAllStatesParams{Schema: o.cfg.Schema})
+	count := o.count
+	if !o.table.postgres {
+		count = o.countInParts
+	}
+	c, err := count(ctx)
 	if err != nil {
 		return outbox.Stats{}, wrap("measuring the outbox", err)
 	}
-	stats := outbox.Stats{
-		Queued:    counts[rivertype.JobStateRunning],
-		Delivered: counts[rivertype.JobStateCompleted],
+	return outbox.Stats{
+		Queued: c.Queued, Delivered: c.Delivered, Skipped: c.Skipped, DeadLetters: c.DeadLetters,
+		Oldest:   max(0, time.Duration(c.Age*float64(time.Second))),
+		Platform: o.delivery.PlatformStats(),
+	}, nil
+}
+
+const (
+	isWaiting = "state IN ('available', 'pending', 'retryable', 'running', 'scheduled')"
+	isDead    = "state IN ('cancelled', 'discarded')"
+)
+
+// count counts on PostgreSQL, where a long query keeps no other one waiting.
+func (o *Outbox[TTx]) count(ctx context.Context) (counts, error) {
+	return o.scanCounts(ctx, `SELECT json_build_object(
+			'queued', count(*) FILTER (WHERE `+isWaiting+`),
+			'delivered', count(*) FILTER (WHERE state = 'completed' AND unique_key IS NOT NULL),
+			'skipped', count(*) FILTER (WHERE state = 'completed' AND unique_key IS NULL AND metadata -> '`+skipKey+`' IS NOT NULL),
+			'deadLetters', count(*) FILTER (WHERE `+isDead+`),
+			'age', coalesce(extract(epoch FROM now() - min(created_at) FILTER (WHERE `+isWaiting+`)), 0))::text
+		FROM `+o.table.name()+` WHERE queue = $1`, o.queue)
+}
+
+func (o *Outbox[TTx]) scanCounts(ctx context.Context, query string, args ...any) (c counts, err error) {
+	var data string
+	if err := o.table.executor.QueryRow(ctx, query, args...).Scan(&data); err != nil {
+		return c, err
 	}
-	for _, state := range waiting() {
-		stats.Queued += counts[state]
-	}
-	for _, state := range dead() {
-		stats.DeadLetters += counts[state]
-	}
-	if stats.Queued == 0 {
-		return stats, nil
-	}
-	age := "extract(epoch FROM now() - min(created_at))::float8"
-	if o.driver.DatabaseName() == riverdriver.DatabaseNameSQLite {
-		age = "(julianday('now') - julianday(min(created_at))) * 86400.0"
-	}
-	var seconds float64
-	err = executor.QueryRow(ctx, "SELECT coalesce("+age+", 0) FROM "+o.table()+
-		" WHERE state IN ('available', 'pending', 'retryable', 'running', 'scheduled')").Scan(&seconds)
+	return c, json.Unmarshal([]byte(data), &c)
+}
+
+// partSize is how many jobs one statement looks at on SQLite: it has one writer,
+// or even one connection, and orders wait for it.
+const partSize = 5000
+
+// countInParts counts on SQLite.
+func (o *Outbox[TTx]) countInParts(ctx context.Context) (total counts, err error) {
+	return total, o.inParts(ctx, func(after, until int64) error {
+		c, err := o.scanCounts(ctx, `SELECT json_object(
+				'queued', coalesce(sum(`+isWaiting+`), 0),
+				'delivered', coalesce(sum(state = 'completed' AND unique_key IS NOT NULL), 0),
+				'skipped', coalesce(sum(state = 'completed' AND unique_key IS NULL AND metadata ->> '$.`+skipKey+`' IS NOT NULL), 0),
+				'deadLetters', coalesce(sum(`+isDead+`), 0),
+				'age', coalesce((julianday('now') - julianday(min(CASE WHEN `+isWaiting+` THEN created_at END))) * 86400.0, 0))
+			FROM river_job WHERE id > $1 AND id <= $2 AND queue = $3`, after, until, o.queue)
+		total.Queued += c.Queued
+		total.Delivered += c.Delivered
+		total.Skipped += c.Skipped
+		total.DeadLetters += c.DeadLetters
+		total.Age = max(total.Age, c.Age)
+		return err
+	})
+}
+
+// inParts calls act for ranges of job numbers that cover the table.
+func (o *Outbox[TTx]) inParts(ctx context.Context, act func(after, until int64) error) error {
+	var first, last int64
+	err := o.table.executor.QueryRow(ctx, "SELECT coalesce(min(id), 1) FROM "+o.table.name()).Scan(&first)
 	if err != nil {
-		return outbox.Stats{}, wrap("measuring the outbox", err)
+		return err
 	}
-	stats.Oldest = max(0, time.Duration(seconds*float64(time.Second)))
-	return stats, nil
+	if err := o.table.executor.QueryRow(ctx, "SELECT coalesce(max(id), 0) FROM "+o.table.name()).Scan(&last); err != nil {
+		return err
+	}
+	for after := first - 1; after < last; after += partSize {
+		if err := act(after, min(after+partSize, last)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// warnOfOthers reports events that wait for another destination: after a change
+// of the event source, say, nothing may deliver them any more.
+func (o *Outbox[TTx]) warnOfOthers(ctx context.Context) {
+	var others bool
+	err := o.table.executor.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM "+o.table.name()+" WHERE queue <> $1 AND "+isWaiting+")", o.queue).Scan(&others)
+	if err == nil && others {
+		o.delivery.Logger().WarnContext(ctx, "riveroutbox: events wait for another destination; start an outbox with that destination to deliver them",
+			"schema", o.cfg.Schema, "destination", o.delivery.Destination().Name())
+	}
 }

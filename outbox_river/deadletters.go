@@ -22,6 +22,7 @@ const pageSize = 1000
 func (o *Outbox[TTx]) DeadLetters(ctx context.Context, page outbox.Page) ([]outbox.DeadLetter, error) {
 	page = page.WithDefaults()
 	params := river.NewJobListParams().
+		Queues(o.queue).
 		States(dead()...).
 		OrderBy(river.JobListOrderByFinalizedAt, river.SortOrderDesc)
 	var letters []outbox.DeadLetter
@@ -57,16 +58,17 @@ func deadLetter(job *rivertype.JobRow) outbox.DeadLetter {
 	if output := job.Output(); output != nil {
 		_ = json.Unmarshal(output, &failure) // on an error the reason above remains
 	}
-	record, ok, err := recordOf(job)
-	if !ok || err != nil {
-		record.QueuedAt = job.CreatedAt // no record: the event cannot be shown or replayed
+	s, err := readJob(job)
+	if !s.ok || err != nil {
+		s.record.QueuedAt = job.CreatedAt // there is no event to show or to replay
 	}
-	return outbox.NewDeadLetter(strconv.FormatInt(job.ID, 10), record, failure, job.Attempt, *job.FinalizedAt)
+	return outbox.NewDeadLetter(strconv.FormatInt(job.ID, 10), s.record, failure, job.Attempt-s.state.AttemptsBefore, *job.FinalizedAt)
 }
 
-// Replay queues dead letters again. See [outbox.Outbox].
+// Replay queues dead letters again. See [outbox.Outbox]. One that is damaged
+// stays a dead letter; it is an error only when it was asked for by its ID.
 func (o *Outbox[TTx]) Replay(ctx context.Context, ids ...string) (int, error) {
-	params := river.NewJobDeleteManyParams().States(dead()...).First(pageSize)
+	params := river.NewJobListParams().Queues(o.queue).States(dead()...).OrderBy(river.JobListOrderByID, river.SortOrderAsc).First(pageSize)
 	if len(ids) > 0 {
 		known := jobIDs(ids)
 		if len(known) == 0 {
@@ -74,8 +76,8 @@ func (o *Outbox[TTx]) Replay(ctx context.Context, ids ...string) (int, error) {
 		}
 		params = params.IDs(known...)
 	} else {
-		// Jobs that become dead letters during the loop are not replayed again.
-		last, err := o.client.JobList(ctx, river.NewJobListParams().
+		// What dies again meanwhile is not replayed for ever.
+		last, err := o.client.JobList(ctx, river.NewJobListParams().Queues(o.queue).
 			States(dead()...).OrderBy(river.JobListOrderByID, river.SortOrderDesc).First(1))
 		if err != nil || len(last.Jobs) == 0 {
 			return 0, wrap("replaying dead letters", err)
@@ -83,17 +85,35 @@ func (o *Outbox[TTx]) Replay(ctx context.Context, ids ...string) (int, error) {
 		params = params.Where("id <= @last", river.NamedArgs{"last": last.Jobs[0].ID})
 	}
 	total := 0
+	var damaged error
 	for {
-		replayed, err := o.replay(ctx, params)
-		total += replayed
-		if err != nil || replayed < pageSize {
+		page, err := o.client.JobList(ctx, params)
+		if err != nil {
 			return total, wrap("replaying dead letters", err)
 		}
+		var intact []int64
+		for _, job := range page.Jobs {
+			if _, err := readJob(job); err == nil {
+				intact = append(intact, job.ID)
+			} else if len(ids) > 0 {
+				damaged = fmt.Errorf("dead letter %d: %w", job.ID, err)
+			}
+		}
+		replayed, err := o.replay(ctx, intact)
+		total += replayed
+		if err != nil || len(page.Jobs) < pageSize {
+			return total, wrap("replaying dead letters", errors.Join(err, damaged))
+		}
+		params = params.After(page.LastCursor)
 	}
 }
 
-// replay replaces dead jobs with new jobs.
-func (o *Outbox[TTx]) replay(ctx context.Context, params *river.JobDeleteManyParams) (replayed int, err error) {
+// replay replaces dead jobs by new ones, which have no past.
+func (o *Outbox[TTx]) replay(ctx context.Context, ids []int64) (replayed int, err error) {
+	if len(ids) == 0 {
+		return 0, nil
+	}
+	params := river.NewJobDeleteManyParams().Queues(o.queue).States(dead()...).IDs(ids...).First(pageSize)
 	err = o.inTransaction(ctx, func(tx TTx) error {
 		deleted, err := o.client.JobDeleteManyTx(ctx, tx, params)
 		if err != nil {
@@ -101,16 +121,17 @@ func (o *Outbox[TTx]) replay(ctx context.Context, params *river.JobDeleteManyPar
 		}
 		records := make([]outbox.Record, 0, len(deleted.Jobs))
 		for _, job := range deleted.Jobs {
-			record, ok, err := recordOf(job)
+			s, err := readJob(job)
 			if err != nil {
 				return fmt.Errorf("dead letter %d: %w", job.ID, err)
 			}
-			if ok {
-				records = append(records, record.Replayed(time.Now()))
+			if s.ok {
+				records = append(records, s.record.Replayed(time.Now()))
 			}
 		}
 		replayed = len(deleted.Jobs)
-		return o.insert(ctx, tx, records)
+		_, err = o.insert(ctx, tx, records)
+		return err
 	})
 	if err != nil {
 		return 0, err
@@ -124,7 +145,7 @@ func (o *Outbox[TTx]) Discard(ctx context.Context, ids ...string) (int, error) {
 	if len(known) == 0 {
 		return 0, nil
 	}
-	discarded, err := o.deleteAll(ctx, river.NewJobDeleteManyParams().States(dead()...).IDs(known...))
+	discarded, err := o.deleteAll(ctx, river.NewJobDeleteManyParams().Queues(o.queue).States(dead()...).IDs(known...))
 	return discarded, wrap("discarding dead letters", err)
 }
 
@@ -138,6 +159,22 @@ func (o *Outbox[TTx]) Erase(ctx context.Context, k clickid.Key) (int, error) {
 		return 0, err
 	}
 	where, args := o.holdsKey(hash)
+	if o.table.postgres {
+		n, err := o.erase(ctx, where, args)
+		return n, wrap("erasing events", err)
+	}
+	total := 0
+	err = o.inParts(ctx, func(after, until int64) error {
+		part := river.NamedArgs{"key": args["key"], "after": after, "until": until}
+		n, err := o.erase(ctx, "id > @after AND id <= @until AND "+where, part)
+		total += n
+		return err
+	})
+	return total, wrap("erasing events", err)
+}
+
+// erase removes the jobs that meet a condition.
+func (o *Outbox[TTx]) erase(ctx context.Context, where string, args river.NamedArgs) (int, error) {
 	total := 0
 	for {
 		// A queued event may have become a running one between the two steps,
@@ -145,12 +182,12 @@ func (o *Outbox[TTx]) Erase(ctx context.Context, k clickid.Key) (int, error) {
 		erased, err := o.eraseRunning(ctx, where, args)
 		total += erased
 		if err != nil {
-			return total, wrap("erasing events", err)
+			return total, err
 		}
-		deleted, err := o.deleteAll(ctx, river.NewJobDeleteManyParams().States(append(waiting(), dead()...)...).Where(where, args))
+		deleted, err := o.deleteAll(ctx, river.NewJobDeleteManyParams().Queues(o.queue).States(append(waiting(), dead()...)...).Where("("+where+")", args))
 		total += deleted
 		if err != nil || erased+deleted == 0 {
-			return total, wrap("erasing events", err)
+			return total, err
 		}
 	}
 }
@@ -169,6 +206,7 @@ func (o *Outbox[TTx]) holdsKey(hash string) (where string, args river.NamedArgs)
 // jobs.
 func (o *Outbox[TTx]) eraseRunning(ctx context.Context, where string, args river.NamedArgs) (int, error) {
 	running, err := o.client.JobList(ctx, river.NewJobListParams().
+		Queues(o.queue).
 		States(rivertype.JobStateRunning).Where("("+where+")", args).First(pageSize))
 	if err != nil {
 		return 0, err

@@ -2,6 +2,7 @@ package riveroutbox
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,10 +16,15 @@ import (
 // JobKind is the kind of the outbox's jobs in River.
 const JobKind = "clickid_event"
 
-// recordKey is the key of the record in a job's metadata. The record is not in
-// the arguments, because River can remove metadata in the statement that
-// completes a job: only the identity of a delivered event is kept.
-const recordKey = "clickid"
+// Members of a job's metadata. None of this is in the arguments, because River
+// can empty metadata in the same statement that completes a job: a delivered
+// event is remembered by its identity and fingerprint only.
+const (
+	recordKey      = "clickid"             // the record, or null when it was delivered, skipped or erased
+	stateKey       = "clickid_state"       // a jobState
+	fingerprintKey = "clickid_fingerprint" // of the record
+	skipKey        = "clickid_skip"        // what is kept of a skipped event
+)
 
 // jobArgs are the arguments of a job. They make it unique.
 type jobArgs struct {
@@ -34,68 +40,148 @@ func (jobArgs) InsertOpts() river.InsertOpts {
 	return river.InsertOpts{UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: rivertype.JobStates()}}
 }
 
-// newJobs returns the jobs of the records, one per identity. River refuses to
-// insert the same job twice in a statement.
-func newJobs(records []outbox.Record) ([]river.InsertManyParams, error) {
-	jobs := make([]river.InsertManyParams, 0, len(records))
-	known := make(map[string]bool, len(records))
-	for _, record := range records {
-		if known[record.Identity] {
-			continue
-		}
-		known[record.Identity] = true
-		metadata, err := json.Marshal(map[string]outbox.Record{recordKey: record})
-		if err != nil {
-			return nil, fmt.Errorf("riveroutbox: encoding an event: %w", err)
-		}
-		jobs = append(jobs, river.InsertManyParams{
-			Args:       jobArgs{Identity: record.Identity},
-			InsertOpts: &river.InsertOpts{Metadata: metadata},
-		})
-	}
-	return jobs, nil
+// looseArgs are the arguments of a job that is stored without a unique key. The
+// delivery claims the key.
+type looseArgs struct {
+	Identity string `json:"identity"`
 }
 
-// recordOf returns the record of a job. ok is false if the record was erased.
-func recordOf(job *rivertype.JobRow) (record outbox.Record, ok bool, err error) {
+func (looseArgs) Kind() string { return JobKind }
+
+// uniqueKey returns the unique key that River gives the job of an identity.
+func uniqueKey(identity string) []byte {
+	sum := sha256.Sum256([]byte("&kind=" + JobKind + `&args={"identity":"` + identity + `"}`))
+	return sum[:]
+}
+
+// jobState is what the attempts of a job leave behind. It is kept apart from the
+// record, so that an erased record does not come back.
+type jobState struct {
+	Progress outbox.Progress `json:"progress,omitzero"`
+	// Died means that the job is a dead letter. River itself can make it
+	// available again.
+	Died bool `json:"died,omitempty"`
+	// ReplayedAt is when that happened last, and AttemptsBefore how many attempts
+	// River had counted by then.
+	ReplayedAt     time.Time `json:"replayed_at,omitzero"`
+	AttemptsBefore int       `json:"attempts_before,omitempty"`
+}
+
+// newJob returns the job of a record. A loose one has no unique key.
+func newJob(queue string, record outbox.Record, loose bool) (river.InsertManyParams, error) {
+	progress := record.Progress
+	record.Progress = outbox.Progress{}
+	metadata, err := json.Marshal(map[string]any{
+		recordKey:      record,
+		stateKey:       jobState{Progress: progress},
+		fingerprintKey: record.Fingerprint,
+	})
+	if err != nil {
+		return river.InsertManyParams{}, fmt.Errorf("riveroutbox: storing an event: %w", err)
+	}
+	var args river.JobArgs = jobArgs{Identity: record.Identity}
+	if loose {
+		args = looseArgs{Identity: record.Identity}
+	}
+	return river.InsertManyParams{Args: args, InsertOpts: &river.InsertOpts{Metadata: metadata, Queue: queue}}, nil
+}
+
+// stored is what a job's metadata holds.
+type stored struct {
+	record outbox.Record
+	ok     bool // false when the event was delivered, skipped or erased
+	state  jobState
+}
+
+// readJob reads what a job's metadata holds.
+func readJob(job *rivertype.JobRow) (stored, error) {
 	var metadata map[string]json.RawMessage
 	if err := json.Unmarshal(job.Metadata, &metadata); err != nil {
-		return record, false, errors.New("riveroutbox: the metadata of a job is not JSON")
+		return stored{}, errors.New("riveroutbox: the metadata of a job in the outbox is not JSON")
+	}
+	var s stored
+	if raw, ok := metadata[stateKey]; ok {
+		_ = json.Unmarshal(raw, &s.state) // a damaged state costs no event
 	}
 	raw, ok := metadata[recordKey]
 	if !ok || string(raw) == "null" {
-		return record, false, nil
+		return s, nil
 	}
-	if err := json.Unmarshal(raw, &record); err != nil {
-		return record, false, errors.New("riveroutbox: the metadata of a job has no record")
+	if err := json.Unmarshal(raw, &s.record); err != nil {
+		return s, errors.New("riveroutbox: a job in the outbox holds no record")
 	}
-	return record, true, nil
+	s.ok = true
+	s.record.Progress = s.state.Progress
+	if s.state.ReplayedAt.After(s.record.QueuedAt) {
+		s.record.QueuedAt = s.state.ReplayedAt
+		s.record.Refused = ""
+	}
+	return s, nil
 }
 
 // worker delivers the event of a job.
 type worker struct {
 	river.WorkerDefaults[jobArgs]
 	delivery *outbox.Delivery
+	table    jobTable
 }
 
 // Work delivers the event once and returns the outcome to River.
 func (w *worker) Work(ctx context.Context, job *river.Job[jobArgs]) error {
-	record, ok, err := recordOf(job.JobRow)
+	s, err := readJob(job.JobRow)
 	if err != nil {
 		return river.JobCancel(err)
 	}
-	if !ok {
+	if !s.ok {
 		return nil // erased
 	}
-	outcome := w.delivery.Deliver(ctx, record, job.Attempt)
+	if len(job.UniqueKey) == 0 {
+		claimed, err := w.table.claim(ctx, job.ID, job.Args.Identity)
+		switch {
+		case err != nil:
+			return river.JobSnooze(time.Second)
+		case claimed == claimPending:
+			return river.JobSnooze(time.Second)
+		case claimed == claimDuplicate:
+			return river.MetadataSet(ctx, recordKey, nil)
+		}
+	}
+	if s.state.Died {
+		// River made a dead letter available again, such as by River UI. That is a
+		// replay: the platform would repeat its response to the old request.
+		s.record = s.record.Replayed(time.Now())
+		s.state = jobState{Progress: s.record.Progress, ReplayedAt: s.record.QueuedAt, AttemptsBefore: job.Attempt - 1}
+		if err := river.MetadataSet(ctx, stateKey, s.state); err != nil {
+			return err
+		}
+	}
+	outcome := w.delivery.Deliver(ctx, s.record, job.Attempt-s.state.AttemptsBefore)
 	if ctx.Err() == context.Canceled && (outcome.Action == outbox.ActionSnooze || outcome.Action == outbox.ActionRetry) {
 		// Stop interrupted the delivery. River makes the job available again
 		// and does not count the attempt.
 		return ctx.Err()
 	}
+	return w.settle(ctx, job, s.state, outcome)
+}
+
+// settle stores what an outcome leaves behind, and returns it as River's.
+func (w *worker) settle(ctx context.Context, job *river.Job[jobArgs], state jobState, outcome outbox.Outcome) error {
+	if outcome.Progress != nil {
+		state.Progress = *outcome.Progress
+	}
+	if state.Died = outcome.Action == outbox.ActionDeadLetter; state.Died || outcome.Progress != nil {
+		if err := river.MetadataSet(ctx, stateKey, state); err != nil {
+			return err
+		}
+	}
 	switch outcome.Action {
 	case outbox.ActionDone:
-		return river.MetadataSet(ctx, recordKey, nil)
+		return w.forget(ctx, nil)
+	case outbox.ActionSkip:
+		if err := w.table.release(context.WithoutCancel(ctx), job.ID); err != nil {
+			return river.JobSnooze(time.Second)
+		}
+		return w.forget(ctx, outcome.Skip)
 	case outbox.ActionSnooze:
 		return river.JobSnooze(outcome.Wait)
 	case outbox.ActionDeadLetter:
@@ -108,8 +194,16 @@ func (w *worker) Work(ctx context.Context, job *river.Job[jobArgs]) error {
 	return errors.New(outcome.Failure.Reason)
 }
 
-// NextRetry returns the time of the next attempt after an error. After a rescue
-// it is now.
+// forget removes the record of an event that is done or skipped.
+func (w *worker) forget(ctx context.Context, skip *outbox.Skip) error {
+	errs := []error{river.MetadataSet(ctx, recordKey, nil), river.MetadataSet(ctx, stateKey, nil)}
+	if skip != nil {
+		errs = append(errs, river.MetadataSet(ctx, skipKey, skip))
+	}
+	return errors.Join(errs...)
+}
+
+// NextRetry says when to try again after an error, and at once after a rescue.
 func (w *worker) NextRetry(job *river.Job[jobArgs]) time.Time {
 	return time.Now().Add(job.Args.wait)
 }

@@ -16,6 +16,8 @@ package riveroutbox
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"sync"
@@ -34,6 +36,8 @@ type Outbox[TTx any] struct {
 	driver   riverdriver.Driver[TTx]
 	delivery *outbox.Delivery
 	client   *river.Client[TTx]
+	queue    string // in River, of the destination
+	table    jobTable
 
 	mu      sync.Mutex
 	started bool
@@ -56,15 +60,24 @@ func New[TTx any](driver riverdriver.Driver[TTx], cfg Config) (*Outbox[TTx], err
 		return nil, err
 	}
 	cfg.fillIn(driver.DatabaseName())
+	queue := queueOf(delivery.Destination().Name())
+	table := jobTable{driver.GetExecutor(), driver.DatabaseName() == riverdriver.DatabaseNamePostgres, cfg.Schema}
 	workers := river.NewWorkers()
-	if err := river.AddWorkerSafely(workers, &worker{delivery: delivery}); err != nil {
+	if err := river.AddWorkerSafely(workers, &worker{delivery: delivery, table: table}); err != nil {
 		return nil, fmt.Errorf("riveroutbox: %w", err)
 	}
-	client, err := river.NewClient(driver, cfg.river(workers))
+	client, err := river.NewClient(driver, cfg.river(queue, workers))
 	if err != nil {
 		return nil, fmt.Errorf("riveroutbox: River refuses the configuration: %w", err)
 	}
-	return &Outbox[TTx]{cfg: cfg, driver: driver, delivery: delivery, client: client}, nil
+	return &Outbox[TTx]{cfg: cfg, driver: driver, delivery: delivery, client: client, queue: queue, table: table}, nil
+}
+
+// queueOf returns the name of a destination's queue in River, so that outboxes
+// of several destinations can share a schema.
+func queueOf(destination string) string {
+	sum := sha256.Sum256([]byte(destination))
+	return "clickid_" + hex.EncodeToString(sum[:6])
 }
 
 // Send stores the events in a new transaction. See [outbox.Outbox].
@@ -76,7 +89,7 @@ func (o *Outbox[TTx]) Send(ctx context.Context, events ...clickid.Event) (clicki
 // and not sent if it rolls back. If Send returns an error, PostgreSQL has
 // aborted the transaction, and the application must roll it back.
 func (o *Outbox[TTx]) In(tx TTx) clickid.Sender {
-	return o.delivery.Sender(outbox.EnqueueFunc(func(ctx context.Context, records []outbox.Record) error {
+	return o.delivery.Sender(outbox.EnqueueFunc(func(ctx context.Context, records []outbox.Record) (map[string]string, error) {
 		return o.insert(ctx, tx, records)
 	}))
 }
@@ -88,24 +101,14 @@ func (o *Outbox[TTx]) ResolvesTokens() bool { return o.delivery.ResolvesTokens()
 // Delivery implements [outbox.Queue].
 func (o *Outbox[TTx]) Delivery() *outbox.Delivery { return o.delivery }
 
-// Enqueue stores all records in a new transaction, or returns an error. It
-// skips records of a known identity.
-func (o *Outbox[TTx]) Enqueue(ctx context.Context, records []outbox.Record) error {
-	return o.inTransaction(ctx, func(tx TTx) error { return o.insert(ctx, tx, records) })
-}
-
-func (o *Outbox[TTx]) insert(ctx context.Context, tx TTx, records []outbox.Record) error {
-	if len(records) == 0 {
-		return nil
-	}
-	jobs, err := newJobs(records)
-	if err != nil {
+// Enqueue stores the records in a transaction of its own, all or an error. A
+// record whose identity is known is not stored again and is no error.
+func (o *Outbox[TTx]) Enqueue(ctx context.Context, records []outbox.Record) (known map[string]string, err error) {
+	err = o.inTransaction(ctx, func(tx TTx) error {
+		known, err = o.insert(ctx, tx, records)
 		return err
-	}
-	if _, err := o.client.InsertManyTx(ctx, tx, jobs); err != nil {
-		return fmt.Errorf("riveroutbox: storing events (has Migrate run?): %w", err)
-	}
-	return nil
+	})
+	return known, err
 }
 
 var errStarted = errors.New("riveroutbox: the outbox has been started before; create a new one")
@@ -120,7 +123,17 @@ func (o *Outbox[TTx]) Start(ctx context.Context) error {
 	if err := o.refuseForeignJobs(ctx); err != nil {
 		return err
 	}
-	// River interrupts deliveries when this context ends.
+	stats, err := o.Stats(ctx)
+	if err != nil {
+		return err
+	}
+	if stats.Delivered > 0 {
+		o.delivery.Remember()
+	}
+	if stats.Queued == 0 {
+		o.warnOfOthers(ctx)
+	}
+	// River takes the end of this context for an order to interrupt.
 	if err := o.client.Start(context.WithoutCancel(ctx)); err != nil {
 		return fmt.Errorf("riveroutbox: starting River: %w", err)
 	}

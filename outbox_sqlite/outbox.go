@@ -156,8 +156,9 @@ func (o *Outbox) In(tx *sql.Tx) clickid.Sender { return o.river.In(tx) }
 // see [clickid.Sender].
 func (o *Outbox) ResolvesTokens() bool { return o.river.ResolvesTokens() }
 
-// Enqueue stores the records in a new transaction. See [outbox.Enqueuer].
-func (o *Outbox) Enqueue(ctx context.Context, records []outbox.Record) error {
+// Enqueue stores the records in a transaction of its own. See
+// [outbox.Enqueuer].
+func (o *Outbox) Enqueue(ctx context.Context, records []outbox.Record) (map[string]string, error) {
 	return o.river.Enqueue(ctx, records)
 }
 

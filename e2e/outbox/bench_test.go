@@ -78,7 +78,9 @@ func BenchmarkOrder(b *testing.B) {
 // discarding is a queue without cost.
 type discarding struct{}
 
-func (discarding) Enqueue(context.Context, []outbox.Record) error { return nil }
+func (discarding) Enqueue(context.Context, []outbox.Record) (map[string]string, error) {
+	return nil, nil
+}
 
 // BenchmarkRelay moves a backlog to a queue without cost. An operation is one
 // event.
@@ -108,9 +110,9 @@ func BenchmarkCommitToQueue(b *testing.B) {
 		db := d.open(b)
 		table := d.table(b, db)
 		arrived := make(chan time.Time, 1)
-		startRelay(b, outbox.RelayConfig{DB: db, Table: table, Queue: outbox.EnqueueFunc(func(context.Context, []outbox.Record) error {
+		startRelay(b, outbox.RelayConfig{DB: db, Table: table, Queue: outbox.EnqueueFunc(func(context.Context, []outbox.Record) (map[string]string, error) {
 			arrived <- time.Now()
-			return nil
+			return nil, nil
 		})})
 		var waited time.Duration
 		for i := range b.N {

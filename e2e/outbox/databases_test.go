@@ -137,14 +137,14 @@ func newQueue() *queue {
 	return &queue{records: make(map[string]outbox.Record), times: make(map[string]int)}
 }
 
-func (q *queue) Enqueue(ctx context.Context, records []outbox.Record) error {
+func (q *queue) Enqueue(ctx context.Context, records []outbox.Record) (map[string]string, error) {
 	q.mu.Lock()
 	q.calls++
 	fail := q.fail
 	q.mu.Unlock()
 	if fail != nil {
 		if err := fail(ctx, records); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	q.mu.Lock()
@@ -153,7 +153,7 @@ func (q *queue) Enqueue(ctx context.Context, records []outbox.Record) error {
 		q.records[r.Identity] = r
 		q.times[r.Identity]++
 	}
-	return ctx.Err()
+	return nil, ctx.Err()
 }
 
 func (q *queue) setFail(fail func(ctx context.Context, records []outbox.Record) error) {

@@ -48,7 +48,7 @@ func TestRelay_records(t *testing.T) {
 		delivery, err := outbox.NewDelivery(outbox.Config{Destination: client})
 		require.NoError(t, err)
 		before := time.Now().Truncate(time.Millisecond)
-		_, direct := delivery.Admit(e)
+		_, direct := delivery.Admit(context.Background(), e)
 		require.Len(t, direct, 1)
 
 		db := d.open(t)

@@ -117,16 +117,18 @@ func testChecks(h *harness) {
 	want := []clickid.Verdict{clickid.VerdictSkippedOrganic, clickid.VerdictSkippedConsent}
 	h.verdicts(report, want...)
 	report, err = ob.Send(h.ctx, organic, invalid, denied, event("valid"))
-	if !errors.Is(err, clickid.ErrInvalidEvent) {
+	if err != nil {
 		h.Errorf("an invalid event returns the error %v", err)
 	}
-	h.verdicts(report, clickid.VerdictSkippedOrganic, clickid.VerdictRejected, clickid.VerdictSkippedConsent, clickid.VerdictQueued)
+	h.verdicts(report, clickid.VerdictSkippedOrganic, clickid.VerdictDeadLettered, clickid.VerdictSkippedConsent, clickid.VerdictQueued)
 	if report, err = ob.Send(h.ctx); err != nil || len(report.Results) != 0 {
 		h.Errorf("Send without events returns %d results and the error %v", len(report.Results), err)
 	}
 	h.accepted(1)
 	h.onlyAccepted(ob, "valid")
-	h.noDeadLetters(ob)
+	if letter := h.dead(ob, 1)[0]; letter.EventID != "invalid" {
+		h.Errorf("the dead letter is of %s", letter.EventID)
+	}
 }
 
 func (h *harness) verdicts(report clickid.Report, want ...clickid.Verdict) {
@@ -246,7 +248,7 @@ func testQueue(h *harness) {
 	}
 	records := h.records(h.config(), events("record", 20)...)
 	for range 2 {
-		if err := queue.Enqueue(h.ctx, records); err != nil {
+		if _, err := queue.Enqueue(h.ctx, records); err != nil {
 			h.Fatalf("Enqueue: %v", err)
 		}
 	}
@@ -257,7 +259,7 @@ func testQueue(h *harness) {
 	h.start(ob)
 	h.accepted(len(records))
 	h.empty(ob)
-	if err := queue.Enqueue(h.ctx, records); err != nil {
+	if _, err := queue.Enqueue(h.ctx, records); err != nil {
 		h.Fatalf("Enqueue: %v", err)
 	}
 	h.send(ob, event("last"))
@@ -273,7 +275,7 @@ func (h *harness) records(cfg outbox.Config, events ...clickid.Event) []outbox.R
 	if err != nil {
 		h.Fatal(err)
 	}
-	report, records := delivery.Admit(events...)
+	report, records := delivery.Admit(h.ctx, events...)
 	if err := report.Err(); err != nil || len(records) != len(events) {
 		h.Fatalf("%d records of %d events: %v", len(records), len(events), err)
 	}
@@ -293,7 +295,7 @@ func testNewerVersion(h *harness) {
 	if _, err := records[0].Event(); !errors.Is(err, outbox.ErrNewerVersion) {
 		h.Fatalf("the record is not of a newer version: %v", err)
 	}
-	if err := queue.Enqueue(h.ctx, records); err != nil {
+	if _, err := queue.Enqueue(h.ctx, records); err != nil {
 		h.Fatalf("Enqueue: %v", err)
 	}
 	h.start(ob)

@@ -1,0 +1,77 @@
+package outbox
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/internal/text"
+)
+
+// refusedRecord returns the record of an event that validation refuses, and the
+// event's ID. It does not occupy the event's identity, so that the corrected
+// event is stored beside it; the same refused event is stored once. An event
+// without an ID gets one, by which it can be looked up.
+func refusedRecord(destination string, e clickid.Event, reason string, now time.Time) (r Record, id string) {
+	e, dropped := storable(e)
+	content, err := encode(e)
+	if err != nil {
+		// Type and ID are texts, and can always be stored.
+		e = clickid.Event{Type: e.Type, ID: e.ID}
+		dropped = []string{"everything but type and ID"}
+		content, _ = encode(e)
+	}
+	sum := sha256.Sum256([]byte("clickid refused event\x00" + destination + "\x00" + string(content)))
+	identity := hex.EncodeToString(sum[:])
+	if e.ID == "" {
+		e.ID = "refused-" + identity[:12]
+		content, _ = encode(e)
+	}
+	if len(dropped) > 0 {
+		reason += "; not stored: " + strings.Join(dropped, ", ")
+	}
+	return Record{
+		Identity: identity,
+		Payload:  content,
+		Keys:     eraseKeys(e),
+		QueuedAt: now.UTC().Truncate(time.Millisecond),
+		Refused:  reason,
+	}, e.ID
+}
+
+// storable returns e without the members that have no JSON form, and their
+// names.
+func storable(e clickid.Event) (clickid.Event, []string) {
+	if _, err := marshal(e); err == nil {
+		return e, nil
+	}
+	var dropped []string
+	drop := func(field string, v any, remove func()) {
+		if _, err := marshal(v); err != nil {
+			remove()
+			dropped = append(dropped, field)
+		}
+	}
+	drop("time", e.Time, func() { e.Time = time.Time{} })
+	drop("value", e.Value, func() { e.Value = clickid.Amount{} })
+	drop("click", e.Click, func() { e.Click = clickid.Click{ID: e.Click.ID, Param: e.Click.Param} })
+	drop("consent", e.Consent, func() { e.Consent = clickid.ConsentUnknown })
+	e.Items = slices.Clone(e.Items)
+	for i := range e.Items {
+		drop(fmt.Sprintf("items[%d].price", i), e.Items[i].Price, func() { e.Items[i].Price = clickid.Amount{} })
+	}
+	e.Properties = maps.Clone(e.Properties)
+	for _, name := range slices.Sorted(maps.Keys(e.Properties)) {
+		field := "properties"
+		if text.Name(name) {
+			field += "." + name
+		}
+		drop(field, e.Properties[name], func() { delete(e.Properties, name) })
+	}
+	return e, dropped
+}
