@@ -10,39 +10,37 @@ import (
 	"github.com/clickid/clickid/internal/text"
 )
 
-// Amount is an exact amount of money: a decimal number and its currency. The
-// zero Amount is absent, which is not the same as 0.00. Amounts never pass
-// through a float.
+// Amount is an exact amount of money: a decimal number with a currency. The
+// zero Amount is missing, which differs from 0.00. Amounts are never floats.
 //
-// [Minor] and [Decimal] build one. Both may stand in a composite literal: a
-// mistake (an unknown form, a negative number) is kept in the Amount and
-// reported by [Amount.Validate] and by every [Sender].
+// [Minor] and [Decimal] return one. Both can be used in a composite literal: an
+// error (an unknown form, a negative number) is kept in the Amount and returned
+// by [Amount.Validate] and by every [Sender].
 type Amount struct {
-	number   string // as it will be sent; "" when absent or wrong
+	number   string // in the form in which it is sent; "" if missing or invalid
 	currency string
-	problem  string // why number is missing, without the value
+	problem  string // why the number is invalid, without the value
 	rounded  bool   // digits beyond the ninth were rounded
 }
 
-// Bounds of a decimal number: what a JSON number carries exactly everywhere
-// and no order exceeds.
+// Limits of a decimal number: all JSON decoders represent it exactly.
 const (
 	maxIntegerDigits  = 15
 	maxFractionDigits = 9
 )
 
-// Minor returns an amount in the currency's minor units as ISO 4217 counts
-// them: Minor(14999, "USD") is 149.99, Minor(15000, "JPY") is 15000 and
-// Minor(1500, "KWD") is 1.500. Payment providers count some currencies in
-// other units; use [StripeMinor] and [AdyenMinor] for their amounts. Negative
-// units are refused: send a [Refund] event.
+// Minor returns an amount in minor units of the currency according to ISO 4217:
+// Minor(14999, "USD") is 149.99, Minor(15000, "JPY") is 15000 and Minor(1500,
+// "KWD") is 1.500. Payment providers use other units for some currencies; see
+// [StripeMinor] and [AdyenMinor]. A negative number is invalid: send a [Refund]
+// event.
 func Minor(units int64, currency string) Amount {
 	return minor(units, currency, minorExponent)
 }
 
-// StripeMinor returns an amount as Stripe counts it in its API and webhooks.
-// It is [Minor] except for ISK and UGX, which have two decimals there, and
-// MGA, which has none.
+// StripeMinor returns an amount in the units of Stripe's API and webhooks. It
+// is [Minor] except for ISK and UGX, which have two decimals, and MGA, which
+// has none.
 func StripeMinor(units int64, currency string) Amount {
 	return minor(units, currency, func(currency string) int {
 		switch currency {
@@ -55,9 +53,9 @@ func StripeMinor(units int64, currency string) Amount {
 	})
 }
 
-// AdyenMinor returns an amount as Adyen counts it in its API and webhooks. It
-// is [Minor] except for CLP and ISK, which have two decimals there, and CVE
-// and IDR, which have none.
+// AdyenMinor returns an amount in the units of Adyen's API and webhooks. It is
+// [Minor] except for CLP and ISK, which have two decimals, and CVE and IDR,
+// which have none.
 func AdyenMinor(units int64, currency string) Amount {
 	return minor(units, currency, func(currency string) int {
 		switch currency {
@@ -89,14 +87,13 @@ func minor(units int64, currency string, exponentOf func(currency string) int) A
 	return Decimal(number, currency)
 }
 
-// Decimal returns an amount given as a decimal number with a point, as
-// databases and decimal libraries print it: Decimal("149.99", "USD"). At most
-// 15 digits may stand before the point. Digits after the ninth decimal are
-// rounded half to even, and [Event.Clean] warns about it; nine leave room for
-// unit prices finer than the currency. The number gets at least the decimals
-// of the currency and no further surplus zeros: "149.9" and "149.9000" are
-// both 149.90. Signs, exponents, thousands separators and decimal commas are
-// refused.
+// Decimal returns an amount from a decimal number with a point, as databases
+// and decimal libraries print it: Decimal("149.99", "USD"). It has at most 15
+// digits before the point. Digits after the ninth decimal are rounded half to
+// even, with a warning of [Event.Clean]. The number gets at least the decimals
+// of the currency and no further surplus zeros: "149.9" and "149.9000" are both
+// 149.90. Signs, exponents, thousands separators and decimal commas are
+// invalid.
 func Decimal(number, currency string) Amount {
 	currency, ok := currencyCode(currency)
 	if !ok {
@@ -119,8 +116,8 @@ func Decimal(number, currency string) Amount {
 	return Amount{number: integer, currency: currency, rounded: rounded}
 }
 
-// Problems of amounts. They contain no value, so that one that was queued can
-// be read back.
+// Problems of amounts. They contain no value, so that a queued problem can be
+// decoded.
 const (
 	problemCurrency = "currency must be three letters (ISO 4217)"
 	problemNegative = "must not be negative; a refund is an event of its own type"
@@ -129,10 +126,10 @@ const (
 	problemQueued   = "was refused when the event was queued"
 )
 
-// currencyCode returns a currency in capitals.
+// currencyCode returns a currency in upper case.
 func currencyCode(currency string) (code string, ok bool) {
 	code = strings.ToUpper(strings.Trim(currency, " "))
-	// ToUpper also makes an S of "ſ".
+	// ToUpper would turn "ſ" into S.
 	letters := strings.Trim(currency, " ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz") == ""
 	return code, letters && len(code) == 3 && !strings.Contains(code, " ")
 }
@@ -182,13 +179,13 @@ func increment(number []byte) []byte {
 	return append([]byte{'1'}, number...)
 }
 
-// IsZero reports whether a is absent. An amount of 0.00 is not.
+// IsZero reports whether a is missing. An amount of 0.00 is not.
 func (a Amount) IsZero() bool { return a == Amount{} }
 
 // Currency returns the currency's code, or "".
 func (a Amount) Currency() string { return a.currency }
 
-// Number returns the decimal number as it is sent, or "".
+// Number returns the number in the form in which it is sent, or "".
 func (a Amount) Number() string { return a.number }
 
 // String returns number and currency, such as "149.99 USD", or "".
@@ -199,7 +196,7 @@ func (a Amount) String() string {
 	return a.number + " " + a.currency
 }
 
-// Validate returns what is wrong with a, or nil. An absent amount is valid.
+// Validate returns the error of a, or nil. A missing amount is valid.
 func (a Amount) Validate() error {
 	if a.problem != "" {
 		return errors.New("clickid: amount " + a.problem)
@@ -213,9 +210,9 @@ type amountJSON struct {
 	Problem  string      `json:"problem,omitempty"`
 }
 
-// MarshalJSON writes {"number":149.99,"currency":"USD"}, or null when a is
-// absent. A wrong amount stays wrong: {"currency":"USD","problem":"must not be
-// negative; …"}.
+// MarshalJSON returns {"number":149.99,"currency":"USD"}, or null if a is
+// missing. An invalid amount remains invalid: {"currency":"USD","problem":"must
+// not be negative; …"}.
 func (a Amount) MarshalJSON() ([]byte, error) {
 	if a.IsZero() {
 		return []byte("null"), nil
@@ -223,8 +220,8 @@ func (a Amount) MarshalJSON() ([]byte, error) {
 	return rawjson.Encode(amountJSON{Number: json.Number(a.number), Currency: a.currency, Problem: a.problem})
 }
 
-// UnmarshalJSON reads what MarshalJSON wrote, and amounts in the forms that
-// [Decimal] accepts. The number may be a string.
+// UnmarshalJSON decodes the result of MarshalJSON, and numbers in the forms of
+// [Decimal], also as strings.
 func (a *Amount) UnmarshalJSON(data []byte) error {
 	if string(data) == "null" {
 		*a = Amount{}
@@ -252,8 +249,8 @@ func (a *Amount) UnmarshalJSON(data []byte) error {
 	return a.Validate()
 }
 
-// minorExponent returns the number of decimals of a currency in ISO 4217's
-// list one. All currencies that it does not name have two.
+// minorExponent returns the number of decimals of a currency in list one of ISO
+// 4217. Most currencies have two.
 func minorExponent(currency string) int {
 	switch currency {
 	case "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF",
@@ -267,8 +264,8 @@ func minorExponent(currency string) int {
 	return 2
 }
 
-// isoCurrencies are the codes of list one of ISO 4217 as of 2026, without
-// metals and codes for tests.
+// isoCurrencies are the codes in list one of ISO 4217 as of 2026, without
+// metals and test codes.
 const isoCurrencies = " AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BHD BIF BMD BND BOB BOV BRL BSD BTN BWP BYN BZD" +
 	" CAD CDF CHE CHF CHW CLF CLP CNY COP COU CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP" +
 	" GMD GNF GTQ GYD HKD HNL HTG HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP" +

@@ -60,7 +60,7 @@ func TestEvent_UnmarshalJSON_errors(t *testing.T) {
 	} {
 		var e clickid.Event
 		err := json.Unmarshal([]byte(data), &e)
-		require.ErrorContains(t, err, "clickid: the event cannot be read from JSON: "+want, data)
+		require.ErrorContains(t, err, "clickid: decoding the event: "+want, data)
 		require.NotContains(t, err.Error(), "jane", data)
 	}
 	var e clickid.Event

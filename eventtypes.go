@@ -1,16 +1,16 @@
 package clickid
 
-// EventType is what happened. The constants are the documented types of both
-// dialects; the platform may know more, and any name of 1 to 64 characters of
-// [a-z0-9_] can be sent.
+// EventType is the type of an event. The constants are the documented types of
+// both dialects. The platform may accept more: any name of 1 to 64 characters
+// of [a-z0-9_] can be sent.
 //
-// Where the dialects name the same thing differently, either constant is sent
-// under the name that the dialect documents.
+// If the dialects have different names for an event, either constant is sent
+// under the name of the dialect.
 //
-// LogEvent takes all of them. Scope3's ECAPI documents ten (Purchase, AddToCart,
-// BeginCheckout, AddPaymentInfo, Lead, SignUp, CompleteRegistration, Subscribe,
-// PageView and ViewContent) and refuses every other with status 400, a Refund
-// among them; other platforms that speak the IAB standard take more.
+// LogEvent accepts all of them. Scope3's ECAPI documents ten (Purchase,
+// AddToCart, BeginCheckout, AddPaymentInfo, Lead, SignUp, CompleteRegistration,
+// Subscribe, PageView and ViewContent) and refuses others, including Refund,
+// with status 400. Other platforms of the IAB standard accept more.
 type EventType string
 
 // Event types of commerce.
@@ -57,8 +57,8 @@ const (
 	Custom         EventType = "custom" // needs Event.CustomName
 )
 
-// Source is where an event happened. The constants are the documented values
-// of both dialects; the platform may know more.
+// Source is the place of an event. The constants are the documented values of
+// both dialects. The platform may accept more.
 type Source string
 
 // Sources of events.
@@ -75,12 +75,12 @@ const (
 	SourceOther             Source = "other"
 )
 
-// UserIDType names an identity provider. The constants are the documented
-// ones; the platform may know more.
+// UserIDType is the type of an identity provider. The constants are the
+// documented ones. The platform may accept more.
 type UserIDType string
 
-// Identity providers. ECAPI sends the first two as its own documentation
-// names them, and the others only with IAB fields switched on.
+// Identity providers. ECAPI sends the first two under the names of its
+// documentation, and the others only with IAB fields.
 const (
 	UserIDRampID           UserIDType = "rampid"
 	UserIDID5              UserIDType = "id5"

@@ -13,8 +13,8 @@ import (
 	"github.com/clickid/clickid/internal/text"
 )
 
-// Limits of log_event, which every event keeps so that it can be sent in
-// either dialect. They count characters.
+// The limits of log_event, in characters. All events keep them, so that they
+// can be sent in either dialect.
 const (
 	maxEventIDLength    = 256
 	maxCustomNameLength = 256
@@ -26,30 +26,29 @@ const (
 	maxItems            = 1000
 )
 
-// earliestTime is before any conversion that can still be attributed: an older
-// time is a wrong unit or an unset field.
+// earliestTime is before any event that can be attributed. An earlier time is
+// an error of the unit or an unset field.
 var earliestTime = time.Date(2000, time.January, 1, 0, 0, 0, 0, time.UTC)
 
-// EventError names everything that is wrong with an event. It matches
-// [ErrInvalidEvent] and holds no value of the event.
+// EventError contains all problems of an event. It matches [ErrInvalidEvent]
+// and contains no value of the event.
 type EventError struct {
-	// Type is the event's type as the caller named it, or "" when that itself
-	// is wrong.
+	// Type is the type of the event, or "" if it is invalid.
 	Type EventType
-	// Fields are the wrong fields.
+	// Fields are the invalid fields.
 	Fields []FieldError
 }
 
-// FieldError is one wrong field of an event.
+// FieldError is the problem of a field.
 type FieldError struct {
 	// Field is the path of the field in the event's JSON form, such as
 	// "items[2].price".
 	Field string
-	// Problem says what is wrong, without the value.
+	// Problem describes the problem without the value.
 	Problem string
 }
 
-// Error names the fields and problems.
+// Error returns the fields and their problems.
 func (e *EventError) Error() string {
 	var b strings.Builder
 	b.WriteString("clickid: invalid event")
@@ -60,8 +59,7 @@ func (e *EventError) Error() string {
 	return b.String()
 }
 
-// Reason names the fields and what is wrong with them, without the prefix of
-// Error.
+// Reason returns the fields and their problems without the prefix of Error.
 func (e *EventError) Reason() string {
 	var b strings.Builder
 	for i, f := range e.Fields {
@@ -82,18 +80,18 @@ func (e Event) Validate() error {
 	return err
 }
 
-// Clean returns e as senders encode it: without what cannot be sent, with the
-// rest in its normal form, and with Properties in JSON ([json.RawMessage]).
-// A warning names each field that was left out or changed, without its value.
+// Clean returns e in the form in which senders encode it: without fields that
+// cannot be sent, the others normalized, and Properties as [json.RawMessage]. A
+// warning names each field that was left out or changed, without its value.
 //
-// The error is an [*EventError] that names every field for which the event
-// cannot be sent to any destination: its type, ID, time and value, its
-// consent, and what it is attributed by if nothing of that is left. The event
-// that comes with an error can be encoded as JSON, holds nothing that was left
-// out, and is not sent when it is read back.
+// The error is an [*EventError]. It contains every field because of which no
+// destination can accept the event: type, ID, time and value, consent, and the
+// identities if none is left. The event that is returned with an error can be
+// encoded as JSON, contains nothing that was left out, and is not sent when it
+// is decoded again.
 //
-// Authors of an outbox destination call Clean before they encode an event. The
-// slices and maps of the result must not be changed.
+// Destinations of an outbox call Clean before they encode an event. The slices
+// and maps of the result must not be changed.
 func (e Event) Clean() (cleaned Event, warnings []string, err error) {
 	c := cleaner{event: e}
 	c.clean()
@@ -110,37 +108,35 @@ func (e Event) Clean() (cleaned Event, warnings []string, err error) {
 	return c.event, c.warnings, refusal
 }
 
-// maxWarnings bounds the warnings of one event.
+// maxWarnings limits the warnings of an event.
 const maxWarnings = 20
 
-// cleaner checks one event and collects everything that is wrong with it.
+// cleaner checks an event and collects its problems.
 type cleaner struct {
 	event    Event
 	fields   []FieldError
 	warnings []string
-	// identity are the fields that were left out although the event could be
-	// attributed by them.
+	// identity are identities that were left out.
 	identity []FieldError
 }
 
-// refuse records a field for which the event cannot be sent.
+// refuse adds a problem because of which the event cannot be sent.
 func (c *cleaner) refuse(field, problem string) {
 	c.fields = append(c.fields, FieldError{Field: field, Problem: problem})
 }
 
-// leaveOut records a field that is left out.
+// leaveOut adds a warning about a field that is left out.
 func (c *cleaner) leaveOut(field, problem string) {
 	c.warnings = append(c.warnings, field+" was left out: it "+problem)
 }
 
-// leaveOutIdentity records that a field is left out that the event could be
-// attributed by.
+// leaveOutIdentity adds a warning about an identity that is left out.
 func (c *cleaner) leaveOutIdentity(field, problem string) {
 	c.leaveOut(field, problem)
 	c.identity = append(c.identity, FieldError{Field: field, Problem: problem})
 }
 
-// change records that a field is sent in another form.
+// change adds a warning about a field that is sent in another form.
 func (c *cleaner) change(field, how string) {
 	c.warnings = append(c.warnings, field+" was changed: "+how)
 }
@@ -155,8 +151,8 @@ func (c *cleaner) clean() {
 	c.user()
 	if e.Click.ID == "" && e.ClickToken == "" && !e.User.Identified() {
 		if c.fields = append(c.fields, c.identity...); len(c.identity) > 0 {
-			// An empty user ID keeps the event from being organic when it is
-			// read back.
+			// With an empty user ID the event is not organic when it is decoded
+			// again.
 			e.User.IDs = []UserID{{}}
 		}
 	}
@@ -203,7 +199,7 @@ func (c *cleaner) time() {
 	case t.Before(earliestTime):
 		c.refuse("time", "is before the year 2000: check its unit")
 	}
-	// The text form of a time holds the minutes of its offset only.
+	// The text form of a time only contains the minutes of its offset.
 	if _, offset := t.Zone(); offset%60 != 0 || !encodable(*t) {
 		*t = t.UTC()
 	}
@@ -214,7 +210,7 @@ func (c *cleaner) time() {
 	}
 }
 
-// maxTimeAhead is how far ahead of ours the clock of a till may be.
+// maxTimeAhead is how far the clock of another machine may be ahead.
 const maxTimeAhead = 15 * time.Minute
 
 func encodable(t time.Time) bool {
@@ -313,7 +309,7 @@ func (c *cleaner) userID(field string, id UserID) (_ UserID, ok bool) {
 	return id, problem == ""
 }
 
-// hash returns a hash in lower case, or "" when it is not a hash.
+// hash returns a hash in lower case, or "" if s is not a hash.
 func (c *cleaner) hash(field, s string) string {
 	normal := strings.ToLower(strings.TrimSpace(s))
 	switch {
@@ -331,7 +327,7 @@ func (c *cleaner) hash(field, s string) string {
 	return normal
 }
 
-// network normalises IP address and user agent, and keeps both or neither.
+// network normalizes IP address and user agent, and keeps both or neither.
 func (c *cleaner) network() {
 	u := &c.event.User
 	both := u.IP != "" && u.UserAgent != ""
@@ -361,13 +357,13 @@ func (c *cleaner) network() {
 		u.UserAgent = agent
 	}
 	if u.IP == "" || u.UserAgent == "" {
-		// The platform matches by them together.
+		// The platform only uses them together.
 		u.IP, u.UserAgent = "", ""
 	}
 }
 
-// visitorIP returns the first address in the forms of X-Forwarded-For,
-// Forwarded and [net/http.Request.RemoteAddr].
+// visitorIP returns the first address of a value of X-Forwarded-For, Forwarded
+// or [net/http.Request.RemoteAddr].
 func visitorIP(s string) (ip string, ok bool) {
 	for part := range strings.SplitSeq(s, ",") {
 		part = strings.TrimSpace(part)
@@ -384,14 +380,14 @@ func visitorIP(s string) (ip string, ok bool) {
 			continue
 		}
 		if same, err := netip.ParseAddr(s); err == nil && same == addr {
-			return s, true // as it was written
+			return s, true // unchanged
 		}
 		return addr.String(), true
 	}
 	return "", false
 }
 
-// oneLine returns s in UTF-8, with spaces in place of control characters.
+// oneLine returns s as UTF-8 with spaces instead of control characters.
 func oneLine(s string) string {
 	if !text.HasControl(s) {
 		return s
@@ -447,7 +443,8 @@ func (c *cleaner) items() {
 	}
 }
 
-// item returns an item as it is sent, unless it is left out.
+// item returns an item in the form in which it is sent. ok is false if it is
+// left out.
 func (c *cleaner) item(field string, item Item) (_ Item, ok bool) {
 	if item.ID == "" {
 		c.leaveOut(field, "has no id")
@@ -477,11 +474,11 @@ func (c *cleaner) item(field string, item Item) (_ Item, ok bool) {
 	return item, true
 }
 
-// maxQuantity is the largest integer that every reader of JSON represents.
+// maxQuantity is the largest integer that all JSON decoders represent exactly.
 const maxQuantity = 1 << 53
 
-// Currency returns the currency of the value, or of the first item that has a
-// price, or "".
+// Currency returns the currency of the value or of the first item with a price,
+// or "".
 func (e *Event) Currency() string {
 	if e.Value.currency != "" {
 		return e.Value.currency
@@ -499,8 +496,9 @@ const (
 	problemHash    = "must be a SHA-256 in 64 hexadecimal characters (HashEmail, HashPhone)"
 )
 
-// identifierProblem returns what is wrong with the ID of an event, an order or
-// an item. Many order numbers look like phone numbers.
+// identifierProblem returns the problem of the ID of an event, an order or an
+// item. It does not look for national phone numbers, since many order numbers
+// have that form.
 func identifierProblem(id string, limit int) string {
 	switch {
 	case text.HasControl(id), strings.ContainsRune(id, utf8.RuneError):
@@ -511,7 +509,7 @@ func identifierProblem(id string, limit int) string {
 	return personaldata.ProblemOfEmail(id)
 }
 
-// identifier returns an identifier as it is, or "" when it cannot be sent.
+// identifier returns the identifier, or "" if it cannot be sent.
 func (c *cleaner) identifier(field, id string, limit int) string {
 	if problem := identifierProblem(id, limit); problem != "" {
 		c.leaveOut(field, problem)
@@ -520,8 +518,8 @@ func (c *cleaner) identifier(field, id string, limit int) string {
 	return id
 }
 
-// text returns a text on one line and not longer than limit, or "" when it
-// holds personal data.
+// text returns s on one line, truncated to limit, or "" if it contains personal
+// data.
 func (c *cleaner) text(field, s string, limit int) string {
 	problemOf := personaldata.Problem
 	if c.event.KeepNumbers {
@@ -535,7 +533,7 @@ func (c *cleaner) text(field, s string, limit int) string {
 	if text.Longer(line, limit) {
 		line = strings.TrimSpace(text.Truncate(line, limit))
 	}
-	// The text on one line may read otherwise.
+	// The conversion to one line may reveal personal data.
 	if problem := problemOf(line); problem != "" {
 		c.leaveOut(field, problem)
 		return ""

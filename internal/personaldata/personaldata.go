@@ -1,4 +1,4 @@
-// Package personaldata recognises e-mail addresses and phone numbers in text.
+// Package personaldata finds e-mail addresses and phone numbers in text.
 package personaldata
 
 import (
@@ -11,14 +11,14 @@ import (
 	"golang.org/x/net/publicsuffix"
 )
 
-// Personal data in clear, as the platform refuses it.
+// Problems of raw personal data.
 const (
 	ProblemEmail = "looks like an e-mail address; the platform takes no personal data in clear (HashEmail)"
 	ProblemPhone = "looks like a phone number; the platform takes no personal data in clear (HashPhone)"
 )
 
-// Problem returns what is wrong with a text that holds an e-mail address or a
-// phone number, or "".
+// Problem returns the problem of a text with an e-mail address or a phone
+// number, or "".
 func Problem(s string) string {
 	s = text.Fold(s)
 	switch {
@@ -30,8 +30,8 @@ func Problem(s string) string {
 	return ""
 }
 
-// ProblemOfID is Problem for an identifier: of phone numbers, it finds the
-// international form only, since many identifiers look like a national one.
+// ProblemOfID is Problem for an identifier. It only looks for international
+// phone numbers, since many identifiers look like national ones.
 func ProblemOfID(s string) string {
 	s = text.Fold(s)
 	switch {
@@ -51,9 +51,9 @@ func ProblemOfEmail(s string) string {
 	return ""
 }
 
-// containsEmail reports whether s contains an e-mail address, with its "@" as
-// it is or encoded. Its domain must end in a registered top-level domain or a
-// listed private suffix, so that image@2x.png is none.
+// containsEmail reports whether s contains an e-mail address, with a plain or
+// encoded "@". Its domain must end in a registered top-level domain or a listed
+// private suffix; image@2x.png does not.
 func containsEmail(s string) bool {
 	for _, encoded := range []string{"%2540", "%40", "&#64;", "&#x40;"} {
 		if strings.Contains(s, encoded) {
@@ -77,8 +77,8 @@ func endsInLocalPart(s string) bool {
 	return s != "" && (unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("!#$%&'*+-/=?^_`{|}~\"", r))
 }
 
-// startsWithDomain reports whether s begins with a domain under which people
-// have mailboxes.
+// startsWithDomain reports whether s begins with a domain that may have
+// mailboxes.
 func startsWithDomain(s string) bool {
 	end := strings.IndexFunc(s, func(r rune) bool {
 		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != '-' && r != '.'
@@ -92,14 +92,14 @@ func startsWithDomain(s string) bool {
 		return false
 	}
 	if last := rest[strings.LastIndexByte(rest, '.')+1:]; !isASCII(last) {
-		// The list spells such domains in Punycode; letters of another script
+		// The list has such domains in Punycode. Letters of another script
 		// after the last point are a top-level domain or a sentence, and only
 		// the former follows an "@".
 		return true
 	}
 	suffix, icann := publicsuffix.PublicSuffix(domain)
-	// Of the suffixes that ICANN does not manage, those with a point are on
-	// the list and those without are the list's default for unknown names.
+	// Suffixes that ICANN does not manage are on the list if they have a point.
+	// Without a point they are the default for unknown names.
 	return icann || strings.Contains(suffix, ".")
 }
 
@@ -112,9 +112,9 @@ func isASCII(s string) bool {
 	return true
 }
 
-// containsPhone reports whether s contains a phone number as people write it:
-// international with "+", or, with national, also in parentheses or in the
-// groups that no date or price has. A bare run of digits is not a phone number.
+// containsPhone reports whether s contains a phone number: international with
+// "+", or, with national, also in parentheses or in groups that no date or
+// price has. Plain digits are not a phone number.
 func containsPhone(s string, national bool) bool {
 	for i := 0; i < len(s); {
 		if !isPhoneByte(s[i]) {
@@ -142,8 +142,8 @@ func isWordRune(r rune) bool {
 	return r != utf8.RuneError && (unicode.IsLetter(r) || r == '_')
 }
 
-// cutWords returns the run s[start:end] without the groups that are joined to
-// a word: those are part of an ID, a URL or a token.
+// cutWords returns the run s[start:end] without the groups that are part of a
+// word, such as an ID, a URL or a token.
 func cutWords(s string, start, end int) string {
 	run := s[start:end]
 	if before, _ := utf8.DecodeLastRuneInString(s[:start]); isWordRune(before) {
@@ -160,8 +160,8 @@ func cutWords(s string, start, end int) string {
 }
 
 // containsInternational reports whether the run s[start:end] contains a number
-// of E.164 after a "+". Its last group may not be joined to a word, which is
-// how a token ends.
+// of E.164 after a "+". Its last group must not be part of a word, as in a
+// token.
 func containsInternational(s string, start, end int) bool {
 	run := s[start:end]
 	if after, _ := utf8.DecodeRuneInString(s[end:]); isWordRune(after) {
@@ -171,7 +171,7 @@ func containsInternational(s string, start, end int) bool {
 		if run[i] != '+' {
 			continue
 		}
-		// "M+123" and "1+2" are not the beginning of a phone number.
+		// "M+123" and "1+2" are not phone numbers.
 		before, _ := utf8.DecodeLastRuneInString(s[:start+i])
 		if isWordRune(before) || i > 0 && isDigit(run[i-1]) {
 			continue
@@ -183,8 +183,8 @@ func containsInternational(s string, start, end int) bool {
 	return false
 }
 
-// isNational looks for a national phone number in a run of digits and the
-// characters that people write between them.
+// isNational reports whether a run of digits and separators is a national phone
+// number.
 func isNational(run string) bool {
 	groups := strings.FieldsFunc(run, func(r rune) bool { return r < '0' || r > '9' })
 	for i := range groups {
@@ -197,9 +197,9 @@ func isNational(run string) bool {
 		len(spaced) == len(groups) && isSpacedNational(groups) || isAreaCode(groups)
 }
 
-// isInternational reports whether s begins with the digits of E.164, which
-// allows 15 and no country code that begins with 0. Other numbers may follow
-// them.
+// isInternational reports whether s begins with the digits of an E.164 number:
+// at most 15, with a country code that does not begin with 0. Other numbers may
+// follow.
 func isInternational(s string) bool {
 	if s == "" || !isDigit(s[0]) || s[0] == '0' {
 		return false
@@ -264,8 +264,8 @@ func isAreaCode(groups []string) bool {
 	return 3 <= len(first) && len(first) <= 5 && first[0] == '0' && first[1] != '0'
 }
 
-// NamesPhone reports whether a property's name says that its value is a phone
-// number: phone, customerPhone, mobile_number, tel.
+// NamesPhone reports whether a property's name is that of a phone number:
+// phone, customerPhone, mobile_number, tel.
 func NamesPhone(name string) bool {
 	switch strings.ToLower(name) {
 	case "phone", "phone_number", "telephone", "mobile", "mobile_number":
@@ -291,7 +291,8 @@ func NamesPhone(name string) bool {
 	return false
 }
 
-// nameWords splits a name at separators and capitals, in lower case.
+// nameWords returns the words of a name in lower case, split at separators and
+// capitals.
 func nameWords(name string) []string {
 	var words []string
 	word := make([]rune, 0, len(name))
@@ -318,9 +319,8 @@ func nameWords(name string) []string {
 	return words
 }
 
-// IsBarePhone reports whether s is nothing but 7 to 15 digits and what people
-// write between them: a phone number where the name already tells that it is
-// one.
+// IsBarePhone reports whether s consists of 7 to 15 digits and separators. This
+// is a phone number if the property's name is that of one.
 func IsBarePhone(s string) bool {
 	s = text.Fold(s)
 	digits := 0
@@ -335,8 +335,8 @@ func IsBarePhone(s string) bool {
 	return 7 <= digits && digits <= 15
 }
 
-// NamesPostalAddress reports whether a property's name tells that its value is
-// a postal address.
+// NamesPostalAddress reports whether a property's name is that of a postal
+// address.
 func NamesPostalAddress(name string) bool {
 	switch strings.ToLower(name) {
 	case "address", "street", "street_address", "postal_address", "shipping_address", "billing_address", "home_address":

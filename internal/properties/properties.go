@@ -1,5 +1,4 @@
-// Package properties encodes the application's own properties of an event and
-// checks them.
+// Package properties checks and encodes the properties of an event.
 package properties
 
 import (
@@ -17,15 +16,14 @@ import (
 	"github.com/clickid/clickid/internal/text"
 )
 
-// Bounds of an event's properties.
+// Limits of an event's properties.
 const (
 	maxName  = 128       // characters of a name
-	maxDepth = 8         // objects and arrays within one another
+	maxDepth = 8         // nested objects and arrays
 	maxBytes = 64 * 1024 // of all properties as JSON
 )
 
-// reserved holds the members that one dialect or the other fills in
-// from the event's own fields, so that a property would contradict them.
+// reserved contains the members that a dialect sets from the event's fields.
 var reserved = map[string]string{
 	"value":             "value",
 	"currency":          "value",
@@ -40,10 +38,10 @@ var reserved = map[string]string{
 	"custom_event_name": "custom_name",
 }
 
-// Encode returns the properties in JSON, each as a [json.RawMessage] under its
-// name, without those that cannot be sent. It calls leftOut for each of those.
-// Names that are not fit to be shown appear as "?". keepNumbers switches off
-// the search for phone numbers in text.
+// Encode returns the properties as [json.RawMessage] by name, without those
+// that cannot be sent. It calls leftOut for each of these, with "?" instead of
+// a name that may be personal. With keepNumbers it does not look for phone
+// numbers in text.
 func Encode(given map[string]any, keepNumbers bool, leftOut func(field, problem string)) map[string]any {
 	if len(given) == 0 {
 		return nil
@@ -69,7 +67,7 @@ func Encode(given map[string]any, keepNumbers bool, leftOut func(field, problem 
 	return encoded
 }
 
-// shrink leaves the largest properties out until the others are small enough.
+// shrink removes the largest properties until the others are small enough.
 func shrink(encoded map[string]any, size int, leftOut func(field, problem string)) {
 	length := func(name string) int { return len(encoded[name].(json.RawMessage)) }
 	names := slices.Sorted(maps.Keys(encoded))
@@ -84,13 +82,13 @@ func shrink(encoded map[string]any, size int, leftOut func(field, problem string
 	}
 }
 
-// encoder encodes the properties of one event.
+// encoder encodes the properties of an event.
 type encoder struct {
 	problemOf func(text string) string
 }
 
-// property returns one property in JSON, or the field that keeps it from being
-// sent and why.
+// property returns a property as JSON, or the field that cannot be sent and its
+// problem.
 func (e encoder) property(name string, given any) (data []byte, field, problem string) {
 	field = fieldName("properties", name)
 	if filled, ok := reserved[name]; ok {
@@ -101,7 +99,7 @@ func (e encoder) property(name string, given any) (data []byte, field, problem s
 	}
 	data, err := encode(given)
 	if err != nil {
-		// The encoder's own words may quote the value.
+		// The error of the encoder may contain the value.
 		return nil, field, "cannot be encoded as JSON"
 	}
 	value, err := rawjson.Decode(data)
@@ -111,15 +109,15 @@ func (e encoder) property(name string, given any) (data []byte, field, problem s
 	if inner, problem := e.check(field, name, value, 1); problem != "" {
 		return nil, inner, problem
 	}
-	// What was checked is sent, and not a second member of the same name.
+	// Sends the checked value, and no second member of the same name.
 	if data, err = rawjson.Encode(value); err != nil {
 		return nil, field, "cannot be encoded as JSON"
 	}
 	return data, "", ""
 }
 
-// encode encodes a value of the application. A MarshalJSON that panics is an
-// error.
+// encode encodes a value of the application. It returns an error if MarshalJSON
+// panics.
 func encode(v any) (data []byte, err error) {
 	defer func() {
 		if recover() != nil {
@@ -145,8 +143,8 @@ func nameProblem(name string) string {
 	return ""
 }
 
-// check looks for what cannot be sent in a property and everything in it. It
-// returns the first field and its problem.
+// check returns the first field in a property that cannot be sent, and its
+// problem.
 func (e encoder) check(field, name string, value any, depth int) (wrong, problem string) {
 	if depth > maxDepth {
 		return field, fmt.Sprintf("is nested deeper than %d levels", maxDepth)
@@ -189,8 +187,8 @@ func (e encoder) check(field, name string, value any, depth int) (wrong, problem
 	return "", ""
 }
 
-// fieldName names a member in an error, unless its name is not fit to be
-// shown: it may be a personal value itself.
+// fieldName returns the name of a member for an error, or "?" if the name may
+// be personal.
 func fieldName(parent, name string) string {
 	if name == "" || len(name) > maxName || text.HasControl(name) ||
 		strings.ContainsAny(name, " @+") || personaldata.Problem(name) != "" || personaldata.IsBarePhone(name) {
