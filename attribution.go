@@ -7,7 +7,8 @@ type Touch func(stored, landed Click) (replace bool)
 
 // LastTouch lets the latest click count. Clicks whose IDs carry their own time
 // ([Click.Issued]) are ordered by it, so that a reloaded tab or a shared link
-// does not bring an older click back; otherwise the one that lands is the
+// does not bring an older click back, and such a click is not replaced by an ID
+// of the same parameter without a time. Otherwise the one that lands is the
 // latest.
 func LastTouch(stored, landed Click) bool {
 	storedAt, ok := stored.Issued()
@@ -15,7 +16,10 @@ func LastTouch(stored, landed Click) bool {
 		return true
 	}
 	landedAt, ok := landed.Issued()
-	return !ok || !landedAt.Before(storedAt)
+	if !ok {
+		return stored.Param != landed.Param
+	}
+	return !landedAt.Before(storedAt)
 }
 
 // FirstTouch lets the first click count until it expires.

@@ -7,11 +7,13 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/clickid/clickid/internal/query"
 	"github.com/clickid/clickid/internal/text"
+	"github.com/clickid/clickid/internal/ulid"
 )
 
 // MaxIDLength is the largest click ID that is accepted, in bytes.
-const MaxIDLength = 128
+const MaxIDLength = query.MaxValue
 
 // futureTolerance is how far a time that we did not set ourselves may lie in
 // the future: clocks of different machines differ by minutes, not by more.
@@ -30,8 +32,8 @@ var (
 
 // Click is one ad click that reached the site. The zero Click is no click.
 type Click struct {
-	// ID is the click ID exactly as it stood in the URL, 1 to 128 characters
-	// of [A-Za-z0-9._~-].
+	// ID is the click ID from the URL, 1 to 512 visible ASCII characters; see
+	// [ValidID] for those that are accepted by default.
 	ID string `json:"id,omitempty"`
 	// Param is the URL parameter the ID came in, such as "clkid".
 	Param string `json:"param,omitempty"`
@@ -47,11 +49,11 @@ func (c Click) IsZero() bool { return c.ID == "" }
 
 // Issued returns the time at which the ad platform issued the click ID, which
 // a ULID carries in its first ten characters. It reports false when the ID is
-// no ULID, or when that time lies more than five minutes after the capture,
-// and so cannot be true.
+// not a ULID, and when that time cannot be true: more than an hour after the
+// capture, or further before it than the longest TTL.
 func (c Click) Issued() (time.Time, bool) {
-	at, ok := ulidTime(c.ID)
-	if !ok || at.After(c.At.Add(futureTolerance)) {
+	at, ok := ulid.Time(c.ID)
+	if !ok || at.After(c.At.Add(time.Hour)) || at.Before(c.At.Add(-MaxTTL)) {
 		return time.Time{}, false
 	}
 	return at, true
@@ -61,8 +63,8 @@ func (c Click) Issued() (time.Time, bool) {
 // matches [ErrInvalid].
 func (c Click) Validate() error {
 	var problems []error
-	if !ValidID(c.ID) {
-		problems = append(problems, fmt.Errorf("%w: ID must be 1 to %d characters of [A-Za-z0-9._~-]", ErrInvalid, MaxIDLength))
+	if !storableID(c.ID) {
+		problems = append(problems, fmt.Errorf("%w: ID must be 1 to %d visible ASCII characters", ErrInvalid, MaxIDLength))
 	}
 	if !validParam(c.Param) {
 		problems = append(problems, fmt.Errorf("%w: Param must be 1 to %d characters of [A-Za-z0-9._~-]", ErrInvalid, maxParamLength))
@@ -87,67 +89,24 @@ func (c Click) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("param", c.Param), slog.Time("at", c.At), slog.Time("expires", c.Expires))
 }
 
-// ValidID reports whether id can be a click ID: 1 to 128 characters of
-// [A-Za-z0-9._~-], the unreserved characters of RFC 3986. The platform
-// promises nothing narrower; see [IsULID] for the form it uses today.
+// ValidID reports whether id is accepted as a click ID by default: 1 to 512
+// characters of [A-Za-z0-9._~-], the unreserved characters of RFC 3986. The
+// platform promises nothing narrower; see [IsULID] for the form it uses today.
 func ValidID(id string) bool { return text.Unreserved(id, MaxIDLength) }
+
+// storableID reports whether id can be a click ID at all, also where
+// [Config].Accept takes more than [ValidID].
+func storableID(id string) bool { return text.Graphic(id, MaxIDLength) }
 
 // maxParamLength bounds a parameter's name: it is stored with every click.
 const maxParamLength = 64
 
 func validParam(name string) bool { return text.Unreserved(name, maxParamLength) }
 
-const ulidLength = 26
-
 // IsULID reports whether id is a ULID: 26 characters of Crockford's base32
 // (digits and letters without I, L, O, U, in either case) that fit 128 bits.
 // Use it as [Config].Accept to refuse every other click ID.
-func IsULID(id string) bool {
-	_, ok := ulidTime(id)
-	return ok
-}
-
-// ulidTime returns the time in the first ten characters of a ULID, which
-// count milliseconds since the Unix epoch.
-func ulidTime(id string) (time.Time, bool) {
-	// The first character holds three bits: a larger one overflows.
-	if len(id) != ulidLength || id[0] > '7' {
-		return time.Time{}, false
-	}
-	var ms int64
-	for i := 0; i < ulidLength; i++ {
-		digit := crockford(id[i])
-		if digit < 0 {
-			return time.Time{}, false
-		}
-		if i < 10 {
-			ms = ms<<5 | int64(digit)
-		}
-	}
-	return time.UnixMilli(ms).UTC(), true
-}
-
-// crockford returns the value of one character of Crockford's base32, or -1.
-func crockford(c byte) int {
-	if 'a' <= c && c <= 'z' {
-		c -= 'a' - 'A'
-	}
-	switch {
-	case '0' <= c && c <= '9':
-		return int(c - '0')
-	case 'A' <= c && c <= 'H':
-		return int(c-'A') + 10
-	case c == 'J' || c == 'K':
-		return int(c-'J') + 18
-	case c == 'M' || c == 'N':
-		return int(c-'M') + 20
-	case 'P' <= c && c <= 'T':
-		return int(c-'P') + 22
-	case 'V' <= c && c <= 'Z':
-		return int(c-'V') + 27
-	}
-	return -1
-}
+func IsULID(id string) bool { return ulid.Valid(id) }
 
 // payloadVersion begins every payload: a byte that no later layout repeats.
 const payloadVersion = 1
@@ -183,9 +142,10 @@ func decodePayload(b []byte) (Click, bool) {
 	if length > len(b) {
 		return Click{}, false
 	}
+	names := string(b) // one allocation for both
 	return Click{
-		Param:   string(b[:length]),
-		ID:      string(b[length:]),
+		Param:   names[:length],
+		ID:      names[length:],
 		At:      time.Unix(at, 0).UTC(),
 		Expires: time.Unix(at+lifetime, 0).UTC(),
 	}, true

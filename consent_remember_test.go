@@ -13,10 +13,11 @@ import (
 
 func TestRemember(t *testing.T) {
 	t.Parallel()
-	long := make([]byte, 129)
+	long := make([]byte, clickid.MaxIDLength+1)
 	for i := range long {
 		long[i] = 'x'
 	}
+	shared := clickid.Config{Cookie: clickid.Cookie{Domain: "example.com"}}
 	tests := map[string]struct {
 		cfg     clickid.Config
 		target  string
@@ -25,23 +26,28 @@ func TestRemember(t *testing.T) {
 		want    string // what is stored; "" is an error
 		err     error
 	}{
-		"the ID that the page kept":                {target: "/consent", id: "abc", want: "abc"},
-		"the landing's own ID":                     {target: "/?clkid=abc", want: "abc"},
-		"the ID of the page that posts":            {target: "/consent", headers: []string{fromLanding}, want: "abc"},
-		"the same, as a script's fetch":            {target: "/consent", headers: []string{fromLanding, "Sec-Fetch-Site: same-origin", "Sec-Fetch-Mode: cors", "Sec-Fetch-Dest: empty"}, want: "abc"},
-		"an ID that is given comes first":          {target: "/?clkid=b", headers: []string{fromLanding}, id: "a", want: "a"},
-		"the landing's own before the Referer's":   {target: "/?clkid=def", headers: []string{fromLanding}, want: "def"},
-		"whatever the consent function says":       {cfg: clickid.Config{Consent: byHeader}, target: "/consent", headers: []string{no}, id: "abc", want: "abc"},
-		"a post from another of our subdomains":    {target: "/consent", headers: []string{"Sec-Fetch-Site: same-site"}, id: "abc", want: "abc"},
-		"Sec-GPC where it is to be ignored":        {cfg: clickid.Config{IgnoreGPC: true}, target: "/consent", headers: []string{gpc}, id: "abc", want: "abc"},
-		"nothing to remember":                      {target: "/consent", err: clickid.ErrNotFound},
-		"a Referer of another site":                {target: "/consent", headers: []string{"Referer: https://ads.example/?clkid=abc"}, err: clickid.ErrNotFound},
-		"a Referer of another of our subdomains":   {target: "/consent", headers: []string{fromLanding, "Sec-Fetch-Site: same-site"}, err: clickid.ErrNotFound},
-		"a request from another site":              {target: "/consent", headers: []string{"Sec-Fetch-Site: cross-site"}, id: "abc", err: clickid.ErrInvalid},
-		"an ID outside the grammar":                {target: "/consent", id: "a b", err: clickid.ErrInvalid},
-		"an ID that is too long":                   {target: "/consent", id: string(long), err: clickid.ErrInvalid},
-		"an ID that the application refuses":       {cfg: clickid.Config{Accept: clickid.IsULID}, target: "/consent", id: "abc", err: clickid.ErrInvalid},
-		"Sec-GPC, which would forget it next time": {target: "/consent", headers: []string{gpc}, id: "abc", err: clickid.ErrNoConsent},
+		"the ID that the page kept":                      {target: "/consent", id: "abc", want: "abc"},
+		"the landing's own ID":                           {target: "/?clkid=abc", want: "abc"},
+		"the ID of the page that posts":                  {target: "/consent", headers: []string{fromLanding}, want: "abc"},
+		"the same, as a script's fetch":                  {target: "/consent", headers: []string{fromLanding, "Sec-Fetch-Site: same-origin", "Sec-Fetch-Mode: cors", "Sec-Fetch-Dest: empty"}, want: "abc"},
+		"an ID that is given comes first":                {target: "/?clkid=b", headers: []string{fromLanding}, id: "a", want: "a"},
+		"the landing's own before the Referer's":         {target: "/?clkid=def", headers: []string{fromLanding}, want: "def"},
+		"whatever the consent function says":             {cfg: clickid.Config{Consent: byHeader}, target: "/consent", headers: []string{no}, id: "abc", want: "abc"},
+		"a post from a subdomain that shares the cookie": {cfg: shared, target: "/consent", headers: []string{"Sec-Fetch-Site: same-site", "Origin: https://www.example.com"}, id: "abc", want: "abc"},
+		"the same without fetch metadata":                {cfg: shared, target: "/consent", headers: []string{"Origin: https://www.example.com"}, id: "abc", want: "abc"},
+		"a post from another of our subdomains":          {target: "/consent", headers: []string{"Sec-Fetch-Site: same-site", "Origin: https://www.example.com"}, id: "abc", err: clickid.ErrInvalid},
+		"the own origin without fetch metadata":          {target: "/consent", headers: []string{"Origin: https://example.com"}, id: "abc", want: "abc"},
+		"another site's origin":                          {target: "/consent", headers: []string{"Origin: https://evil.example"}, id: "abc", err: clickid.ErrInvalid},
+		"an origin that the browser hides":               {target: "/consent", headers: []string{"Origin: null"}, id: "abc", err: clickid.ErrInvalid},
+		"Sec-GPC where it is to be ignored":              {cfg: clickid.Config{IgnoreGPC: true}, target: "/consent", headers: []string{gpc}, id: "abc", want: "abc"},
+		"nothing to remember":                            {target: "/consent", err: clickid.ErrNotFound},
+		"a Referer of another site":                      {target: "/consent", headers: []string{"Referer: https://ads.example/?clkid=abc"}, err: clickid.ErrNotFound},
+		"a Referer of another of our subdomains":         {cfg: shared, target: "/consent", headers: []string{fromLanding, "Sec-Fetch-Site: same-site", "Origin: https://www.example.com"}, err: clickid.ErrNotFound},
+		"a request from another site":                    {target: "/consent", headers: []string{"Sec-Fetch-Site: cross-site"}, id: "abc", err: clickid.ErrInvalid},
+		"an ID outside the grammar":                      {target: "/consent", id: "a b", err: clickid.ErrInvalid},
+		"an ID that is too long":                         {target: "/consent", id: string(long), err: clickid.ErrInvalid},
+		"an ID that the application refuses":             {cfg: clickid.Config{Accept: clickid.IsULID}, target: "/consent", id: "abc", err: clickid.ErrInvalid},
+		"Sec-GPC, which would forget it next time":       {target: "/consent", headers: []string{gpc}, id: "abc", err: clickid.ErrNoConsent},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"sync"
@@ -12,51 +13,77 @@ import (
 	"github.com/clickid/clickid/internal/extending"
 )
 
-// visit is what a request's context knows of the visitor's click. The click is
-// decoded or loaded on the first look-up and kept for the rest of the request.
+// visit is a request's context that knows the visitor's click and consent. The
+// click is decoded or loaded on the first look-up and kept for the rest of the
+// request; the consent is asked for when it matters.
 type visit struct {
+	context.Context
 	tracker *Tracker // nil when the click was put there by WithClick
+	main    *visit   // what Lookup and Convert use: of several trackers in one chain the outermost
 
 	mu       sync.Mutex
+	request  *http.Request // to ask for the consent, or nil once it is known
 	consent  Consent
 	lines    []string // the Cookie headers, read when the click is asked for
 	resolved bool     // click, token and err are final
 	click    Click
 	token    string // of the click, or of one that the store could not load; "" when it is not stored
 	err      error
-	landed   bool // the click of this request's URL is stored
+	landed   bool   // the click of this request's URL is stored
+	landedID string // the click ID of this request's URL
 }
 
-func withVisit(ctx context.Context, v *visit) context.Context {
-	//lint:ignore SA1029 a key of another type cannot be found in the contexts of some frameworks
-	return context.WithValue(ctx, extending.ContextKey, v)
+// Value returns the visit itself where it is asked for.
+func (v *visit) Value(key any) any {
+	switch key {
+	case extending.ContextKey:
+		return v.main
+	case trackerKey{v.tracker}:
+		return v
+	}
+	return v.Context.Value(key)
 }
+
+// trackerKey finds a tracker's own visit among those of several trackers.
+type trackerKey struct{ *Tracker }
+
+// Format keeps click and token out of every verb's output.
+func (v *visit) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "clickid.visit") }
 
 func visitFrom(ctx context.Context) *visit {
 	v, _ := ctx.Value(extending.ContextKey).(*visit)
 	return v
 }
 
-// visitOf returns what ctx knows of t's own click, or nil.
+// visitOf returns the visit of t in ctx, or nil.
 func (t *Tracker) visitOf(ctx context.Context) *visit {
-	if v := visitFrom(ctx); v != nil && v.tracker == t {
+	if v := visitFrom(ctx); v == nil || v.tracker == t {
 		return v
 	}
-	return nil
+	v, _ := ctx.Value(trackerKey{t}).(*visit)
+	return v
 }
 
 // newVisit returns r with a visit of its own.
-func (t *Tracker) newVisit(r *http.Request, consent Consent) (*http.Request, *visit) {
-	v := &visit{tracker: t, consent: consent, lines: r.Header["Cookie"]}
-	return r.WithContext(withVisit(r.Context(), v)), v
+func (t *Tracker) newVisit(r *http.Request) (*visit, *http.Request) {
+	ctx := r.Context()
+	v := &visit{Context: ctx, tracker: t, request: r, lines: r.Header["Cookie"]}
+	v.main = v
+	if outer := visitFrom(ctx); outer != nil && outer.tracker != nil {
+		v.main = outer
+	}
+	return v, r.WithContext(v)
 }
 
-// cookies returns the tokens that the visitor sent, unverified.
-func (v *visit) cookies() []string {
-	if len(v.lines) == 0 {
-		return nil
+// Context returns r's context with the visitor's click and consent, for a GET
+// page that creates an order: on pages without a click the tracker leaves no
+// trace of the consent in the context.
+func (t *Tracker) Context(r *http.Request) context.Context {
+	if t.visitOf(r.Context()) != nil {
+		return r.Context()
 	}
-	return v.tracker.jar.values(v.lines)
+	v, _ := t.newVisit(r)
+	return v
 }
 
 // Lookup returns the visitor's click. It is decoded or loaded on the first
@@ -83,40 +110,75 @@ func FromContext(ctx context.Context) (Click, bool) {
 // WithClick returns a context that carries c, for webhooks, workers and tests.
 // The zero Click stands for a proven absence.
 func WithClick(ctx context.Context, c Click) context.Context {
-	v := &visit{consent: ConsentGranted, resolved: true, click: c}
+	v := &visit{Context: ctx, consent: ConsentGranted, resolved: true, click: c}
+	v.main = v
 	if c.IsZero() {
 		v.err = ErrNotFound
 	}
-	return withVisit(ctx, v)
+	return v
 }
 
 // Token returns the token of the visitor's click: what to keep with an order
 // or in a payment's metadata, so that [Tracker.Resolve] finds the click where
 // there is no visitor. Its form, and its signature where it has one, are
-// checked; the store is not asked. It is at most [MaxTokenLength] bytes of
-// [A-Za-z0-9._~-]. It reports false when there is no token, which includes a
-// click that could not be stored.
+// checked; the store is asked only when the browser sent several.
+//
+// It reports false when there is no token, which includes a click that could
+// not be stored, and a visitor without consent, as [Convert] skips the event
+// then. It also reports false, and returns the token, when it is longer than
+// the 500 characters that payment providers take; [KindLongToken] tells so at
+// the capture. That happens with click IDs of more than 200 characters in a
+// cookie store.
 func Token(ctx context.Context) (string, bool) {
 	v := visitFrom(ctx)
-	if v == nil {
+	if v == nil || !v.permits() {
 		return "", false
 	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.currentToken()
+	token := v.currentToken(ctx)
+	return token, token != "" && len(token) <= metadataLength
 }
 
-// currentToken is Token with the lock held.
-func (v *visit) currentToken() (string, bool) {
-	if v.resolved {
-		return v.token, v.token != ""
+// permits reports whether the visitor's consent lets conversions be sent.
+func (v *visit) permits() bool {
+	switch v.currentConsent() {
+	case ConsentGranted:
+		return true
+	case ConsentUnknown:
+		return v.tracker != nil && v.tracker.sendUnknown
 	}
-	for _, token := range v.cookies() {
-		if v.tracker.checkToken(token) == nil {
-			return token, true
+	return false
+}
+
+// currentToken returns the token of the visitor's click, or "".
+func (v *visit) currentToken(ctx context.Context) string {
+	v.mu.Lock()
+	token, known := v.token, v.resolved
+	if !known {
+		token, known = v.tracker.onlyToken(v.lines)
+	}
+	v.mu.Unlock()
+	if !known {
+		_, _ = v.lookup(ctx) // finds the token; the error is that of the click
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		token = v.token
+	}
+	return token
+}
+
+// onlyToken returns the visitor's token where that is known without loading a
+// click: there is none, or one that is well-formed.
+func (t *Tracker) onlyToken(lines []string) (token string, ok bool) {
+	for value := range t.jar.values(lines) {
+		if t.checkToken(value) != nil {
+			continue
 		}
+		if token != "" {
+			return "", false
+		}
+		token = value
 	}
-	return "", false
+	return token, true
 }
 
 func (v *visit) lookup(ctx context.Context) (Click, error) {
@@ -132,7 +194,7 @@ func (v *visit) resolve(ctx context.Context) (c Click, noticed []Observation, er
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if !v.resolved {
-		v.click, v.token, noticed, v.err = v.tracker.loadFirst(ctx, v.cookies())
+		v.click, v.token, noticed, v.err = v.tracker.loadLatest(ctx, v.lines)
 		v.resolved = true
 	}
 	return v.click, noticed, v.err
@@ -147,14 +209,15 @@ func (v *visit) fill(ctx context.Context, e *Event, later bool) error {
 	}
 	v.mu.Lock()
 	known := v.resolved && v.err == nil
-	token, ok := v.currentToken()
 	if v.err != nil && !errors.Is(v.err, ErrNotFound) {
 		v.resolved = false // an order is worth asking again
 	}
 	v.mu.Unlock()
-	if later && ok && !known && !v.tracker.loadsLocally(token) {
-		e.ClickToken = token
-		return nil
+	if later && !known {
+		if token := v.currentToken(ctx); token != "" && !v.tracker.loadsLocally(token) {
+			e.ClickToken = token
+			return nil
+		}
 	}
 	click, err := v.lookup(ctx)
 	if err != nil {
@@ -163,7 +226,7 @@ func (v *visit) fill(ctx context.Context, e *Event, later bool) error {
 	// Beside the click, the token tells an outbox whether the click was deleted
 	// in the meantime.
 	e.Click = click
-	e.ClickToken, _ = Token(ctx)
+	e.ClickToken = v.currentToken(ctx)
 	return nil
 }
 
@@ -180,7 +243,7 @@ func (v *visit) settle(c Click, token string, landed bool) {
 func (v *visit) grant() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.consent = ConsentGranted
+	v.consent, v.request = ConsentGranted, nil
 	if v.token == "" || v.err != nil {
 		v.resolved = false
 	}
@@ -197,15 +260,42 @@ func (v *visit) stored(token string) {
 func (v *visit) forget() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.consent = ConsentDenied
+	v.consent, v.request = ConsentDenied, nil
 	v.lines = nil
-	v.click, v.token, v.err, v.resolved, v.landed = Click{}, "", ErrNotFound, true, false
+	v.click, v.token, v.err, v.resolved, v.landed, v.landedID = Click{}, "", ErrNotFound, true, false, ""
 }
 
+// currentConsent returns the visitor's consent, and asks for it the first time.
 func (v *visit) currentConsent() Consent {
+	v.mu.Lock()
+	r := v.request
+	v.mu.Unlock()
+	if r != nil {
+		consent := v.tracker.Consent(r) // not under the lock: it is the application's
+		v.mu.Lock()
+		if v.request != nil {
+			v.consent, v.request = consent, nil
+		}
+		v.mu.Unlock()
+	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.consent
+}
+
+// lands records that the URL of this request carries a click.
+func (v *visit) lands(id string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.landedID = id
+}
+
+// landing returns the click ID of this request's URL, or "", and whether the
+// click is stored.
+func (v *visit) landing() (id string, stored bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.landedID, v.landed
 }
 
 // checkToken checks a token without asking the store.
@@ -214,40 +304,74 @@ func (t *Tracker) checkToken(token string) error { return checkToken(t.checker, 
 // loadsLocally reports whether the store loads the click of a token without
 // input or output.
 func (t *Tracker) loadsLocally(token string) bool {
-	local, ok := t.store.Store.(interface{ loadsLocally(token string) bool })
-	return ok && local.loadsLocally(token)
+	if t.local == nil {
+		return false
+	}
+	_, local, _ := t.local.loadLocally(token)
+	return local
 }
 
-// loadFirst returns the first valid click among the visitor's tokens, and what
-// it noticed of the others. A failed look-up of one outweighs the proven
+// maxLoads bounds the loads of one look-up that ask the store. Browsers send
+// more than one cookie of a name only when one was set for a parent domain, or
+// planted by a subdomain.
+const maxLoads = 4
+
+// loadLatest returns the latest valid click among the visitor's cookies, and
+// what it noticed of the others. A failed look-up of one outweighs the proven
 // absence of the others, and leaves its token to ask again with.
-func (t *Tracker) loadFirst(ctx context.Context, tokens []string) (c Click, token string, noticed []Observation, err error) {
-	ctx, cancel := t.storeContext(ctx)
-	defer cancel()
-	failed, failure := "", error(nil)
-	for _, token := range tokens {
-		if !validToken(token) {
-			noticed = append(noticed, Observation{Kind: KindInvalidCookie})
-			continue
-		}
-		c, err := t.store.Load(ctx, token)
+func (t *Tracker) loadLatest(ctx context.Context, lines []string) (c Click, token string, noticed []Observation, err error) {
+	var (
+		failed  string
+		failure error
+		invalid bool
+		loads   int
+	)
+	for value := range t.jar.values(lines) {
+		loaded, err := t.load(ctx, value, &loads)
 		switch {
 		case err == nil:
-			return c, token, noticed, nil
+			if token == "" || loaded.At.After(c.At) {
+				c, token = loaded, value
+			}
 		case errors.Is(err, ErrInvalid):
-			noticed = append(noticed, Observation{Kind: KindInvalidCookie})
+			invalid = true
 		case !errors.Is(err, ErrNotFound):
 			noticed = append(noticed, Observation{Kind: KindStoreError, Err: err})
-			if failure == nil && t.checkToken(token) == nil {
-				failed = token
+			if failure == nil && t.checkToken(value) == nil {
+				failed = value
 			}
 			failure = fmt.Errorf("clickid: the store could not load the visitor's click: %w", err)
 		}
 	}
-	if failure != nil {
+	if invalid {
+		noticed = append(noticed, Observation{Kind: KindInvalidCookie})
+	}
+	switch {
+	case token != "":
+		return c, token, noticed, nil
+	case failure != nil:
 		return Click{}, failed, noticed, failure
 	}
 	return Click{}, "", noticed, ErrNotFound
+}
+
+// load returns the click of a token of the visitor. loads counts the loads that
+// ask the store; beyond the bound a token counts as unknown.
+func (t *Tracker) load(ctx context.Context, token string, loads *int) (Click, error) {
+	if t.local != nil {
+		if c, local, err := t.local.loadLocally(token); local {
+			return c, err
+		}
+	}
+	if err := t.checkToken(token); err != nil {
+		return Click{}, err
+	}
+	if *loads++; *loads > maxLoads {
+		return Click{}, ErrNotFound
+	}
+	ctx, cancel := t.storeContext(ctx)
+	defer cancel()
+	return t.store.Load(ctx, token)
 }
 
 // storeContext bounds the calls of a store that one step makes, and lets them
@@ -255,7 +379,25 @@ func (t *Tracker) loadFirst(ctx context.Context, tokens []string) (c Click, toke
 func (t *Tracker) storeContext(ctx context.Context) (context.Context, context.CancelFunc) {
 	// The store's own log handler must not ask for the click that is being
 	// looked up: it would wait for itself.
-	return detached(withVisit(ctx, nil), t.timeout)
+	return detached(withoutVisit(ctx), t.timeout)
+}
+
+// jobFactor is how much longer than a page a job waits for the store: 10 seconds
+// by default.
+const jobFactor = 40
+
+// jobContext is storeContext for calls that may be made without a page that
+// waits.
+func (t *Tracker) jobContext(ctx context.Context) (context.Context, context.CancelFunc) {
+	if ctx.Value(http.ServerContextKey) != nil || visitFrom(ctx) != nil {
+		return t.storeContext(ctx)
+	}
+	return detached(withoutVisit(ctx), jobFactor*t.timeout)
+}
+
+func withoutVisit(ctx context.Context) context.Context {
+	//lint:ignore SA1029 a key of another type cannot be found in the contexts of some frameworks
+	return context.WithValue(ctx, extending.ContextKey, nil)
 }
 
 // detached returns a context that ends after timeout or with ctx's deadline,
@@ -287,14 +429,19 @@ func (v *visit) markLanded(landed bool) {
 	v.landed = landed
 }
 
-// tokens returns every token that the visitor has: those of the cookies, and
-// that of a click stored in this request.
+// tokens returns every well-formed token that the visitor has: those of the
+// cookies, and that of a click stored in this request.
 func (v *visit) tokens() []string {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	tokens := v.cookies()
-	if v.token != "" && !slices.Contains(tokens, v.token) {
+	var tokens []string
+	if v.token != "" {
 		tokens = append(tokens, v.token)
+	}
+	for token := range v.tracker.jar.values(v.lines) {
+		if v.tracker.checkToken(token) == nil && !slices.Contains(tokens, token) {
+			tokens = append(tokens, token)
+		}
 	}
 	return tokens
 }

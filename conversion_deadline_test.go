@@ -93,7 +93,9 @@ func TestConvertDoesNotWaitForALongerRetryAfter(t *testing.T) {
 
 func TestLookUpKeepsToConvertsDeadline(t *testing.T) {
 	atEventTime(t, func(t *testing.T) {
-		s := newSite(t, clickid.Config{Store: &hangingStore{Store: newCookieStore(t, firstKey)}, StoreTimeout: time.Hour})
+		inner := newCookieStore(t, firstKey)
+		clickid.SetStoreNow(inner, func() time.Time { return startOfTest })
+		s := newSite(t, clickid.Config{Store: &hangingStore{Store: inner}, StoreTimeout: time.Hour})
 		v := s.visitor()
 		v.cookies = []*http.Cookie{{Name: "__Host-clkid", Value: newTokenOf(t, newCookieStore(t, firstKey), "abc")}}
 		_, err := clickid.Convert(v.get("/checkout").ctx, newClient(t, platformtest.Responding(platformtest.OK()), ecapi), order("1"), clickid.ConvertTimeout(3*time.Second))

@@ -3,9 +3,11 @@ package clickid
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -37,9 +39,9 @@ const (
 	defaultCookieName = "clkid"
 	// maxCookieSize bounds name and value together (RFC 6265bis, section 5.6).
 	maxCookieSize = 4096
-	// maxCookies bounds how many cookies of our name are tried: browsers send
-	// a handful at most, attackers as many as fit.
-	maxCookies = 4
+	// maxCookies bounds how many cookies of our name are read: browsers keep
+	// some 180 cookies of a site, and send a handful of ours at most.
+	maxCookies = 64
 )
 
 // SharedDomain returns the registrable domain of a host ("www.example.co.uk"
@@ -68,6 +70,9 @@ func isIP(host string) bool {
 // cookieJar reads and writes the one cookie of a tracker.
 type cookieJar struct {
 	name       string // with prefix
+	assign     string // the name and "="
+	domain     string
+	insecure   bool
 	attributes string // everything after the Max-Age
 }
 
@@ -94,7 +99,7 @@ func newCookieJar(c Cookie) (cookieJar, []error) {
 		}
 	}
 
-	jar := cookieJar{name: name, attributes: "; HttpOnly; SameSite=Lax"}
+	jar := cookieJar{name: name, domain: c.Domain, insecure: c.Insecure, attributes: "; HttpOnly; SameSite=Lax"}
 	if !c.Insecure {
 		jar.attributes = "; HttpOnly; Secure; SameSite=Lax"
 		if c.Domain == "" {
@@ -106,6 +111,7 @@ func newCookieJar(c Cookie) (cookieJar, []error) {
 	if c.Domain != "" {
 		jar.attributes = "; Domain=" + c.Domain + jar.attributes
 	}
+	jar.assign = jar.name + "="
 	return jar, problems
 }
 
@@ -140,53 +146,73 @@ func isCookieName(name string) bool {
 // set puts the cookie into the response, in place of any that this response
 // would set already.
 func (j cookieJar) set(h http.Header, value string, lifetime time.Duration) {
-	j.replace(h, j.name+"="+value+"; Path=/; Max-Age="+strconv.FormatInt(int64(lifetime/time.Second), 10)+j.attributes)
+	j.replace(h, j.assign+value+"; Path=/; Max-Age="+strconv.FormatInt(int64(lifetime/time.Second), 10)+j.attributes)
 }
 
 // expire makes the browser drop the cookie.
 func (j cookieJar) expire(h http.Header) {
-	j.replace(h, j.name+"=; Path=/; Max-Age=0"+j.attributes)
+	j.replace(h, j.assign+"; Path=/; Max-Age=0"+j.attributes)
 }
 
 func (j cookieJar) replace(h http.Header, line string) {
 	kept := make([]string, 0, len(h["Set-Cookie"])+1)
 	for _, other := range h["Set-Cookie"] {
-		if name, _, _ := strings.Cut(other, "="); name != j.name {
+		if !strings.HasPrefix(other, j.assign) {
 			kept = append(kept, other)
 		}
 	}
 	h["Set-Cookie"] = append(kept, line)
 }
 
-// present reports whether the Cookie headers carry the cookie. It allocates
-// nothing.
-func (j cookieJar) present(lines []string) bool {
-	found := false
-	j.each(lines, func(string) bool { found = true; return false })
-	return found
+// isSet reports whether Set-Cookie lines set or delete the cookie.
+func (j cookieJar) isSet(lines []string) bool {
+	return slices.ContainsFunc(lines, func(line string) bool { return strings.HasPrefix(line, j.assign) })
 }
 
-// values returns the values of the first cookies of our name, unverified. A
+// present reports whether the Cookie headers carry the cookie.
+func (j cookieJar) present(lines []string) bool {
+	for _, line := range lines {
+		if _, _, ok := j.next(line); ok {
+			return true
+		}
+	}
+	return false
+}
+
+// values yields the values of the first cookies of our name, unverified. A
 // browser sends several when one was set for a parent domain, or planted by a
 // subdomain.
-func (j cookieJar) values(lines []string) []string {
-	var values []string
-	j.each(lines, func(value string) bool {
-		values = append(values, value)
-		return len(values) < maxCookies
-	})
-	return values
+func (j cookieJar) values(lines []string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		count := 0
+		for _, line := range lines {
+			for {
+				value, rest, ok := j.next(line)
+				if !ok {
+					break
+				}
+				if count++; count > maxCookies || !yield(value) {
+					return
+				}
+				line = rest
+			}
+		}
+	}
 }
 
-func (j cookieJar) each(lines []string, yield func(value string) bool) {
-	for _, line := range lines {
-		for rest := line; rest != ""; {
-			var pair string
-			pair, rest, _ = strings.Cut(rest, ";")
-			name, value, ok := strings.Cut(strings.TrimLeft(pair, " \t"), "=")
-			if ok && name == j.name && !yield(strings.TrimRight(value, " \t")) {
-				return
-			}
+// next returns the value of the first cookie of our name in a Cookie header,
+// and what follows it.
+func (j cookieJar) next(line string) (value, rest string, ok bool) {
+	for start := 0; ; {
+		i := strings.Index(line[start:], j.assign)
+		if i < 0 {
+			return "", "", false
+		}
+		i += start
+		start = i + len(j.assign)
+		if before := strings.TrimRight(line[:i], " \t"); before == "" || before[len(before)-1] == ';' {
+			value, rest, _ = strings.Cut(line[start:], ";")
+			return strings.TrimRight(value, " \t"), rest, true
 		}
 	}
 }

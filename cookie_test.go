@@ -36,8 +36,8 @@ func TestCookieOfEveryConfiguration(t *testing.T) {
 			"__Secure-clkid=TOKEN; Path=/; Max-Age=2592000; Domain=example.com; HttpOnly; Secure; SameSite=Lax"},
 		"for development on plain HTTP": {clickid.Cookie{Insecure: true}, 0,
 			"clkid=TOKEN; Path=/; Max-Age=2592000; HttpOnly; SameSite=Lax"},
-		"the same with a domain": {clickid.Cookie{Insecure: true, Domain: "shop.example.com"}, 0,
-			"clkid=TOKEN; Path=/; Max-Age=2592000; Domain=shop.example.com; HttpOnly; SameSite=Lax"},
+		"the same with a domain": {clickid.Cookie{Insecure: true, Domain: "example.com"}, 0,
+			"clkid=TOKEN; Path=/; Max-Age=2592000; Domain=example.com; HttpOnly; SameSite=Lax"},
 		"a lifetime of a week": {clickid.Cookie{}, 7 * 24 * time.Hour,
 			"__Host-clkid=TOKEN; Path=/; Max-Age=604800; HttpOnly; Secure; SameSite=Lax"},
 		"the longest lifetime": {clickid.Cookie{}, clickid.MaxTTL,
@@ -102,8 +102,8 @@ func TestCookieConfigurationThatBrowsersWouldRefuse(t *testing.T) {
 		"a name with a semicolon":                  {clickid.Cookie{Name: "clkid;"}, "HTTP token"},
 		"a name with a line break":                 {clickid.Cookie{Name: "clkid\n"}, "HTTP token"},
 		"a name outside ASCII":                     {clickid.Cookie{Name: "clkïd"}, "HTTP token"},
-		"name and value of at most 4096 bytes":     {clickid.Cookie{Name: strings.Repeat("n", 4096-500-len("__Secure-"))}, ""},
-		"name and value of more than 4096 bytes":   {clickid.Cookie{Name: strings.Repeat("n", 4097-500-len("__Secure-"))}, "too long"},
+		"name and value of at most 4096 bytes":     {clickid.Cookie{Name: strings.Repeat("n", 4096-clickid.MaxTokenLength-len("__Secure-"))}, ""},
+		"name and value of more than 4096 bytes":   {clickid.Cookie{Name: strings.Repeat("n", 4097-clickid.MaxTokenLength-len("__Secure-"))}, "too long"},
 		"a prefix of the name without its meaning": {clickid.Cookie{Name: "Host-clkid"}, ""},
 	}
 	for name, tt := range tests {
@@ -172,6 +172,9 @@ func TestReadingTheCookie(t *testing.T) {
 	token, _ := clickid.Token(s.visitor().get("/?clkid=abc").ctx)
 	ours := "__Host-clkid=" + token
 	forged := "__Host-clkid=" + newTokenOf(t, newCookieStore(t, secondKey), "xyz")
+	newest := clickid.SignPayload(s.store.Store, clickid.TokenPurpose, clickid.EncodePayload(clickid.Click{
+		ID: "new", Param: "clkid", At: startOfTest.Add(time.Minute), Expires: startOfTest.Add(time.Hour),
+	}))
 	tests := map[string]struct {
 		lines   []string
 		id      string
@@ -185,10 +188,13 @@ func TestReadingTheCookie(t *testing.T) {
 		"after a forged one":                 {[]string{forged + "; " + ours}, "abc", 1},
 		"after a damaged one":                {[]string{"__Host-clkid=\"%\x01\"; " + ours}, "abc", 1},
 		"after an empty one":                 {[]string{"__Host-clkid=; " + ours}, "abc", 1},
-		"before a forged one":                {[]string{ours + "; " + forged}, "abc", 0},
+		"before a forged one":                {[]string{ours + "; " + forged}, "abc", 1},
+		"the latest of two":                  {[]string{ours + "; __Host-clkid=" + newest}, "new", 0},
+		"the latest of two, sent first":      {[]string{"__Host-clkid=" + newest + "; " + ours}, "new", 0},
 		"twice":                              {[]string{ours + "; " + ours}, "abc", 0},
-		"as the fourth":                      {[]string{forged + "; " + forged + "; " + forged + "; " + ours}, "abc", 3},
-		"as the fifth, which is not tried":   {[]string{strings.Repeat(forged+"; ", 4) + ours}, "", 4},
+		"as the fourth":                      {[]string{forged + "; " + forged + "; " + forged + "; " + ours}, "abc", 1},
+		"after many forged ones":             {[]string{strings.Repeat(forged+"; ", 40) + ours}, "abc", 1},
+		"after more than a browser keeps":    {[]string{strings.Repeat(forged+"; ", 64) + ours}, "", 1},
 		"under the name without prefix":      {[]string{"clkid=" + token}, "", 0},
 		"under the name in another case":     {[]string{"__host-clkid=" + token}, "", 0},
 		"as the value of another":            {[]string{"a=" + ours}, "", 0},

@@ -19,7 +19,7 @@ import (
 func (t *Tracker) Forget(w http.ResponseWriter, r *http.Request) error {
 	v := t.visitOf(r.Context())
 	if v == nil {
-		_, v = t.newVisit(r, ConsentDenied)
+		v, _ = t.newVisit(r)
 	}
 	err := t.forget(w, r, v)
 	t.observe(r.Context(), Observation{Kind: KindForgotten})
@@ -27,14 +27,14 @@ func (t *Tracker) Forget(w http.ResponseWriter, r *http.Request) error {
 }
 
 // deny serves a visitor who has denied consent.
-func (t *Tracker) deny(w http.ResponseWriter, r *http.Request, v *visit, hasCookie, carried bool) {
-	if hasCookie {
+func (t *Tracker) deny(w http.ResponseWriter, r *http.Request, v *visit, read reading) {
+	if read.cookie {
 		// The page is served whatever came of it; forget has reported a failure.
 		_ = t.forget(w, r, v)
 	} else {
 		v.forget()
 	}
-	if hasCookie || carried {
+	if read.cookie || read.present {
 		t.observe(r.Context(), Observation{Kind: KindDenied})
 	}
 }
@@ -46,9 +46,7 @@ func (t *Tracker) forget(w http.ResponseWriter, r *http.Request, v *visit) error
 	defer cancel()
 	var failures []error
 	for _, token := range v.tokens() {
-		if t.checkToken(token) == nil {
-			failures = append(failures, t.eraseToken(ctx, token))
-		}
+		failures = append(failures, t.eraseToken(ctx, token))
 	}
 	v.forget()
 	return t.reportErasure(r.Context(), failures)

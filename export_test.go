@@ -67,7 +67,7 @@ func SetStoreNow(s Store, now func() time.Time) {
 
 // SignPayload returns a token with a content that Save would not write.
 func SignPayload(s Store, purpose string, payload []byte) string {
-	encoded, err := s.(*cookieStore).codecs[0].Encode(purpose, payload)
+	encoded, err := s.(*cookieStore).keys[0].codec.Encode(purpose, payload)
 	if err != nil {
 		panic(err)
 	}
@@ -77,5 +77,6 @@ func SignPayload(s Store, purpose string, payload []byte) string {
 // What SignPayload signs for a click.
 var (
 	TokenPurpose  = tokenPurpose
-	EncodePayload = encodePayload
+	EncodePayload = func(c Click) []byte { return append(make([]byte, nonceLength), encodePayload(c)...) }
+	NonceLength   = nonceLength
 )

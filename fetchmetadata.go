@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// captureRefusal says why a request must not store the click it carries, or
-// returns "". The evidence is the method and what the browser says of the
+// captureRefusal returns why a request must not store the click it carries, or
+// returns "". The evidence is the method and what the browser tells about the
 // request (W3C Fetch Metadata). Without that evidence (older browsers, sites
 // on plain HTTP) a GET is taken for a visit: a lost click costs more than one
 // that somebody forged with much effort.
@@ -14,7 +14,7 @@ func captureRefusal(r *http.Request) Reason {
 	if r.Method != http.MethodGet {
 		return ReasonMethod
 	}
-	mode, dest := r.Header.Get("Sec-Fetch-Mode"), r.Header.Get("Sec-Fetch-Dest")
+	mode, dest := first(r.Header, "Sec-Fetch-Mode"), first(r.Header, "Sec-Fetch-Dest")
 	if mode == "navigate" || mode == "" {
 		switch dest {
 		case "document":
@@ -44,8 +44,8 @@ func captureRefusal(r *http.Request) Reason {
 // page yet. Sec-Purpose is the standard's header; Purpose and X-Moz are what
 // browsers sent before it.
 func isPrefetch(h http.Header) bool {
-	return strings.HasPrefix(h.Get("Sec-Purpose"), "prefetch") ||
-		h.Get("Purpose") == "prefetch" || h.Get("X-Moz") == "prefetch"
+	return strings.HasPrefix(first(h, "Sec-Purpose"), "prefetch") ||
+		first(h, "Purpose") == "prefetch" || first(h, "X-Moz") == "prefetch"
 }
 
 // isPage reports whether the request asks for a page rather than for a part of
@@ -54,8 +54,8 @@ func isPage(r *http.Request) bool {
 	if captureRefusal(r) != "" {
 		return false
 	}
-	if r.Header.Get("Sec-Fetch-Dest") != "" {
+	if first(r.Header, "Sec-Fetch-Dest") != "" {
 		return true
 	}
-	return strings.Contains(r.Header.Get("Accept"), "text/html")
+	return strings.Contains(first(r.Header, "Accept"), "text/html")
 }

@@ -18,60 +18,12 @@ import (
 
 // What visitors send: URLs, Referers, cookies and tokens.
 
-var fuzzParams = []string{"clkid", "sc3clid"}
+var fuzzParams = query.New([]string{"clkid", "sc3clid"})
 
 var fuzzQueries = []string{
 	"", "clkid=abc", "clkid=01ARZ3NDEKTSV4RRFFQ69G5FAV&x=1", "sc3clid=b&clkid=a", "clkid=&clkid=%zz&clkid=a", "%63lkid=%61",
 	"clkid", "a=1;clkid=b", "clkid=a;b", "&&clkid=a&&", "=clkid&clkid=%00", "clkid=a+b", "f%5B%5D=1&clki%6=a&%&%4", "clkid=%2561",
 	"clkid=a%0d%0a", "clkid=\xff", "q=\x00&clkid=a", "utm_source=scope3",
-}
-
-// decodedPair decodes a pair of a raw as its standard says.
-func decodedPair(pair string) (name, value string, nameOK, valueOK bool) {
-	rawName, rawValue, _ := strings.Cut(pair, "=")
-	name, nameErr := url.QueryUnescape(rawName)
-	value, valueErr := url.QueryUnescape(rawValue)
-	return name, value, nameErr == nil, valueErr == nil
-}
-
-// FuzzQuery compares the search of a raw with one that decodes everything.
-func FuzzQuery(f *testing.F) {
-	for _, raw := range fuzzQueries {
-		f.Add(raw)
-	}
-	f.Fuzz(func(t *testing.T, raw string) {
-		pairs := strings.Split(raw, "&")
-		wantID, wantParam, wantPresent := "", "", false
-		var kept []string
-		for _, pair := range pairs {
-			name, _, ok, _ := decodedPair(pair)
-			if ok && slices.Contains(fuzzParams, name) {
-				wantPresent = true
-			} else {
-				kept = append(kept, pair)
-			}
-		}
-		for _, param := range fuzzParams {
-			for _, pair := range pairs {
-				name, value, nameOK, valueOK := decodedPair(pair)
-				if wantID == "" && nameOK && name == param && valueOK && ValidID(value) {
-					wantID, wantParam = value, param
-				}
-			}
-		}
-		id, param, present := query.Find(raw, fuzzParams, ValidID)
-		if id != wantID || param != wantParam || present != wantPresent {
-			t.Fatalf("%q: got %q, %q, %v, want %q, %q, %v", raw, id, param, present, wantID, wantParam, wantPresent)
-		}
-		stripped := query.Strip(raw, fuzzParams)
-		if want := strings.Join(kept, "&"); stripped != want {
-			t.Fatalf("%q: stripped to %q, want %q", raw, stripped, want)
-		}
-		if _, _, still := query.Find(stripped, fuzzParams, ValidID); still {
-			t.Fatalf("%q: %q still has the parameter", raw, stripped)
-		}
-		query.HasPlatformSource(raw)
-	})
 }
 
 // FuzzStrippedTarget looks for a redirect that leads elsewhere.
@@ -98,7 +50,7 @@ func FuzzStrippedTarget(f *testing.F) {
 		}
 		path, rawQuery, _ := strings.Cut(target, "?")
 		newPath, newQuery, _ := strings.Cut(location, "?")
-		if newPath != path || newQuery != query.Strip(rawQuery, fuzzParams) || location == target {
+		if newPath != path || newQuery != fuzzParams.Strip(rawQuery) || location == target {
 			t.Fatalf("%q became %q", target, location)
 		}
 		for i := 0; i < len(location); i++ {
@@ -139,11 +91,11 @@ func FuzzReferer(f *testing.F) {
 		if site != "" {
 			r.Header.Set("Sec-Fetch-Site", site)
 		}
-		id, param := refererClickID(r, fuzzParams, ValidID)
+		id, param := (&Tracker{params: fuzzParams, accept: ValidID}).refererClick(r)
 		if id == "" {
 			return
 		}
-		if !ValidID(id) || !slices.Contains(fuzzParams, param) {
+		if !ValidID(id) || !slices.Contains(fuzzParams.Names(), param) {
 			t.Fatalf("%q gave %q, %q", referer, id, param)
 		}
 		if site != "" {
@@ -156,7 +108,7 @@ func FuzzReferer(f *testing.F) {
 		if err != nil || !strings.EqualFold(u.Host, host) || u.Scheme != "https" && u.Scheme != "http" {
 			t.Fatalf("%q is no page of %q", referer, host)
 		}
-		if own, _, _ := query.Find(u.RawQuery, fuzzParams, ValidID); own != id {
+		if own := fuzzParams.Find(u.RawQuery, ValidID).Value; own != id {
 			t.Fatalf("%q carries %q, not %q", referer, own, id)
 		}
 	})
@@ -176,7 +128,7 @@ func FuzzCookieHeader(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, first, second string) {
 		lines := []string{first, second}
-		values := jar.values(lines)
+		values := slices.Collect(jar.values(lines))
 		if jar.present(lines) != (len(values) > 0) || len(values) > maxCookies {
 			t.Fatalf("%q gave %q", lines, values)
 		}
@@ -234,7 +186,7 @@ func FuzzToken(f *testing.F) {
 		if click, err := store.Load(context.Background(), text); err == nil && !bytes.Equal(encodePayload(click), good) {
 			t.Fatalf("nobody signed %q, which gives %q", text, click.ID)
 		}
-		signed, err := store.codecs[0].Encode(tokenPurpose, payload)
+		signed, err := store.keys[0].codec.Encode(tokenPurpose, append(make([]byte, nonceLength), payload...))
 		if err != nil {
 			return // longer than any token
 		}

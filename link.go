@@ -18,7 +18,12 @@ func (t *Tracker) Resolve(ctx context.Context, token string) (Click, error) {
 	if !validToken(token) {
 		return Click{}, errMalformedToken
 	}
-	storeCtx, cancel := t.storeContext(ctx)
+	if t.local != nil {
+		if c, local, err := t.local.loadLocally(token); local {
+			return c, err
+		}
+	}
+	storeCtx, cancel := t.jobContext(ctx)
 	defer cancel()
 	c, err := t.store.Load(storeCtx, token)
 	if err != nil {
@@ -89,7 +94,7 @@ func (t *Tracker) linkable(ctx context.Context) (token string, expires time.Time
 	}
 	own := v.tracker == t
 	if own {
-		token, _ = Token(ctx)
+		token = v.currentToken(ctx)
 	}
 	if err != nil {
 		if token == "" {
@@ -113,23 +118,33 @@ func (t *Tracker) linkable(ctx context.Context) (token string, expires time.Time
 }
 
 // Linked returns the click that was linked to the application's key. The error
-// matches [ErrNotFound] when there is none, [ErrInvalid] when k is empty or the
-// linked token was signed with a key that this tracker's store does not have,
-// and neither when the linker or the store could not tell. Let the webhook fail
-// in all cases but the first, so that it is sent again.
+// matches [ErrNotFound] when there is none, which includes a linked token that
+// the store does not know after a change of its keys, [ErrInvalid] when k is
+// empty, and neither when the linker or the store could not tell. Let the
+// webhook fail in the last case, so that it is sent again.
 func (t *Tracker) Linked(ctx context.Context, k Key) (Click, error) {
 	token, err := t.linkedToken(ctx, k)
 	if err != nil {
 		return Click{}, err
 	}
-	return t.Resolve(ctx, token)
+	return t.clickOfLink(ctx, token)
+}
+
+// clickOfLink returns the click of a token that a link has held.
+func (t *Tracker) clickOfLink(ctx context.Context, token string) (Click, error) {
+	c, err := t.Resolve(ctx, token)
+	if errors.Is(err, ErrInvalid) {
+		// It will stay so: the link has lost its click.
+		return Click{}, fmt.Errorf("%w: the store does not know the linked token, after a change of keys or of the store", ErrNotFound)
+	}
+	return c, err
 }
 
 func (t *Tracker) linkedToken(ctx context.Context, k Key) (string, error) {
 	if err := t.checkLinkable(k); err != nil {
 		return "", err
 	}
-	storeCtx, cancel := t.storeContext(ctx)
+	storeCtx, cancel := t.jobContext(ctx)
 	defer cancel()
 	token, err := t.linker.Linked(storeCtx, k)
 	if err != nil {
@@ -161,10 +176,12 @@ func (t *Tracker) fill(ctx context.Context, k Key, e *Event, later bool) error {
 	if err != nil {
 		return err
 	}
-	e.ClickToken = token
 	if later && !t.loadsLocally(token) {
+		e.ClickToken = token
 		return nil
 	}
-	e.Click, err = t.Resolve(ctx, token)
+	if e.Click, err = t.clickOfLink(ctx, token); err == nil {
+		e.ClickToken = token
+	}
 	return err
 }

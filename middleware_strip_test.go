@@ -24,7 +24,7 @@ func TestStripParamKeepsTheRestByteForByte(t *testing.T) {
 		"an encoded name":                     {"/?%63lkid=abc&x=1", "/?x=1"},
 		"unusual encodings stay":              {"/a%2Fb%2fc/%E2%82%AC?q=%7e+%2B&clkid=abc&r=a;b&s", "/a%2Fb%2fc/%E2%82%AC?q=%7e+%2B&r=a;b&s"},
 		"empty pairs stay":                    {"/?a&&clkid=abc&&b=", "/?a&&&b="},
-		"a query in a query":                  {"/?next=/x?clkid=1&clkid=abc", "/?next=/x?clkid=1"},
+		"a query in a query":                  {"/?next=/x?clkid=1&clkid=abc", "/?next=/x"},
 		"a URL as a value":                    {"/?u=https://evil.example//x&clkid=abc", "/?u=https://evil.example//x"},
 		"dots and repeated slashes inside":    {"/a/../b//c/./d?clkid=abc", "/a/../b//c/./d"},
 		"a path that looks like another site": {"/https://evil.example?clkid=abc", "/https://evil.example"},
@@ -40,7 +40,7 @@ func TestStripParamKeepsTheRestByteForByte(t *testing.T) {
 			t.Parallel()
 			s := newSite(t, clickid.Config{StripParam: true})
 			v := s.visitor()
-			r := httptest.NewRequest(http.MethodGet, "/", nil)
+			r := httptest.NewRequest(http.MethodGet, "https://example.com/", nil)
 			r.RequestURI = tt.target
 			parsed, err := url.ParseRequestURI(tt.target)
 			require.NoError(t, err)
@@ -95,6 +95,7 @@ func TestStripParamOnlyAfterTheClickIsStored(t *testing.T) {
 		strips  bool
 	}{
 		"a landing":                        {strips: true},
+		"a landing over plain HTTP":        {headers: []string{"X-Forwarded-Proto: http"}},
 		"the same click again":             {earlier: "/?clkid=abc", strips: true},
 		"a click that the rule keeps out":  {cfg: clickid.Config{Touch: clickid.FirstTouch}, earlier: "/?clkid=first", strips: true},
 		"a prefetch by speculation rules":  {headers: []string{"Sec-Purpose: prefetch", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document"}, strips: true},
@@ -116,7 +117,7 @@ func TestStripParamOnlyAfterTheClickIsStored(t *testing.T) {
 			s := newSite(t, tt.cfg)
 			v := s.visitor()
 			if tt.earlier != "" {
-				require.False(t, v.get(tt.earlier).served)
+				require.False(t, v.get(tt.earlier, https).served)
 			}
 			if tt.fail {
 				s.store.failWith(down)
@@ -124,12 +125,15 @@ func TestStripParamOnlyAfterTheClickIsStored(t *testing.T) {
 			if tt.method == "" {
 				tt.method = http.MethodGet
 			}
-			resp := v.do(tt.method, "/shop?clkid=abc", tt.headers...)
+			resp := v.do(tt.method, "/shop?clkid=abc", append(tt.headers, https)...)
 			require.Equal(t, !tt.strips, resp.served)
 			require.Equal(t, tt.strips, resp.Header().Get("Location") == "/shop")
 		})
 	}
 }
+
+// https is the header of a proxy that ends TLS.
+const https = "X-Forwarded-Proto: https"
 
 func TestStripParamIsOffByDefault(t *testing.T) {
 	t.Parallel()
@@ -150,7 +154,7 @@ func TestStripParamUnderAPrefix(t *testing.T) {
 	s := newSite(t, clickid.Config{StripParam: true})
 	h := http.StripPrefix("/shop", s.Handler(http.NotFoundHandler()))
 	w := httptest.NewRecorder()
-	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/shop/shoes?size=42&clkid=abc", nil))
+	h.ServeHTTP(w, newRequest(http.MethodGet, "/shop/shoes?size=42&clkid=abc", https))
 	require.Equal(t, "/shop/shoes?size=42", w.Header().Get("Location"), "as the browser knows it")
 }
 
@@ -159,6 +163,7 @@ func TestStripParamOfARequestWithoutRequestURI(t *testing.T) {
 	s := newSite(t, clickid.Config{StripParam: true})
 	r, err := http.NewRequest(http.MethodGet, "https://shop.example/a%2Fb?clkid=abc&x=1", nil)
 	require.NoError(t, err)
+	r.Header.Set("X-Forwarded-Proto", "https")
 	require.Equal(t, "/a%2Fb?x=1", s.visitor().send(r).Header().Get("Location"))
 }
 
@@ -178,7 +183,7 @@ func TestStripIsForAdaptersToo(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, clickid.Config{StripParam: true})
 	w := httptest.NewRecorder()
-	r := newRequest(http.MethodGet, "/?clkid=abc")
+	r := newRequest(http.MethodGet, "/?clkid=abc", https)
 	require.False(t, s.Strip(w, r), "not before Capture")
 	r = s.Capture(w, r)
 	require.True(t, s.Strip(w, r))

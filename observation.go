@@ -11,7 +11,7 @@ import (
 type Observation struct {
 	// Kind is what happened.
 	Kind Kind
-	// Reason says why, for Refused and Unchanged.
+	// Reason tells why, for KindRefused, KindUnchanged and KindClickAtRisk.
 	Reason Reason
 	// Param is the URL parameter that carried the click ID, if any.
 	Param string
@@ -23,8 +23,10 @@ type Observation struct {
 	// Age is how long before the capture the platform issued the click ID, or
 	// 0 when the ID does not say. Days are the mark of a shared link.
 	Age time.Duration
-	// Err is the cause of a StoreError or FellBack.
+	// Err is the cause of KindStoreError, KindFellBack and KindPanic.
 	Err error
+
+	landing bool // a refused click that somebody paid for
 }
 
 // Kind names what a [Tracker] noticed.
@@ -54,9 +56,17 @@ const (
 	// KindLostClick: a landing from the platform without its click ID
 	// (utm_source=scope3), usually lost in a redirect.
 	KindLostClick Kind = "lost click"
+	// KindClickAtRisk: the response to a landing loses the click; the reason
+	// names the fix.
+	KindClickAtRisk Kind = "click at risk"
+	// KindLongToken: the token of a captured click is longer than the 500
+	// characters of payment metadata, so that [Token] reports false.
+	KindLongToken Kind = "long token"
+	// KindPanic: a function of [Config] panicked; the page was served.
+	KindPanic Kind = "panic"
 )
 
-// Reason says why a click was refused or left unchanged.
+// Reason tells why a click was refused, left unchanged or is at risk.
 type Reason string
 
 const (
@@ -66,19 +76,31 @@ const (
 	ReasonValue       Reason = "the value is not an acceptable click ID"
 	ReasonSameClick   Reason = "the visitor already has this click"
 	ReasonTouch       Reason = "the attribution rule keeps the stored click"
+
+	// Where browsers would refuse the cookie.
+	ReasonDomain    Reason = "Cookie.Domain does not cover the request's host: name the hosts that keep clicks in Config.Hosts, or correct the domain"
+	ReasonPlainHTTP Reason = "browsers refuse a secure cookie over plain HTTP: serve the landing over HTTPS, or set Cookie.Insecure for development"
+
+	// How a response loses a click.
+	ReasonRedirect      Reason = "the landing is redirected to where its cookie is not sent, without the click parameter: keep the query in that redirect"
+	ReasonCookieDropped Reason = "the click's cookie is gone from the response: put the middleware that replaces headers, such as a timeout, outside of the tracker"
 )
 
 // observe reports o to the hook and the log.
 func (t *Tracker) observe(ctx context.Context, o Observation) {
-	if t.hook != nil {
-		t.hook(ctx, o)
-	}
+	paid := o.landing
+	o.landing = false
+	t.callHook(ctx, o)
 	level := slog.LevelDebug
 	switch o.Kind {
-	case KindStoreError, KindFellBack:
+	case KindStoreError, KindFellBack, KindPanic:
 		level = slog.LevelError
-	case KindLostClick:
+	case KindLostClick, KindClickAtRisk, KindLongToken:
 		level = slog.LevelWarn
+	case KindRefused:
+		if paid {
+			level = slog.LevelWarn
+		}
 	case KindInvalidCookie:
 		level = slog.LevelInfo
 	}
@@ -105,4 +127,17 @@ func (t *Tracker) observe(ctx context.Context, o Observation) {
 		attrs = append(attrs, slog.Any("error", o.Err))
 	}
 	t.logger.LogAttrs(ctx, level, "clickid: "+string(o.Kind), attrs...)
+}
+
+// callHook calls the application's hook. Its panic is only logged.
+func (t *Tracker) callHook(ctx context.Context, o Observation) {
+	if t.hook == nil {
+		return
+	}
+	defer func() {
+		if err := panicError(recover(), "Config.Hook"); err != nil {
+			t.logger.LogAttrs(ctx, slog.LevelError, "clickid: "+string(KindPanic), slog.Any("error", err))
+		}
+	}()
+	t.hook(ctx, o)
 }

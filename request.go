@@ -1,16 +1,160 @@
 package clickid
 
 import (
+	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 
 	"github.com/clickid/clickid/internal/query"
 )
 
+// reading is what a tracker reads of a request, once.
+type reading struct {
+	concerns  bool   // the request needs a trace in its context, or more
+	present   bool   // the URL has a click parameter, whatever its value
+	id, param string // the click of the URL or of the Referer
+	recovered bool   // the click is that of the Referer
+	refused   Reason // why the click of the URL is not taken, or ""
+	lost      bool   // the platform sent the visitor, without a click
+	cookie    bool   // the visitor has a cookie of the tracker
+}
+
+// read reads everything that Capture acts on. It allocates nothing for a page
+// without a click.
+func (t *Tracker) read(r *http.Request) (read reading) {
+	read.cookie = t.jar.present(r.Header["Cookie"])
+	read.concerns = read.cookie || t.deniedByGPC(r) || r.Method != http.MethodGet && r.Method != http.MethodHead
+	if t.hosts != nil && !t.keepsClicksOn(r.Host) {
+		return read
+	}
+	if r.URL.RawQuery != "" {
+		found := t.params.Find(r.URL.RawQuery, t.accept)
+		read.present, read.id, read.param = found.Present, found.Value, found.Param
+		read.lost = found.Source && !found.Present && !read.cookie && captureRefusal(r) == "" && !fromOwnSite(r)
+	}
+	if read.present {
+		read.concerns = true
+		if read.id == "" {
+			read.refused = ReasonValue
+		} else {
+			read.refused = captureRefusal(r)
+		}
+		return read
+	}
+	// The landing page may have come from a cache, or consent after it.
+	if id, param := t.refererClick(r); id != "" && isPage(r) {
+		read.concerns, read.recovered, read.id, read.param = true, true, id, param
+	}
+	return read
+}
+
+// keepsClicksOn reports whether host is one of Config.Hosts.
+func (t *Tracker) keepsClicksOn(host string) bool {
+	host = hostname(host)
+	for _, own := range t.hosts {
+		if host == own {
+			return true
+		}
+	}
+	return false
+}
+
+// cookieRefusal returns why the browser would not keep the cookie, or "".
+func (t *Tracker) cookieRefusal(r *http.Request) Reason {
+	if t.jar.domain != "" && !covers(t.jar.domain, hostname(r.Host)) {
+		return ReasonDomain
+	}
+	if !t.jar.insecure && transportOf(r) == transportPlain {
+		return ReasonPlainHTTP
+	}
+	return ""
+}
+
+// transport tells whether the browser's connection is encrypted.
+type transport int
+
+const (
+	transportUnknown transport = iota
+	transportSecure
+	transportPlain
+)
+
+// transportOf reads the evidence. Browsers send Sec-Fetch headers on trustworthy
+// origins only, and treat loopback addresses as such. A proxy that ends TLS
+// forwards the protocol, or leaves us without evidence.
+func transportOf(r *http.Request) transport {
+	h := r.Header
+	if r.TLS != nil || first(h, "Sec-Fetch-Site") != "" || first(h, "Sec-Fetch-Mode") != "" ||
+		first(h, "Sec-Fetch-Dest") != "" || isLoopback(hostname(r.Host)) {
+		return transportSecure
+	}
+	switch forwardedProtocol(h) {
+	case "https":
+		return transportSecure
+	case "http":
+		return transportPlain
+	}
+	return transportUnknown
+}
+
+// forwardedProtocol returns the protocol that the outermost proxy saw, in lower
+// case, or "".
+func forwardedProtocol(h http.Header) string {
+	if proto := first(h, "X-Forwarded-Proto"); proto != "" {
+		proto, _, _ = strings.Cut(proto, ",")
+		return strings.ToLower(strings.TrimSpace(proto))
+	}
+	element, _, _ := strings.Cut(first(h, "Forwarded"), ",")
+	for _, pair := range strings.Split(element, ";") {
+		if name, value, _ := strings.Cut(pair, "="); strings.EqualFold(strings.TrimSpace(name), "proto") {
+			return strings.ToLower(strings.Trim(value, "\" "))
+		}
+	}
+	return ""
+}
+
+// first returns the first value of a header whose name is in canonical form.
+func first(h http.Header, name string) string {
+	if values := h[name]; len(values) > 0 {
+		return values[0]
+	}
+	return ""
+}
+
+// hostname returns the host of a Host header or URL without its port, in lower
+// case.
+func hostname(host string) string {
+	if i := strings.LastIndexByte(host, ':'); i >= 0 && i > strings.LastIndexByte(host, ']') {
+		if name, _, err := net.SplitHostPort(host); err == nil {
+			host = name
+		}
+	}
+	return strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
+}
+
+// covers reports whether a cookie of the domain is sent to host.
+func covers(domain, host string) bool {
+	prefix, ok := strings.CutSuffix(host, domain)
+	return ok && (prefix == "" || strings.HasSuffix(prefix, "."))
+}
+
+// isLoopback reports whether browsers trust host without TLS.
+func isLoopback(host string) bool {
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
+		return true
+	}
+	if host == "" || host[0] != '1' && host[0] != ':' {
+		return false
+	}
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.IsLoopback()
+}
+
 // strippedTarget returns the request's own target without the parameters, in
 // origin form, or false when it cannot safely stand in a Location header.
-func strippedTarget(r *http.Request, params []string) (string, bool) {
+func strippedTarget(r *http.Request, params *query.Params) (string, bool) {
 	target := r.RequestURI // what the client sent, before any router changed the URL
 	if target == "" {
 		target = r.URL.RequestURI()
@@ -30,7 +174,7 @@ func strippedTarget(r *http.Request, params []string) (string, bool) {
 		}
 	}
 	stripped := path
-	if rest := query.Strip(rawQuery, params); rest != "" {
+	if rest := params.Strip(rawQuery); rest != "" {
 		stripped += "?" + rest
 	}
 	// A parameter that only the server's own rewriting put there cannot be
@@ -38,9 +182,9 @@ func strippedTarget(r *http.Request, params []string) (string, bool) {
 	return stripped, stripped != target
 }
 
-// refererClickID returns the click ID that the request's Referer carries, if
-// that is a page of the same origin. Other sites' URLs are nobody's business.
-func refererClickID(r *http.Request, params []string, accept func(string) bool) (id, param string) {
+// refererClick returns the click ID that the request's Referer carries, if
+// that is a page of the same origin.
+func (t *Tracker) refererClick(r *http.Request) (id, param string) {
 	values := r.Header["Referer"]
 	if len(values) != 1 {
 		return "", ""
@@ -51,22 +195,33 @@ func refererClickID(r *http.Request, params []string, accept func(string) bool) 
 		return "", ""
 	}
 	rawQuery, _, _ = strings.Cut(rawQuery, "#")
-	id, param, _ = query.Find(rawQuery, params, accept)
-	if id == "" || !sameOrigin(values[0], r) {
+	f := t.params.Find(rawQuery, t.accept)
+	if f.Value == "" || !sameOrigin(values[0], r) {
 		return "", ""
 	}
-	return id, param
+	return f.Value, f.Param
 }
 
 // sameOrigin reports whether the page that r comes from, whose URL is its
-// Referer, is of the same origin. What the browser says of that counts
-// (Sec-Fetch-Site); it knows the origin also where a proxy changes the host.
+// Referer, is of the same origin. Sec-Fetch-Site decides where the browser
+// sends it: the browser knows the origin also where a proxy changes the host.
 // Otherwise the hosts are compared. The schemes are not: behind a proxy that
 // ends TLS we do not know our own.
 func sameOrigin(referer string, r *http.Request) bool {
-	if site := r.Header.Get("Sec-Fetch-Site"); site != "" {
+	if site := first(r.Header, "Sec-Fetch-Site"); site != "" {
 		return site == "same-origin"
 	}
 	u, err := url.Parse(referer)
 	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && strings.EqualFold(u.Host, r.Host)
+}
+
+// fromOwnSite reports whether the visitor comes from another page of the site,
+// so that the request is not a landing.
+func fromOwnSite(r *http.Request) bool {
+	switch first(r.Header, "Sec-Fetch-Site") {
+	case "same-origin", "same-site":
+		return true
+	}
+	referer := first(r.Header, "Referer")
+	return referer != "" && sameOrigin(referer, r)
 }

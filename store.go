@@ -9,9 +9,11 @@ import (
 	"github.com/clickid/clickid/internal/text"
 )
 
-// MaxTokenLength is the largest token a [Store] may return, in bytes. It fits
-// the metadata field of payment providers, which commonly holds 500.
-const MaxTokenLength = 500
+// MaxTokenLength is the largest token a [Store] may return, in bytes.
+const MaxTokenLength = 2000
+
+// metadataLength is what a metadata field of payment providers commonly holds.
+const metadataLength = 500
 
 // Store keeps clicks. It knows nothing of HTTP.
 //
@@ -102,6 +104,12 @@ func checkLink(k Key, token string, expires, now time.Time) error {
 		return fmt.Errorf("%w: the link has expired already", ErrInvalid)
 	}
 	return nil
+}
+
+// localStore is a store that loads some or all of its clicks without input or
+// output. local reports whether the token is one of those.
+type localStore interface {
+	loadLocally(token string) (c Click, local bool, err error)
 }
 
 // errMalformedToken is what a token without that form is answered with.

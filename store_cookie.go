@@ -3,10 +3,15 @@ package clickid
 import (
 	"bytes"
 	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
+	hashes "hash"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/gorilla/securecookie"
@@ -50,11 +55,47 @@ func checkCookieKey(key []byte) error {
 // token that the same key signed for something else does not.
 const tokenPurpose = "clickid.click"
 
+// nonceLength is the number of random bytes in each token. Two visitors with
+// the same click in the same second have different tokens, so that one's
+// withdrawal does not unlink the other's order.
+const nonceLength = 8
+
 // cookieStore keeps each click in its token, signed and not encrypted. It
 // holds no state.
 type cookieStore struct {
-	codecs []*securecookie.SecureCookie
-	now    func() time.Time
+	keys []cookieKey
+	now  func() time.Time
+}
+
+// cookieKey signs and verifies tokens. securecookie signs them; verifying is
+// done here, since securecookie allocates twenty times for it and a page asks
+// for its click on every request.
+type cookieKey struct {
+	codec     *securecookie.SecureCookie
+	verifiers *sync.Pool // of *verifier
+}
+
+// verifier holds what the verification of a token needs.
+type verifier struct {
+	mac       hashes.Hash
+	sum       [sha256.Size]byte
+	signed    [tokenBuffer]byte
+	canonical [tokenBuffer]byte
+}
+
+// tokenBuffer holds a decoded token and the purpose before it.
+const tokenBuffer = MaxTokenLength
+
+func newCookieKey(key []byte) cookieKey {
+	key = bytes.Clone(key)
+	return cookieKey{
+		// The click has its own expiry: securecookie's age limit would refuse
+		// a click that was configured to live longer.
+		codec: securecookie.New(key, nil).MaxAge(0).SetSerializer(securecookie.NopEncoder{}),
+		verifiers: &sync.Pool{New: func() any {
+			return &verifier{mac: hmac.New(sha256.New, key)}
+		}},
+	}
 }
 
 // NewCookieStore returns a [Store] whose tokens contain the click itself,
@@ -66,9 +107,11 @@ type cookieStore struct {
 // [ParseCookieKey] reads it. The keys are a list, unlike
 // securecookie's pairs of signing and encryption keys.
 //
-// A token is about 140 characters long for a ULID and at most 430. It cannot
-// be revoked: Delete does nothing, and a copied token is valid until it
-// expires. The visitor can read it, and knows the click ID from the URL anyway.
+// A token is about 150 characters long for a ULID, and below 1,200 for the
+// longest click ID. The store cannot revoke it: Delete does nothing, and a
+// copied token is valid until it expires, unless [Config].Linker keeps a list of
+// the tokens that were revoked. The visitor can read it, and knows the click ID
+// from the URL anyway.
 func NewCookieStore(keys ...[]byte) (Store, error) {
 	var problems []error
 	if len(keys) == 0 {
@@ -85,10 +128,7 @@ func NewCookieStore(keys ...[]byte) (Store, error) {
 				problems = append(problems, fmt.Errorf("clickid: cookie keys %d and %d are the same", j+1, i+1))
 			}
 		}
-		// The click has its own expiry: securecookie's age limit would refuse
-		// a click that was configured to live longer.
-		codec := securecookie.New(bytes.Clone(key), nil).MaxAge(0).SetSerializer(securecookie.NopEncoder{})
-		s.codecs = append(s.codecs, codec)
+		s.keys = append(s.keys, newCookieKey(key))
 	}
 	if len(problems) > 0 {
 		return nil, errors.Join(problems...)
@@ -101,10 +141,18 @@ func (s *cookieStore) Save(ctx context.Context, c Click) (string, error) {
 	if err := ctx.Err(); err != nil {
 		return "", fmt.Errorf("clickid: signing the click: %w", err)
 	}
+	return s.save(c)
+}
+
+func (s *cookieStore) save(c Click) (string, error) {
 	if err := checkSave(c, s.now()); err != nil {
 		return "", err
 	}
-	encoded, err := s.codecs[0].Encode(tokenPurpose, encodePayload(c))
+	payload := append(make([]byte, nonceLength, nonceLength+16+len(c.Param)+len(c.ID)), encodePayload(c)...)
+	if _, err := rand.Read(payload[:nonceLength]); err != nil {
+		return "", fmt.Errorf("clickid: signing the click: %w", err)
+	}
+	encoded, err := s.keys[0].codec.Encode(tokenPurpose, payload)
 	if err != nil {
 		return "", fmt.Errorf("clickid: signing the click: %w", err)
 	}
@@ -138,40 +186,77 @@ func (s *cookieStore) CheckToken(token string) error {
 	return err
 }
 
-// loadsLocally reports true: the token contains the click.
-func (s *cookieStore) loadsLocally(string) bool { return true }
+// loadLocally implements localStore: the token contains the click.
+func (s *cookieStore) loadLocally(token string) (Click, bool, error) {
+	c, err := s.decode(token)
+	return c, true, err
+}
 
 // Format keeps the keys out of every verb's output: some print what pointers
 // point to.
 func (s *cookieStore) Format(f fmt.State, _ rune) {
-	_, _ = fmt.Fprintf(f, "clickid.cookieStore(%d keys)", len(s.codecs))
+	_, _ = fmt.Fprintf(f, "clickid.cookieStore(%d keys)", len(s.keys))
 }
+
+var errUnknownKey = fmt.Errorf("%w: the token's signature matches none of the keys", ErrInvalid)
 
 func (s *cookieStore) decode(token string) (Click, error) {
 	if !validToken(token) {
 		return Click{}, errMalformedToken
 	}
-	padded := token + strings.Repeat("=", (4-len(token)%4)%4)
-	// Only the canonical spelling counts, so that one click has one token.
-	if _, err := base64.URLEncoding.Strict().DecodeString(padded); err != nil {
+	for _, key := range s.keys {
+		c, err := s.verify(key, token)
+		if err != errUnknownKey {
+			return c, err
+		}
+	}
+	return Click{}, errUnknownKey
+}
+
+// verify decodes a token that key has signed. securecookie writes it as the
+// base64 of TIME|PAYLOAD|MAC, where the payload is base64 and the MAC is over
+// PURPOSE|TIME|PAYLOAD.
+func (s *cookieStore) verify(key cookieKey, token string) (Click, error) {
+	v := key.verifiers.Get().(*verifier)
+	defer key.verifiers.Put(v)
+	const purpose = tokenPurpose + "|"
+	if base64.RawURLEncoding.DecodedLen(len(token)) > len(v.signed)-len(purpose) {
 		return Click{}, errMalformedToken
 	}
-	for _, codec := range s.codecs {
-		var payload []byte
-		if codec.Decode(tokenPurpose, padded, &payload) != nil {
-			continue // securecookie's errors do not work with errors.Is, and say no more
-		}
-		return s.check(payload)
+	// Only the canonical spelling counts, so that one click has one token.
+	n, err := strictBase64.Decode(v.signed[copy(v.signed[:], purpose):], append(v.canonical[:0], token...))
+	if err != nil || n <= sha256.Size {
+		return Click{}, errMalformedToken
 	}
-	return Click{}, fmt.Errorf("%w: the token's signature matches none of the keys", ErrInvalid)
+	signed := v.signed[:len(purpose)+n-sha256.Size]
+	if signed[len(signed)-1] != '|' {
+		return Click{}, errUnknownKey
+	}
+	mac := v.signed[len(signed) : len(purpose)+n]
+	signed = signed[:len(signed)-1]
+	v.mac.Reset()
+	v.mac.Write(signed)
+	if !hmac.Equal(v.mac.Sum(v.sum[:0]), mac) {
+		return Click{}, errUnknownKey
+	}
+	_, encoded, _ := bytes.Cut(signed[len(purpose):], []byte{'|'})
+	if n, err = base64.URLEncoding.Decode(v.canonical[:], encoded); err != nil || n < nonceLength {
+		return Click{}, errUnknownVersion
+	}
+	return s.check(v.canonical[nonceLength:n])
 }
+
+var (
+	strictBase64      = base64.RawURLEncoding.Strict()
+	errUnknownVersion = fmt.Errorf("%w: the token's content is of no known version", ErrInvalid)
+)
 
 // check decodes a payload whose signature is right. Its content can still be
 // wrong: the machine that signed it may have had a wrong clock.
 func (s *cookieStore) check(payload []byte) (Click, error) {
 	c, ok := decodePayload(payload)
 	if !ok || c.Validate() != nil {
-		return Click{}, fmt.Errorf("%w: the token's content is of no known version", ErrInvalid)
+		return Click{}, errUnknownVersion
 	}
 	now := s.now()
 	if c.At.After(now.Add(futureTolerance)) {

@@ -107,6 +107,7 @@ func TestSignedTokensWithAContentThatCannotBe(t *testing.T) {
 	}
 	same := func(*clickid.Click) {}
 	good := click(same)
+	nonce := make([]byte, clickid.NonceLength)
 	tests := map[string]struct {
 		purpose string
 		payload []byte
@@ -121,15 +122,16 @@ func TestSignedTokensWithAContentThatCannotBe(t *testing.T) {
 		"expiring before it was captured":  {clickid.TokenPurpose, click(func(c *clickid.Click) { c.Expires = at.Add(-time.Second) }), clickid.ErrInvalid},
 		"without an ID":                    {clickid.TokenPurpose, click(func(c *clickid.Click) { c.ID = "" }), clickid.ErrInvalid},
 		"with an ID outside the grammar":   {clickid.TokenPurpose, click(func(c *clickid.Click) { c.ID = "a b" }), clickid.ErrInvalid},
-		"with an ID that is too long":      {clickid.TokenPurpose, click(func(c *clickid.Click) { c.ID = strings.Repeat("x", 129) }), clickid.ErrInvalid},
+		"with an ID that is too long":      {clickid.TokenPurpose, click(func(c *clickid.Click) { c.ID = strings.Repeat("x", clickid.MaxIDLength+1) }), clickid.ErrInvalid},
 		"without a parameter":              {clickid.TokenPurpose, click(func(c *clickid.Click) { c.Param = "" }), clickid.ErrInvalid},
-		"of an unknown version":            {clickid.TokenPurpose, append([]byte{2}, good[1:]...), clickid.ErrInvalid},
+		"of an unknown version":            {clickid.TokenPurpose, append(append(nonce[:len(nonce):len(nonce)], 2), good[len(nonce)+1:]...), clickid.ErrInvalid},
+		"nothing but the random bytes":     {clickid.TokenPurpose, nonce, clickid.ErrInvalid},
 		"empty":                            {clickid.TokenPurpose, []byte{}, clickid.ErrInvalid},
-		"nothing but the version":          {clickid.TokenPurpose, good[:1], clickid.ErrInvalid},
-		"cut in the time":                  {clickid.TokenPurpose, good[:3], clickid.ErrInvalid},
-		"cut after the lifetime":           {clickid.TokenPurpose, good[:8], clickid.ErrInvalid},
+		"nothing but the version":          {clickid.TokenPurpose, good[:len(nonce)+1], clickid.ErrInvalid},
+		"cut in the time":                  {clickid.TokenPurpose, good[:len(nonce)+3], clickid.ErrInvalid},
+		"cut after the lifetime":           {clickid.TokenPurpose, good[:len(nonce)+8], clickid.ErrInvalid},
 		"cut in the parameter":             {clickid.TokenPurpose, good[:len(good)-5], clickid.ErrInvalid},
-		"a time that is not a number":      {clickid.TokenPurpose, append([]byte{1}, bytes.Repeat([]byte{0xff}, 12)...), clickid.ErrInvalid},
+		"a time that is not a number":      {clickid.TokenPurpose, append(append(nonce[:len(nonce):len(nonce)], 1), bytes.Repeat([]byte{0xff}, 12)...), clickid.ErrInvalid},
 		"a lifetime that overflows a time": {clickid.TokenPurpose, click(func(c *clickid.Click) { c.Expires = time.Unix(1<<62, 0) }), nil},
 	}
 	store := newCookieStore(t, firstKey)
@@ -156,8 +158,8 @@ func TestSizeOfTokens(t *testing.T) {
 		require.NoError(t, err)
 		return len(token)
 	}
-	require.InDelta(t, 140, size(documentedID, "clkid"), 10)
-	require.LessOrEqual(t, size(strings.Repeat("x", clickid.MaxIDLength), strings.Repeat("p", 64)), 430)
+	require.InDelta(t, 150, size(documentedID, "clkid"), 10)
+	require.LessOrEqual(t, size(strings.Repeat("x", clickid.MaxIDLength), strings.Repeat("p", 64)), 1200)
 }
 
 func TestCookieStoreHonoursTheContext(t *testing.T) {

@@ -124,9 +124,13 @@ func (s *fallbackStore) CheckToken(token string) error {
 	return checkToken(s.primaryChecker, token)
 }
 
-// loadsLocally reports whether the token is the fallback's, which needs no
-// server.
-func (s *fallbackStore) loadsLocally(token string) bool { return s.ofFallback(token) }
+// loadLocally implements localStore: the fallback's clicks need no server.
+func (s *fallbackStore) loadLocally(token string) (Click, bool, error) {
+	if fallback, ok := s.fallback.(localStore); ok && s.ofFallback(token) {
+		return fallback.loadLocally(token)
+	}
+	return Click{}, false, nil
+}
 
 // ofFallback reports whether a token is the fallback's.
 func (s *fallbackStore) ofFallback(token string) bool {

@@ -61,15 +61,23 @@ func (g guardedChecker) CheckToken(token string) (err error) {
 	return g.TokenChecker.CheckToken(token)
 }
 
-// recovered is deferred around a store's call. Of the panic's value it keeps
-// the type alone, since the value may hold what was being stored; the words of
-// the runtime hold none of that.
+// recovered is deferred around a store's call.
 func recovered(err *error) {
-	switch p := recover().(type) {
+	if p := panicError(recover(), "the store"); p != nil {
+		*err = p
+	}
+}
+
+// panicError returns an error for a panic's value, or nil. Of the value it keeps
+// only the type, since the value may hold something personal; the text of the
+// runtime's own panics does not.
+func panicError(value any, who string) error {
+	switch p := value.(type) {
 	case nil:
+		return nil
 	case runtime.Error:
-		*err = fmt.Errorf("clickid: the store panicked: %w", p)
+		return fmt.Errorf("clickid: %s panicked: %w", who, p)
 	default:
-		*err = fmt.Errorf("clickid: the store panicked with a value of type %T", p)
+		return fmt.Errorf("clickid: %s panicked with a value of type %T", who, p)
 	}
 }

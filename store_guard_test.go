@@ -55,7 +55,7 @@ func TestNoStoreBreaksThePage(t *testing.T) {
 		"panicking with nil":         panickingStore{nil},
 		"returning an empty token":   savingStore{cookies, ""},
 		"returning a broken token":   savingStore{cookies, "a;b"},
-		"returning a token too long": savingStore{cookies, strings.Repeat("x", 501)},
+		"returning a token too long": savingStore{cookies, strings.Repeat("x", clickid.MaxTokenLength+1)},
 	}
 	for name, store := range stores {
 		t.Run(name, func(t *testing.T) {
@@ -121,7 +121,9 @@ func TestPanicsOfStoresAreErrors(t *testing.T) {
 
 func TestStoreCallsEndWithTheTimeout(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, clickid.Config{Store: hangingStore{newCookieStore(t, firstKey)}, StoreTimeout: time.Millisecond})
+	inner := newCookieStore(t, firstKey)
+	clickid.SetStoreNow(inner, func() time.Time { return startOfTest })
+	s := newSite(t, clickid.Config{Store: hangingStore{inner}, StoreTimeout: time.Millisecond})
 	resp := cookieHeader(s, "__Host-clkid="+newTokenOf(t, newCookieStore(t, firstKey), "abc"))
 	_, err := clickid.Lookup(resp.ctx)
 	require.ErrorIs(t, err, context.DeadlineExceeded)

@@ -248,8 +248,8 @@ func (c *cleaner) source() {
 
 func (c *cleaner) click() {
 	e := &c.event
-	if e.Click.ID != "" && !ValidID(e.Click.ID) {
-		c.leaveOutIdentity("click.id", fmt.Sprintf("must be 1 to %d characters of [A-Za-z0-9._~-]", MaxIDLength))
+	if e.Click.ID != "" && !storableID(e.Click.ID) {
+		c.leaveOutIdentity("click.id", fmt.Sprintf("must be 1 to %d visible ASCII characters", MaxIDLength))
 		e.Click = Click{}
 	}
 	if e.Click.Param != "" && !validParam(e.Click.Param) {

@@ -19,10 +19,16 @@ import (
 func Middleware(t *clickid.Tracker) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
-			c.SetRequest(t.Capture(c.Response(), c.Request()))
-			if t.Strip(c.Response(), c.Request()) {
+			original := c.Request()
+			captured := t.Capture(c.Response(), original)
+			if captured == original {
+				return next(c)
+			}
+			c.SetRequest(captured)
+			if t.Strip(c.Response(), captured) {
 				return nil
 			}
+			defer func() { t.Finish(c.Response(), original, c.Request()) }()
 			return next(c)
 		}
 	}

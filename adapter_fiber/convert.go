@@ -4,10 +4,46 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 
+	"github.com/clickid/clickid"
 	"github.com/clickid/clickid/extension"
 	"github.com/gofiber/fiber/v3"
+	"github.com/gofiber/utils/v2"
 )
+
+// probe is a request that only holds what [extension.Concerns] reads. Its
+// strings alias Fiber's buffers and are not kept.
+type probe struct {
+	*http.Request
+	slots [len(read)][1]string
+}
+
+// read are the headers that extension.Concerns reads.
+var read = [...]string{
+	"Cookie", "Referer", "Sec-Gpc", "Accept", "Sec-Fetch-Site", "Sec-Fetch-Mode", "Sec-Fetch-Dest", "Sec-Purpose", "Purpose", "X-Moz",
+}
+
+var probes = sync.Pool{New: func() any {
+	p := &probe{Request: &http.Request{URL: new(url.URL), Header: make(http.Header, len(read))}}
+	for i, name := range read {
+		p.Header[name] = p.slots[i][:]
+	}
+	return p
+}}
+
+// concerns reports whether the tracker has anything to do with the request.
+func concerns(t *clickid.Tracker, c fiber.Ctx) bool {
+	p := probes.Get().(*probe)
+	defer probes.Put(p)
+	in := &c.Request().Header
+	for i, name := range read {
+		p.slots[i][0] = utils.UnsafeString(in.Peek(name))
+	}
+	p.Method, p.Host = utils.UnsafeString(in.Method()), utils.UnsafeString(in.Host())
+	_, p.URL.RawQuery, _ = strings.Cut(utils.UnsafeString(in.RequestURI()), "?")
+	return extension.Concerns(t, p.Request)
+}
 
 // convert returns c as a net/http request and response. It copies all strings:
 // a click outlives its request, and Fiber's strings alias buffers that the next

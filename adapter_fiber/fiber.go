@@ -18,19 +18,28 @@ import (
 //	clickid.Convert(c.Context(), sender, event)
 func Middleware(t *clickid.Tracker) fiber.Handler {
 	return func(c fiber.Ctx) error {
-		w, r, err := convert(c)
+		if !concerns(t, c) {
+			return c.Next()
+		}
+		w, original, err := convert(c)
 		if err != nil {
 			return c.Next() // serve the page without capture
 		}
-		r = t.Capture(w, r)
-		redirected := t.Strip(w, r)
-		w.apply(r)
+		captured := t.Capture(w, original)
+		redirected := t.Strip(w, captured)
+		w.apply(captured)
 		if redirected {
 			return nil
 		}
-		// The error pages of fasthttp reset the whole header, even if a later
-		// handler replaces them.
-		defer w.write(true)
+		defer func() {
+			// The error pages of fasthttp reset the whole header, even if a later
+			// handler replaces them.
+			w.write(true)
+			if location := c.Response().Header.Peek("Location"); len(location) > 0 {
+				w.header["Location"] = []string{string(location)}
+			}
+			t.Finish(w, original, captured)
+		}()
 		return c.Next()
 	}
 }

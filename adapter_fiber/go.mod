@@ -5,13 +5,13 @@ go 1.25.0
 require (
 	github.com/clickid/clickid v0.1.0
 	github.com/gofiber/fiber/v3 v3.2.0
+	github.com/gofiber/utils/v2 v2.0.4
 	github.com/valyala/fasthttp v1.70.0
 )
 
 require (
 	github.com/andybalholm/brotli v1.2.1 // indirect
 	github.com/gofiber/schema v1.7.1 // indirect
-	github.com/gofiber/utils/v2 v2.0.4 // indirect
 	github.com/google/uuid v1.6.0 // indirect
 	github.com/gorilla/securecookie v1.1.2 // indirect
 	github.com/klauspost/compress v1.18.5 // indirect

@@ -21,13 +21,20 @@ import (
 // returns, but not in c itself.
 func Middleware(t *clickid.Tracker) gin.HandlerFunc {
 	return func(c *gin.Context) {
-		c.Request = t.Capture(c.Writer, c.Request)
+		original := c.Request
+		c.Request = t.Capture(c.Writer, original)
 		if click := c.Request.Context().Value(extension.ContextKey); click != nil {
 			// Without ContextWithFallback, c.Value only finds keys of c.Set.
 			c.Set(extension.ContextKey, click)
 		}
+		if c.Request == original {
+			return
+		}
 		if t.Strip(c.Writer, c.Request) {
 			c.Abort()
+			return
 		}
+		defer func() { t.Finish(c.Writer, original, c.Request) }()
+		c.Next()
 	}
 }

@@ -20,6 +20,7 @@
 package extension
 
 import (
+	"net/http"
 	"time"
 
 	"github.com/clickid/clickid"
@@ -32,6 +33,13 @@ import (
 // r.Context().Value(ContextKey) there, so that [clickid.Lookup] and
 // [clickid.Convert] find the click in that context too.
 const ContextKey = extending.ContextKey
+
+// Concerns reports whether t has anything to do with r, so that an adapter whose
+// framework has requests of its own converts only those. It reads the method,
+// the host, the query, and the headers Cookie, Referer, Accept, Sec-GPC,
+// Sec-Fetch-Site, Sec-Fetch-Mode, Sec-Fetch-Dest, Sec-Purpose, Purpose and
+// X-Moz.
+func Concerns(t *clickid.Tracker, r *http.Request) bool { return extending.Concerns(t, r) }
 
 // CheckSave is what every store checks before it saves c: [clickid.Click.Validate],
 // and that c has not expired at now. The error matches [clickid.ErrInvalid].

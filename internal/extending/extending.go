@@ -2,7 +2,10 @@
 // extension, so that only authors of stores, linkers and adapters see them.
 package extending
 
-import "time"
+import (
+	"net/http"
+	"time"
+)
 
 // ContextKey is the key of the visitor's click in a context.
 const ContextKey = "github.com/clickid/clickid"
@@ -16,4 +19,5 @@ var (
 	KeyHash   func(key any) [32]byte
 	Seal      func(key any, token string) ([]byte, error)
 	Open      func(key any, sealed []byte) (string, error)
+	Concerns  func(tracker any, r *http.Request) bool
 )

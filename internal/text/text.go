@@ -25,6 +25,16 @@ func Unreserved(s string, limit int) bool {
 	return true
 }
 
+// Graphic reports whether s is 1 to limit visible ASCII characters.
+func Graphic(s string, limit int) bool {
+	for i := 0; i < len(s); i++ {
+		if s[i] <= ' ' || s[i] >= 0x7f {
+			return false
+		}
+	}
+	return s != "" && len(s) <= limit
+}
+
 // maxName is the longest name of an event type, a source or a user ID type.
 const maxName = 64
 

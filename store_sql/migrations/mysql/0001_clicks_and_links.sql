@@ -17,7 +17,7 @@ CREATE TABLE IF NOT EXISTS clickid_clicks (
 CREATE TABLE IF NOT EXISTS clickid_links (
     key_hash     BINARY(32)     NOT NULL,
     token_hash   BINARY(32)     NOT NULL,
-    sealed_token VARBINARY(528) NOT NULL,
+    sealed_token VARBINARY(2028) NOT NULL,
     expires_at   DATETIME       NOT NULL,
     PRIMARY KEY (key_hash),
     KEY token_hash (token_hash),
