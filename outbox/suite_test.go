@@ -115,7 +115,7 @@ func (f *faulty) Stop(ctx context.Context) (int, error) {
 		n, _ := f.Memory.Stop(ended)
 		return n, nil
 	case patient:
-		longer, cancel := context.WithTimeout(context.WithoutCancel(ctx), 6*time.Second)
+		longer, cancel := context.WithTimeout(context.WithoutCancel(ctx), 12*time.Second)
 		defer cancel()
 		return f.Memory.Stop(longer)
 	case countsNothing:

@@ -176,8 +176,15 @@ func TestSend_deadline(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ob.Send(t.Context(), order("before")); err != nil {
-		t.Fatal(err)
+	// The first connection can take longer than the deadline on a busy machine.
+	for start := time.Now(); ; {
+		_, err := ob.Send(t.Context(), order("before"))
+		if err == nil {
+			break
+		}
+		if time.Since(start) > time.Minute {
+			t.Fatal(err)
+		}
 	}
 	for _, tt := range []struct {
 		name           string

@@ -99,7 +99,7 @@ func TestRelay_hangingQueue(t *testing.T) {
 		hanging := startRelay(t, outbox.RelayConfig{DB: own, Table: d.table(t, own), Queue: stuck, Batch: 10, Timeout: time.Hour})
 		<-entered
 		// Orders commit without waiting.
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		_, err := table.In(db).Send(ctx, newEvents("new", 10)...)
 		require.NoError(t, err)

@@ -307,7 +307,7 @@ func TestTable_Erase_concurrentOrders(t *testing.T) {
 		}()
 		// Orders commit while the erasure waits for the relay.
 		for i := range 20 {
-			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+			ctx, cancel := context.WithTimeout(context.Background(), patience)
 			_, err := table.In(db).Send(ctx, newEvent(fmt.Sprint("order-", i)))
 			cancel()
 			require.NoError(t, err)

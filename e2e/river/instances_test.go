@@ -79,10 +79,8 @@ func TestOutbox_backlog(t *testing.T) {
 		t.Fatal(err)
 	}
 	await(t, platform, events)
+	// A simulation in package outbox checks the time, and bench measures it.
 	took, requests := time.Since(back), len(platform.Requests())
-	if took > time.Minute {
-		t.Errorf("the backlog took %v", took)
-	}
 	if requests > events/50 {
 		t.Errorf("the backlog took %d requests", requests)
 	}

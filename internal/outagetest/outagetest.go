@@ -24,8 +24,10 @@ const (
 	// default because the machine may be busy.
 	Timeout = time.Second
 	// patience is the time that a page may take. The tracker makes at most two
-	// store calls.
-	patience = 2*Timeout + Timeout
+	// store calls, and many pages at once take seconds on a busy machine. A page
+	// that waits for its store takes longer still: the store is unavailable until
+	// all pages are served.
+	patience = 2*Timeout + 6*Timeout
 	// recovery is the time that a store may take to recover.
 	recovery = 30 * time.Second
 )

@@ -23,7 +23,7 @@ type harness struct {
 	testing.TB
 	backend  Backend
 	platform *clickidtest.Server
-	ctx      context.Context // ends after three times the backend's patience
+	ctx      context.Context // ends after ten times the backend's patience
 
 	mu       sync.Mutex
 	observed []outbox.Observation

@@ -100,7 +100,8 @@ func (h *harness) stopWithin(ob outbox.Outbox, deadline time.Duration) (int, err
 	defer cancel()
 	start := time.Now()
 	remaining, err := ob.Stop(ctx)
-	if took := time.Since(start); took > deadline+5*time.Second {
+	// An interruption may take 5 seconds more, and a busy machine as long again.
+	if took := time.Since(start); took > deadline+10*time.Second {
 		h.Errorf("Stop with a deadline of %v took %v", deadline, took)
 	}
 	return remaining, err
