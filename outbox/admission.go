@@ -8,16 +8,16 @@ import (
 	"github.com/clickid/clickid"
 )
 
-// sender is the Send of every outbox: it checks events as the destination
-// would, and gives the records of those that are to be kept to a queue.
+// sender checks the events of a Send as the destination would, and stores the
+// records in a queue.
 type sender struct {
 	destination Destination
 	metadata    func(context.Context) map[string]string // or nil
 	queue       Enqueuer
 }
 
-// ResolvesTokens reports whether the clicks of tokens are looked up at
-// delivery. [clickid.Convert] asks no store then.
+// ResolvesTokens reports whether the clicks of tokens are resolved at delivery.
+// [clickid.Convert] then does not call the store.
 func (s sender) ResolvesTokens() bool { return resolverOf(s.destination) != nil }
 
 // Send implements [clickid.Sender].
@@ -34,15 +34,15 @@ func (s sender) Send(ctx context.Context, events ...clickid.Event) (clickid.Repo
 	return a.report, a.report.Err()
 }
 
-// admission is what becomes of the events of one Send.
+// admission holds the results and records of a Send.
 type admission struct {
 	report  clickid.Report
 	records []Record
-	kept    []*Record // for each result its own record, or nil
+	kept    []*Record // the record of each result, or nil
 }
 
-// admit checks events exactly as the destination does before it sends them.
-// Events of the same identity share a record.
+// admit checks events as the destination does before it sends them. Events of
+// the same identity share a record.
 func (s sender) admit(ctx context.Context, events []clickid.Event) *admission {
 	a := &admission{
 		report: clickid.Report{Results: make([]clickid.Result, len(events))},
@@ -68,7 +68,8 @@ func (s sender) admit(ctx context.Context, events []clickid.Event) *admission {
 	return a
 }
 
-// admitOne returns the record of an event that is to be kept, and its result.
+// admitOne returns the record of an event and its result. The record is nil if
+// the event is not stored.
 func (s sender) admitOne(e clickid.Event, now time.Time) (*Record, clickid.Result) {
 	result := s.check(e)
 	reason := result.Reason
@@ -89,8 +90,8 @@ func (s sender) admitOne(e clickid.Event, now time.Time) (*Record, clickid.Resul
 	return &record, result
 }
 
-// check is the destination's Check. A panic of it, such as of a MarshalJSON in
-// the event, refuses the event.
+// check calls the destination's Check. If it panics, for example in a
+// MarshalJSON of the event, the event is refused.
 func (s sender) check(e clickid.Event) (result clickid.Result) {
 	defer func() {
 		if recover() != nil {
@@ -100,8 +101,7 @@ func (s sender) check(e clickid.Event) (result clickid.Result) {
 	return s.destination.Check(e)
 }
 
-// metadataOf returns what the application adds to the events of ctx. A panic of
-// it adds nothing.
+// metadataOf calls [Config].Metadata. It returns nil after a panic.
 func (s sender) metadataOf(ctx context.Context) (metadata map[string]string) {
 	if s.metadata == nil {
 		return nil
@@ -114,7 +114,7 @@ func (s sender) metadataOf(ctx context.Context) (metadata map[string]string) {
 	return s.metadata(ctx)
 }
 
-// fail gives the error of the queue to every event that was to be kept.
+// fail sets the result of every event with a record to the error of the queue.
 func (a *admission) fail(err error) {
 	for i, record := range a.kept {
 		if record != nil {
@@ -123,8 +123,8 @@ func (a *admission) fail(err error) {
 	}
 }
 
-// tell adds to the results that the queue knew an event already, and how the
-// event differs from the stored one.
+// tell adds to the results that an event was already known and differs from the
+// stored one.
 func (a *admission) tell(known map[string]string) {
 	for i, record := range a.kept {
 		if record == nil {
@@ -148,8 +148,8 @@ func (a *admission) tell(known map[string]string) {
 
 const reasonKnown = "already known"
 
-// EnqueueFunc is a function as an [Enqueuer], such as an insertion in a
-// transaction.
+// EnqueueFunc is a function that implements [Enqueuer], such as an insertion in
+// a transaction.
 type EnqueueFunc func(ctx context.Context, records []Record) (known map[string]string, err error)
 
 // Enqueue calls f.

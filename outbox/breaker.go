@@ -7,77 +7,77 @@ import (
 	"time"
 )
 
-// health is what the end of a request says about the other side.
+// health is the state of the platform after a request.
 type health int
 
 const (
-	healthGood     health = iota // it responded
+	healthGood     health = iota // the platform responded
 	healthUnknown                // the request was interrupted
-	healthFailing                // it may be unavailable
-	healthPausing                // it asks not to be called
-	healthRefusing               // it refuses the configuration
+	healthFailing                // the platform may be unavailable
+	healthPausing                // the platform asks to wait
+	healthRefusing               // the platform refuses the configuration
 )
 
-// ending is the end of a request.
+// ending is the result of a request for the breaker.
 type ending struct {
 	health health
-	wait   time.Duration // that the other side asks for
-	every  time.Duration // how often a refusal is reported; 0 is alertInterval
+	wait   time.Duration // the wait that the platform asks for
+	every  time.Duration // the interval of alerts; 0 is alertInterval
 	err    error
 }
 
 const (
-	// breakerThreshold is how many requests in a row fail before the breaker
-	// opens: a platform that fails now and then is available.
+	// breakerThreshold is the number of failed requests in a row that opens the
+	// breaker. Occasional failures do not open it.
 	breakerThreshold = 5
-	// maxProbeInterval is the longest time between two probes of the platform.
-	// A backlog shall be gone within a minute of its return.
+	// maxProbeInterval is the longest time between two probes, so that a
+	// backlog is delivered within a minute after an outage.
 	maxProbeInterval = 20 * time.Second
-	// alertInterval is how often a refused configuration is reported while it
-	// lasts.
+	// alertInterval is the interval in which a refused configuration is
+	// reported.
 	alertInterval = 10 * time.Minute
-	// maxAsked is the longest wait that the other side can ask for. It is probed
-	// then: the wait may be an error of its own.
+	// maxAsked is the longest wait that the platform can ask for. Longer waits
+	// are usually mistakes.
 	maxAsked = time.Hour
 )
 
-// breaker keeps requests back while the other side is unavailable. Opened, it lets
-// one request through at a time, after intervals that double up to max.
+// breaker stops requests while the platform is unavailable. While it is open,
+// it allows one request at a time, at intervals that double up to max.
 type breaker struct {
 	min, max time.Duration
-	// changed reports the opening, each alert and the closing, outside of the
+	// changed reports the opening, each alert and the closing, without the
 	// lock.
 	changed func(state breakerState, err error)
-	// patience is how long it stays open without an alert. 0 is for ever.
+	// patience is how long it stays open without an alert; 0 means no alert.
 	patience time.Duration
 
 	mu       sync.Mutex
 	open     bool
-	refusal  bool // it is open because the configuration is refused
-	failures int  // in a row, while it is closed
+	refusal  bool // it is open because of a refused configuration
+	failures int  // failures in a row while it is closed
 	interval time.Duration
-	until    time.Time // no probe before
-	probing  bool      // a request is under way
-	reserved bool      // a caller of await is about to send one
+	until    time.Time // time of the next probe
+	probing  bool      // a request is in progress
+	reserved bool      // a caller of await has reserved the next request
 	alerted  time.Time
-	since    time.Time     // when it opened, or reported last that it is still open
-	wake     chan struct{} // closed when waiting callers shall look again
+	since    time.Time     // time of the opening or of the last alert
+	wake     chan struct{} // closed when waiting callers must check again
 }
 
 type breakerState int
 
 const (
-	breakerOpened  breakerState = iota // the other side is unavailable
-	breakerRefused                     // the configuration is refused, or still is
-	breakerLasting                     // the other side is still unavailable
-	breakerClosed                      // it is back
+	breakerOpened  breakerState = iota // the platform is unavailable
+	breakerRefused                     // the configuration is refused
+	breakerLasting                     // the platform is still unavailable
+	breakerClosed                      // the platform has recovered
 )
 
 func newBreaker(shortest, longest time.Duration, changed func(breakerState, error)) *breaker {
 	return &breaker{min: shortest, max: max(shortest, longest), changed: changed, wake: make(chan struct{})}
 }
 
-// allow lets a request pass or not. The caller calls done when it has ended.
+// allow reports whether a request may be sent. The caller calls done after it.
 func (b *breaker) allow() (done func(ending), ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -91,25 +91,24 @@ func (b *breaker) allow() (done func(ending), ok bool) {
 	return func(e ending) { b.end(e, true) }, true
 }
 
-// remaining returns how long the breaker stays open at least, and whether it
-// is open.
+// remaining returns the time until the next probe and whether the breaker is
+// open.
 func (b *breaker) remaining() (time.Duration, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return max(0, time.Until(b.until)), b.open
 }
 
-// turn is what await returns: leave, or else wait, or neither when ctx or stop
-// ended it.
+// turn is the result of await: leave, or wait, or neither if ctx or stop ended
+// it.
 type turn struct {
-	leave func()        // a request may be sent; call it when that has ended
-	wait  time.Duration // how long no request may be sent
+	leave func()        // a request may be sent; call it afterwards
+	wait  time.Duration // the time until a request may be sent
 }
 
-// await waits until a request may be sent, so that a backlog stays in the
-// queue instead of being taken out and put back over and over, and leaves at
-// once when the other side returns. It waits no longer than limit, and not at
-// all when the other side asked for a longer wait.
+// await waits until a request may be sent. The backlog then stays in the queue
+// and is delivered at once when the platform recovers. await waits at most
+// limit, and not at all if the platform asked for a longer wait.
 func (b *breaker) await(ctx context.Context, stop <-chan struct{}, limit time.Duration) turn {
 	deadline := time.Now().Add(limit)
 	for {
@@ -138,8 +137,8 @@ func (b *breaker) await(ctx context.Context, stop <-chan struct{}, limit time.Du
 	}
 }
 
-// reserve returns leave when a request may be sent now. Otherwise it returns how
-// long none may be sent, and what is closed when to look again.
+// reserve returns leave if a request may be sent now. Otherwise it returns the
+// time until then and a channel that is closed when the state changes.
 func (b *breaker) reserve() (leave func(), remaining time.Duration, wake <-chan struct{}) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -171,13 +170,13 @@ func (b *breaker) leave() {
 	b.rouse()
 }
 
-// rouse makes the waiting callers look again. The caller holds the lock.
+// rouse wakes the waiting callers. The caller holds the lock.
 func (b *breaker) rouse() {
 	close(b.wake)
 	b.wake = make(chan struct{})
 }
 
-// end takes the end of a request into account.
+// end records the result of a request.
 func (b *breaker) end(e ending, probe bool) {
 	b.mu.Lock()
 	state, report := b.settle(e, probe)
@@ -197,7 +196,7 @@ func (b *breaker) settle(e ending, probe bool) (state breakerState, report bool)
 		return 0, false
 	case healthGood:
 		if b.open && !probe {
-			return 0, false // it was on its way before the other side became unavailable
+			return 0, false // sent before the platform became unavailable
 		}
 		wasOpen := b.open
 		b.open, b.refusal, b.failures = false, false, 0
@@ -210,7 +209,7 @@ func (b *breaker) settle(e ending, probe bool) (state breakerState, report bool)
 	return b.trip(e, probe)
 }
 
-// trip opens the breaker, or keeps it open.
+// trip opens the breaker or keeps it open.
 func (b *breaker) trip(e ending, probe bool) (state breakerState, report bool) {
 	now := time.Now()
 	switch {
@@ -220,7 +219,7 @@ func (b *breaker) trip(e ending, probe bool) (state breakerState, report bool) {
 		b.interval = min(2*b.interval, b.max)
 	}
 	if !b.open || probe {
-		// The random part keeps several instances from probing together.
+		// The random part spreads the probes of several instances.
 		b.until = now.Add(b.interval - rand.N(b.interval/2+1))
 	}
 	if asked := now.Add(min(e.wait, maxAsked)); asked.After(b.until) {

@@ -12,13 +12,13 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// newTestBreaker returns a breaker and what it has reported.
+// newTestBreaker returns a breaker and the states that it reports.
 func newTestBreaker() (*breaker, *[]breakerState) {
 	var states []breakerState
 	return newBreaker(time.Second, 8*time.Second, func(s breakerState, _ error) { states = append(states, s) }), &states
 }
 
-// request is one that ends at once.
+// request sends a request that ends at once.
 func request(b *breaker, h health) (sent bool) {
 	done, ok := b.allow()
 	if ok {
@@ -35,10 +35,10 @@ func open(t *testing.T, b *breaker) {
 	require.False(t, request(b, healthFailing))
 }
 
-func TestTheBreakerOpensAfterFailuresInARow(t *testing.T) {
+func TestBreaker_threshold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, states := newTestBreaker()
-		for range 10 * breakerThreshold { // a failure, a success, and so on
+		for range 10 * breakerThreshold { // failures and successes alternate
 			require.True(t, request(b, healthFailing))
 			require.True(t, request(b, healthGood))
 			require.True(t, request(b, healthUnknown))
@@ -49,7 +49,7 @@ func TestTheBreakerOpensAfterFailuresInARow(t *testing.T) {
 	})
 }
 
-func TestTheBreakerOpensAtOnce(t *testing.T) {
+func TestBreaker_opensAtOnce(t *testing.T) {
 	for _, h := range []health{healthPausing, healthRefusing} {
 		synctest.Test(t, func(t *testing.T) {
 			b, _ := newTestBreaker()
@@ -59,7 +59,7 @@ func TestTheBreakerOpensAtOnce(t *testing.T) {
 	}
 }
 
-func TestProbesBecomeRarer(t *testing.T) {
+func TestBreaker_probeInterval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, _ := newTestBreaker()
 		open(t, b)
@@ -76,9 +76,9 @@ func TestProbesBecomeRarer(t *testing.T) {
 	})
 }
 
-// TestOneProbeAtATime sends nothing beside a probe, and nothing is decided by
-// requests that were on their way when the breaker opened.
-func TestOneProbeAtATime(t *testing.T) {
+// TestBreaker_oneProbe sends no request during a probe, and ignores the results
+// of requests that were sent before the breaker opened.
+func TestBreaker_oneProbe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, states := newTestBreaker()
 		old, _ := b.allow()
@@ -92,14 +92,14 @@ func TestOneProbeAtATime(t *testing.T) {
 		require.False(t, request(b, healthGood))
 		older(ending{health: healthFailing})
 		require.False(t, request(b, healthGood))
-		probe(ending{health: healthUnknown}) // interrupted, such as by a shutdown
-		require.True(t, request(b, healthGood), "the next one takes its place")
+		probe(ending{health: healthUnknown}) // interrupted, for example by a shutdown
+		require.True(t, request(b, healthGood), "the next request is the probe")
 		require.True(t, request(b, healthGood))
 		require.Equal(t, []breakerState{breakerOpened, breakerClosed}, *states)
 	})
 }
 
-func TestALongerWaitThatIsAskedForIsKept(t *testing.T) {
+func TestBreaker_askedWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, _ := newTestBreaker()
 		late, _ := b.allow()
@@ -112,8 +112,8 @@ func TestALongerWaitThatIsAskedForIsKept(t *testing.T) {
 	})
 }
 
-// TestAwait is how deliveries wait for the other side's return.
-func TestAwait(t *testing.T) {
+// TestBreaker_await covers deliveries that wait during an outage.
+func TestBreaker_await(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, _ := newTestBreaker()
 		ctx, never := context.Background(), make(chan struct{})
@@ -128,7 +128,7 @@ func TestAwait(t *testing.T) {
 		require.LessOrEqual(t, time.Since(start), time.Second, "until the next probe")
 
 		second := b.await(ctx, never, 5*time.Second)
-		require.Nil(t, second.leave, "another one is probing")
+		require.Nil(t, second.leave, "another request is the probe")
 		require.Positive(t, second.wait)
 
 		released := make(chan bool)
@@ -137,7 +137,7 @@ func TestAwait(t *testing.T) {
 		}()
 		synctest.Wait()
 		require.True(t, request(b, healthGood))
-		require.True(t, <-released, "all go on when it is back")
+		require.True(t, <-released, "all continue after the recovery")
 		got.leave()
 
 		require.True(t, request(b, healthPausing))
@@ -161,11 +161,11 @@ func TestAwait(t *testing.T) {
 		got = b.await(ctx, never, time.Minute)
 		require.Nil(t, got.leave)
 		require.Equal(t, time.Hour, got.wait)
-		require.Equal(t, start, time.Now(), "a longer wait is not sat out")
+		require.Equal(t, start, time.Now(), "await does not wait longer than limit")
 	})
 }
 
-func TestAlertsAreRepeatedWhileTheyLast(t *testing.T) {
+func TestBreaker_alerts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, states := newTestBreaker()
 		for start := time.Now(); time.Since(start) < alertInterval; {
@@ -174,8 +174,7 @@ func TestAlertsAreRepeatedWhileTheyLast(t *testing.T) {
 			require.True(t, request(b, healthRefusing))
 		}
 		require.Equal(t, []breakerState{breakerRefused, breakerRefused}, *states)
-		// An outage in between is none of the configuration's, and a refusal
-		// after it is a new one.
+		// A refusal after an outage is a new one.
 		*states = nil
 		for _, h := range []health{healthFailing, healthRefusing} {
 			wait, _ := b.remaining()

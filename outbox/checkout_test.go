@@ -16,16 +16,16 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// unsteadyStore is a store of clicks that can be down.
+// unsteadyStore is a click store that can be unavailable.
 type unsteadyStore struct {
 	*clickid.MemoryStore
-	down  atomic.Bool
-	loads atomic.Int32
+	unavailable atomic.Bool
+	loads       atomic.Int32
 }
 
 func (s *unsteadyStore) Load(ctx context.Context, token string) (clickid.Click, error) {
 	s.loads.Add(1)
-	if s.down.Load() {
+	if s.unavailable.Load() {
 		return clickid.Click{}, errors.New("connection refused")
 	}
 	return s.MemoryStore.Load(ctx, token)
@@ -42,7 +42,7 @@ type checkout struct {
 	err      error
 }
 
-// newCheckout returns a shop that a visitor has landed in.
+// newCheckout returns a shop after the landing of a visitor.
 func newCheckout(t *testing.T, edits ...func(*outbox.Config)) *checkout {
 	t.Helper()
 	c := &checkout{store: &unsteadyStore{MemoryStore: clickid.NewMemoryStore()}, platform: clickidtest.NewServer(t)}
@@ -67,7 +67,7 @@ func newCheckout(t *testing.T, edits ...func(*outbox.Config)) *checkout {
 	return c
 }
 
-// order completes an order of the visitor.
+// order places an order of the visitor.
 func (c *checkout) order(id string) {
 	r := httptest.NewRequest(http.MethodPost, "https://shop.example/order", nil)
 	r.AddCookie(c.cookie)
@@ -85,18 +85,18 @@ func (c *checkout) deliver(t *testing.T) {
 	})
 }
 
-func TestAnOrderWhileTheStoreIsDownIsAttributed(t *testing.T) {
+func TestConvert_storeUnavailable(t *testing.T) {
 	t.Parallel()
 	c := newCheckout(t)
-	c.store.down.Store(true)
+	c.store.unavailable.Store(true)
 	c.order("order")
-	require.NoError(t, c.err, "the checkout does not fail with the store")
+	require.NoError(t, c.err, "the checkout succeeds without the store")
 	require.Equal(t, clickid.VerdictQueued, c.result.Verdict)
 	c.deliver(t)
 	before := c.store.loads.Load()
 	require.Eventually(t, func() bool { return c.store.loads.Load() > before }, 10*time.Second, time.Millisecond)
 	require.Zero(t, c.platform.Count(), "an order is not sent without its click")
-	c.store.down.Store(false)
+	c.store.unavailable.Store(false)
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	got, err := c.platform.Wait(ctx, 1)
@@ -104,9 +104,9 @@ func TestAnOrderWhileTheStoreIsDownIsAttributed(t *testing.T) {
 	require.Equal(t, "01ARZ3NDEKTSV4RRFFQ69G5FAV", got[0].ClickID)
 }
 
-// The token is resolved at delivery, so a withdrawal between order and delivery
-// counts.
-func TestAClickThatIsForgottenAfterTheOrder(t *testing.T) {
+// TestConvert_forgottenClick removes the click between order and delivery. The
+// token is resolved at delivery.
+func TestConvert_forgottenClick(t *testing.T) {
 	t.Parallel()
 	c := newCheckout(t)
 	c.order("order")

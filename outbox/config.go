@@ -11,66 +11,64 @@ import (
 	"github.com/clickid/clickid/internal/nilcheck"
 )
 
-// Config says how events are delivered. It is the part that the
-// configurations of all queues share. Destination is required; the zero value
-// of every other field is its default.
+// Config configures the delivery of events. The configurations of all queues
+// contain it. Destination is required. The zero values of the other fields are
+// their defaults.
 type Config struct {
-	// Destination is where the events go, usually a capi.Client. Required.
+	// Destination receives the events. It is usually a capi.Client. Required.
 	Destination Destination
-	// MaxAge is how old an event may get in the queue, counted from when it was
-	// queued or replayed, before it becomes a dead letter: no platform
-	// attributes it any more. Defaults to [DefaultMaxAge].
+	// MaxAge is the maximum event age: the time from queueing or replay after
+	// which an event becomes a dead letter, since platforms do not attribute
+	// older events. Defaults to [DefaultMaxAge].
 	MaxAge time.Duration
-	// MaxAttempts is after how many failed deliveries an event becomes a dead
-	// letter. Only failures of the application's own code count, such as a panic.
-	// Defaults to 10.
+	// MaxAttempts is the number of failed deliveries after which an event
+	// becomes a dead letter. Only failures of the application's code count,
+	// such as a panic. Defaults to 10.
 	MaxAttempts int
-	// MinSnooze and MaxSnooze bound the waits of our own choosing, which grow
-	// from one to the other. What the platform asks to wait (Retry-After) is
-	// honoured beyond them, up to an hour. An unavailable platform is probed at least every
-	// 20 seconds all the same, so that a backlog leaves soon after its return.
+	// MinSnooze and MaxSnooze are the first and the longest wait after a
+	// failure. Waits that the platform asks for (Retry-After) may be longer, up
+	// to an hour. An unavailable platform is probed at least every 20 seconds.
 	// Default to 1 second and 5 minutes.
 	MinSnooze, MaxSnooze time.Duration
-	// Linger is the longest that an event waits for others to share its
-	// request. It does not wait when no request is under way and the latest one
-	// is longer ago than that. Negative sends every event in a request of its
-	// own. Defaults to 30 milliseconds, at most
-	// 5 seconds.
+	// Linger is the longest time that an event waits for others to share its
+	// request. It does not wait if no request is in progress and the last one
+	// was longer ago. With a negative value every event has its own request.
+	// Defaults to 30 milliseconds, at most 5 seconds.
 	Linger time.Duration
-	// Consent returns the present consent of the user of an event, and
-	// is asked at each delivery, concurrently. Only an event for which it
-	// returns [clickid.ConsentGranted] is sent; the others are done with, and
-	// not sent. While it fails, the events wait. It must return within five
-	// seconds. Defaults to none: what was known when the event was queued
+	// Consent returns the current consent of the user of an event. It is called
+	// concurrently at each delivery and must return within five seconds. Only
+	// events with [clickid.ConsentGranted] are sent; others are skipped. If it
+	// fails, the event waits. Without it, the consent at the time of queueing
 	// counts.
 	Consent func(ctx context.Context, e clickid.Event) (clickid.Consent, error)
-	// Metadata returns what travels with an event through the queue, such as the
-	// trace context of ctx, the context of Send. [MetadataFromContext] returns it
-	// at delivery. It must hold no personal data. Defaults to none.
+	// Metadata returns metadata for the events of a Send with the context ctx,
+	// such as its trace context. It is stored with the event, and
+	// [MetadataFromContext] returns it at delivery. It must not contain
+	// personal data. Optional.
 	Metadata func(ctx context.Context) map[string]string
 	// ForgetSkips keeps nothing of a skipped event. By default its ID, type,
-	// reason and time are kept for the deduplication window, so that an operator
-	// finds out why an order was not sent. Defaults to false.
+	// reason and time are kept for the deduplication window, so that an
+	// operator can find out why an order was not sent.
 	ForgetSkips bool
-	// HideEventIDs leaves the events' IDs out of logs, observations and what is
-	// kept of skipped events. Defaults to false.
+	// HideEventIDs omits event IDs from logs, observations and the records of
+	// skipped events. Defaults to false.
 	HideEventIDs bool
-	// RecheckClick resolves the token of an event again at delivery, although
-	// its click is known, so that a click which was deleted meanwhile is not
-	// sent. Only events that [clickid.Convert] filled in from a visitor's
-	// request carry both. A click that has expired meanwhile still counts: it
-	// was valid when the event happened. Defaults to false.
+	// RecheckClick resolves the token of an event again at delivery, and skips
+	// the event if the click was deleted. Only events that [clickid.Convert]
+	// filled from a visitor's request have both. A click that has expired still
+	// counts, since it was valid at the time of the event. Defaults to false.
 	RecheckClick bool
-	// Logger receives alerts (Error: a refused configuration, a dead letter),
-	// outages and their end (Warn, Info), and every delivery (Debug). Defaults
-	// to slog.Default(); slog.New(slog.DiscardHandler) switches logging off.
+	// Logger logs alerts at level Error (a refused configuration, a dead
+	// letter), outages and recoveries at Warn and Info, and deliveries at
+	// Debug. Defaults to slog.Default(). slog.New(slog.DiscardHandler) disables
+	// logging.
 	Logger *slog.Logger
-	// Hook is called with everything that is logged, concurrently, and must
-	// not block. Defaults to none.
+	// Hook is called concurrently with every observation that is logged. It
+	// must not block. Optional.
 	Hook func(context.Context, Observation)
 }
 
-// Defaults and bounds of [Config].
+// Defaults and limits of [Config].
 const (
 	defaultMaxAttempts = 10
 	defaultMinSnooze   = time.Second
@@ -79,7 +77,7 @@ const (
 	maxLinger          = 5 * time.Second
 )
 
-// checkDestination refuses a missing destination, a nil pointer included.
+// checkDestination returns an error for a missing destination or a nil pointer.
 func checkDestination(d Destination) error {
 	if nilcheck.IsNil(d) || d.Name() == "" {
 		return errors.New("outbox: Destination is required, such as the client of capi.New, and must have a Name")
@@ -87,7 +85,7 @@ func checkDestination(d Destination) error {
 	return nil
 }
 
-// problems returns everything that is wrong with cfg.
+// problems returns the problems of cfg.
 func (cfg *Config) problems() []error {
 	var problems []error
 	report := func(format string, args ...any) {
@@ -116,7 +114,7 @@ func (cfg *Config) problems() []error {
 	return problems
 }
 
-// fillIn replaces zero values by their defaults.
+// fillIn replaces zero values with their defaults.
 func (cfg *Config) fillIn() {
 	if cfg.MaxAge == 0 {
 		cfg.MaxAge = DefaultMaxAge
@@ -138,7 +136,7 @@ func (cfg *Config) fillIn() {
 	}
 }
 
-// checked returns cfg with its defaults, or every problem at once.
+// checked returns cfg with its defaults. The error joins all problems.
 func (cfg Config) checked() (Config, error) {
 	if err := errors.Join(cfg.problems()...); err != nil {
 		return Config{}, err

@@ -34,8 +34,7 @@ func (d Database) columns() columns {
 			attributes: "mediumtext CHARACTER SET utf8mb4", keys: "mediumtext" + ascii, number: "bigint"}
 	default:
 		// Without AUTOINCREMENT, SQLite can reuse the number of a deleted row,
-		// and a relay that deletes the rows that it has enqueued would delete
-		// another event.
+		// and a relay could delete another event than it has enqueued.
 		return columns{id: "integer PRIMARY KEY AUTOINCREMENT", destination: "text", identity: "text", payload: "blob", attributes: "text", keys: "text", number: "integer"}
 	}
 }
@@ -73,7 +72,7 @@ func (d Database) create(name string) string {
 	return table
 }
 
-// insertColumns is how many columns insert fills.
+// insertColumns is the number of columns that insert fills.
 const insertColumns = 6
 
 // insert returns the statement that inserts a number of rows.
@@ -117,10 +116,10 @@ func (d Database) remove(name string, ids []int64) []string {
 	if d != DatabaseMySQL {
 		return []string{"DELETE FROM " + name + " WHERE id IN (" + strings.Join(list, ", ") + ")"}
 	}
-	// For a list of ids, the optimizer may scan a small table in spite of hints.
-	// The statement then waits for rows that other relays have locked, and can
-	// deadlock. A DELETE of one row from a join with a single table uses the key
-	// ("const" in EXPLAIN) independently of the statistics.
+	// For a list of ids, the optimizer may scan a small table in spite of
+	// hints. The statement then waits for rows that other relays have locked,
+	// and can deadlock. A DELETE of one row from a join with a single table
+	// always uses the key ("const" in EXPLAIN).
 	for i, id := range list {
 		list[i] = "DELETE o FROM " + name + " AS o WHERE o.id = " + id
 	}

@@ -17,21 +17,21 @@ import (
 	"github.com/clickid/clickid/internal/batch"
 )
 
-// Bounds of one delivery.
+// Limits of a delivery.
 const (
-	// MaxDuration is longer than any [Delivery.Deliver] takes: the shortest
-	// time after which a queue may take a delivery for lost.
+	// MaxDuration is longer than any [Delivery.Deliver]. A queue may treat a
+	// delivery as lost after this time, but not earlier.
 	MaxDuration = 90 * time.Second
 
-	holdLimit   = 30 * time.Second // of waiting while the platform is unavailable
-	sendTimeout = 50 * time.Second // of look-ups and the shared request
+	holdLimit   = 30 * time.Second // of waiting during an outage
+	sendTimeout = 50 * time.Second // of lookups and the request
 )
 
-// Delivery is what all queues share: it admits events, delivers one, and
-// decides what is to become of it. It lets the deliveries of one process share
-// requests, and holds them back while the platform is unavailable.
+// Delivery is the part that all queues share. It checks and delivers events and
+// decides their outcome. Concurrent deliveries share requests and wait while
+// the platform is unavailable.
 //
-// It is safe for concurrent use and starts no goroutine of its own.
+// It is safe for concurrent use and starts no goroutine.
 type Delivery struct {
 	cfg      Config
 	resolver clickid.Resolver // or nil
@@ -44,20 +44,20 @@ type Delivery struct {
 
 	stop        chan struct{}
 	interrupted sync.Once
-	newerSeen   atomic.Int64 // when KindNewerVersion was observed last
+	newerSeen   atomic.Int64 // time of the last KindNewerVersion
 }
 
-// sending is one event on its way through the collector.
+// sending is an event in the collector.
 type sending struct {
 	identity string
 	item     Item
 	result   clickid.Result
 	err      error // why there is no result
-	beside   bool  // another event of the same batch was accepted
+	beside   bool  // another event of the batch was accepted
 }
 
-// NewDelivery checks the whole configuration and returns a delivery, or every
-// problem at once. Later changes of cfg have no effect.
+// NewDelivery returns a delivery. Its error joins all problems of cfg. Later
+// changes of cfg have no effect.
 func NewDelivery(cfg Config) (*Delivery, error) {
 	cfg, err := cfg.checked()
 	if err != nil {
@@ -81,51 +81,49 @@ func NewDelivery(cfg Config) (*Delivery, error) {
 	return d, nil
 }
 
-// Destination returns where the events go.
+// Destination returns the destination of the events.
 func (d *Delivery) Destination() Destination { return d.cfg.Destination }
 
-// Logger returns the configured logger, for what a queue itself has to report.
+// Logger returns the configured logger for the messages of a queue.
 func (d *Delivery) Logger() *slog.Logger { return d.cfg.Logger }
 
-// Sender returns a sender that checks events as the destination would before it
-// delivers them, and puts the records of those that are to be kept into q. It
-// reports these as queued, or as dead letters when validation refuses them, and
-// the others as they are: skipped or failed. When q returns an error, all that
-// were to be kept failed with it.
+// Sender returns a sender that checks events as the destination would and
+// stores their records in q. It reports them as queued, or as dead letters if
+// validation refuses them. Other events are skipped or failed. If q returns an
+// error, all events with a record have failed.
 func (d *Delivery) Sender(q Enqueuer) clickid.Sender {
 	return sender{destination: d.cfg.Destination, metadata: d.cfg.Metadata, queue: q}
 }
 
 // Admit checks events as the destination does before it sends them, and returns
-// the records of those that are to be queued, refused ones included. The report
-// gives these as queued or dead letters, and the others as they are: skipped or
-// failed. Events of the same identity share a record.
+// the records to store, including those of refused events. The report has the
+// verdicts queued and dead-lettered for them, and skipped or failed for other
+// events. Events of the same identity share a record.
 func (d *Delivery) Admit(ctx context.Context, events ...clickid.Event) (clickid.Report, []Record) {
 	admitted := sender{destination: d.cfg.Destination, metadata: d.cfg.Metadata}.admit(ctx, events)
 	return admitted.report, admitted.records
 }
 
-// Remember tells d that the destination has accepted events in an earlier
-// process. A queue calls it when it starts and knows delivered events.
+// Remember tells the delivery that the destination has accepted events in an
+// earlier process. A queue with delivered events calls it at its start.
 func (d *Delivery) Remember() { d.holds.remember() }
 
-// ResolvesTokens reports whether the clicks of tokens are looked up at delivery.
-// The senders of a queue have a method of this name; see [clickid.Sender].
+// ResolvesTokens reports whether the clicks of tokens are resolved at delivery;
+// see [clickid.Sender].
 func (d *Delivery) ResolvesTokens() bool { return d.resolver != nil }
 
-// Deliver sends one event, together with those that other workers deliver at
-// the same time, and decides what the queue does with it. attempt counts the
-// deliveries of this event from 1; snoozes do not count.
+// Deliver delivers an event, together with those of other workers, and returns
+// the outcome for the queue. attempt counts the deliveries of this event from
+// 1, without snoozes.
 //
-// While the platform is unavailable it waits up to 30 seconds before it returns
-// a snooze: the backlog stays in the queue instead of passing through the
-// workers over and over, and is delivered as soon as the platform is back. A
-// longer wait that the platform asked for is a snooze at once. Deliver returns
-// within [MaxDuration].
+// While the platform is unavailable, Deliver waits up to 30 seconds before it
+// returns a snooze, so that the backlog stays in the queue and is delivered as
+// soon as the platform recovers. If the platform asked for a longer wait, it
+// returns at once. Deliver returns within [MaxDuration].
 //
-// When ctx ends, or [Delivery.Interrupt] is called while it waits, the outcome
-// is a snooze without a wait, which uses no attempt. A queue records the
-// outcome with a context of its own.
+// If ctx ends, or [Delivery.Interrupt] is called during a wait, the outcome is
+// a snooze without a wait. It uses no attempt. A queue must store the outcome
+// with another context.
 func (d *Delivery) Deliver(ctx context.Context, r Record, attempt int) Outcome {
 	ctx = withMetadata(ctx, r.Metadata)
 	e, err := r.Event()
@@ -143,8 +141,8 @@ func (d *Delivery) Deliver(ctx context.Context, r Record, attempt int) Outcome {
 	return outcome
 }
 
-// deliver is Deliver without the counting of attempts. damage is why the event
-// could not be read.
+// deliver is Deliver without the counting of attempts. damage is the reason why
+// the event cannot be read.
 func (d *Delivery) deliver(ctx context.Context, r Record, e clickid.Event, damage error) Outcome {
 	switch {
 	case r.Refused != "":
@@ -177,14 +175,15 @@ func (d *Delivery) deliver(ctx context.Context, r Record, e clickid.Event, damag
 	return d.send(ctx, r, e)
 }
 
-// maxAhead is how far ahead of this machine's clock an event's time may lie, so
-// that the event waits for it. Validation refuses what lies further ahead of the
-// machine that queued it.
+// maxAhead is the largest time by which an event may be ahead of this machine's
+// clock. The event waits for its time. Validation refuses events that are
+// further ahead of the clock of the machine that queues them.
 const maxAhead = 20 * time.Minute
 
-// tooOld is why an event dies of its age.
+// tooOld returns the reason of a dead letter that exceeds the maximum event
+// age.
 func tooOld(p Progress) string {
-	reason := "it waited longer than the maximum event age"
+	reason := "it exceeded the maximum event age"
 	if n := len(p.Attempts); n > 0 {
 		last := p.Attempts[n-1]
 		reason += fmt.Sprintf("; the last attempt ended with status %d", last.Status)
@@ -195,10 +194,10 @@ func tooOld(p Progress) string {
 	return reason
 }
 
-// held reports whether an event that was refused provisionally can be sent
-// again, or else how it waits. It is sent when another event has been accepted
-// since, when everything is held and it is its turn as a probe, or when it has
-// waited for long.
+// held reports whether an event after a provisional refusal may be sent again,
+// or else returns its wait. It may be sent if another event was accepted since,
+// if it is the next probe of a hold, or if it has waited for a tenth of the
+// maximum age.
 func (d *Delivery) held(ctx context.Context, r Record) (Outcome, bool) {
 	hold := r.Progress.Hold
 	if hold == nil || d.holds.released(hold.At) || d.holds.add(hold.Code, r.Identity) {
@@ -207,7 +206,7 @@ func (d *Delivery) held(ctx context.Context, r Record) (Outcome, bool) {
 	overdue, alert := d.holds.overdue(hold.At)
 	if alert {
 		d.observe(ctx, Observation{Kind: KindConfigurationRefused, Code: hold.Code,
-			Reason: "an event was refused without a word about it, and no other event has been accepted since " + hold.At.Format(time.RFC3339)})
+			Reason: "the platform refuses events without naming a field, and has accepted no other event since " + hold.At.Format(time.RFC3339)})
 	}
 	if overdue {
 		return Outcome{}, true
@@ -215,7 +214,7 @@ func (d *Delivery) held(ctx context.Context, r Record) (Outcome, bool) {
 	return snooze(d.backoff(r), reasonHeld, 0), false
 }
 
-// unreadable returns what becomes of a record that cannot be read.
+// unreadable returns the outcome of a record that cannot be read.
 func (d *Delivery) unreadable(ctx context.Context, r Record, err error) Outcome {
 	if !errors.Is(err, ErrNewerVersion) {
 		return dead("the stored event is damaged", 0)
@@ -230,24 +229,24 @@ func (d *Delivery) unreadable(ctx context.Context, r Record, err error) Outcome 
 const (
 	reasonInterrupted = "the delivery was interrupted"
 	reasonUnavailable = "the platform is unavailable"
-	reasonLookup      = "the click or the consent cannot be looked up"
-	reasonHeld        = "it was refused without a word about it, and waits until another event is accepted"
+	reasonLookup      = "the lookup of the click or the consent failed"
+	reasonHeld        = "the platform refused it without naming a field; it waits until another event is accepted"
 )
 
-// backoff returns a wait that grows with the time the event has waited already.
-// It needs no counter, which queues would have to keep.
+// backoff returns a wait that grows with the age of the event. Queues need not
+// keep a counter.
 func (d *Delivery) backoff(r Record) time.Duration {
 	wait := min(max(time.Since(r.QueuedAt), d.cfg.MinSnooze), d.cfg.MaxSnooze)
 	return wait - rand.N(wait/2+1)
 }
 
-// spread lengthens a wait by up to a tenth, at most ten seconds, so that not
-// everything is due at once.
+// spread lengthens a wait by up to a tenth, at most ten seconds, to spread the
+// load.
 func spread(wait time.Duration) time.Duration {
 	return wait + rand.N(min(wait/10, 10*time.Second)+1)
 }
 
-// grow returns the wait after the given number of attempts.
+// grow returns the wait after a number of attempts.
 func grow(shortest, longest time.Duration, attempt int) time.Duration {
 	wait := shortest
 	for i := 1; i < attempt && wait < longest; i++ {
@@ -257,7 +256,7 @@ func grow(shortest, longest time.Duration, attempt int) time.Duration {
 	return wait - rand.N(wait/2+1)
 }
 
-// report reports the outcome of an event, once it is settled.
+// report reports a final outcome.
 func (d *Delivery) report(ctx context.Context, r Record, e clickid.Event, outcome Outcome) {
 	o := Observation{
 		Type: e.Type, EventID: d.visibleID(e.ID),
@@ -276,7 +275,7 @@ func (d *Delivery) report(ctx context.Context, r Record, e clickid.Event, outcom
 	d.observe(ctx, o)
 }
 
-// visibleID returns an event's ID as it may appear in logs.
+// visibleID returns the form of an event's ID for logs.
 func (d *Delivery) visibleID(id string) string {
 	if d.cfg.HideEventIDs {
 		return ""
@@ -284,9 +283,9 @@ func (d *Delivery) visibleID(id string) string {
 	return VisibleID(id)
 }
 
-// VisibleID returns an event's ID as it may appear in logs and tools: one that
-// holds an e-mail address is replaced by "sha256:" and the first 12 digits of its
-// hash.
+// VisibleID returns the form of an event's ID for logs and tools. An ID that
+// contains an e-mail address is replaced with "sha256:" and the first 12 digits
+// of its hash.
 func VisibleID(id string) string {
 	if !strings.ContainsAny(id, "@\uff20") && !strings.Contains(strings.ToLower(id), "%40") {
 		return id
@@ -295,20 +294,19 @@ func VisibleID(id string) string {
 	return "sha256:" + hex.EncodeToString(sum[:6])
 }
 
-// Interrupt makes every Deliver that waits for the platform return a snooze at
-// once, now and later. Queues call it first when they stop, so that an outage
-// does not use up the time they have for it; what is being sent goes on.
+// Interrupt makes every Deliver that waits during an outage return a snooze at
+// once, now and later. Requests in progress continue. Queues call it first when
+// they stop.
 func (d *Delivery) Interrupt() {
 	d.interrupted.Do(func() { close(d.stop) })
 }
 
-// Close interrupts, and returns when every request has ended, or with an error
-// when ctx ends first. Later deliveries are snoozes. Closing twice is not an
-// error.
+// Close interrupts and waits until every request has ended. It returns an error
+// if ctx ends first. Later deliveries are snoozes. A second call has no effect.
 func (d *Delivery) Close(ctx context.Context) error {
 	d.Interrupt()
 	if err := d.batches.Close(ctx); err != nil {
-		return fmt.Errorf("outbox: closing: requests are still under way: %w", err)
+		return fmt.Errorf("outbox: closing: requests are in progress: %w", err)
 	}
 	return nil
 }

@@ -24,7 +24,7 @@ var (
 	ecapi    = capi.ECAPI{DataSetID: "ds_shop"}
 )
 
-// transport answers requests in the process.
+// transport is an in-process platform.
 type transport func(*http.Request) (*http.Response, error)
 
 func (f transport) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -34,7 +34,7 @@ func (f transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return f(r)
 }
 
-// reply is an answer with headers given as names and values in turn.
+// reply returns a response. The headers are pairs of name and value.
 func reply(status int, body string, headers ...string) func() (*http.Response, error) {
 	return func() (*http.Response, error) {
 		header := http.Header{}
@@ -45,14 +45,14 @@ func reply(status int, body string, headers ...string) func() (*http.Response, e
 	}
 }
 
-// refuseConnection is a platform that is down.
+// refuseConnection is the transport of an unavailable platform.
 func refuseConnection() (*http.Response, error) {
 	return nil, errors.New("dial tcp: connection refused")
 }
 
-// always gives the same answer to every request.
-func always(answer func() (*http.Response, error)) transport {
-	return func(*http.Request) (*http.Response, error) { return answer() }
+// always returns a transport with the same response for every request.
+func always(respond func() (*http.Response, error)) transport {
+	return func(*http.Request) (*http.Response, error) { return respond() }
 }
 
 func newClient(t testing.TB, p http.RoundTripper, d capi.Dialect, edits ...func(*capi.Config)) *capi.Client {
@@ -90,7 +90,7 @@ func purchases(n int) []clickid.Event {
 	return events
 }
 
-// admit returns the record of an event that is to be queued.
+// admit returns the record of an event that is queued.
 func admit(t testing.TB, d *outbox.Delivery, e clickid.Event) outbox.Record {
 	t.Helper()
 	report, records := d.Admit(context.Background(), e)
@@ -101,14 +101,14 @@ func admit(t testing.TB, d *outbox.Delivery, e clickid.Event) outbox.Record {
 
 const secret = "visitor@example.com"
 
-// TestVerdicts is what one delivery means, answer by answer. Waits are given by
-// their bounds.
-func TestVerdicts(t *testing.T) {
+// TestDeliver_responses has a row for each kind of response. A wait is given by
+// its limits.
+func TestDeliver_responses(t *testing.T) {
 	t.Parallel()
 	const second, minute = time.Second, time.Minute
 	for _, test := range []struct {
 		name    string
-		answer  func() (*http.Response, error)
+		respond func() (*http.Response, error)
 		action  outbox.Action
 		status  int
 		reason  string // a part of it
@@ -151,7 +151,7 @@ func TestVerdicts(t *testing.T) {
 			t.Parallel()
 			var log bytes.Buffer
 			d := newDelivery(t, outbox.Config{
-				Destination: newClient(t, always(test.answer), logEvent),
+				Destination: newClient(t, always(test.respond), logEvent),
 				Logger:      slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 			})
 			got := d.Deliver(context.Background(), admit(t, d, purchase("order")), 1)
@@ -168,8 +168,8 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
-// TestVerdictsWithoutARequest is what needs no answer of the platform.
-func TestVerdictsWithoutARequest(t *testing.T) {
+// TestDeliver_withoutRequest covers outcomes without a request.
+func TestDeliver_withoutRequest(t *testing.T) {
 	t.Parallel()
 	unreachable := transport(func(*http.Request) (*http.Response, error) {
 		t.Error("a request was sent")
@@ -199,17 +199,17 @@ func TestVerdictsWithoutARequest(t *testing.T) {
 	}{
 		{name: "a token without a click", event: withToken, store: clickid.ErrNotFound, action: outbox.ActionSkip, reason: "no click"},
 		{name: "a forged token", event: withToken, store: clickid.ErrInvalid, action: outbox.ActionSkip, reason: "no click"},
-		{name: "the store is down", event: withToken, store: errors.New("down"), action: outbox.ActionSnooze, reason: "looked up"},
+		{name: "the store is unavailable", event: withToken, store: errors.New("unavailable"), action: outbox.ActionSnooze, reason: "lookup"},
 		{name: "consent denied", event: purchase("order"), config: consent(clickid.ConsentDenied, nil), action: outbox.ActionSkip, reason: "denied"},
 		{name: "consent expired", event: purchase("order"), config: consent(clickid.ConsentUnknown, nil), action: outbox.ActionSkip, reason: "unknown"},
-		{name: "consent fails", event: purchase("order"), config: consent(clickid.ConsentUnknown, errors.New("down")), action: outbox.ActionSnooze, reason: "looked up"},
+		{name: "consent fails", event: purchase("order"), config: consent(clickid.ConsentUnknown, errors.New("unavailable")), action: outbox.ActionSnooze, reason: "lookup"},
 		{name: "an ended context", event: purchase("order"), ctx: cancelled, action: outbox.ActionSnooze, reason: "interrupted"},
 		{name: "damaged", event: purchase("order"), record: func(r *outbox.Record) { r.Payload = []byte("{") }, action: outbox.ActionDeadLetter, reason: "damaged"},
 		{name: "empty", event: purchase("order"), record: func(r *outbox.Record) { r.Payload = nil }, action: outbox.ActionDeadLetter, reason: "damaged"},
 		{name: "of no version", event: purchase("order"), record: func(r *outbox.Record) { r.Payload = []byte(`{"event":{}}`) }, action: outbox.ActionDeadLetter, reason: "damaged"},
 		{name: "without an event", event: purchase("order"), record: func(r *outbox.Record) { r.Payload = []byte(`{"v":1}`) }, action: outbox.ActionDeadLetter, reason: "damaged"},
 		{name: "of a newer version", event: purchase("order"), record: func(r *outbox.Record) { r.Payload = []byte(`{"v":2,"event":"secret"}`) }, action: outbox.ActionSnooze, reason: "newer version"},
-		{name: "past the event age", event: purchase("order"), record: func(r *outbox.Record) { r.QueuedAt = time.Now().Add(-8 * 24 * time.Hour) }, action: outbox.ActionDeadLetter, reason: "event age"},
+		{name: "beyond the maximum event age", event: purchase("order"), record: func(r *outbox.Record) { r.QueuedAt = time.Now().Add(-8 * 24 * time.Hour) }, action: outbox.ActionDeadLetter, reason: "event age"},
 		{name: "invalid for the present dialect", event: purchase("order"), record: func(r *outbox.Record) {
 			r.Payload = bytes.Replace(r.Payload, []byte(`"purchase"`), []byte(`"no such type"`), 1)
 		}, action: outbox.ActionDeadLetter, reason: "type"},
@@ -239,18 +239,18 @@ func TestVerdictsWithoutARequest(t *testing.T) {
 	}
 }
 
-// resolver stands for a tracker.
+// resolver stands in for a tracker.
 type resolver struct{ err error }
 
 func (r *resolver) Resolve(context.Context, string) (clickid.Click, error) {
 	return clickid.Click{}, r.err
 }
 
-func TestAnInterruptedRequestUsesNoAttempt(t *testing.T) {
+func TestDeliver_interrupted(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(context.Background())
 	p := transport(func(r *http.Request) (*http.Response, error) {
-		cancel() // while the request is under way
+		cancel() // during the request
 		<-r.Context().Done()
 		return nil, r.Context().Err()
 	})
@@ -259,7 +259,7 @@ func TestAnInterruptedRequestUsesNoAttempt(t *testing.T) {
 	require.Equal(t, outbox.Outcome{Action: outbox.ActionSnooze, Failure: outbox.Failure{Reason: "the delivery was interrupted"}}, got)
 }
 
-func TestAttemptsEndInADeadLetter(t *testing.T) {
+func TestDeliver_maxAttempts(t *testing.T) {
 	t.Parallel()
 	d := newDelivery(t, outbox.Config{
 		Destination: newClient(t, always(refuseConnection), logEvent), MaxAttempts: 3, Logger: slog.New(slog.DiscardHandler),
@@ -288,7 +288,7 @@ func TestAdmit(t *testing.T) {
 	}
 	require.Equal(t, []clickid.Verdict{
 		clickid.VerdictQueued, clickid.VerdictSkippedOrganic, clickid.VerdictSkippedConsent, clickid.VerdictDeadLettered,
-		clickid.VerdictFailed, // there is no Resolver, so the click would never be known
+		clickid.VerdictFailed, // without a Resolver the click cannot be resolved
 		clickid.VerdictQueued, clickid.VerdictQueued,
 	}, verdicts)
 	require.Len(t, records, 3, "equal events share a record, and the type is part of the identity")
@@ -297,7 +297,7 @@ func TestAdmit(t *testing.T) {
 	require.NotErrorIs(t, report.Err(), clickid.ErrInvalidEvent)
 }
 
-func TestIdentities(t *testing.T) {
+func TestRecord_identity(t *testing.T) {
 	t.Parallel()
 	of := func(d capi.Dialect, e clickid.Event) string {
 		return admit(t, newDelivery(t, outbox.Config{Destination: newClient(t, always(refuseConnection), d)}), e).Identity
@@ -314,7 +314,7 @@ func TestIdentities(t *testing.T) {
 	require.NotEqual(t, of(ecapi, purchase("order")), of(capi.ECAPI{DataSetID: "ds_other"}, purchase("order")))
 }
 
-func TestRecordsSurviveTheirQueue(t *testing.T) {
+func TestRecord_JSON(t *testing.T) {
 	t.Parallel()
 	d := newDelivery(t, outbox.Config{Destination: newClient(t, always(refuseConnection), logEvent)})
 	e := purchase("order")
@@ -325,7 +325,7 @@ func TestRecordsSurviveTheirQueue(t *testing.T) {
 	e.Keys = []clickid.Key{clickid.SessionKey("session"), clickid.OrderKey("1001")}
 	e.ClickToken = "token"
 	record := admit(t, d, e)
-	require.Len(t, record.Keys, 4, "the order's key is there once")
+	require.Len(t, record.Keys, 4, "the order's key is included once")
 	for _, k := range []clickid.Key{clickid.SessionKey("session"), clickid.OrderKey("1001"), clickid.CustomerKey("customer")} {
 		hash, err := outbox.KeyHash(k)
 		require.NoError(t, err)
@@ -345,7 +345,7 @@ func TestRecordsSurviveTheirQueue(t *testing.T) {
 	require.Equal(t, e.ClickToken, got.ClickToken)
 }
 
-func TestNewDeliveryReportsEveryProblem(t *testing.T) {
+func TestNewDelivery_problems(t *testing.T) {
 	t.Parallel()
 	_, err := outbox.NewDelivery(outbox.Config{
 		MaxAge: -1, MaxAttempts: -1, MinSnooze: time.Hour, MaxSnooze: time.Minute, Linger: time.Minute,
@@ -354,21 +354,21 @@ func TestNewDeliveryReportsEveryProblem(t *testing.T) {
 		require.ErrorContains(t, err, field)
 	}
 	_, err = outbox.NewDelivery(outbox.Config{Destination: newClient(t, always(refuseConnection), ecapi), MinSnooze: time.Hour})
-	require.NoError(t, err, "a long MinSnooze alone is no contradiction")
+	require.NoError(t, err, "a long MinSnooze raises the default of MaxSnooze")
 }
 
-func TestAClosedDeliverySnoozes(t *testing.T) {
+func TestDelivery_Close(t *testing.T) {
 	t.Parallel()
 	d := newDelivery(t, outbox.Config{Destination: newClient(t, always(reply(200, "")), logEvent)})
 	record := admit(t, d, purchase("order"))
 	require.NoError(t, d.Close(context.Background()))
-	require.NoError(t, d.Close(context.Background()), "closing twice is no error")
+	require.NoError(t, d.Close(context.Background()), "a second Close returns no error")
 	got := d.Deliver(context.Background(), record, 1)
 	require.Equal(t, outbox.ActionSnooze, got.Action)
-	require.Positive(t, got.Wait, "a queue that goes on does not spin")
+	require.Positive(t, got.Wait, "a queue that continues has a wait")
 }
 
-func TestEachEventOfARequestHasItsOwnVerdict(t *testing.T) {
+func TestDeliver_sharedRequest(t *testing.T) {
 	t.Parallel()
 	p := transport(func(r *http.Request) (*http.Response, error) {
 		again, err := r.GetBody()

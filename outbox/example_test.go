@@ -64,15 +64,15 @@ func Example() {
 	// order-1001 accepted, 0 remaining
 }
 
-// The conversion commits or rolls back with its order, in MySQL, and is moved
-// from there to the queue.
+// The conversion commits or rolls back with its order in MySQL, and a relay
+// moves it to the queue.
 func ExampleTableOutbox() {
 	placeOrder := func(ctx context.Context, db *sql.DB, ob *outbox.TableOutbox, event clickid.Event) error {
 		tx, err := db.BeginTx(ctx, nil)
 		if err != nil {
 			return err
 		}
-		defer func() { _ = tx.Rollback() }() // without effect after the commit
+		defer func() { _ = tx.Rollback() }() // no effect after Commit
 		if _, err := tx.ExecContext(ctx, "INSERT INTO orders (id) VALUES (?)", event.ID); err != nil {
 			return err
 		}

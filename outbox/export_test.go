@@ -2,8 +2,8 @@ package outbox
 
 import "time"
 
-// Kill abandons m as a crash would: what comes of its deliveries is lost, and
-// it takes no further ones.
+// Kill ends m like a crash: it drops the outcomes of its deliveries and starts
+// no others.
 func (m *Memory) Kill() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -11,7 +11,7 @@ func (m *Memory) Kill() {
 	s.mu.Lock()
 	for _, entry := range s.entries {
 		if entry.owner == m {
-			s.wait(entry, time.Now()) // as a queue does when the lease expires
+			s.wait(entry, time.Now()) // like a queue after the end of the lease
 		}
 	}
 	s.mu.Unlock()
@@ -21,13 +21,14 @@ func (m *Memory) Kill() {
 	}
 }
 
-// Reopen returns another outbox on what m stores, as after a restart.
+// Reopen returns another outbox with the storage of m, as after a restart.
 func (m *Memory) Reopen(cfg Config) (*Memory, error) { return openMemory(m.storage, cfg) }
 
-// SetWorkers changes how many events are delivered at once.
+// SetWorkers sets the number of events that are delivered at once.
 func (m *Memory) SetWorkers(n int) { m.workers = n }
 
-// ForgetDelivered forgets what was delivered, as after the deduplication window.
+// ForgetDelivered removes the identities of delivered events, as after the
+// deduplication window.
 func (m *Memory) ForgetDelivered() {
 	m.storage.mu.Lock()
 	defer m.storage.mu.Unlock()

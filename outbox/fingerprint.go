@@ -9,11 +9,11 @@ import (
 	"github.com/clickid/clickid"
 )
 
-// fingerprintParts names what a fingerprint compares, in its order.
+// fingerprintParts names the parts of a fingerprint in their order.
 var fingerprintParts = []string{"value", "currency", "click"}
 
-// fingerprint returns keyed hashes of value, currency and click. The key comes
-// from the event's ID, which a queue does not keep of a delivered event.
+// fingerprint returns keyed hashes of value, currency and click. The key is
+// derived from the event's ID, which queues do not keep for a delivered event.
 func fingerprint(destination string, e clickid.Event) string {
 	click := e.Click.ID
 	if click == "" {
@@ -28,7 +28,7 @@ func fingerprint(destination string, e clickid.Event) string {
 	return strings.Join(hashes, ".")
 }
 
-// canonical returns a decimal number without needless zeros: 10.50 and 10.5 are
+// canonical returns a decimal number without surplus zeros: 10.50 and 10.5 are
 // the same value.
 func canonical(number string) string {
 	if strings.Contains(number, ".") {
@@ -37,8 +37,8 @@ func canonical(number string) string {
 	return number
 }
 
-// differences names what differs between two fingerprints. One that is missing
-// or of another version differs in nothing.
+// differences returns the names of the parts that differ. It returns none if a
+// fingerprint is missing or of another version.
 func differences(a, b string) []string {
 	first, second := strings.Split(a, "."), strings.Split(b, ".")
 	if len(first) != len(fingerprintParts) || len(second) != len(fingerprintParts) {

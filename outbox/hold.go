@@ -6,22 +6,23 @@ import (
 )
 
 const (
-	// holdThreshold is how many distinct events wait with one code before the
-	// configuration is suspected and everything is held.
+	// holdThreshold is the number of distinct events with one code after which
+	// the configuration is suspected and all events are held.
 	holdThreshold = 20
-	// maxHoldCodes bounds the codes that are counted.
+	// maxHoldCodes limits the number of codes that are counted.
 	maxHoldCodes = 100
 )
 
-// holds knows which events wait after a provisional refusal. An event of a
-// platform that accepts others is at fault itself when it is refused again; until
-// another one is accepted, the configuration can be at fault as well.
+// holds tracks the events that wait after a provisional refusal. Such a refusal
+// may be caused by the event or by the configuration. Once another event has
+// been accepted, the configuration is right, and an event that is refused again
+// is a dead letter.
 type holds struct {
-	maxWait time.Duration // after which an event is sent again in any case
+	maxWait time.Duration // time after which an event is sent again in any case
 
 	mu       sync.Mutex
-	accepted time.Time // when the destination accepted an event in this process
-	ever     bool      // the destination has accepted an event, now or earlier
+	accepted time.Time // time of the last acceptance in this process
+	ever     bool      // the destination has accepted an event in any process
 	waiting  map[string]map[string]bool
 	alerted  time.Time
 }
@@ -30,7 +31,7 @@ func newHolds(maxWait time.Duration) *holds {
 	return &holds{maxWait: maxWait, waiting: make(map[string]map[string]bool)}
 }
 
-// accept ends every hold: the destination accepts events.
+// accept ends every hold.
 func (h *holds) accept() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -38,14 +39,14 @@ func (h *holds) accept() {
 	clear(h.waiting)
 }
 
-// remember notes that the destination accepted an event in an earlier process.
+// remember records an acceptance in an earlier process.
 func (h *holds) remember() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.ever = true
 }
 
-// add counts an event that waits, and reports whether everything is to be held.
+// add counts an event that waits. It reports whether all events are to be held.
 func (h *holds) add(code, identity string) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -70,8 +71,8 @@ func (h *holds) released(since time.Time) bool {
 	return h.accepted.After(since)
 }
 
-// overdue reports whether an event has waited so long that it is sent again, and
-// whether that is to be reported.
+// overdue reports whether an event has waited so long that it is sent again,
+// and whether to alert.
 func (h *holds) overdue(since time.Time) (overdue, alert bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

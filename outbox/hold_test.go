@@ -37,10 +37,10 @@ var (
 	transient   = sendError{clickid.SendErrorTemporary, 200, "RATE_LIMITED"}
 )
 
-// destination is a destination in the process.
+// destination is an in-process destination.
 type destination struct {
 	mu       sync.Mutex
-	refusals map[string]error // by event ID; "" is for all others
+	refusals map[string]error // by event ID; "" for all others
 	calls    [][]outbox.Item
 	accepted []string
 	warnings []string
@@ -77,7 +77,7 @@ func (d *destination) Deliver(_ context.Context, items []outbox.Item) (clickid.R
 	return report, report.Err()
 }
 
-// refuse gives every event the same error, or none.
+// refuse sets the error of the given events, or of all events.
 func (d *destination) refuse(err error, ids ...string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -96,7 +96,7 @@ func (d *destination) requests() int {
 	return len(d.calls)
 }
 
-// probed returns the IDs of the events that were sent.
+// probed returns the IDs of the sent events.
 func (d *destination) probed() map[string]int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -134,8 +134,8 @@ func TestDelivery_provisionalRefusal(t *testing.T) {
 		d.refuse(provisional, "odd")
 		sendAll(t, m, []clickid.Event{purchase("odd")})
 		time.Sleep(12 * time.Hour)
-		require.Equal(t, 1, stats(t, m).Queued, "it waits")
-		require.Equal(t, 1, d.probed()["odd"], "it is not sent while it waits")
+		require.Equal(t, 1, stats(t, m).Queued, "the event waits")
+		require.Equal(t, 1, d.probed()["odd"], "a waiting event is not sent")
 		sendAll(t, m, []clickid.Event{purchase("second")})
 		time.Sleep(10 * time.Minute)
 		require.Equal(t, outbox.Stats{Delivered: 2, DeadLetters: 1}, stats(t, m))
@@ -148,8 +148,8 @@ func TestDelivery_provisionalRefusal(t *testing.T) {
 	})
 }
 
-// An order that was refused while the configuration was wrong is delivered when
-// it is right again.
+// TestDelivery_provisionalRefusalLifted refuses an order because of a wrong
+// configuration. It is delivered after the fix.
 func TestDelivery_provisionalRefusalLifted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &destination{}
@@ -177,8 +177,8 @@ func TestDelivery_finalRefusal(t *testing.T) {
 	})
 }
 
-// Where everything is refused alike, events are held, an alert is raised, and
-// different events are sent as probes in turn.
+// TestDelivery_everythingRefused refuses all events with one code. They are
+// held, an alert is raised, and different events are sent as probes.
 func TestDelivery_everythingRefused(t *testing.T) {
 	for _, test := range []struct {
 		name          string
@@ -210,7 +210,7 @@ func TestDelivery_everythingRefused(t *testing.T) {
 				require.Equal(t, test.events, stats(t, m).Queued)
 				require.Equal(t, 1, r.count(outbox.KindConfigurationRefused), "an alert is raised")
 				requests := d.requests() - before
-				require.Greater(t, requests, 100, "it is probed")
+				require.Greater(t, requests, 100, "the destination is probed")
 				require.Less(t, requests, 500)
 				if test.events > 1 {
 					require.Greater(t, len(d.probed()), test.events/10, "with different events")
@@ -243,8 +243,8 @@ func TestDelivery_everythingRefusedTooLong(t *testing.T) {
 	})
 }
 
-// A few events that are refused when no other event comes are sent again and
-// reported, and not forgotten.
+// TestDelivery_provisionalRefusalForLong refuses a few events, and no other
+// event comes. They are sent again and reported.
 func TestDelivery_provisionalRefusalForLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d, r := &destination{}, &recorder{}
@@ -261,8 +261,8 @@ func TestDelivery_provisionalRefusalForLong(t *testing.T) {
 	})
 }
 
-// A verdict of the platform is counted, since it would be repeated for the same
-// idempotency key.
+// TestDelivery_responses counts the verdicts of the platform, since it would
+// repeat them for the same idempotency key.
 func TestDelivery_responses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &destination{}
@@ -299,7 +299,8 @@ func TestDelivery_warnings(t *testing.T) {
 	})
 }
 
-// An event of a till whose clock is ahead waits for its time.
+// TestDelivery_timeAhead queues an event whose time is ahead. It waits for that
+// time.
 func TestDelivery_timeAhead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &destination{}
@@ -331,7 +332,8 @@ func TestDelivery_outageAlert(t *testing.T) {
 	})
 }
 
-// A panic in the application's hook does not end the process.
+// TestDelivery_hookPanics checks that a panic of the hook does not end the
+// process.
 func TestDelivery_hookPanics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := quiet(&destination{})

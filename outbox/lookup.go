@@ -9,12 +9,11 @@ import (
 	"github.com/clickid/clickid"
 )
 
-// consentTimeout bounds one call of [Config].Consent.
+// consentTimeout limits a call of [Config].Consent.
 const consentTimeout = 5 * time.Second
 
-// lookUp asks the systems of the application what a delivery needs to know: the
-// present consent and the click of a token. It reports false when the outcome
-// is settled by that.
+// lookUp calls the consent function and the resolver. It returns false if the
+// outcome follows from them.
 func (d *Delivery) lookUp(ctx context.Context, r Record, e *clickid.Event) (Outcome, bool) {
 	if d.cfg.RecheckClick && e.ClickToken != "" && time.Now().Before(e.Click.Expires) {
 		e.Click = clickid.Click{}
@@ -43,8 +42,7 @@ func (d *Delivery) lookUp(ctx context.Context, r Record, e *clickid.Event) (Outc
 	return d.lookupFailed(r), false
 }
 
-// ask asks for consent and click. It returns an error when one of them cannot
-// be looked up.
+// ask returns consent and click, or an error if one of the lookups fails.
 func (d *Delivery) ask(ctx context.Context, e *clickid.Event, needsClick bool) (outcome Outcome, proceed bool, err error) {
 	if d.cfg.Consent != nil {
 		consent, err := d.consent(ctx, *e)
@@ -79,25 +77,25 @@ func (d *Delivery) resolve(ctx context.Context, token string) (c clickid.Click, 
 	return d.resolver.Resolve(ctx, token)
 }
 
-// panicked is the error of application code that panicked.
+// panicked is the error of a panic in application code.
 type panicked struct{ what string }
 
 func (p panicked) Error() string        { return "outbox: " + p.what + " panicked" }
 func (p panicked) Is(target error) bool { return target == errPanicked }
 
-var errPanicked = errors.New("outbox: code of the application panicked")
+var errPanicked = errors.New("outbox: the application's code panicked")
 
-// recovered is deferred around code of the application: its panic must not end
-// the process that serves the shop.
+// recovered is deferred around application code, so that its panic does not end
+// the process.
 func (d *Delivery) recovered(ctx context.Context, what string, err *error) {
 	if p := recover(); p != nil {
-		// The value of the panic may be personal, its place is not.
+		// The panic's value may be personal, but its stack is not.
 		d.logger.ErrorContext(ctx, "outbox: "+what+" panicked", "stack", string(debug.Stack()))
 		*err = panicked{what}
 	}
 }
 
-// lookupFailed returns what becomes of an event while look-ups fail.
+// lookupFailed returns the outcome of an event whose lookup failed.
 func (d *Delivery) lookupFailed(r Record) Outcome {
 	if wait, open := d.lookups.remaining(); open {
 		return snooze(spread(max(wait, d.cfg.MinSnooze)), reasonLookup, 0)

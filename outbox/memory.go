@@ -15,18 +15,18 @@ import (
 
 // MemoryConfig configures a [Memory].
 type MemoryConfig struct {
-	// Delivery says how an event is delivered. Its Destination is required.
+	// Delivery configures the delivery of events. Its Destination is required.
 	Delivery Config
-	// AcceptLoss accepts that events are lost when the process ends. Required.
+	// AcceptLoss confirms that events are lost when the process ends. Required.
 	AcceptLoss bool
 }
 
-// memoryWorkers is how many events a [Memory] delivers at once.
+// memoryWorkers is the number of events that a [Memory] delivers at once.
 const memoryWorkers = 500
 
-// Memory is an [Queue] in the memory of the process, for examples and tests:
-// what it holds is gone when the process ends. It behaves like the durable
-// queues in everything else.
+// Memory is a [Queue] in the memory of the process, for examples and tests. Its
+// events are lost when the process ends. Otherwise it behaves like the durable
+// queues.
 type Memory struct {
 	delivery *Delivery
 	storage  *memoryStorage
@@ -38,7 +38,7 @@ type Memory struct {
 
 var _ Queue = (*Memory)(nil)
 
-// memoryRun is one run, from Start to Stop.
+// memoryRun is the time from Start to Stop.
 type memoryRun struct {
 	stop      chan struct{}
 	stopOnce  sync.Once
@@ -46,20 +46,20 @@ type memoryRun struct {
 	done      chan struct{}
 }
 
-// memoryStorage is what a durable queue keeps in its database.
+// memoryStorage is the storage that a durable queue has in its database.
 type memoryStorage struct {
 	mu      sync.Mutex
 	entries map[string]*memoryEntry
 	due     dueHeap
-	done    []*memoryEntry // in the order of their delivery
-	skips   []Skip         // in the order of their time
+	done    []*memoryEntry // in the order of delivery
+	skips   []Skip         // in the order of time
 	wake    chan struct{}
 }
 
 type memoryEntry struct {
 	record   Record
 	state    memoryState
-	owner    *Memory // that delivers it
+	owner    *Memory // the outbox that delivers it
 	attempts int
 	due      time.Time
 	ended    time.Time // delivered or dead
@@ -75,11 +75,11 @@ const (
 	memoryDead
 )
 
-// NewMemory returns an outbox in memory, or every problem at once.
+// NewMemory returns an outbox in memory. Its error joins all problems of cfg.
 func NewMemory(cfg MemoryConfig) (*Memory, error) {
 	var problems []error
 	if !cfg.AcceptLoss {
-		problems = append(problems, errors.New("outbox: an outbox in memory loses events when the process ends; set AcceptLoss to accept that"))
+		problems = append(problems, errors.New("outbox: an outbox in memory loses events when the process ends; set AcceptLoss to confirm"))
 	}
 	storage := &memoryStorage{entries: make(map[string]*memoryEntry), wake: make(chan struct{}, 1)}
 	m, err := openMemory(storage, cfg.Delivery)
@@ -102,8 +102,8 @@ func (m *Memory) Send(ctx context.Context, events ...clickid.Event) (clickid.Rep
 	return m.delivery.Sender(m).Send(ctx, events...)
 }
 
-// ResolvesTokens reports whether the clicks of tokens are looked up at
-// delivery; see [clickid.Sender].
+// ResolvesTokens reports whether the clicks of tokens are resolved at delivery;
+// see [clickid.Sender].
 func (m *Memory) ResolvesTokens() bool { return m.delivery.ResolvesTokens() }
 
 // Delivery implements [Queue].
@@ -131,8 +131,8 @@ func (m *Memory) Enqueue(ctx context.Context, records []Record) (map[string]stri
 	return known, nil
 }
 
-// prune forgets events that were delivered longer ago than the deduplication window. The
-// caller holds the lock, here and below.
+// prune removes delivered events beyond the deduplication window. The caller
+// holds the lock, here and below.
 func (s *memoryStorage) prune() {
 	for len(s.done) > 0 && time.Since(s.done[0].ended) > DefaultDeduplicationWindow {
 		delete(s.entries, s.done[0].record.Identity)
@@ -153,15 +153,15 @@ func (s *memoryStorage) wait(entry *memoryEntry, due time.Time) {
 	}
 }
 
-// memoryJob is an entry that is to be delivered now.
+// memoryJob is an entry that is due.
 type memoryJob struct {
 	entry   *memoryEntry
 	record  Record
 	attempt int
 }
 
-// take returns the next entry that is due, now in the hands of owner, or how
-// long it will take until one is.
+// take returns the next due entry and assigns it to owner, or the time until
+// one is due.
 func (s *memoryStorage) take(owner *Memory) (*memoryJob, time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -171,7 +171,7 @@ func (s *memoryStorage) take(owner *Memory) (*memoryJob, time.Duration) {
 			return nil, wait
 		}
 		heap.Pop(&s.due)
-		// What was erased, or made due at another time, is still in the heap.
+		// Erased and rescheduled entries are still in the heap.
 		if next.entry.state == memoryWaiting && next.entry.due.Equal(next.due) {
 			next.entry.state, next.entry.owner = memoryRunning, owner
 			return &memoryJob{next.entry, next.entry.record, next.entry.attempts + 1}, 0
@@ -180,12 +180,12 @@ func (s *memoryStorage) take(owner *Memory) (*memoryJob, time.Duration) {
 	return nil, time.Hour
 }
 
-// settle does what the outcome of a delivery says.
+// settle applies the outcome of a delivery.
 func (s *memoryStorage) settle(owner *Memory, entry *memoryEntry, outcome Outcome) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if entry.owner != owner {
-		return // erased, or given up for lost, meanwhile
+		return // erased, or assigned to another owner
 	}
 	now := time.Now()
 	entry.failure = outcome.Failure
@@ -217,7 +217,7 @@ func (s *memoryStorage) settle(owner *Memory, entry *memoryEntry, outcome Outcom
 // Start implements [Outbox].
 func (m *Memory) Start(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("outbox: starting the outbox: %w", err)
+		return fmt.Errorf("outbox: starting: %w", err)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -242,14 +242,14 @@ func (m *Memory) Start(ctx context.Context) error {
 	return nil
 }
 
-// end lets no further delivery begin.
+// end prevents further deliveries.
 func (m *Memory) end(run *memoryRun) {
 	run.stopOnce.Do(func() { close(run.stop) })
 	m.delivery.Interrupt()
 }
 
-// work delivers what is due until stop is closed, and returns when nothing is
-// under way any more.
+// work delivers due events until stop is closed, and waits for the deliveries
+// in progress.
 func (m *Memory) work(ctx context.Context, stop <-chan struct{}) {
 	slots := make(chan struct{}, m.workers)
 	var group sync.WaitGroup
@@ -291,12 +291,12 @@ func (m *Memory) Stop(ctx context.Context) (remaining int, err error) {
 		select {
 		case <-run.done:
 		case <-ctx.Done():
-			err = fmt.Errorf("outbox: stopping the outbox: deliveries were interrupted: %w", ctx.Err())
+			err = fmt.Errorf("outbox: stopping: deliveries were interrupted: %w", ctx.Err())
 			run.interrupt()
 			<-run.done
 		}
 	}
-	_ = m.delivery.Close(ctx) // the deliveries have ended: there is nothing to wait for
+	_ = m.delivery.Close(ctx) // the deliveries have ended, so Close does not wait
 	m.storage.mu.Lock()
 	defer m.storage.mu.Unlock()
 	return m.storage.stats().Queued, err
@@ -323,8 +323,8 @@ func (m *Memory) DeadLetters(ctx context.Context, page Page) ([]DeadLetter, erro
 	return letters, nil
 }
 
-// dead returns the dead entries among the given identities, or all of them
-// when none is given.
+// dead returns the dead entries of the given identities, or all dead entries if
+// ids is empty.
 func (s *memoryStorage) dead(ids []string) []*memoryEntry {
 	var dead []*memoryEntry
 	if len(ids) > 0 {
@@ -368,7 +368,7 @@ func (m *Memory) Discard(ctx context.Context, ids ...string) (int, error) {
 	m.storage.mu.Lock()
 	defer m.storage.mu.Unlock()
 	if len(ids) == 0 {
-		return 0, nil // without IDs it removes nothing
+		return 0, nil // without IDs nothing is removed
 	}
 	dead := m.storage.dead(ids)
 	for _, entry := range dead {
@@ -428,13 +428,13 @@ func (s *memoryStorage) stats() Stats {
 	return stats
 }
 
-// dueEntry is an entry and when it was meant to be due.
+// dueEntry is an entry with the time at which it was scheduled.
 type dueEntry struct {
 	entry *memoryEntry
 	due   time.Time
 }
 
-// dueHeap has the entry that is due first at its top.
+// dueHeap is a heap with the next due entry at its top.
 type dueHeap []dueEntry
 
 func (h dueHeap) Len() int           { return len(h) }

@@ -8,9 +8,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestMemoryForgets runs what is left of the suite when the storage ends with
-// the outbox. TestMemoryConforms runs all of it.
-func TestMemoryForgets(t *testing.T) {
+// TestMemory_forgets runs the tests of the suite for an outbox whose storage
+// ends with it. TestMemory_conformance runs all tests.
+func TestMemory_forgets(t *testing.T) {
 	outboxtest.Run(t, func(testing.TB) outboxtest.Backend {
 		return outboxtest.Backend{
 			Open: func(t testing.TB, cfg outbox.Config) outbox.Outbox {
@@ -23,7 +23,7 @@ func TestMemoryForgets(t *testing.T) {
 	})
 }
 
-func TestMemoryWantsTheLossAccepted(t *testing.T) {
+func TestNewMemory_acceptLoss(t *testing.T) {
 	_, err := outbox.NewMemory(outbox.MemoryConfig{})
 	require.ErrorContains(t, err, "AcceptLoss")
 	require.ErrorContains(t, err, "Destination", "all problems are reported at once")

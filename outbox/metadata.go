@@ -4,8 +4,9 @@ import "context"
 
 type metadataKey struct{}
 
-// MetadataFromContext returns the metadata of the event that is delivered, in
-// the contexts of [Config].Hook, Consent and Resolver. It must not be changed.
+// MetadataFromContext returns the metadata of the event that is being
+// delivered. It works in the contexts of [Config].Hook, Consent and Resolver.
+// The map must not be changed.
 func MetadataFromContext(ctx context.Context) map[string]string {
 	metadata, _ := ctx.Value(metadataKey{}).(map[string]string)
 	return metadata

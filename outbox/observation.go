@@ -9,84 +9,85 @@ import (
 	"github.com/clickid/clickid"
 )
 
-// Observation is one thing that happened to an outbox. It holds no click, no
-// identity of a user and no other personal value.
+// Observation is an event in the life of an outbox, for monitoring. It contains
+// no click, no user identity and no other personal data.
 type Observation struct {
-	// Kind is what happened.
+	// Kind is the kind of the observation.
 	Kind Kind
-	// Type and EventID are the event's, where one event is concerned. An ID that
-	// holds an e-mail address is given as [VisibleID] returns it;
-	// [Config].HideEventIDs leaves it empty.
+	// Type and EventID are those of the event, if the observation concerns one
+	// event. An ID that contains an e-mail address has the form of [VisibleID].
+	// [Config].HideEventIDs leaves the ID empty.
 	Type    clickid.EventType
 	EventID string
-	// Reason says why, in words for an operator.
+	// Reason is a description for the operator.
 	Reason string
-	// Status is the platform's last HTTP status, or 0, and Code its own code.
+	// Status is the platform's last HTTP status, or 0, and Code its error code.
 	Status int
 	Code   string
-	// Warnings and MatchQuality are what the platform remarked on events that it
-	// accepted, with KindWarning.
+	// Warnings and MatchQuality are those of the platform's response, with
+	// KindWarning.
 	Warnings     []string
 	MatchQuality *float64
-	// Latency is how long the event waited from when it was queued until it
-	// was delivered, skipped or dead-lettered.
+	// Latency is the time from queueing until the event was delivered, skipped
+	// or dead-lettered.
 	Latency time.Duration
 	// Err is the cause of an outage or alert.
 	Err error
 }
 
-// Kind names what happened to an outbox.
+// Kind is the kind of an [Observation].
 type Kind string
 
 const (
-	// KindDelivered: the platform has the event.
+	// KindDelivered means that the platform has accepted the event.
 	KindDelivered Kind = "delivered"
-	// KindSkipped: the event turned out to be organic or without consent, and was
+	// KindSkipped means that the event is organic or without consent and was
 	// not sent.
 	KindSkipped Kind = "skipped"
-	// KindDeadLetter: the event will not be sent until an operator replays it.
+	// KindDeadLetter means that the event is not sent until an operator replays
+	// it.
 	KindDeadLetter Kind = "dead letter"
-	// KindPlatformUnavailable: the platform fails or asks to wait; it is probed until it
-	// is back.
+	// KindPlatformUnavailable means that requests fail or that the platform
+	// asks to wait. It is probed until it recovers.
 	KindPlatformUnavailable Kind = "platform unavailable"
-	// KindStillUnavailable: the platform has been unavailable for a tenth of the
-	// maximum event age, and for every further tenth.
+	// KindStillUnavailable means that the platform has been unavailable for a
+	// tenth of the maximum event age. It is repeated after every further tenth.
 	KindStillUnavailable Kind = "platform still unavailable"
-	// KindConfigurationRefused: the platform refuses every request as such: a
-	// wrong key, path, data set or event source. Nothing is lost, but an operator
-	// must act. It is observed when it begins, and every ten minutes while it
-	// lasts. Where the configuration is only suspected, since the platform refuses
-	// twenty events alike or has never accepted one, it is repeated after each
-	// tenth of the maximum event age.
+	// KindConfigurationRefused means that the platform refuses all events:
+	// because of a wrong key, path, data set or event source. No event is lost,
+	// but an operator must act. It is repeated every ten minutes. If the
+	// configuration is only suspected, because the platform refuses twenty
+	// events with the same code or has never accepted one, it is repeated after
+	// each tenth of the maximum event age.
 	KindConfigurationRefused Kind = "configuration refused"
-	// KindPlatformRecovered: requests are accepted again.
+	// KindPlatformRecovered means that the platform accepts events again.
 	KindPlatformRecovered Kind = "platform recovered"
-	// KindWarning: the platform has accepted events with a warning. The hook is
-	// called for all of them; the log has each warning once in ten minutes.
+	// KindWarning means that the platform has accepted events with a warning.
+	// The hook is called every time; the log has each warning once in ten
+	// minutes.
 	KindWarning Kind = "warning"
-	// KindRecordLost: the queue has lost an event, such as by an eviction or a
-	// failover. It is a dead letter without its event.
+	// KindRecordLost means that the queue has lost an event, for example by an
+	// eviction or a failover. A dead letter without the event remains.
 	KindRecordLost Kind = "record lost"
-	// KindStorageReplaced: the queue's server has been restarted or replaced, and
-	// may have lost events that it had acknowledged.
+	// KindStorageReplaced means that the queue's server was restarted or
+	// replaced and may have lost acknowledged events.
 	KindStorageReplaced Kind = "storage replaced"
-	// KindLookupsFailing: the store of the clicks or the Consent function fails;
-	// the events that need it wait.
+	// KindLookupsFailing means that the click store or the Consent function
+	// fails. The events that need it wait.
 	KindLookupsFailing Kind = "look-ups failing"
-	// KindLookupsRecovered: they work again.
+	// KindLookupsRecovered means that the lookups work again.
 	KindLookupsRecovered Kind = "look-ups recovered"
-	// KindNewerVersion: an event was queued by a newer version of the library and
-	// waits for an instance that can read it. Observed every ten minutes while
-	// it lasts.
+	// KindNewerVersion means that an event of a newer version of the library
+	// waits for an instance that can read it. It is repeated every ten minutes.
 	KindNewerVersion Kind = "newer version"
-	// KindRelayFailing: the relay cannot move events from the table to the queue;
-	// they stay in the table.
+	// KindRelayFailing means that the relay cannot move events from the table
+	// to the queue. They stay in the table.
 	KindRelayFailing Kind = "relay failing"
-	// KindRelayRecovered: it works again.
+	// KindRelayRecovered means that the relay works again.
 	KindRelayRecovered Kind = "relay recovered"
 )
 
-// level returns how loud the log is about it.
+// level returns the level of the log record.
 func (k Kind) level() slog.Level {
 	switch k {
 	case KindConfigurationRefused, KindStillUnavailable, KindDeadLetter, KindRecordLost, KindStorageReplaced:
@@ -105,7 +106,7 @@ type observer struct {
 	logger *slog.Logger
 }
 
-// Observe reports what a queue itself observes, to hook and log.
+// Observe reports an observation of a queue to hook and log.
 func (d *Delivery) Observe(ctx context.Context, o Observation) { d.observe(ctx, o) }
 
 // observe calls the hook and logs.
@@ -114,7 +115,7 @@ func (r observer) observe(ctx context.Context, o Observation) {
 	r.log(ctx, o)
 }
 
-// call calls the hook. A panic of it must not end the process.
+// call calls the hook and recovers from its panic.
 func (r observer) call(ctx context.Context, o Observation) {
 	if r.hook == nil {
 		return

@@ -1,11 +1,11 @@
-// Package outbox is the queue-neutral part of durable delivery: what is
-// queued, what one delivery means for an event, and an outbox table for any
-// SQL database with the relay that feeds a queue from it.
+// Package outbox contains the parts of a durable sender that do not depend on
+// its queue: the queued record, the delivery of an event with its outcome, and
+// an outbox table for SQL databases with a relay that feeds a queue.
 //
-// The queues are packages of their own: riveroutbox (River on PostgreSQL),
-// sqliteoutbox (River on SQLite) and asynqoutbox (asynq on Redis). They own
-// retries, schedules, leases and dead letters; this package tells them what to
-// do with each event.
+// The queues are in other packages: riveroutbox (River on PostgreSQL),
+// sqliteoutbox (River on SQLite) and asynqoutbox (asynq on Redis). They manage
+// retries, schedules, leases and dead letters. This package decides the outcome
+// of each delivery.
 package outbox
 
 import (
@@ -15,58 +15,57 @@ import (
 	"github.com/clickid/clickid"
 )
 
-// Outbox is what every durable sender offers, whatever its queue. Where the
-// queue shares a database with the order, it has an In method for the
-// transaction as well, whose type depends on the queue.
+// Outbox is a durable sender. If its queue shares a database with the orders,
+// it also has a method In for a transaction, whose type depends on the queue.
 //
-// Send returns once the events are stored durably ([clickid.VerdictQueued]). It
-// checks them first. What would not be sent is skipped. What validation refuses
-// is stored as a dead letter ([clickid.VerdictDeadLettered]), without an error and
-// beside the corrected event. An event whose identity is known (destination, type
-// and ID) is not stored again: its result is queued, with the reason "already
-// known", and with a warning when value, currency or click differ. A delivered
-// event is known for the deduplication window, [DefaultDeduplicationWindow] unless
-// the queue is configured otherwise; a skipped or discarded one is not known.
+// Send returns when the events are stored durably ([clickid.VerdictQueued]). It
+// checks them first. Events that would not be sent are skipped. Events that
+// validation refuses are stored as dead letters
+// ([clickid.VerdictDeadLettered]), without an error; the corrected event can be
+// stored beside it. An event of a known identity (destination, type and ID) is
+// not stored again: its result is queued with the reason "already known", and
+// it has a warning if value, currency or click differ. The identity of a
+// delivered event is known for the deduplication window,
+// [DefaultDeduplicationWindow] unless configured otherwise. The identity of a
+// skipped or discarded event is not known.
 //
-// Implementations are safe for concurrent use. The suite in the outboxtest
-// package checks every sentence written here.
+// Implementations are safe for concurrent use. Package outboxtest checks every
+// sentence of this interface.
 type Outbox interface {
 	clickid.Sender
-	// Start begins to deliver in the background, and returns an error when the
-	// queue cannot. Cancelling ctx stops the delivery as Stop without a
-	// deadline would. Starting twice is an error.
+	// Start starts the delivery in the background. It returns an error if the
+	// queue is unavailable. Cancelling ctx stops the delivery like Stop without
+	// a deadline. A second Start is an error.
 	Start(ctx context.Context) error
-	// Stop ends the delivery. It waits for what is under way until ctx ends,
-	// and then interrupts it; nothing is lost either way. It returns how many
-	// events remain queued, and an error when ctx ended first or the number
-	// cannot be read. Stopping what was not started is no error.
+	// Stop ends the delivery. It waits for deliveries in progress until ctx
+	// ends, and then interrupts them. No event is lost. It returns the number
+	// of queued events, and an error if ctx ended first or the number cannot be
+	// read. Stop without Start is not an error.
 	Stop(ctx context.Context) (remaining int, err error)
 	// DeadLetters lists the dead letters, the latest first.
 	DeadLetters(ctx context.Context, page Page) ([]DeadLetter, error)
-	// Replay queues dead letters again, with fresh attempts and a fresh
-	// maximum event age, and returns how many it found. Without IDs it takes
-	// all of them.
+	// Replay queues dead letters again, with new attempts and a new age, and
+	// returns the number that it found. Without IDs it replays all of them.
 	Replay(ctx context.Context, ids ...string) (int, error)
-	// Discard removes dead letters for good and returns how many it found.
-	// Without IDs it removes nothing.
+	// Discard deletes dead letters and returns the number that it found.
+	// Without IDs it deletes none.
 	Discard(ctx context.Context, ids ...string) (int, error)
-	// Erase removes the events of a user or order from queue and dead
-	// letters, and returns how many they were. An event that is being sent at
-	// this moment may still go out.
+	// Erase erases the events of a user or order from queue and dead letters,
+	// and returns their number. An event that is being sent may still arrive.
 	Erase(ctx context.Context, k clickid.Key) (int, error)
-	// Stats measures the queue.
+	// Stats counts the events.
 	Stats(ctx context.Context) (Stats, error)
 }
 
-// Page bounds a listing.
+// Page selects a part of a list.
 type Page struct {
-	// Limit is the largest number of entries. Defaults to 100.
+	// Limit is the maximum number of entries. Defaults to 100.
 	Limit int
-	// Offset skips so many entries.
+	// Offset is the number of entries to skip.
 	Offset int
 }
 
-// WithDefaults returns p with its default limit, and without negative numbers.
+// WithDefaults returns p with its default limit and without negative numbers.
 func (p Page) WithDefaults() Page {
 	if p.Limit <= 0 {
 		p.Limit = defaultPageLimit
@@ -77,30 +76,31 @@ func (p Page) WithDefaults() Page {
 
 const defaultPageLimit = 100
 
-// DeadLetter is an event that will not be sent until an operator replays it.
+// DeadLetter is an event that is not sent until an operator replays it.
 type DeadLetter struct {
-	// ID names it for Replay and Discard.
+	// ID identifies the dead letter for Replay and Discard.
 	ID string
-	// Type and EventID are the event's own.
+	// Type and EventID are those of the event.
 	Type    clickid.EventType
 	EventID string
-	// Reason says why in words for an operator, without personal data.
+	// Reason describes the cause for the operator, without personal data.
 	Reason string
-	// Status is the platform's last HTTP status, or 0 when there was none.
+	// Status is the platform's last HTTP status, or 0 without a response.
 	Status int
-	// Attempts counts the deliveries that failed through no outage.
+	// Attempts is the number of failed deliveries that were not caused by an
+	// outage.
 	Attempts int
-	// History has the latest requests without success, at most ten, the oldest
+	// History contains the latest failed requests, at most ten, the oldest
 	// first.
 	History []Attempt
 	// QueuedAt and FailedAt are in UTC.
 	QueuedAt, FailedAt time.Time
-	// Event is what was queued. It holds personal data.
+	// Event is the queued event. It contains personal data.
 	Event clickid.Event
 }
 
-// NewDeadLetter returns what a queue's DeadLetters returns of a dead record. A
-// record that cannot be read leaves the event's fields empty.
+// NewDeadLetter returns the dead letter of a record. If the record cannot be
+// read, the fields of the event are empty.
 func NewDeadLetter(id string, r Record, f Failure, attempts int, failedAt time.Time) DeadLetter {
 	event, _ := r.Event()
 	return DeadLetter{
@@ -109,30 +109,29 @@ func NewDeadLetter(id string, r Record, f Failure, attempts int, failedAt time.T
 	}
 }
 
-// Stats measures a queue.
+// Stats are the numbers of an outbox.
 type Stats struct {
-	// Queued counts the events that wait or are being sent.
+	// Queued is the number of events that wait or are being sent.
 	Queued int
-	// Oldest is how long the oldest of them has been waiting, or 0.
+	// Oldest is the age of the oldest of them, or 0.
 	Oldest time.Duration
-	// Delivered counts the events that the platform has accepted within the
-	// deduplication window.
+	// Delivered is the number of events that the platform has accepted within
+	// the deduplication window.
 	Delivered int
-	// Skipped counts the events that turned out to be organic or without consent
-	// within the deduplication window, unless [Config].ForgetSkips is set.
+	// Skipped is the number of organic events and events without consent within
+	// the deduplication window, unless [Config].ForgetSkips is set.
 	Skipped int
-	// DeadLetters counts the dead letters.
+	// DeadLetters is the number of dead letters.
 	DeadLetters int
-	// Platform is what the platform has remarked since this process started.
+	// Platform contains the platform's warnings since this process started.
 	Platform PlatformStats
 }
 
-// Defaults that all queues share.
+// The defaults that all queues share.
 const (
-	// DefaultDeduplicationWindow is how long an outbox remembers an event it has delivered,
-	// so that the same one is not sent again.
+	// DefaultDeduplicationWindow is how long an outbox keeps the identity of a
+	// delivered event.
 	DefaultDeduplicationWindow = 14 * 24 * time.Hour
-	// DefaultMaxAge is how old an event may grow in the queue before it
-	// becomes a dead letter: longer ago, no platform attributes it.
+	// DefaultMaxAge is the age at which a queued event becomes a dead letter.
 	DefaultMaxAge = 7 * 24 * time.Hour
 )

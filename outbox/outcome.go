@@ -5,25 +5,25 @@ import (
 	"time"
 )
 
-// Action is what a queue does with an event after a delivery.
+// Action is the action of a queue after a delivery.
 type Action int
 
-// Actions.
+// The actions of a queue.
 const (
-	// ActionRetry tries again after the wait and uses an attempt.
+	// ActionRetry delivers the event again after the wait and uses an attempt.
 	ActionRetry Action = iota
-	// ActionDone is for an event that is delivered. The queue remembers its
+	// ActionDone means that the event is delivered. The queue keeps its
 	// identity for the deduplication window.
 	ActionDone
-	// ActionSkip is for an event that is not to be sent: it is organic or the
-	// user's consent does not allow it. The queue forgets its identity, so that
-	// the same event can be sent with a consent or click that comes later.
+	// ActionSkip means that the event is organic or without consent. The queue
+	// forgets its identity, so that the event can be sent with a later consent
+	// or click.
 	ActionSkip
-	// ActionSnooze tries again after the wait without using an attempt: the
-	// platform, the network or a store is unavailable, a refusal is
-	// provisional, or the process stops.
+	// ActionSnooze delivers the event again after the wait without using an
+	// attempt: the platform, the network or a store is unavailable, a refusal
+	// is provisional, or the process stops.
 	ActionSnooze
-	// ActionDeadLetter keeps the event as a dead letter with its failure.
+	// ActionDeadLetter stores the event as a dead letter with its failure.
 	ActionDeadLetter
 )
 
@@ -44,31 +44,34 @@ func (a Action) String() string {
 	return fmt.Sprintf("Action(%d)", int(a))
 }
 
-// Outcome is the outcome of one delivery. The zero value tries again.
+// Outcome is the outcome of a delivery. The zero value retries.
 type Outcome struct {
 	Action Action
-	// Wait is how long a snooze or retry waits; 0 is at once.
+	// Wait is the wait of a snooze or retry; 0 means at once.
 	Wait time.Duration
-	// Failure tells why the event is not delivered. It is zero when it is.
+	// Failure is the reason why the event is not delivered. It is zero for a
+	// delivered event.
 	Failure Failure
-	// Progress replaces the record's, unless the event is done or skipped. It is
-	// nil when it has not changed.
+	// Progress replaces that of the record, unless the event is done or
+	// skipped. It is nil if it has not changed.
 	Progress *Progress
-	// Skip is what the queue keeps of a skipped event for the deduplication
-	// window. It is nil for every other action, and where nothing is to be kept.
+	// Skip is the part of a skipped event that the queue keeps for the
+	// deduplication window. It is nil for other actions, and if nothing is
+	// kept.
 	Skip *Skip
 }
 
-// Failure is what a queue keeps with an event that was not delivered. It holds
-// no personal data.
+// Failure describes an event that was not delivered. It contains no personal
+// data.
 type Failure struct {
-	// Reason is a sentence for the operator.
+	// Reason is a description for the operator.
 	Reason string
 	// Status is the platform's HTTP status, or 0.
 	Status int
 }
 
-// Skip is what remains of a skipped event. It holds no data of the user.
+// Skip is the part of a skipped event that is kept. It contains no data of the
+// user.
 type Skip struct {
 	ID     string    `json:"id"`
 	Type   string    `json:"type"`
@@ -84,7 +87,7 @@ func snooze(wait time.Duration, reason string, status int) Outcome {
 	return Outcome{Action: ActionSnooze, Wait: wait, Failure: Failure{Reason: reason, Status: status}}
 }
 
-// skip is the outcome of an event that is not to be sent.
+// skip returns the outcome of an event that is skipped.
 func skip(reason string) Outcome {
 	return Outcome{Action: ActionSkip, Failure: Failure{Reason: reason}}
 }

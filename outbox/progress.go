@@ -5,16 +5,15 @@ import (
 	"time"
 )
 
-// Progress is what the deliveries of a record have left behind. It holds no
+// Progress is the result of the earlier deliveries of a record. It contains no
 // personal data.
 type Progress struct {
-	// Responses counts the verdicts that the platform has given on the event. A
-	// client derives a new idempotency key from it.
+	// Responses is the number of the platform's verdicts on the event. A client
+	// derives a new idempotency key from it.
 	Responses int `json:"responses,omitempty"`
 	// Hold is set while the event waits after a provisional refusal.
 	Hold *Hold `json:"hold,omitempty"`
-	// Attempts are the latest requests without success, at most ten, the oldest
-	// first.
+	// Attempts are the latest failed requests, at most ten, the oldest first.
 	Attempts []Attempt `json:"attempts,omitempty"`
 }
 
@@ -25,18 +24,18 @@ type Hold struct {
 	Code string    `json:"code,omitempty"`
 }
 
-// Attempt is one request that did not deliver the event.
+// Attempt is a request that did not deliver the event.
 type Attempt struct {
 	At time.Time `json:"at"`
 	// Status is the platform's HTTP status, or 0 without a response.
 	Status int `json:"status,omitempty"`
-	// Code is the platform's own code, or "".
+	// Code is the platform's error code, or "".
 	Code string `json:"code,omitempty"`
 }
 
 const maxAttempts = 10
 
-// with returns p after one more attempt.
+// with returns p with another attempt.
 func (p Progress) with(a Attempt) Progress {
 	kept := p.Attempts[max(0, len(p.Attempts)-maxAttempts+1):]
 	p.Attempts = append(slices.Clone(kept), a)

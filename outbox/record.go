@@ -14,49 +14,46 @@ import (
 	"github.com/clickid/clickid/extension"
 )
 
-// Record is an event as it is queued: neutral of dialect and queue.
+// Record is a queued event. It does not depend on dialect and queue.
 type Record struct {
 	// Identity is the SHA-256 of destination, type and ID in hexadecimal: 64
-	// characters that queues use as the unique key. That of a refused event is
-	// another one, so that the corrected event is stored beside it.
+	// characters that queues use as a unique key. The identity of a refused
+	// event differs, so that the corrected event can be stored beside it.
 	Identity string `json:"identity"`
 	// Payload is the versioned event in JSON.
 	Payload []byte `json:"payload"`
-	// Keys are the hashes of the application's keys in hexadecimal, under
-	// which the event can be erased.
+	// Keys are the hashes of the keys for erasure, in hexadecimal.
 	Keys []string `json:"keys,omitempty"`
-	// QueuedAt is when the application sent it, in UTC, with a precision of
-	// milliseconds. A replay sets it anew.
+	// QueuedAt is the time of Send in UTC, in milliseconds. A replay renews it.
 	QueuedAt time.Time `json:"queued_at"`
-	// Refused is why validation refuses the event, or "". The first delivery of
-	// a refused event makes it a dead letter without a request.
+	// Refused is the reason why validation refuses the event, or "". The first
+	// delivery of a refused event makes it a dead letter without a request.
 	Refused string `json:"refused,omitempty"`
-	// Fingerprint holds keyed hashes of value, currency and click, by which an
-	// event of the same identity is compared. Queues keep it for the
-	// deduplication window.
+	// Fingerprint contains keyed hashes of value, currency and click, for
+	// comparison with a later event of the same identity. Queues keep it for
+	// the deduplication window.
 	Fingerprint string `json:"fingerprint,omitempty"`
-	// Metadata is what [Config].Metadata returned, such as a trace context.
+	// Metadata is the result of [Config].Metadata.
 	Metadata map[string]string `json:"metadata,omitempty"`
-	// Progress is what the deliveries so far have left behind.
+	// Progress is the result of earlier deliveries.
 	Progress Progress `json:"progress,omitzero"`
 }
 
 // Enqueuer stores records for delivery.
 type Enqueuer interface {
-	// Enqueue stores the records durably, all or an error. A record whose
-	// identity is known is not stored again and is not an error: known holds
-	// the stored fingerprint under the identity of each such record. It is nil
-	// when the queue cannot tell.
+	// Enqueue stores all records durably or returns an error. A record of a
+	// known identity is not stored again: known has the stored fingerprint of
+	// each such identity. known is nil if the queue cannot tell.
 	Enqueue(ctx context.Context, records []Record) (known map[string]string, err error)
 }
 
-// ErrNewerVersion says that an event was queued by a newer version of this
-// package, which happens while a deploy replaces one instance after the other.
-// It stays queued for one that can read it.
+// ErrNewerVersion means that a newer version of this package queued the event,
+// as may happen during a deployment. The event stays queued for an instance
+// that can read it.
 var ErrNewerVersion = errors.New("outbox: the event was queued by a newer version of the library")
 
-// payloadVersion is raised when an older version would misread what this one
-// writes, not when it would merely miss a new field.
+// payloadVersion changes when an older version would misread the payload, not
+// when it would only miss a new field.
 const payloadVersion = 1
 
 type payload struct {
@@ -64,7 +61,7 @@ type payload struct {
 	Event   json.RawMessage `json:"event"`
 }
 
-// newRecord returns the record of an event that the destination would send.
+// newRecord returns the record of a valid event.
 func newRecord(destination string, e clickid.Event, now time.Time) (Record, error) {
 	data, err := encode(e)
 	if err != nil {
@@ -79,7 +76,8 @@ func newRecord(destination string, e clickid.Event, now time.Time) (Record, erro
 	}, nil
 }
 
-// encode returns the payload of an event. Its error holds no value of the event.
+// encode returns the payload of an event. Its error contains no value of the
+// event.
 func encode(e clickid.Event) ([]byte, error) {
 	event, err := marshal(e)
 	if err != nil {
@@ -88,10 +86,10 @@ func encode(e clickid.Event) ([]byte, error) {
 	return marshal(payload{Version: payloadVersion, Event: event})
 }
 
-// errNotJSON stands for the encoder's own error, which may quote a value.
-var errNotJSON = errors.New("it cannot be stored as JSON")
+// errNotJSON replaces the error of the encoder, which may contain a value.
+var errNotJSON = errors.New("the event cannot be stored as JSON")
 
-// marshal is json.Marshal for values whose own MarshalJSON may panic.
+// marshal is json.Marshal that recovers from a panic of MarshalJSON.
 func marshal(v any) (data []byte, err error) {
 	defer func() {
 		if recover() != nil {
@@ -104,9 +102,8 @@ func marshal(v any) (data []byte, err error) {
 	return data, nil
 }
 
-// Replayed returns the record of a dead letter that is queued again: it is as
-// old as a new one, and the platform takes it for a new request. The destination
-// checks a refused one again.
+// Replayed returns the record of a replayed dead letter. It has a new age and a
+// new idempotency key. The destination checks a refused event again.
 func (r Record) Replayed(now time.Time) Record {
 	r.QueuedAt = now.UTC().Truncate(time.Millisecond)
 	r.Refused = ""
@@ -115,15 +112,15 @@ func (r Record) Replayed(now time.Time) Record {
 	return r
 }
 
-// identity returns what an event is known by. None of its parts holds a NUL,
-// so two different events never read the same.
+// identity returns the identity of an event. Its parts contain no NUL, so no
+// two events have the same input.
 func identity(destination string, e clickid.Event) string {
 	sum := sha256.Sum256([]byte("clickid event\x00" + destination + "\x00" + string(e.Type) + "\x00" + e.ID))
 	return hex.EncodeToString(sum[:])
 }
 
-// eraseKeys returns the hashes of everything the event can be erased by. Most
-// shops use the order's number as the event's ID.
+// eraseKeys returns the hashes of all keys of the event. Most shops use the
+// order number as the event's ID.
 func eraseKeys(e clickid.Event) []string {
 	keys := append([]clickid.Key{
 		clickid.OrderKey(e.ID), clickid.OrderKey(e.OrderID), clickid.CustomerKey(e.User.ExternalID),
@@ -139,15 +136,15 @@ func eraseKeys(e clickid.Event) []string {
 	return hashes
 }
 
-// keyHash returns a key as it stands in [Record].Keys.
+// keyHash returns the form of a key in [Record].Keys.
 func keyHash(k clickid.Key) string {
 	hash := extension.KeyHash(k)
 	return hex.EncodeToString(hash[:])
 }
 
-// KeyHash returns k as it stands in [Record].Keys, for a queue's Erase. The
-// zero Key, which would erase the events of everybody who lacks one, is an
-// error that matches [clickid.ErrInvalid].
+// KeyHash returns the form of k in [Record].Keys, for Erase of a queue. The
+// error matches [clickid.ErrInvalid] for the zero Key, which would erase the
+// events of all users without a key.
 func KeyHash(k clickid.Key) (string, error) {
 	if k.IsZero() {
 		return "", fmt.Errorf("%w: the key to erase by is empty", clickid.ErrInvalid)
@@ -155,9 +152,9 @@ func KeyHash(k clickid.Key) (string, error) {
 	return keyHash(k), nil
 }
 
-// Event returns the queued event. The error matches [ErrNewerVersion] when
-// only a newer version of this package can read it; any other error says that
-// the record is damaged.
+// Event returns the queued event. The error matches [ErrNewerVersion] if only a
+// newer version of this package can read it. Any other error means that the
+// record is damaged.
 func (r Record) Event() (clickid.Event, error) {
 	var p payload
 	if err := json.Unmarshal(r.Payload, &p); err != nil || p.Version < 1 {

@@ -14,14 +14,13 @@ import (
 )
 
 // refusedRecord returns the record of an event that validation refuses, and the
-// event's ID. It does not occupy the event's identity, so that the corrected
-// event is stored beside it; the same refused event is stored once. An event
-// without an ID gets one, by which it can be looked up.
+// event's ID. It has another identity than the corrected event. The same
+// refused event is stored once. An event without an ID gets one.
 func refusedRecord(destination string, e clickid.Event, reason string, now time.Time) (r Record, id string) {
 	e, dropped := storable(e)
 	content, err := encode(e)
 	if err != nil {
-		// Type and ID are texts, and can always be stored.
+		// Type and ID are strings and can always be stored.
 		e = clickid.Event{Type: e.Type, ID: e.ID}
 		dropped = []string{"everything but type and ID"}
 		content, _ = encode(e)
@@ -44,8 +43,8 @@ func refusedRecord(destination string, e clickid.Event, reason string, now time.
 	}, e.ID
 }
 
-// storable returns e without the members that have no JSON form, and their
-// names.
+// storable returns e without the members that cannot be stored as JSON, and
+// their names.
 func storable(e clickid.Event) (clickid.Event, []string) {
 	if _, err := marshal(e); err == nil {
 		return e, nil

@@ -12,26 +12,26 @@ import (
 	"github.com/clickid/clickid/internal/nilcheck"
 )
 
-// RelayConfig configures a [Relay]. DB, Table and Queue are required; the zero
-// value of every other field is its default.
+// RelayConfig configures a [Relay]. DB, Table and Queue are required. The zero
+// values of the other fields are their defaults.
 type RelayConfig struct {
-	// DB is the database that has the table. While a batch is moved, one of
-	// its connections is in use; a queue in the same pool needs another.
-	// Required.
+	// DB is the database of the table. The relay uses one connection while it
+	// moves a batch; a queue in the same pool needs another. Required.
 	DB *sql.DB
-	// Table is where the events come from. Required.
+	// Table is the source of the events. Required.
 	Table *Table
-	// Queue is where they go. Required.
+	// Queue receives the events. Required.
 	Queue Enqueuer
-	// Batch is how many events are moved at once, up to 1,000. Defaults to 500.
+	// Batch is the number of events that are moved at once, up to 1,000.
+	// Defaults to 500.
 	Batch int
-	// Interval is how often the relay looks without having been notified, such
-	// as for what other processes commit. Defaults to 500 milliseconds.
+	// Interval is the interval in which the relay looks for events of other
+	// processes. Defaults to 500 milliseconds.
 	Interval time.Duration
-	// Timeout bounds the moving of one batch. Defaults to 10 seconds.
+	// Timeout limits the moving of a batch. Defaults to 10 seconds.
 	Timeout time.Duration
-	// Logger and Hook are as in [Config]. They default to those of the Queue's
-	// [Delivery], where it has one.
+	// Logger and Hook are as in [Config]. They default to those of the queue's
+	// [Delivery], if it has one.
 	Logger *slog.Logger
 	Hook   func(context.Context, Observation)
 }
@@ -42,18 +42,17 @@ const (
 	defaultInterval = 500 * time.Millisecond
 	defaultTimeout  = 10 * time.Second
 	maxRelayBackoff = 30 * time.Second
-	countTimeout    = 2 * time.Second // of counting what remains after Stop
+	countTimeout    = 2 * time.Second // of counting the remaining events
 )
 
-// Relay moves events from an outbox table to a queue. It locks a batch, enqueues
-// it, deletes it and commits. When it is interrupted
-// in between, the batch is enqueued again, and the queue's uniqueness absorbs
-// the repetition.
+// Relay moves events from an outbox table to a queue. It locks a batch,
+// enqueues it, deletes it and commits. After an interruption the batch is
+// enqueued again, and the queue ignores the duplicates.
 //
-// Several relays can work on one table, in one process or many; each passes
-// over what another has locked. On SQLite, which locks nothing smaller than
-// the file, they take no lock at all while they enqueue, so that the shop can
-// write meanwhile; two of them would do the same work twice.
+// Several relays can work on one table, in one or several processes. Each skips
+// rows that another has locked. SQLite has no row locks: there, relays do not
+// lock while they enqueue, so that orders can be stored, and two relays would
+// do the same work twice.
 type Relay struct {
 	cfg RelayConfig
 	observer
@@ -63,7 +62,7 @@ type Relay struct {
 	failed failure
 }
 
-// relayRun is one run, from Start to Stop.
+// relayRun is the time from Start to Stop.
 type relayRun struct {
 	stop      chan struct{}
 	stopOnce  sync.Once
@@ -77,12 +76,12 @@ type failure struct {
 	reported time.Time
 }
 
-// NewRelay checks the whole configuration and returns a relay, or every problem
-// at once. It starts nothing.
+// NewRelay returns a relay. Its error joins all problems of cfg. NewRelay
+// starts nothing.
 func NewRelay(cfg RelayConfig) (*Relay, error) {
 	var problems []error
 	if cfg.DB == nil || cfg.Table == nil || nilcheck.IsNil(cfg.Queue) {
-		problems = append(problems, errors.New("outbox: RelayConfig needs DB, Table and Queue"))
+		problems = append(problems, errors.New("outbox: RelayConfig.DB, RelayConfig.Table and RelayConfig.Queue are required"))
 	}
 	if cfg.Batch < 0 || cfg.Batch > maxBatch {
 		problems = append(problems, fmt.Errorf("outbox: RelayConfig.Batch must be from 1 to %d", maxBatch))
@@ -116,8 +115,8 @@ func NewRelay(cfg RelayConfig) (*Relay, error) {
 	return &Relay{cfg: cfg, observer: observer{hook: cfg.Hook, logger: cfg.Logger}}, nil
 }
 
-// Start begins to move events in the background. Cancelling ctx ends it as Stop
-// without a deadline would. Starting twice is an error.
+// Start moves events in the background. Cancelling ctx ends it like Stop
+// without a deadline. A second Start is an error.
 func (r *Relay) Start(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("outbox: starting the relay: %w", err)
@@ -140,20 +139,20 @@ func (r *Relay) Start(ctx context.Context) error {
 	return nil
 }
 
-// end makes the run move what is there, and no more.
+// end makes the run move the events in the table and then stop.
 func (run *relayRun) end() { run.stopOnce.Do(func() { close(run.stop) }) }
 
-// Run moves events until ctx ends, whose error it returns. What was under way
-// is rolled back and stays in the table.
+// Run moves events until ctx ends, and returns ctx's error. The events of an
+// interrupted batch stay in the table.
 func (r *Relay) Run(ctx context.Context) error {
 	r.loop(ctx, nil)
 	return ctx.Err()
 }
 
-// Stop moves what is in the table and ends the relay. It ends at the first
-// failure, or when ctx ends; what was not moved stays in the table. It returns
-// how many these are, and an error when ctx ended first or the number cannot be
-// read. Stopping what was not started is no error.
+// Stop moves the events in the table and ends the relay. It ends at the first
+// failure or when ctx ends; the remaining events stay in the table. It returns
+// their number, and an error if ctx ended first or the number cannot be read.
+// Stop without Start is not an error.
 func (r *Relay) Stop(ctx context.Context) (remaining int, err error) {
 	r.mu.Lock()
 	run := r.run
@@ -168,20 +167,20 @@ func (r *Relay) Stop(ctx context.Context) (remaining int, err error) {
 			<-run.done
 		}
 	}
-	// The deadline for the work has passed, not the wish to know.
+	// ctx has ended, but the events can still be counted.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), countTimeout)
 	defer cancel()
 	stats, failed := r.cfg.Table.Stats(ctx, r.cfg.DB)
 	return stats.Queued, errors.Join(err, failed)
 }
 
-// loop moves batches until ctx ends, or until the table is empty once stop is
+// loop moves batches until ctx ends, or until the table is empty after stop is
 // closed.
 func (r *Relay) loop(ctx context.Context, stop <-chan struct{}) {
 	c := &cursor{size: r.cfg.Batch}
 	for ctx.Err() == nil {
-		// What was committed before Stop must be seen by a look that begins
-		// after it.
+		// Events that were committed before Stop must be found by a query that
+		// begins after it.
 		stopping := isClosed(stop)
 		moved, err := r.move(ctx, c)
 		if ctx.Err() != nil {
@@ -197,7 +196,7 @@ func (r *Relay) loop(ctx context.Context, stop <-chan struct{}) {
 		timer := time.NewTimer(pause)
 		wake := r.cfg.Table.wake
 		if err != nil {
-			wake = nil // a failing queue is not asked more often for being needed
+			wake = nil // a notification does not shorten the wait after a failure
 		}
 		select {
 		case <-timer.C:
@@ -209,8 +208,8 @@ func (r *Relay) loop(ctx context.Context, stop <-chan struct{}) {
 	}
 }
 
-// report tells about failures when they begin, now and then while they last,
-// and when they end. It returns how long to wait until the next look.
+// report reports the beginning, the continuation and the end of failures. It
+// returns the time until the next attempt.
 func (r *Relay) report(ctx context.Context, err error) time.Duration {
 	r.mu.Lock()
 	f := &r.failed
@@ -236,16 +235,15 @@ func (r *Relay) report(ctx context.Context, err error) time.Duration {
 	return grow(r.cfg.Interval, max(r.cfg.Interval, maxRelayBackoff), count)
 }
 
-// cursor is where the next batch begins and how large it is. A batch that the
-// queue does not take is halved, down to one event, which is then passed over
-// until the others have been moved: one event that the queue never takes must
-// not keep the others in the table.
+// cursor is the start and the size of the next batch. If the queue refuses a
+// batch, its size is halved until it is one event. That event is then skipped
+// until the others have been moved, so that it does not block them.
 type cursor struct {
 	after int64
 	size  int
 }
 
-// move moves one batch and returns how many events it had.
+// move moves a batch and returns the number of its events.
 func (r *Relay) move(ctx context.Context, c *cursor) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.cfg.Timeout)
 	defer cancel()
@@ -254,19 +252,19 @@ func (r *Relay) move(ctx context.Context, c *cursor) (int, error) {
 		defer r.cfg.Table.moving.RUnlock()
 		return r.transfer(ctx, r.cfg.DB, c)
 	}
-	// Under READ COMMITTED, MySQL locks the rows alone and not the gaps
-	// between them, into which orders insert.
+	// Under READ COMMITTED, MySQL only locks rows and not the gaps between
+	// them, into which orders insert.
 	tx, err := r.cfg.DB.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
 	if err != nil {
-		return 0, fmt.Errorf("outbox: the relay cannot reach the outbox table: %w", err)
+		return 0, fmt.Errorf("outbox: relay: beginning a transaction: %w", err)
 	}
-	defer func() { _ = tx.Rollback() }() // without effect after the commit
+	defer func() { _ = tx.Rollback() }() // no effect after Commit
 	moved, err := r.transfer(ctx, tx, c)
 	if err != nil || moved == 0 {
 		return 0, err
 	}
 	if err := tx.Commit(); err != nil {
-		return 0, fmt.Errorf("outbox: the relay cannot commit: %w", err)
+		return 0, fmt.Errorf("outbox: relay: committing: %w", err)
 	}
 	return moved, nil
 }
@@ -281,7 +279,7 @@ func (r *Relay) transfer(ctx context.Context, db database, c *cursor) (int, erro
 	table := r.cfg.Table
 	batch, err := table.batch(ctx, db, c.after, c.size)
 	if err != nil {
-		return 0, fmt.Errorf("outbox: the relay cannot read the outbox table: %w", err)
+		return 0, fmt.Errorf("outbox: relay: reading the outbox table: %w", err)
 	}
 	if len(batch) == 0 {
 		c.after = 0
@@ -291,20 +289,20 @@ func (r *Relay) transfer(ctx context.Context, db database, c *cursor) (int, erro
 		if c.size = len(batch) / 2; c.size == 0 {
 			c.size, c.after = 1, batch[0].id
 		}
-		return 0, fmt.Errorf("outbox: the relay cannot enqueue: %w", err)
+		return 0, fmt.Errorf("outbox: relay: enqueueing: %w", err)
 	}
 	ids := make([]int64, len(batch))
 	for i, r := range batch {
 		ids[i] = r.id
 	}
 	if _, err := table.remove(ctx, db, ids); err != nil {
-		return 0, fmt.Errorf("outbox: the relay cannot delete from the outbox table: %w", err)
+		return 0, fmt.Errorf("outbox: relay: deleting from the outbox table: %w", err)
 	}
 	c.size = min(2*c.size, r.cfg.Batch)
 	return len(batch), nil
 }
 
-// distinct returns the records of a batch, each identity once.
+// distinct returns the records of a batch without duplicates.
 func distinct(batch []row) []Record {
 	records := make([]Record, 0, len(batch))
 	known := make(map[string]bool, len(batch))

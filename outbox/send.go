@@ -14,10 +14,10 @@ import (
 
 var (
 	errUnavailable = errors.New("outbox: " + reasonUnavailable)
-	errNoResults   = errors.New("outbox: the destination returned another number of results than of items")
+	errNoResults   = errors.New("outbox: the number of results from the destination differs from that of the items")
 )
 
-// send sends the event in a batch and judges the result.
+// send sends the event in a batch and returns the outcome.
 func (d *Delivery) send(ctx context.Context, r Record, e clickid.Event) Outcome {
 	s := &sending{identity: r.Identity, item: Item{Event: e, Responses: r.Progress.Responses}}
 	if err := d.batches.Do(ctx, []*sending{s})[0]; err != nil {
@@ -37,11 +37,10 @@ func (d *Delivery) send(ctx context.Context, r Record, e clickid.Event) Outcome 
 	return d.judge(ctx, r, s)
 }
 
-// sendBatch gives the events of one batch to the destination, unless the
-// breaker holds them back.
+// sendBatch passes a batch to the destination, unless the breaker is open.
 func (d *Delivery) sendBatch(ctx context.Context, batch []*sending) {
 	if len(batch) == 0 {
-		return // all callers have left
+		return // no caller waits
 	}
 	done, ok := d.platform.allow()
 	if !ok {
@@ -70,8 +69,8 @@ func (d *Delivery) sendBatch(ctx context.Context, batch []*sending) {
 	d.remark(ctx, report)
 }
 
-// settle gives each event of a batch its result, and returns what the report
-// tells about the platform's health.
+// settle sets the result of each event of a batch, and returns the health of
+// the platform.
 func (d *Delivery) settle(batch []*sending, report clickid.Report) ending {
 	accepted := slices.ContainsFunc(report.Results, func(r clickid.Result) bool { return r.Verdict == clickid.VerdictAccepted })
 	if accepted {
@@ -90,18 +89,18 @@ func (d *Delivery) settle(batch []*sending, report clickid.Report) ending {
 			end = this
 		}
 		if end.health == healthGood {
-			break // the platform works when it decides about one event
+			break // a decision about an event shows that the platform works
 		}
 	}
 	return end
 }
 
-// diagnoseResult returns what the result of an event that was not accepted tells
-// about the platform's health.
+// diagnoseResult returns the health of the platform after an event that was not
+// accepted.
 func (d *Delivery) diagnoseResult(s *sending) ending {
 	switch {
 	case isRefused(s.result.Err):
-		// Counted here, before the breaker closes after a probe.
+		// Count it before the breaker closes after a probe.
 		if d.holds.add(holdCode(s.result.Err), s.identity) {
 			return ending{health: healthRefusing, err: s.result.Err, every: d.holds.maxWait}
 		}
@@ -119,8 +118,8 @@ func (d *Delivery) deliverItems(ctx context.Context, items []Item) (report click
 	return d.cfg.Destination.Deliver(ctx, items)
 }
 
-// judge returns what becomes of an event that was not accepted, and what that
-// adds to its progress.
+// judge returns the outcome of an event that was not accepted, and its
+// progress.
 func (d *Delivery) judge(ctx context.Context, r Record, s *sending) Outcome {
 	err := s.err
 	if err == nil {
@@ -139,8 +138,8 @@ func (d *Delivery) judge(ctx context.Context, r Record, s *sending) Outcome {
 	return outcome
 }
 
-// judgeError is judge without the progress. tried is false when the event was
-// not sent.
+// judgeError is judge without the progress. tried is false if the event was not
+// sent.
 func (d *Delivery) judgeError(ctx context.Context, r Record, s *sending, err error) (outcome Outcome, tried bool) {
 	refusal := clickid.SendError(nil)
 	isSendError := errors.As(err, &refusal)
@@ -165,7 +164,7 @@ func (d *Delivery) judgeError(ctx context.Context, r Record, s *sending, err err
 	case errors.Is(ctx.Err(), context.Canceled):
 		return snooze(0, reasonInterrupted, 0), false
 	case errors.Is(err, context.DeadlineExceeded):
-		// The destination's own limits left no time for it.
+		// The limits of the destination left no time for the event.
 		return snooze(spread(2*d.cfg.MinSnooze), "it was not sent in time", 0), false
 	}
 	return snooze(d.patience(r, 0), "the destination failed", 0), true
@@ -177,7 +176,7 @@ func isRefused(err error) bool {
 	return errors.As(err, &refusal) && refusal.Kind() == clickid.SendErrorRefused
 }
 
-// codeOf returns the platform's own code in an error, or "".
+// codeOf returns the platform's code in an error, or "".
 func codeOf(err error) string {
 	var coded interface{ ErrorCode() string }
 	if errors.As(err, &coded) {
@@ -186,7 +185,7 @@ func codeOf(err error) string {
 	return ""
 }
 
-// holdCode is what events that are refused alike have in common.
+// holdCode returns the code under which refused events are counted.
 func holdCode(err error) string {
 	if code := codeOf(err); code != "" {
 		return code
@@ -203,7 +202,7 @@ func reason(err error) string {
 	return text
 }
 
-// patience returns how long an event waits that an outage stopped.
+// patience returns the wait of an event in an outage.
 func (d *Delivery) patience(r Record, asked time.Duration) time.Duration {
 	wait, open := d.platform.remaining()
 	if !open {
@@ -219,7 +218,7 @@ func statusOf(err error) int {
 	return 0
 }
 
-// diagnose returns what an error tells about the platform's health.
+// diagnose returns the health of the platform after an error.
 func diagnose(err error) ending {
 	end := ending{err: err}
 	var refusal clickid.SendError

@@ -22,16 +22,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The tests of this file let days pass in a bubble of time of their own, with
-// the whole of an outbox running in it: days of outage cannot be waited for.
-// The queues' own tests show the same over real connections.
+// The tests of this file run an outbox on a fake clock, so that days of outage
+// take no time. The tests of the queues cover the same over real connections.
 
-// platform answers log_event requests in the process.
+// platform is an in-process platform for log_event requests.
 type platform struct {
 	latency time.Duration
 
 	mu       sync.Mutex
-	answer   func() (*http.Response, error) // nil: accepts
+	respond  func() (*http.Response, error) // nil accepts all events
 	times    []time.Time
 	accepted map[string]int
 }
@@ -45,9 +44,9 @@ func (p *platform) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	p.mu.Lock()
 	p.times = append(p.times, time.Now())
-	answer := p.answer
+	respond := p.respond
 	p.mu.Unlock()
-	if answer == nil {
+	if respond == nil {
 		if err := sleep.For(r.Context(), p.latency); err != nil {
 			return nil, err
 		}
@@ -55,7 +54,7 @@ func (p *platform) RoundTrip(r *http.Request) (*http.Response, error) {
 			Events []struct {
 				ID string `json:"event_id"`
 			} `json:"events"`
-			ID string `json:"id"` // ECAPI's
+			ID string `json:"id"` // for ECAPI
 		}
 		if err := json.Unmarshal(body, &request); err != nil {
 			return nil, err
@@ -70,18 +69,18 @@ func (p *platform) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		return reply(200, "{}")()
 	}
-	resp, err := answer()
-	if resp == nil && err == nil { // it hangs
+	resp, err := respond()
+	if resp == nil && err == nil { // the platform hangs
 		<-r.Context().Done()
 		return nil, r.Context().Err()
 	}
 	return resp, err
 }
 
-func (p *platform) set(answer func() (*http.Response, error)) {
+func (p *platform) set(respond func() (*http.Response, error)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.answer = answer
+	p.respond = respond
 }
 
 func (p *platform) count() (requests, accepted int) {
@@ -98,7 +97,7 @@ func (p *platform) requestTimes() []time.Time {
 
 func hang() (*http.Response, error) { return nil, nil }
 
-// recorder is a hook that counts.
+// recorder is a hook that counts observations.
 type recorder struct {
 	mu   sync.Mutex
 	seen map[outbox.Kind]int
@@ -151,8 +150,9 @@ func stats(t *testing.T, m *outbox.Memory) outbox.Stats {
 	return s
 }
 
-// TestADayOfOutage lets the platform be unavailable for a day in three ways.
-func TestADayOfOutage(t *testing.T) {
+// TestMemory_dayOfOutage makes the platform unavailable for a day in three
+// ways.
+func TestMemory_dayOfOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const backlog = 500
 		p, r := newPlatform(), &recorder{}
@@ -168,11 +168,11 @@ func TestADayOfOutage(t *testing.T) {
 		requests, accepted := p.count()
 		require.Zero(t, accepted)
 		// At least every 20 seconds, at most twice as often, and a few until
-		// the outage is noticed.
+		// the breaker opens.
 		require.Less(t, requests, 24*3600/10+20)
 		require.Greater(t, requests, 24*3600/40)
 		require.Equal(t, backlog, stats(t, m).Queued)
-		require.Equal(t, 1, r.count(outbox.KindPlatformUnavailable), "an outage is one outage")
+		require.Equal(t, 1, r.count(outbox.KindPlatformUnavailable), "an outage is reported once")
 
 		t.Logf("%d requests in a day of outage", requests)
 
@@ -186,8 +186,8 @@ func TestADayOfOutage(t *testing.T) {
 	})
 }
 
-// TestABacklogLeavesWithinAMinute lets a backlog wait for an hour.
-func TestABacklogLeavesWithinAMinute(t *testing.T) {
+// TestMemory_backlog delivers a backlog after an outage of an hour.
+func TestMemory_backlog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const backlog = 20_000
 		p := newPlatform()
@@ -203,16 +203,17 @@ func TestABacklogLeavesWithinAMinute(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		after, accepted := p.count()
-		t.Logf("%d requests in an hour of outage; then %d events left in %v and %d requests", before, accepted, time.Since(back), after-before)
+		t.Logf("%d requests in an hour of outage; then %d events delivered in %v and %d requests", before, accepted, time.Since(back), after-before)
 		require.Equal(t, backlog, accepted)
 		require.LessOrEqual(t, time.Since(back), time.Minute)
-		require.LessOrEqual(t, after-before, 150, "a backlog of 20,000 leaves in about a hundred requests")
-		require.Less(t, before, 400, "an hour of outage costs a probe now and then")
+		require.LessOrEqual(t, after-before, 150, "a backlog of 20,000 takes about a hundred requests")
+		require.Less(t, before, 400, "only probes are sent during an outage")
 	})
 }
 
-// TestECAPIDrainsAtItsOwnRate has one event per request, under a rate limit.
-func TestECAPIDrainsAtItsOwnRate(t *testing.T) {
+// TestMemory_ecapiBacklog delivers a backlog with one event per request, under
+// a rate limit.
+func TestMemory_ecapiBacklog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const backlog = 2000
 		p := newPlatform()
@@ -231,16 +232,16 @@ func TestECAPIDrainsAtItsOwnRate(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		after, accepted := p.count()
-		t.Logf("%d requests in an hour of outage; then %d events left in %v", before, accepted, time.Since(back))
+		t.Logf("%d requests in an hour of outage; then %d events delivered in %v", before, accepted, time.Since(back))
 		require.Equal(t, backlog, accepted)
 		require.Equal(t, backlog, after-before, "no event is sent twice")
-		// 20 seconds at 100 a second, and the wait for the probe.
+		// 20 seconds at 100 requests per second, plus the wait for the probe.
 		require.LessOrEqual(t, time.Since(back), time.Minute)
 	})
 }
 
-// TestRetryAfterOfAnHour keeps the wait that the platform asks for.
-func TestRetryAfterOfAnHour(t *testing.T) {
+// TestMemory_retryAfter checks that the wait of Retry-After is respected.
+func TestMemory_retryAfter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const backlog = 2000
 		p := newPlatform()
@@ -264,8 +265,8 @@ func TestRetryAfterOfAnHour(t *testing.T) {
 	})
 }
 
-// TestA429WithoutAHintIsNoInvitation lets the platform answer 429 and nothing else.
-func TestA429WithoutAHintIsNoInvitation(t *testing.T) {
+// TestMemory_tooManyRequests covers status 429 without Retry-After.
+func TestMemory_tooManyRequests(t *testing.T) {
 	for _, d := range []capi.Dialect{ecapi, logEvent} {
 		t.Run(fmt.Sprintf("%T", d), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -284,8 +285,9 @@ func TestA429WithoutAHintIsNoInvitation(t *testing.T) {
 	}
 }
 
-// TestARefusedConfigurationIsAnAlarmAndNoEnd has the key wrong for a weekend.
-func TestARefusedConfigurationIsAnAlarmAndNoEnd(t *testing.T) {
+// TestMemory_wrongKey has a wrong key for two days. An alert is raised and no
+// event is lost.
+func TestMemory_wrongKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const backlog = 200
 		p, r := newPlatform(), &recorder{}
@@ -304,9 +306,9 @@ func TestARefusedConfigurationIsAnAlarmAndNoEnd(t *testing.T) {
 	})
 }
 
-// TestTheMaximumAgeEndsInADeadLetter has the platform unavailable for longer than an
-// event is worth anything.
-func TestTheMaximumAgeEndsInADeadLetter(t *testing.T) {
+// TestMemory_maxAge makes the platform unavailable for longer than the maximum
+// event age.
+func TestMemory_maxAge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPlatform()
 		p.set(refuseConnection)
@@ -326,8 +328,9 @@ func TestTheMaximumAgeEndsInADeadLetter(t *testing.T) {
 	})
 }
 
-// TestAnUnsteadyPlatformIsNoOutage fails every tenth request.
-func TestAnUnsteadyPlatformIsNoOutage(t *testing.T) {
+// TestMemory_unsteadyPlatform fails every tenth request, which is not an
+// outage.
+func TestMemory_unsteadyPlatform(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const backlog = 2000
 		p, r := newPlatform(), &recorder{}
@@ -347,8 +350,8 @@ func TestAnUnsteadyPlatformIsNoOutage(t *testing.T) {
 		m := startMemory(t, outbox.Config{Destination: newClient(t, unsteady, ecapi), Hook: r.hook}, 100)
 		start := time.Now()
 		sendAll(t, m, purchases(backlog))
-		// At 8 requests at once of 50 milliseconds each it takes 12.5 seconds
-		// at best.
+		// With 8 concurrent requests of 50 milliseconds each it takes at least
+		// 12.5 seconds.
 		time.Sleep(20 * time.Second)
 		require.Greater(t, stats(t, m).Delivered, backlog*9/10)
 		for stats(t, m).Queued > 0 && time.Since(start) < 5*time.Minute {
@@ -363,8 +366,8 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// TestTheStoreIsDownForADay has the clicks' store fail, not the platform.
-func TestTheStoreIsDownForADay(t *testing.T) {
+// TestMemory_storeUnavailable makes the click store unavailable for a day.
+func TestMemory_storeUnavailable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, r := newPlatform(), &recorder{}
 		s := &store{err: fmt.Errorf("connection refused")}
@@ -376,8 +379,8 @@ func TestTheStoreIsDownForADay(t *testing.T) {
 		}
 		sendAll(t, m, events)
 		time.Sleep(24 * time.Hour)
-		require.Equal(t, 100, stats(t, m).Delivered, "events that need no store are not held up")
-		require.Less(t, s.calls(), 1000, "a store that is down is asked now and then, not for every event")
+		require.Equal(t, 100, stats(t, m).Delivered, "events without a token do not wait")
+		require.Less(t, s.calls(), 1000, "an unavailable store is not called for every event")
 		require.Equal(t, 1, r.count(outbox.KindLookupsFailing))
 		require.Zero(t, r.count(outbox.KindPlatformUnavailable))
 		s.set(nil)
@@ -416,8 +419,8 @@ func (s *store) calls() int {
 	return s.n
 }
 
-// TestOurOwnFaultsUseUpAttempts has a function of the application panic.
-func TestOurOwnFaultsUseUpAttempts(t *testing.T) {
+// TestMemory_panic has an application function that panics.
+func TestMemory_panic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPlatform()
 		cfg := outbox.Config{Destination: newClient(t, p, logEvent), MaxAttempts: 4}
@@ -438,8 +441,8 @@ func TestOurOwnFaultsUseUpAttempts(t *testing.T) {
 	})
 }
 
-// TestDelivery_conflict has the platform respond with 409, which concerns the
-// request and not the event: it is sent again until the platform takes it.
+// TestDelivery_conflict responds with 409. It concerns the request and not the
+// event, which is sent again until it is accepted.
 func TestDelivery_conflict(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPlatform()
@@ -454,9 +457,8 @@ func TestDelivery_conflict(t *testing.T) {
 	})
 }
 
-// TestStopDoesNotWaitForThePlatformsReturn stops while deliveries are held
-// back.
-func TestStopDoesNotWaitForThePlatformsReturn(t *testing.T) {
+// TestMemory_stopInOutage stops the outbox during an outage.
+func TestMemory_stopInOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPlatform()
 		p.set(refuseConnection)

@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// fault is a mistake of a queue.
+// fault describes how a queue violates the contract.
 type fault string
 
 const (
@@ -49,7 +49,7 @@ const (
 	commitsAlways    fault = "ignores a rollback"
 )
 
-// faulty is an outbox with a mistake.
+// faulty is an outbox with a fault.
 type faulty struct {
 	*outbox.Memory
 	fault fault
@@ -187,7 +187,7 @@ func (tx *transaction) Send(ctx context.Context, events ...clickid.Event) (click
 	return report, report.Err()
 }
 
-// runSuite runs the suite on an outbox with a mistake, or with none.
+// runSuite runs the suite on an outbox with a fault or with none.
 func runSuite(t *testing.T, f fault, patience time.Duration) {
 	outboxtest.Run(t, func(testing.TB) outboxtest.Backend {
 		var last *outbox.Memory
@@ -231,22 +231,23 @@ func runSuite(t *testing.T, f fault, patience time.Duration) {
 	})
 }
 
-// TestMemoryConforms runs the whole suite: what an outbox in memory holds can
-// be opened again within the process.
-func TestMemoryConforms(t *testing.T) { runSuite(t, "", 0) }
+// TestMemory_conformance runs the whole suite. The storage of an outbox in
+// memory can be opened again within the process.
+func TestMemory_conformance(t *testing.T) { runSuite(t, "", 0) }
 
-// faultVariable tells TestFaultyOutbox which mistake its outbox has.
+// faultVariable names the environment variable with the fault of
+// TestFaultyOutbox.
 const faultVariable = "CLICKID_OUTBOXTEST_FAULT"
 
-// TestFaultyOutbox is run by TestAFaultyOutboxFails, in a process of its own.
+// TestFaultyOutbox is run by TestRun_faultyOutbox in another process.
 func TestFaultyOutbox(t *testing.T) {
 	if f := os.Getenv(faultVariable); f != "" {
 		runSuite(t, fault(f), time.Second)
 	}
 }
 
-// TestAFaultyOutboxFails shows that the suite finds what it looks for.
-func TestAFaultyOutboxFails(t *testing.T) {
+// TestRun_faultyOutbox checks that the suite fails for every fault.
+func TestRun_faultyOutbox(t *testing.T) {
 	for _, row := range []struct {
 		fault fault
 		test  string // that must fail
@@ -287,8 +288,8 @@ func TestAFaultyOutboxFails(t *testing.T) {
 			cmd.Env = append(os.Environ(), faultVariable+"="+string(row.fault))
 			var output bytes.Buffer
 			cmd.Stdout, cmd.Stderr = &output, &output
-			require.Error(t, cmd.Run(), "the suite passed an outbox that %s", row.fault)
-			require.Contains(t, output.String(), "--- FAIL: TestFaultyOutbox/", "it failed for another reason")
+			require.Error(t, cmd.Run(), "the suite passes an outbox that %s", row.fault)
+			require.Contains(t, output.String(), "--- FAIL: TestFaultyOutbox/", "the process failed for another reason")
 		})
 	}
 }

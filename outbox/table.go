@@ -20,44 +20,45 @@ import (
 type TableConfig struct {
 	// Database is the kind of the order's database. Required.
 	Database Database
-	// Destination is where the events will go: it checks them before they are
-	// stored, and its name is part of their identity. Required.
+	// Destination is the destination of the events. It checks them before they
+	// are stored, and its name is part of their identity. Required.
 	Destination Destination
 	// Metadata is as in [Config].
 	Metadata func(ctx context.Context) map[string]string
-	// Prefix begins the table's name, which is Prefix and "outbox": 1 to 32
+	// Prefix is the prefix of the table's name, Prefix + "outbox": 1 to 32
 	// characters of [a-z0-9_], not beginning with a digit. Defaults to
 	// [DefaultPrefix].
 	Prefix string
 }
 
-// DefaultPrefix begins the table's name. It is that of package sqlstore, too.
+// DefaultPrefix is the default prefix of the table's name, the same as in
+// package sqlstore.
 const DefaultPrefix = "clickid_"
 
-// Table is an outbox table: conversions are written into it in the order's own
-// transaction, and a [Relay] moves them to a queue. It is safe for
-// concurrent use.
+// Table is an outbox table. Conversions are stored in it in the order's
+// transaction, and a [Relay] moves them to a queue. It is safe for concurrent
+// use.
 type Table struct {
 	database    Database
 	destination Destination
 	metadata    func(context.Context) map[string]string // or nil
 	name        string
-	wake        chan struct{} // tells the relays of this process to look
+	wake        chan struct{} // wakes the relays of this process
 
 	// moving is held on SQLite while a relay of this process moves a batch, so
-	// that Erase does not overlook an event on its way. On the other databases
-	// the rows' own locks do the same for all processes.
+	// that Erase finds all events. On other databases row locks have this
+	// effect for all processes.
 	moving sync.RWMutex
 }
 
-// Execer is what a transaction needs to have: *sql.Tx does, and so do sqlx,
-// ent and GORM's connection pool. An *sql.DB does too, without a transaction.
+// Execer is a transaction: *sql.Tx, or that of sqlx, ent or GORM's connection
+// pool. An *sql.DB also implements it.
 type Execer interface {
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 }
 
-// NewTable checks the whole configuration and returns a table, or every
-// problem at once. It makes no connection; see [Table.Migrate].
+// NewTable returns a table. Its error joins all problems of cfg. NewTable makes
+// no connection; see [Table.Migrate].
 func NewTable(cfg TableConfig) (*Table, error) {
 	var problems []error
 	if !sqldb.Database(cfg.Database).Valid() {
@@ -78,14 +79,13 @@ func NewTable(cfg TableConfig) (*Table, error) {
 	return &Table{database: cfg.Database, destination: cfg.Destination, metadata: cfg.Metadata, name: cfg.Prefix + "outbox", wake: make(chan struct{}, 1)}, nil
 }
 
-// In returns a sender that writes the events into the table through tx, so
-// that they commit or roll back with the order. It does nothing else: the
-// checkout never waits for the platform or the queue.
+// In returns a sender that stores the events in the table through tx. They
+// commit or roll back with the order. It does not wait for the platform or the
+// queue.
 //
-// After the commit, [Table.Notify] spares the event the relay's interval. With
-// an *sql.DB in place of a transaction each Send commits by itself and
-// notifies; when it fails, some of many events may be stored all the same, and
-// sending them again does no harm.
+// Call [Table.Notify] after the commit, so that the relay does not wait for its
+// interval. With an *sql.DB, each Send commits and notifies. If such a Send
+// fails, some of its events may be stored, and sending them again is harmless.
 func (t *Table) In(tx Execer) clickid.Sender {
 	return sender{destination: t.destination, metadata: t.metadata, queue: EnqueueFunc(func(ctx context.Context, records []Record) (map[string]string, error) {
 		err := t.insert(ctx, tx, records)
@@ -96,30 +96,29 @@ func (t *Table) In(tx Execer) clickid.Sender {
 	})}
 }
 
-// Notify tells the relays of this process that something was committed. It
-// never blocks.
+// Notify wakes the relays of this process. It does not block.
 func (t *Table) Notify() {
 	select {
 	case t.wake <- struct{}{}:
-	default: // they have been told already
+	default: // a notification is pending
 	}
 }
 
-// attributes are the parts of a record that have no column of their own.
+// attributes are the parts of a record without their own column.
 type attributes struct {
 	Refused     string            `json:"refused,omitempty"`
 	Fingerprint string            `json:"fingerprint,omitempty"`
 	Metadata    map[string]string `json:"metadata,omitempty"`
 }
 
-// destinationID marks the rows of this table's destination: outboxes of several
-// destinations can share a table.
+// destinationID identifies the rows of this table's destination. Outboxes of
+// several destinations can share a table.
 func (t *Table) destinationID() string {
 	sum := sha256.Sum256([]byte(t.destination.Name()))
 	return hex.EncodeToString(sum[:8])
 }
 
-// Bounds of one INSERT: its parameters and its bytes fit every database's
+// Limits of an INSERT. Its parameters and bytes are within every database's
 // default limits.
 const (
 	insertRows  = 500
@@ -149,12 +148,12 @@ func (t *Table) insert(ctx context.Context, tx Execer, records []Record) error {
 	return nil
 }
 
-// Migrate creates the table unless it exists. It can be called by several
-// instances at once, at every start.
+// Migrate creates the table unless it exists. Several instances may call it at
+// the same time, on every start.
 func (t *Table) Migrate(ctx context.Context, db *sql.DB) error {
 	var found int
 	if err := db.QueryRowContext(ctx, "SELECT 1 FROM "+t.name+" WHERE 1 = 0").Scan(&found); errors.Is(err, sql.ErrNoRows) {
-		return nil // an account without the right to create tables gets this far
+		return nil // the account may have no permission to create tables
 	}
 	err := sqldb.Migrate(ctx, db, sqldb.Database(t.database), t.name, func(ctx context.Context, conn *sql.Conn) error {
 		_, err := conn.ExecContext(ctx, t.database.create(t.name))
@@ -166,10 +165,9 @@ func (t *Table) Migrate(ctx context.Context, db *sql.DB) error {
 	return nil
 }
 
-// Erase removes the events that carry a key from the table and returns how
-// many they were; one that was sent twice counts twice. Call it before the queue's own Erase, which finds those
-// that have been moved. The zero Key is an error that matches
-// [clickid.ErrInvalid].
+// Erase deletes the events with a key from the table and returns their number;
+// duplicates count. Call it before Erase of the queue, which finds the moved
+// events. The error matches [clickid.ErrInvalid] for the zero Key.
 func (t *Table) Erase(ctx context.Context, db *sql.DB, k clickid.Key) (int, error) {
 	hash, err := KeyHash(k)
 	if err != nil {
@@ -179,8 +177,8 @@ func (t *Table) Erase(ctx context.Context, db *sql.DB, k clickid.Key) (int, erro
 		t.moving.Lock()
 		defer t.moving.Unlock()
 	}
-	// Rows are looked for first, without a lock, and deleted by their key: a
-	// DELETE that searches would hold up orders on MySQL.
+	// Rows are found without a lock and deleted by their id, since a DELETE
+	// that searches blocks orders on MySQL.
 	ids, err := t.find(ctx, db, hash)
 	erased := 0
 	for len(ids) > 0 && err == nil {
@@ -196,7 +194,7 @@ func (t *Table) Erase(ctx context.Context, db *sql.DB, k clickid.Key) (int, erro
 	return erased, nil
 }
 
-// find returns the ids of the rows that carry the hash of a key.
+// find returns the ids of the rows with the hash of a key.
 func (t *Table) find(ctx context.Context, db *sql.DB, hash string) ([]int64, error) {
 	rows, err := db.QueryContext(ctx, "SELECT id FROM "+t.name+" WHERE erase_keys LIKE "+t.database.placeholder(1), "%"+hash+"%")
 	if err != nil {
@@ -214,14 +212,13 @@ func (t *Table) find(ctx context.Context, db *sql.DB, hash string) ([]int64, err
 	return ids, rows.Err()
 }
 
-// Stats counts the events in the table, which wait for a relay, and tells how
-// long the oldest has been waiting.
+// Stats returns the number of events in the table and the age of the oldest.
 func (t *Table) Stats(ctx context.Context, db *sql.DB) (Stats, error) {
 	var stats Stats
 	var oldest sql.NullInt64
 	row := db.QueryRowContext(ctx, "SELECT COUNT(DISTINCT identity), MIN(queued_at) FROM "+t.name+" WHERE destination = "+t.database.placeholder(1), t.destinationID())
 	if err := row.Scan(&stats.Queued, &oldest); err != nil {
-		return Stats{}, fmt.Errorf("outbox: measuring the outbox table: %w", err)
+		return Stats{}, fmt.Errorf("outbox: counting the events of the outbox table: %w", err)
 	}
 	if oldest.Valid {
 		stats.Oldest = max(0, time.Since(time.UnixMilli(oldest.Int64)))
@@ -229,7 +226,7 @@ func (t *Table) Stats(ctx context.Context, db *sql.DB) (Stats, error) {
 	return stats, nil
 }
 
-// querier is what reads: a database or a transaction.
+// querier is a database or a transaction.
 type querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
@@ -256,7 +253,7 @@ func (t *Table) batch(ctx context.Context, q querier, after int64, limit int) ([
 			return nil, err
 		}
 		var attributes attributes
-		_ = json.Unmarshal([]byte(rest), &attributes) // a damaged one costs no event
+		_ = json.Unmarshal([]byte(rest), &attributes) // a damaged value does not lose the event
 		r.record.Refused, r.record.Fingerprint, r.record.Metadata = attributes.Refused, attributes.Fingerprint, attributes.Metadata
 		r.record.Keys = strings.Fields(keys)
 		r.record.QueuedAt = time.UnixMilli(queuedAt).UTC()
@@ -265,7 +262,7 @@ func (t *Table) batch(ctx context.Context, q querier, after int64, limit int) ([
 	return batch, rows.Err()
 }
 
-// remove deletes rows and returns how many were still there.
+// remove deletes rows and returns the number of those that existed.
 func (t *Table) remove(ctx context.Context, tx Execer, ids []int64) (int, error) {
 	removed := 0
 	for _, statement := range t.database.remove(t.name, ids) {

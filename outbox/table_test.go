@@ -12,7 +12,7 @@ func TestNewTable_prefix(t *testing.T) {
 		name     string
 		database outbox.Database
 		prefix   string
-		problem  string // empty where the prefix is valid
+		problem  string // empty if the prefix is valid
 	}{
 		{"default", outbox.DatabaseSQLite, "", ""},
 		{"reserved by SQLite", outbox.DatabaseSQLite, "sqlite_shop_", "outbox: TableConfig.Prefix must not begin with sqlite_"},

@@ -9,17 +9,18 @@ import (
 	"github.com/clickid/clickid/internal/nilcheck"
 )
 
-// Queue is an outbox that can be fed through an outbox table. Those of this
-// project are.
+// Queue is an outbox that a relay can feed. All queues of this project
+// implement it.
 type Queue interface {
 	Outbox
 	Enqueuer
-	// Delivery returns what delivers the events.
+	// Delivery returns the delivery of the queue.
 	Delivery() *Delivery
 }
 
-// TableOutbox is a queue together with the outbox table and relay that feed it,
-// as one [Outbox]: for a queue that shares no database with the orders.
+// TableOutbox is an [Outbox] that consists of a queue and the outbox table and
+// relay that feed it. It is for queues that do not share a database with the
+// orders.
 type TableOutbox struct {
 	queue Queue
 	table *Table
@@ -29,14 +30,14 @@ type TableOutbox struct {
 
 var _ Outbox = (*TableOutbox)(nil)
 
-// NewTableOutbox checks the whole configuration and returns an outbox, or every
-// problem at once. cfg.Queue is left empty: it is queue.
+// NewTableOutbox returns an outbox. Its error joins all problems of cfg. It
+// sets cfg.Queue, which must be empty.
 func NewTableOutbox(queue Queue, cfg RelayConfig) (*TableOutbox, error) {
 	if cfg.Queue != nil {
 		return nil, errors.New("outbox: RelayConfig.Queue must be empty: NewTableOutbox sets it to its first argument")
 	}
 	if nilcheck.IsNil(queue) {
-		return nil, errors.New("outbox: NewTableOutbox needs a queue")
+		return nil, errors.New("outbox: NewTableOutbox requires a queue")
 	}
 	cfg.Queue = queue
 	relay, err := NewRelay(cfg)
@@ -46,25 +47,25 @@ func NewTableOutbox(queue Queue, cfg RelayConfig) (*TableOutbox, error) {
 	return &TableOutbox{queue: queue, table: cfg.Table, relay: relay, db: cfg.DB}, nil
 }
 
-// Migrate creates the outbox table unless it exists; see [Table.Migrate]. The
-// queue has a call of its own, where it needs one.
+// Migrate creates the outbox table unless it exists; see [Table.Migrate]. It
+// does not migrate the queue.
 func (o *TableOutbox) Migrate(ctx context.Context) error { return o.table.Migrate(ctx, o.db) }
 
-// In returns a sender that writes into the table through tx; see [Table.In].
+// In returns a sender that stores events in the table through tx; see
+// [Table.In].
 func (o *TableOutbox) In(tx Execer) clickid.Sender { return o.table.In(tx) }
 
-// Notify tells the relay that a transaction was committed, and spares its
-// events the relay's interval.
+// Notify wakes the relay after a commit; see [Table.Notify].
 func (o *TableOutbox) Notify() { o.table.Notify() }
 
-// Send implements [clickid.Sender]: it writes the events into the table, in a
-// transaction of its own.
+// Send implements [clickid.Sender]. It stores the events in the table in a new
+// transaction.
 func (o *TableOutbox) Send(ctx context.Context, events ...clickid.Event) (clickid.Report, error) {
 	return o.table.In(o.db).Send(ctx, events...)
 }
 
-// ResolvesTokens reports whether the clicks of tokens are looked up at
-// delivery; see [clickid.Sender].
+// ResolvesTokens reports whether the clicks of tokens are resolved at delivery;
+// see [clickid.Sender].
 func (o *TableOutbox) ResolvesTokens() bool { return resolverOf(o.table.destination) != nil }
 
 // Start implements [Outbox].
@@ -79,8 +80,8 @@ func (o *TableOutbox) Start(ctx context.Context) error {
 	return nil
 }
 
-// Stop implements [Outbox]. It moves what is in the table to the queue first,
-// and counts what remains in both.
+// Stop implements [Outbox]. It first moves the events of the table to the
+// queue, and counts the remaining events in both.
 func (o *TableOutbox) Stop(ctx context.Context) (remaining int, err error) {
 	inTable, err := o.relay.Stop(ctx)
 	inQueue, stopErr := o.queue.Stop(ctx)
@@ -102,8 +103,8 @@ func (o *TableOutbox) Discard(ctx context.Context, ids ...string) (int, error) {
 	return o.queue.Discard(ctx, ids...)
 }
 
-// Erase implements [Outbox]. The table comes first, since its events move to
-// the queue.
+// Erase implements [Outbox]. It erases from the table first, since its events
+// move to the queue.
 func (o *TableOutbox) Erase(ctx context.Context, k clickid.Key) (int, error) {
 	inTable, err := o.table.Erase(ctx, o.db, k)
 	if err != nil {
@@ -113,7 +114,7 @@ func (o *TableOutbox) Erase(ctx context.Context, k clickid.Key) (int, error) {
 	return inTable + inQueue, err
 }
 
-// Stats implements [Outbox], over table and queue.
+// Stats implements [Outbox]. It counts the events in table and queue.
 func (o *TableOutbox) Stats(ctx context.Context) (Stats, error) {
 	stats, err := o.queue.Stats(ctx)
 	if err != nil {

@@ -8,30 +8,28 @@ import (
 	"github.com/clickid/clickid"
 )
 
-// PlatformStats is what the platform has remarked on the events that it
-// accepted, since this process started.
+// PlatformStats contains the platform's warnings about accepted events since
+// this process started.
 type PlatformStats struct {
-	// Warnings counts the warnings, and LastWarning is the latest one.
+	// Warnings is the number of warnings, and LastWarning the latest one.
 	Warnings    int
 	LastWarning string
 	// MatchQuality is the platform's latest estimate of how well it can
-	// attribute the events, from 0 to 1, or 0 when it gave none.
+	// attribute the events, from 0 to 1, or 0 if it gave none.
 	MatchQuality float64
 }
 
-// maxWarnings bounds how many distinct warnings are remembered, to log each of
-// them once in alertInterval.
+// maxWarnings limits the number of distinct warnings that are remembered.
 const maxWarnings = 100
 
-// remarks collects what the platform remarks.
+// remarks collects the platform's warnings and match quality.
 type remarks struct {
 	mu     sync.Mutex
 	stats  PlatformStats
 	logged map[string]time.Time
 }
 
-// note counts the remarks of a report and returns the warnings that are to be
-// logged.
+// note counts the warnings of a report and returns those to log.
 func (r *remarks) note(report clickid.Report) (fresh []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -61,7 +59,7 @@ func (r *remarks) current() PlatformStats {
 }
 
 // remark reports the platform's warnings and match quality: all of them to the
-// hook, and each warning once in a while to the log.
+// hook, and each warning once per alertInterval to the log.
 func (d *Delivery) remark(ctx context.Context, report clickid.Report) {
 	fresh := d.remarks.note(report)
 	if len(report.Warnings) == 0 {
@@ -75,5 +73,5 @@ func (d *Delivery) remark(ctx context.Context, report clickid.Report) {
 	}
 }
 
-// PlatformStats returns what the platform has remarked, for a queue's Stats.
+// PlatformStats returns the platform's warnings for Stats of a queue.
 func (d *Delivery) PlatformStats() PlatformStats { return d.remarks.current() }
