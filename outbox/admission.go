@@ -139,11 +139,15 @@ func (a *admission) tell(known map[string]string) {
 			result.Reason = reasonKnown
 		}
 		if different := differences(stored, record.Fingerprint); len(different) > 0 {
-			warning := "the event is already known with another " + strings.Join(different, " and ") + ", and is not stored again"
+			warning := knownDifferently(different)
 			result.Warnings = append(result.Warnings, warning)
 			a.report.Warnings = append(a.report.Warnings, warning)
 		}
 	}
+}
+
+func knownDifferently(different []string) string {
+	return "the event is already known with another " + strings.Join(different, " and ") + ", and is not stored again"
 }
 
 const reasonKnown = "already known"

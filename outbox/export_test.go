@@ -37,3 +37,6 @@ func (m *Memory) ForgetDelivered() {
 	}
 	m.storage.done = nil
 }
+
+// ForgetProgress makes m forget what the deliveries of an event leave behind.
+func (m *Memory) ForgetProgress() { m.storage.forgetful = true }

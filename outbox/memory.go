@@ -54,6 +54,8 @@ type memoryStorage struct {
 	done    []*memoryEntry // in the order of delivery
 	skips   []Skip         // in the order of time
 	wake    chan struct{}
+
+	forgetful bool // for a test: progress is not stored
 }
 
 type memoryEntry struct {
@@ -189,7 +191,7 @@ func (s *memoryStorage) settle(owner *Memory, entry *memoryEntry, outcome Outcom
 	}
 	now := time.Now()
 	entry.failure = outcome.Failure
-	if outcome.Progress != nil {
+	if outcome.Progress != nil && !s.forgetful {
 		entry.record.Progress = *outcome.Progress
 	}
 	switch outcome.Action {

@@ -62,9 +62,9 @@ const (
 	KindConfigurationRefused Kind = "configuration refused"
 	// KindPlatformRecovered means that the platform accepts events again.
 	KindPlatformRecovered Kind = "platform recovered"
-	// KindWarning means that the platform has accepted events with a warning.
-	// The hook is called every time; the log has each warning once in ten
-	// minutes.
+	// KindWarning: the platform has accepted events with a warning, or a relay has
+	// found an event that is already known with other contents. The hook is called
+	// for all of the platform's; the log has each of them once in ten minutes.
 	KindWarning Kind = "warning"
 	// KindRecordLost means that the queue has lost an event, for example by an
 	// eviction or a failover. A dead letter without the event remains.

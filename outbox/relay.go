@@ -178,6 +178,7 @@ func (r *Relay) Stop(ctx context.Context) (remaining int, err error) {
 // closed.
 func (r *Relay) loop(ctx context.Context, stop <-chan struct{}) {
 	c := &cursor{size: r.cfg.Batch}
+	failed := false // since the table was read from its beginning
 	for ctx.Err() == nil {
 		// Events that were committed before Stop must be found by a query that
 		// begins after it.
@@ -186,7 +187,11 @@ func (r *Relay) loop(ctx context.Context, stop <-chan struct{}) {
 		if ctx.Err() != nil {
 			return
 		}
-		pause := r.report(ctx, err)
+		failed = failed || err != nil
+		// One success among failures is no recovery: the whole table is.
+		whole := err == nil && moved == 0
+		pause := r.report(ctx, err, whole && !failed)
+		failed = failed && !whole
 		switch {
 		case stopping && (err != nil || moved == 0 && c.after == 0):
 			return
@@ -208,14 +213,14 @@ func (r *Relay) loop(ctx context.Context, stop <-chan struct{}) {
 	}
 }
 
-// report reports the beginning, the continuation and the end of failures. It
-// returns the time until the next attempt.
-func (r *Relay) report(ctx context.Context, err error) time.Duration {
+// report tells about failures when they begin, now and then while they last,
+// and when the whole table was moved without one. It returns how long to wait until the next look.
+func (r *Relay) report(ctx context.Context, err error, recovered bool) time.Duration {
 	r.mu.Lock()
 	f := &r.failed
 	var o Observation
 	switch {
-	case err == nil && f.count > 0:
+	case recovered && f.count > 0:
 		o.Kind, *f = KindRelayRecovered, failure{}
 	case err != nil:
 		f.count++
@@ -285,7 +290,9 @@ func (r *Relay) transfer(ctx context.Context, db database, c *cursor) (int, erro
 		c.after = 0
 		return 0, nil
 	}
-	if _, err := r.cfg.Queue.Enqueue(ctx, distinct(batch)); err != nil {
+	records := distinct(batch)
+	known, err := r.cfg.Queue.Enqueue(ctx, records)
+	if err != nil {
 		if c.size = len(batch) / 2; c.size == 0 {
 			c.size, c.after = 1, batch[0].id
 		}
@@ -299,10 +306,28 @@ func (r *Relay) transfer(ctx context.Context, db database, c *cursor) (int, erro
 		return 0, fmt.Errorf("outbox: relay: deleting from the outbox table: %w", err)
 	}
 	c.size = min(2*c.size, r.cfg.Batch)
+	r.warnOfChanges(ctx, records, known)
 	return len(batch), nil
 }
 
-// distinct returns the records of a batch without duplicates.
+// warnOfChanges reports events whose identity the queue knew with other contents:
+// the order that wrote them to the table could not be told.
+func (r *Relay) warnOfChanges(ctx context.Context, records []Record, known map[string]string) {
+	for _, record := range records {
+		stored, ok := known[record.Identity]
+		if !ok {
+			continue
+		}
+		different := differences(stored, record.Fingerprint)
+		if len(different) == 0 {
+			continue
+		}
+		e, _ := record.Event()
+		r.observe(ctx, Observation{Kind: KindWarning, Type: e.Type, EventID: VisibleID(e.ID), Warnings: []string{knownDifferently(different)}})
+	}
+}
+
+// distinct returns the records of a batch, each identity once.
 func distinct(batch []row) []Record {
 	records := make([]Record, 0, len(batch))
 	known := make(map[string]bool, len(batch))

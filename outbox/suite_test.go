@@ -47,12 +47,22 @@ const (
 	erasesForNobody  fault = "takes the zero key"
 	measuresNothing  fault = "measures nothing"
 	commitsAlways    fault = "ignores a rollback"
+	refusesLoudly    fault = "returns an error for what validation refuses"
+	dropsRefused     fault = "drops what validation refuses"
+	knowsNothing     fault = "does not report what is known"
+	keepsSkipped     fault = "keeps the identity of skipped events"
+	keepsDiscarded   fault = "keeps the identity of discarded events"
+	tracesSkips      fault = "remembers skips that it shall forget"
+	dropsMetadata    fault = "drops metadata"
+	forgetsProgress  fault = "forgets the progress of an event"
+	keepsNoNumbers   fault = "does not erase by the event's ID"
 )
 
 // faulty is an outbox with a fault.
 type faulty struct {
 	*outbox.Memory
 	fault fault
+	sent  map[string]bool // identities
 }
 
 func (f *faulty) Enqueue(ctx context.Context, records []outbox.Record) (map[string]string, error) {
@@ -74,6 +84,14 @@ func (f *faulty) Enqueue(ctx context.Context, records []outbox.Record) (map[stri
 			r.Identity = hex.EncodeToString([]byte(e.ID))
 		case keepsNoKeys:
 			r.Keys = nil
+		case keepsNoNumbers:
+			r.Keys = slices.DeleteFunc(slices.Clone(r.Keys), func(key string) bool {
+				e, err := r.Event()
+				hash, hashErr := outbox.KeyHash(clickid.OrderKey(e.ID))
+				return err == nil && hashErr == nil && key == hash
+			})
+		case dropsMetadata:
+			r.Metadata = nil
 		case backdates:
 			r.QueuedAt = r.QueuedAt.Add(-time.Hour)
 		}
@@ -81,12 +99,24 @@ func (f *faulty) Enqueue(ctx context.Context, records []outbox.Record) (map[stri
 	switch f.fault {
 	case loses:
 		records = slices.DeleteFunc(records, func(r outbox.Record) bool { return r.Identity[0] == '0' || r.Identity[0] == '1' })
+	case dropsRefused:
+		records = slices.DeleteFunc(records, func(r outbox.Record) bool { return r.Refused != "" })
 	case forgetsDelivered:
 		f.ForgetDelivered()
+	case keepsSkipped, keepsDiscarded:
+		records = slices.DeleteFunc(records, func(r outbox.Record) bool {
+			known := f.sent[r.Identity]
+			f.sent[r.Identity] = true
+			return known
+		})
 	case checksNothing:
 		ctx = context.WithoutCancel(ctx)
 	}
-	return f.Memory.Enqueue(ctx, records)
+	known, err := f.Memory.Enqueue(ctx, records)
+	if f.fault == knowsNothing {
+		known = nil
+	}
+	return known, err
 }
 
 func (f *faulty) Send(ctx context.Context, events ...clickid.Event) (clickid.Report, error) {
@@ -96,7 +126,11 @@ func (f *faulty) Send(ctx context.Context, events ...clickid.Event) (clickid.Rep
 			f.Delivery().Deliver(ctx, r, 1)
 		}
 	}
-	return f.Delivery().Sender(f).Send(ctx, events...)
+	report, err := f.Delivery().Sender(f).Send(ctx, events...)
+	if f.fault == refusesLoudly && slices.ContainsFunc(report.Results, func(r clickid.Result) bool { return r.Verdict == clickid.VerdictDeadLettered }) {
+		err = clickid.ErrInvalidEvent
+	}
+	return report, err
 }
 
 func (f *faulty) Start(ctx context.Context) error {
@@ -200,6 +234,8 @@ func runSuite(t *testing.T, f fault, patience time.Duration) {
 					cfg.Consent = nil
 				case rechecksNothing:
 					cfg.RecheckClick = false
+				case tracesSkips:
+					cfg.ForgetSkips = false
 				case ageless:
 					cfg.MaxAge = 0
 				}
@@ -210,7 +246,10 @@ func runSuite(t *testing.T, f fault, patience time.Duration) {
 					last, err = last.Reopen(cfg)
 				}
 				require.NoError(t, err)
-				return &faulty{last, f}
+				if f == forgetsProgress {
+					last.ForgetProgress()
+				}
+				return &faulty{last, f, make(map[string]bool)}
 			},
 			Transact: func(ctx context.Context, ob outbox.Outbox, use func(clickid.Sender) error) error {
 				tx := &transaction{faulty: ob.(*faulty)}
@@ -281,6 +320,18 @@ func TestRun_faultyOutbox(t *testing.T) {
 		{erasesForNobody, "a user's events are erased from queue and dead letters"},
 		{measuresNothing, "Stats counts the events"},
 		{commitsAlways, "a rollback sends nothing"},
+		{refusesLoudly, "an event that validation refuses is kept as a dead letter beside the corrected one"},
+		{dropsRefused, "an event that validation refuses is kept as a dead letter beside the corrected one"},
+		{dropsRefused, "an event without a JSON form is kept"},
+		{dropsRefused, "an event that validation refuses commits with the order"},
+		{knowsNothing, "Send reports what is already known, and how it differs"},
+		{keepsSkipped, "a skipped event can be sent again"},
+		{tracesSkips, "a skipped event leaves a trace, unless that is switched off"},
+		{dropsMetadata, "metadata travels with an event"},
+		{keepsDiscarded, "a discarded event can be sent again"},
+		{forgetsProgress, "a provisional refusal waits until another event is accepted"},
+		{forgetsProgress, "a verdict of the platform gives the next request a new key"},
+		{keepsNoNumbers, "an order is erased by its number, whether it is the event's ID or OrderID"},
 	} {
 		t.Run(string(row.fault)+": "+row.test, func(t *testing.T) {
 			t.Parallel()

@@ -83,20 +83,45 @@ func NewTable(cfg TableConfig) (*Table, error) {
 // commit or roll back with the order. It does not wait for the platform or the
 // queue.
 //
-// Call [Table.Notify] after the commit, so that the relay does not wait for its
-// interval. With an *sql.DB, each Send commits and notifies. If such a Send
-// fails, some of its events may be stored, and sending them again is harmless.
+// After the commit, [Table.Notify] spares the event the relay's interval. With
+// an *sql.DB in place of a transaction each Send is a transaction of its own, and
+// notifies.
 func (t *Table) In(tx Execer) clickid.Sender {
-	return sender{destination: t.destination, metadata: t.metadata, queue: EnqueueFunc(func(ctx context.Context, records []Record) (map[string]string, error) {
-		err := t.insert(ctx, tx, records)
-		if _, autocommit := tx.(*sql.DB); autocommit {
-			t.Notify()
+	return t.sender(tx, t.metadata)
+}
+
+func (t *Table) sender(tx Execer, metadata func(context.Context) map[string]string) clickid.Sender {
+	return sender{destination: t.destination, metadata: metadata, queue: EnqueueFunc(func(ctx context.Context, records []Record) (map[string]string, error) {
+		db, autocommit := tx.(*sql.DB)
+		if !autocommit {
+			return nil, t.insert(ctx, tx, records)
 		}
-		return nil, err
+		defer t.Notify()
+		return nil, t.insertAndCommit(ctx, db, records)
 	})}
 }
 
-// Notify wakes the relays of this process. It does not block.
+// insertAndCommit inserts all records or none.
+func (t *Table) insertAndCommit(ctx context.Context, db *sql.DB, records []Record) error {
+	if err := sqldb.CheckFree(ctx, db); err != nil {
+		return fmt.Errorf("outbox: writing to the outbox table: %w", err)
+	}
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("outbox: writing to the outbox table: %w", err)
+	}
+	defer func() { _ = tx.Rollback() }() // without effect after the commit
+	if err := t.insert(ctx, tx, records); err != nil {
+		return err
+	}
+	if err := tx.Commit(); err != nil {
+		return fmt.Errorf("outbox: committing to the outbox table: %w", err)
+	}
+	return nil
+}
+
+// Notify tells the relays of this process that something was committed. It
+// never blocks.
 func (t *Table) Notify() {
 	select {
 	case t.wake <- struct{}{}:

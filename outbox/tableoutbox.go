@@ -51,9 +51,14 @@ func NewTableOutbox(queue Queue, cfg RelayConfig) (*TableOutbox, error) {
 // does not migrate the queue.
 func (o *TableOutbox) Migrate(ctx context.Context) error { return o.table.Migrate(ctx, o.db) }
 
-// In returns a sender that stores events in the table through tx; see
-// [Table.In].
-func (o *TableOutbox) In(tx Execer) clickid.Sender { return o.table.In(tx) }
+// In returns a sender that writes into the table through tx; see [Table.In].
+func (o *TableOutbox) In(tx Execer) clickid.Sender {
+	metadata := o.table.metadata
+	if metadata == nil {
+		metadata = o.queue.Delivery().cfg.Metadata
+	}
+	return o.table.sender(tx, metadata)
+}
 
 // Notify wakes the relay after a commit; see [Table.Notify].
 func (o *TableOutbox) Notify() { o.table.Notify() }
@@ -61,7 +66,7 @@ func (o *TableOutbox) Notify() { o.table.Notify() }
 // Send implements [clickid.Sender]. It stores the events in the table in a new
 // transaction.
 func (o *TableOutbox) Send(ctx context.Context, events ...clickid.Event) (clickid.Report, error) {
-	return o.table.In(o.db).Send(ctx, events...)
+	return o.In(o.db).Send(ctx, events...)
 }
 
 // ResolvesTokens reports whether the clicks of tokens are resolved at delivery;

@@ -38,6 +38,7 @@ import (
 	"sync"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/internal/sqldb"
 	"github.com/clickid/clickid/outbox"
 	riveroutbox "github.com/clickid/clickid/outbox_river"
 	"github.com/gofrs/flock"
@@ -144,7 +145,7 @@ func (o *Outbox) check(ctx context.Context) error {
 
 // Send stores the events in a new transaction. See [outbox.Outbox].
 func (o *Outbox) Send(ctx context.Context, events ...clickid.Event) (clickid.Report, error) {
-	return o.river.Send(ctx, events...)
+	return o.river.Delivery().Sender(o).Send(ctx, events...)
 }
 
 // In returns a sender that stores events in tx, a transaction of the pool that
@@ -159,6 +160,9 @@ func (o *Outbox) ResolvesTokens() bool { return o.river.ResolvesTokens() }
 // Enqueue stores the records in a transaction of its own. See
 // [outbox.Enqueuer].
 func (o *Outbox) Enqueue(ctx context.Context, records []outbox.Record) (map[string]string, error) {
+	if err := sqldb.CheckFree(ctx, o.db); err != nil {
+		return nil, fmt.Errorf("sqliteoutbox: storing events: %w", err)
+	}
 	return o.river.Enqueue(ctx, records)
 }
 

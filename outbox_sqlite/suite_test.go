@@ -39,7 +39,8 @@ func TestNew_conformance(t *testing.T) {
 				path := filepath.Join(t.TempDir(), "shop.db")
 				pools := make(map[outbox.Outbox]*sql.DB)
 				return outboxtest.Backend{
-					Single: true,
+					Single:    true,
+					Exclusive: true,
 					Open: func(t testing.TB, cfg outbox.Config) outbox.Outbox {
 						db := open(t, path)
 						ob, err := newIdle(context.Background(), db, sqliteoutbox.Config{Delivery: cfg})

@@ -57,7 +57,9 @@ func TestTable_conformance(t *testing.T) {
 					ob.(*closing).Notify()
 					return nil
 				},
-				Single: true,
+				Single:    true,
+				Exclusive: d.kind == outbox.DatabaseSQLite,
+				Unaware:   true,
 			}
 		})
 	})

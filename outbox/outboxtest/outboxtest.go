@@ -44,6 +44,11 @@ type Backend struct {
 	Kill func(t testing.TB, ob outbox.Outbox)
 	// Single means that only one instance can be started at a time.
 	Single bool
+	// Exclusive means that nothing else can be stored while a transaction is open,
+	// as in SQLite.
+	Exclusive bool
+	// Unaware means that Send cannot tell what is known, as an outbox table.
+	Unaware bool
 	// Forgets means that the storage ends with the outbox, so that no test
 	// opens it twice.
 	Forgets bool
@@ -69,6 +74,12 @@ func Run(t *testing.T, newBackend func(t testing.TB) Backend) {
 		{"an event of the same identity is stored once", testSameIdentity, nil},
 		{"the type is part of the identity", testTypeIdentity, nil},
 		{"Send checks events as the client does", testChecks, nil},
+		{"an event that validation refuses is kept as a dead letter beside the corrected one", testRefused, nil},
+		{"an event without a JSON form is kept", testNotJSON, nil},
+		{"Send reports what is already known, and how it differs", testKnown, nil},
+		{"a skipped event can be sent again", testSkippedAgain, nil},
+		{"a skipped event leaves a trace, unless that is switched off", testSkipTrace, nil},
+		{"metadata travels with an event", testMetadata, nil},
 		{"Send with an ended context returns an error", testEndedContext, nil},
 		{"a token is resolved at delivery", testToken, nil},
 		{"consent is checked at delivery", testConsent, nil},
@@ -83,8 +94,13 @@ func Run(t *testing.T, newBackend func(t testing.TB) Backend) {
 		{"dead letters are replayed", testReplay, nil},
 		{"a replay is a new request", testReplayOfOne, nil},
 		{"dead letters are discarded", testDiscard, nil},
+		{"a discarded event can be sent again", testDiscardedAgain, nil},
+		{"a replayed dead letter does not meet the event that was sent again", testReplayBesideSend, nil},
+		{"a provisional refusal waits until another event is accepted", testProvisional, nil},
+		{"a verdict of the platform gives the next request a new key", testNewKey, nil},
 		{"an event beyond the maximum age is dead-lettered", testMaxAge, nil},
 		{"a user's events are erased from queue and dead letters", testErase, nil},
+		{"an order is erased by its number, whether it is the event's ID or OrderID", testEraseByNumber, nil},
 		{"Stats counts the events", testStats, nil},
 
 		{"a second Start is an error, Stop without Start is not", testStartStop, nil},
@@ -101,6 +117,8 @@ func Run(t *testing.T, newBackend func(t testing.TB) Backend) {
 
 		{"a commit delivers", testCommit, transacts},
 		{"a rollback sends nothing", testRollback, transacts},
+		{"an event that validation refuses commits with the order", testRefusedCommit, transacts},
+		{"a known event in an open transaction holds nothing up", testKnownInTransaction, transacts},
 
 		{"a queue stores records, each identity once", testQueue, nil},
 		{"a record of a newer version waits", testNewerVersion, nil},
