@@ -76,6 +76,14 @@ func (s sender) admitOne(e clickid.Event, now time.Time) (*Record, clickid.Resul
 	switch result.Verdict {
 	case clickid.VerdictReady:
 		record, err := newRecord(s.destination.Name(), e, now)
+		if err != nil {
+			// Decoration that has no JSON form is left out. The check has warned
+			// of it, or refuses the event without it.
+			kept, _ := storable(e)
+			if s.check(kept).Verdict == clickid.VerdictReady {
+				record, err = newRecord(s.destination.Name(), kept, now)
+			}
+		}
 		if err == nil {
 			result.Verdict = clickid.VerdictQueued
 			return &record, result
