@@ -1,15 +1,14 @@
 package clickid
 
-// Touch decides which click counts when a visitor who has one lands with
-// another: it reports whether landed replaces stored. It must be a pure
-// function, is called concurrently, and never with two equal IDs.
+// Touch decides whether a landing replaces the visitor's stored click: it
+// returns true if landed replaces stored. It must be a pure function. It is
+// called concurrently, and never with equal IDs.
 type Touch func(stored, landed Click) (replace bool)
 
-// LastTouch lets the latest click count. Clicks whose IDs carry their own time
-// ([Click.Issued]) are ordered by it, so that a reloaded tab or a shared link
-// does not bring an older click back, and such a click is not replaced by an ID
-// of the same parameter without a time. Otherwise the one that lands is the
-// latest.
+// LastTouch prefers the latest click. If both IDs contain their time of issue
+// ([Click.Issued]), it compares these, so that a reloaded tab or a shared link
+// does not restore an older click. An ID without a time does not replace one of
+// the same parameter with a time. Otherwise the landing is the latest.
 func LastTouch(stored, landed Click) bool {
 	storedAt, ok := stored.Issued()
 	if !ok {
@@ -22,5 +21,5 @@ func LastTouch(stored, landed Click) bool {
 	return !landedAt.Before(storedAt)
 }
 
-// FirstTouch lets the first click count until it expires.
+// FirstTouch keeps the first click until it expires.
 func FirstTouch(_, _ Click) bool { return false }

@@ -12,45 +12,46 @@ import (
 	"github.com/clickid/clickid/internal/ulid"
 )
 
-// MaxIDLength is the largest click ID that is accepted, in bytes.
+// MaxIDLength is the maximum length of a click ID in bytes.
 const MaxIDLength = query.MaxValue
 
-// futureTolerance is how far a time that we did not set ourselves may lie in
-// the future: clocks of different machines differ by minutes, not by more.
+// futureTolerance is how far a time of another machine may be in the future.
+// Clocks differ by minutes.
 const futureTolerance = 5 * time.Minute
 
-// Errors that callers tell apart with [errors.Is].
+// Errors for [errors.Is].
 var (
-	// ErrNotFound says that there is no click: the visitor has none, or it
-	// expired or was deleted. It is a proven absence; any other error of a
-	// look-up leaves the question open.
+	// ErrNotFound means that there is no click: the visitor has none, or it has
+	// expired or was deleted. Other errors of a lookup do not tell whether
+	// there is a click.
 	ErrNotFound = errors.New("clickid: no click found")
-	// ErrInvalid says that a token is forged, malformed or signed with an
-	// unknown key, or that a click ID or a key is not acceptable.
+	// ErrInvalid means that a token is forged, malformed or signed with an
+	// unknown key, or that a click ID or a key is not valid.
 	ErrInvalid = errors.New("clickid: invalid click or token")
 )
 
-// Click is one ad click that reached the site. The zero Click is no click.
+// Click is a click on an ad that reached the site. The zero Click stands
+// for no click.
 type Click struct {
-	// ID is the click ID from the URL, 1 to 512 visible ASCII characters; see
-	// [ValidID] for those that are accepted by default.
+	// ID is the click ID from the URL, with 1 to 512 visible ASCII characters.
+	// By default only those of [ValidID] are accepted.
 	ID string `json:"id,omitempty"`
-	// Param is the URL parameter the ID came in, such as "clkid".
+	// Param is the URL parameter of the ID, such as "clkid".
 	Param string `json:"param,omitempty"`
-	// At is when the click was captured, with a precision of seconds, in UTC.
+	// At is the time of capture, in whole seconds and UTC.
 	At time.Time `json:"at"`
-	// Expires is when the click stops counting, with a precision of seconds,
-	// in UTC. It is fixed at the capture and does not slide.
+	// Expires is the time of expiry, in whole seconds and UTC. It is set at the
+	// capture and does not change.
 	Expires time.Time `json:"expires"`
 }
 
-// IsZero reports whether c is no click.
+// IsZero reports whether c is the zero Click.
 func (c Click) IsZero() bool { return c.ID == "" }
 
-// Issued returns the time at which the ad platform issued the click ID, which
-// a ULID carries in its first ten characters. It reports false when the ID is
-// not a ULID, and when that time cannot be true: more than an hour after the
-// capture, or further before it than the longest TTL.
+// Issued returns the time at which the ad platform issued the click ID. A ULID
+// contains it in its first ten characters. ok is false if the ID is not a ULID,
+// or if the time is more than an hour after the capture or further before it
+// than the longest TTL.
 func (c Click) Issued() (time.Time, bool) {
 	at, ok := ulid.Time(c.ID)
 	if !ok || at.After(c.At.Add(time.Hour)) || at.Before(c.At.Add(-MaxTTL)) {
@@ -59,7 +60,7 @@ func (c Click) Issued() (time.Time, bool) {
 	return at, true
 }
 
-// Validate reports everything that keeps c from being stored. The error
+// Validate returns all problems that prevent c from being stored. The error
 // matches [ErrInvalid].
 func (c Click) Validate() error {
 	var problems []error
@@ -77,11 +78,10 @@ func (c Click) Validate() error {
 	return errors.Join(problems...)
 }
 
-// Format prints the click without its ID, whatever the verb, so that %+v keeps
-// it out of logs and errors too.
+// Format prints the click without its ID, also for %+v.
 func (c Click) Format(s fmt.State, _ rune) { _, _ = fmt.Fprintf(s, "clickid.Click %v", c.LogValue()) }
 
-// LogValue keeps the click ID out of logs: it belongs to a person.
+// LogValue returns the click without its ID, since that is personal data.
 func (c Click) LogValue() slog.Value {
 	if c.IsZero() {
 		return slog.StringValue("none")
@@ -89,30 +89,30 @@ func (c Click) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("param", c.Param), slog.Time("at", c.At), slog.Time("expires", c.Expires))
 }
 
-// ValidID reports whether id is accepted as a click ID by default: 1 to 512
+// ValidID is the default of [Config].Accept. It reports whether id has 1 to 512
 // characters of [A-Za-z0-9._~-], the unreserved characters of RFC 3986. The
-// platform promises nothing narrower; see [IsULID] for the form it uses today.
+// platform does not document a narrower form; see [IsULID] for its current one.
 func ValidID(id string) bool { return text.Unreserved(id, MaxIDLength) }
 
-// storableID reports whether id can be a click ID at all, also where
-// [Config].Accept takes more than [ValidID].
+// storableID reports whether id can be stored, regardless of [Config].Accept.
 func storableID(id string) bool { return text.Graphic(id, MaxIDLength) }
 
-// maxParamLength bounds a parameter's name: it is stored with every click.
+// maxParamLength limits the name of a parameter, since it is stored with every
+// click.
 const maxParamLength = 64
 
 func validParam(name string) bool { return text.Unreserved(name, maxParamLength) }
 
 // IsULID reports whether id is a ULID: 26 characters of Crockford's base32
-// (digits and letters without I, L, O, U, in either case) that fit 128 bits.
-// Use it as [Config].Accept to refuse every other click ID.
+// (digits and letters without I, L, O, U, in either case) with a value of at
+// most 128 bits. Set [Config].Accept to it to refuse other click IDs.
 func IsULID(id string) bool { return ulid.Valid(id) }
 
-// payloadVersion begins every payload: a byte that no later layout repeats.
+// payloadVersion is the first byte of a payload. Later layouts use another.
 const payloadVersion = 1
 
-// encodePayload writes a click compactly: version, capture time in seconds,
-// lifetime in seconds, length of the parameter, parameter, ID.
+// encodePayload encodes a click: version, time of capture in seconds, lifetime
+// in seconds, length of the parameter, parameter, ID.
 func encodePayload(c Click) []byte {
 	b := make([]byte, 0, 16+len(c.Param)+len(c.ID))
 	b = append(b, payloadVersion)
@@ -151,9 +151,9 @@ func decodePayload(b []byte) (Click, bool) {
 	}, true
 }
 
-// MarshalBinary writes c compactly in a versioned form, for a [Store] that keeps
-// it as one value. It writes what [Click.Validate] accepts, with times in whole
-// seconds.
+// MarshalBinary encodes c in a compact, versioned form, for a [Store] that
+// keeps it as one value. It encodes any click that [Click.Validate] accepts,
+// with times in whole seconds.
 func (c Click) MarshalBinary() ([]byte, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
@@ -161,12 +161,12 @@ func (c Click) MarshalBinary() ([]byte, error) {
 	return encodePayload(c), nil
 }
 
-// UnmarshalBinary reads what MarshalBinary wrote. The error matches
+// UnmarshalBinary decodes the result of MarshalBinary. The error matches
 // [ErrInvalid].
 func (c *Click) UnmarshalBinary(b []byte) error {
 	read, ok := decodePayload(b)
 	if !ok || read.Validate() != nil {
-		return fmt.Errorf("%w: the stored click is of no known version", ErrInvalid)
+		return fmt.Errorf("%w: the version of the stored click is unknown", ErrInvalid)
 	}
 	*c = read
 	return nil

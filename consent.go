@@ -8,18 +8,19 @@ import (
 	"strings"
 )
 
-// Consent is what a visitor said about the storage and use of the ad click.
-// The zero value is unknown.
+// Consent is a visitor's consent to the storage and use of the click. The zero
+// value is unknown.
 type Consent int
 
 const (
-	// ConsentUnknown: the visitor has not answered yet. Nothing is stored; the
-	// click can still be captured later.
+	// ConsentUnknown means that the visitor has not decided yet. Nothing is
+	// stored. The click can be stored later.
 	ConsentUnknown Consent = iota
-	// ConsentGranted: the click may be stored and conversions may be sent.
+	// ConsentGranted means that the click may be stored and conversions may be
+	// sent.
 	ConsentGranted
-	// ConsentDenied: nothing is stored, what was stored is forgotten, and no
-	// conversion is sent.
+	// ConsentDenied means that nothing is stored, a stored click is erased, and
+	// no conversion is sent.
 	ConsentDenied
 )
 
@@ -36,15 +37,15 @@ func (c Consent) String() string {
 	return fmt.Sprintf("Consent(%d)", int(c))
 }
 
-// MarshalText writes the text of String.
+// MarshalText returns the text of String.
 func (c Consent) MarshalText() ([]byte, error) {
 	if c < ConsentUnknown || c > ConsentDenied {
-		return nil, fmt.Errorf("clickid: consent %d is none of unknown, granted and denied", int(c))
+		return nil, fmt.Errorf("clickid: consent %d must be unknown, granted or denied", int(c))
 	}
 	return []byte(c.String()), nil
 }
 
-// UnmarshalText reads the text of String; the empty text is unknown.
+// UnmarshalText parses the text of String. The empty text is unknown.
 func (c *Consent) UnmarshalText(text []byte) error {
 	switch string(text) {
 	case "", "unknown":
@@ -54,17 +55,17 @@ func (c *Consent) UnmarshalText(text []byte) error {
 	case "denied":
 		*c = ConsentDenied
 	default:
-		return fmt.Errorf("clickid: consent is none of unknown, granted and denied")
+		return fmt.Errorf("clickid: consent must be unknown, granted or denied")
 	}
 	return nil
 }
 
-// ErrNoConsent says that nothing is stored or linked, since the visitor has not
-// agreed to it.
+// ErrNoConsent means that nothing was stored or linked because the visitor has
+// not consented.
 var ErrNoConsent = errors.New("clickid: nothing is stored before the visitor consents")
 
-// Consent returns the decision of r's visitor, by [Config].Consent and Sec-GPC.
-// It is unknown when Config.Consent panics.
+// Consent returns the consent of r's visitor from [Config].Consent and Sec-GPC.
+// It is unknown if Config.Consent panics.
 func (t *Tracker) Consent(r *http.Request) (consent Consent) {
 	if t.deniedByGPC(r) {
 		return ConsentDenied
@@ -80,30 +81,29 @@ func (t *Tracker) Consent(r *http.Request) (consent Consent) {
 	return ConsentUnknown
 }
 
-// RequiresConsent reports whether [Config].Consent is set, so that a sender can
-// tell whether events without a statement of consent need one.
+// RequiresConsent reports whether [Config].Consent is set. Senders use it for
+// events whose consent is unknown.
 func (t *Tracker) RequiresConsent() bool { return t != nil && t.consentOf != nil }
 
 func (t *Tracker) deniedByGPC(r *http.Request) bool {
-	return !t.ignoreGPC && first(r.Header, "Sec-Gpc") == "1" // as net/http spells Sec-GPC
+	return !t.ignoreGPC && first(r.Header, "Sec-Gpc") == "1" // canonical form of Sec-GPC
 }
 
-// Remember stores a click for a visitor who has just consented, whatever
-// [Config].Consent returns for this request, and returns the request with the
-// click in its context. The attribution rule applies as on a landing.
+// Remember stores a click for a visitor who has just consented, regardless of
+// the result of [Config].Consent for this request. It returns the request with
+// the click in its context. The attribution rule applies as for a landing.
 //
-// An empty id takes the click of this request's own landing or of its
-// same-origin Referer, which is the landing page when the consent banner posts
-// from there; when neither carries one, the error matches [ErrNotFound].
+// With an empty id, Remember takes the click of this request's URL or of its
+// same-origin Referer, the landing page if the banner posts from there. If
+// neither has one, the error matches [ErrNotFound].
 //
-// An id that is not acceptable, and a request that a page of another origin
-// caused, by Sec-Fetch-Site or Origin, is an error that matches [ErrInvalid].
-// Pages within Cookie.Domain count as the same origin. A browser that sends
-// Sec-GPC: 1 would have the click forgotten again on the next page, so that the
-// error matches [ErrNoConsent] unless [Config].IgnoreGPC is set. A failing store
-// is any other error.
+// The error matches [ErrInvalid] for an id that is not accepted, and for a
+// request from a page of another origin according to Sec-Fetch-Site or Origin.
+// Pages within Cookie.Domain are of the same origin. It matches [ErrNoConsent]
+// if the browser sends Sec-GPC: 1, since the next page would erase the click,
+// unless [Config].IgnoreGPC is set. Other errors are those of the store.
 //
-// Call it before the response's header is written.
+// Call it before the header of the response is written.
 func (t *Tracker) Remember(w http.ResponseWriter, r *http.Request, id string) (*http.Request, error) {
 	if t.fromOtherOrigin(r) {
 		return r, fmt.Errorf("%w: a page of another origin cannot consent for the visitor", ErrInvalid)
@@ -129,8 +129,7 @@ func (t *Tracker) Remember(w http.ResponseWriter, r *http.Request, id string) (*
 	return r, t.keep(w, r, v, id, Observation{Param: param, Recovered: true})
 }
 
-// rememberable returns the click that came with the request but was not
-// stored.
+// rememberable returns the click of the request that was not stored.
 func (t *Tracker) rememberable(r *http.Request) (id, param string) {
 	if f := t.params.Find(r.URL.RawQuery, t.accept); f.Value != "" {
 		return f.Value, f.Param
@@ -138,8 +137,7 @@ func (t *Tracker) rememberable(r *http.Request) (id, param string) {
 	return t.refererClick(r)
 }
 
-// fromOtherOrigin reports whether the browser tells that a page of another
-// origin caused the request.
+// fromOtherOrigin reports whether the browser reports a page of another origin.
 func (t *Tracker) fromOtherOrigin(r *http.Request) bool {
 	origin := first(r.Header, "Origin")
 	switch first(r.Header, "Sec-Fetch-Site") {
@@ -157,7 +155,7 @@ func (t *Tracker) fromOtherOrigin(r *http.Request) bool {
 	}
 	u, err := url.Parse(origin)
 	if err != nil || u.Host == "" {
-		return true // "null" too
+		return true // also "null"
 	}
 	return !strings.EqualFold(u.Host, r.Host) && (t.jar.domain == "" || !covers(t.jar.domain, hostname(u.Host)))
 }

@@ -13,27 +13,27 @@ import (
 	"github.com/clickid/clickid/internal/extending"
 )
 
-// visit is a request's context that knows the visitor's click and consent. The
-// click is decoded or loaded on the first look-up and kept for the rest of the
-// request; the consent is asked for when it matters.
+// visit is a request's context with the visitor's click and consent. It decodes
+// or loads the click at the first lookup and keeps it for the request. It gets
+// the consent when it is needed.
 type visit struct {
 	context.Context
-	tracker *Tracker // nil when the click was put there by WithClick
-	main    *visit   // what Lookup and Convert use: of several trackers in one chain the outermost
+	tracker *Tracker // nil for a click of WithClick
+	main    *visit   // the visit of the outermost of several trackers
 
 	mu       sync.Mutex
-	request  *http.Request // to ask for the consent, or nil once it is known
+	request  *http.Request // for the consent; nil once it is known
 	consent  Consent
-	lines    []string // the Cookie headers, read when the click is asked for
+	lines    []string // the Cookie headers
 	resolved bool     // click, token and err are final
 	click    Click
-	token    string // of the click, or of one that the store could not load; "" when it is not stored
+	token    string // of the click, or of one that could not be loaded; "" if it is not stored
 	err      error
-	landed   bool   // the click of this request's URL is stored
-	landedID string // the click ID of this request's URL
+	landed   bool   // the click of the URL is stored
+	landedID string // the click ID of the URL
 }
 
-// Value returns the visit itself where it is asked for.
+// Value returns the visit for its key.
 func (v *visit) Value(key any) any {
 	switch key {
 	case extending.ContextKey:
@@ -44,10 +44,10 @@ func (v *visit) Value(key any) any {
 	return v.Context.Value(key)
 }
 
-// trackerKey finds a tracker's own visit among those of several trackers.
+// trackerKey is the key of a tracker's visit among those of several trackers.
 type trackerKey struct{ *Tracker }
 
-// Format keeps click and token out of every verb's output.
+// Format does not print click and token.
 func (v *visit) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "clickid.visit") }
 
 func visitFrom(ctx context.Context) *visit {
@@ -64,7 +64,7 @@ func (t *Tracker) visitOf(ctx context.Context) *visit {
 	return v
 }
 
-// newVisit returns r with a visit of its own.
+// newVisit returns r with a new visit.
 func (t *Tracker) newVisit(r *http.Request) (*visit, *http.Request) {
 	ctx := r.Context()
 	v := &visit{Context: ctx, tracker: t, request: r, lines: r.Header["Cookie"]}
@@ -76,8 +76,8 @@ func (t *Tracker) newVisit(r *http.Request) (*visit, *http.Request) {
 }
 
 // Context returns r's context with the visitor's click and consent, for a GET
-// page that creates an order: on pages without a click the tracker leaves no
-// trace of the consent in the context.
+// page that creates an order: the tracker does not add the consent to the
+// context of pages without a click.
 func (t *Tracker) Context(r *http.Request) context.Context {
 	if t.visitOf(r.Context()) != nil {
 		return r.Context()
@@ -86,12 +86,12 @@ func (t *Tracker) Context(r *http.Request) context.Context {
 	return v
 }
 
-// Lookup returns the visitor's click. It is decoded or loaded on the first
-// call and remembered for the rest of the request.
+// Lookup returns the visitor's click. It decodes or loads the click at the
+// first call and keeps it for the request.
 //
-// [ErrNotFound] is a proven absence: the visitor has no valid click, or ctx
-// belongs to no request that a [Tracker] has seen. Any other error means that
-// the store could not tell.
+// The error matches [ErrNotFound] if there is certainly no click: the visitor
+// has none, or ctx is not that of a request behind a [Tracker]. Any other error
+// means that the store is unavailable.
 func Lookup(ctx context.Context) (Click, error) {
 	v := visitFrom(ctx)
 	if v == nil {
@@ -100,15 +100,14 @@ func Lookup(ctx context.Context) (Click, error) {
 	return v.lookup(ctx)
 }
 
-// FromContext returns the visitor's click, for callers who do not care why
-// there is none.
+// FromContext is Lookup without the reason for a missing click.
 func FromContext(ctx context.Context) (Click, bool) {
 	c, err := Lookup(ctx)
 	return c, err == nil
 }
 
-// WithClick returns a context that carries c, for webhooks, workers and tests.
-// The zero Click stands for a proven absence.
+// WithClick returns a context with the click c, for webhooks, workers and
+// tests. With the zero Click, Lookup returns ErrNotFound.
 func WithClick(ctx context.Context, c Click) context.Context {
 	v := &visit{Context: ctx, consent: ConsentGranted, resolved: true, click: c}
 	v.main = v
@@ -118,17 +117,17 @@ func WithClick(ctx context.Context, c Click) context.Context {
 	return v
 }
 
-// Token returns the token of the visitor's click: what to keep with an order
-// or in a payment's metadata, so that [Tracker.Resolve] finds the click where
-// there is no visitor. Its form, and its signature where it has one, are
-// checked; the store is asked only when the browser sent several.
+// Token returns the token of the visitor's click. Store it with an order or in
+// the metadata of a payment: [Tracker.Resolve] finds the click by the token
+// without the visitor. Token checks the form and the signature of the token,
+// and calls the store only if the browser sent several cookies.
 //
-// It reports false when there is no token, which includes a click that could
-// not be stored, and a visitor without consent, as [Convert] skips the event
-// then. It also reports false, and returns the token, when it is longer than
-// the 500 characters that payment providers take; [KindLongToken] tells so at
-// the capture. That happens with click IDs of more than 200 characters in a
-// cookie store.
+// ok is false if there is no token, for example because the click could not be
+// stored, and for a visitor without consent, whose events [Convert] skips. It
+// is also false, but with the token, if the token is longer than the 500
+// characters of payment metadata, as reported by [KindLongToken] at the
+// capture. In a cookie store this happens with click IDs of more than 200
+// characters.
 func Token(ctx context.Context) (string, bool) {
 	v := visitFrom(ctx)
 	if v == nil || !v.permits() {
@@ -138,7 +137,7 @@ func Token(ctx context.Context) (string, bool) {
 	return token, token != "" && len(token) <= metadataLength
 }
 
-// permits reports whether the visitor's consent lets conversions be sent.
+// permits reports whether the visitor's consent allows conversions.
 func (v *visit) permits() bool {
 	switch v.currentConsent() {
 	case ConsentGranted:
@@ -158,7 +157,7 @@ func (v *visit) currentToken(ctx context.Context) string {
 	}
 	v.mu.Unlock()
 	if !known {
-		_, _ = v.lookup(ctx) // finds the token; the error is that of the click
+		_, _ = v.lookup(ctx) // sets the token; the error is that of the click
 		v.mu.Lock()
 		defer v.mu.Unlock()
 		token = v.token
@@ -166,8 +165,8 @@ func (v *visit) currentToken(ctx context.Context) string {
 	return token
 }
 
-// onlyToken returns the visitor's token where that is known without loading a
-// click: there is none, or one that is well-formed.
+// onlyToken returns the visitor's token if it is known without loading a click,
+// which is the case for no token and for one that is well-formed.
 func (t *Tracker) onlyToken(lines []string) (token string, ok bool) {
 	for value := range t.jar.values(lines) {
 		if t.checkToken(value) != nil {
@@ -183,7 +182,7 @@ func (t *Tracker) onlyToken(lines []string) (token string, ok bool) {
 
 func (v *visit) lookup(ctx context.Context) (Click, error) {
 	c, noticed, err := v.resolve(ctx)
-	// Not under the lock: a hook or a log handler may ask for the click.
+	// Without the lock, since a hook or a log handler may look up the click.
 	for _, o := range noticed {
 		v.tracker.observe(ctx, o)
 	}
@@ -200,9 +199,9 @@ func (v *visit) resolve(ctx context.Context) (c Click, noticed []Observation, er
 	return v.click, noticed, v.err
 }
 
-// fill puts the visitor's click into e. With later it puts the token there and
-// leaves the look-up to the sender, unless the click is known without asking
-// the store. A nil visit has no click.
+// fill sets the click of e to the visitor's. With later it sets the token, for
+// a sender that resolves it, unless the click is known without a call of the
+// store. A nil visit has no click.
 func (v *visit) fill(ctx context.Context, e *Event, later bool) error {
 	if v == nil {
 		return ErrNotFound
@@ -210,7 +209,7 @@ func (v *visit) fill(ctx context.Context, e *Event, later bool) error {
 	v.mu.Lock()
 	known := v.resolved && v.err == nil
 	if v.err != nil && !errors.Is(v.err, ErrNotFound) {
-		v.resolved = false // an order is worth asking again
+		v.resolved = false // retry a failed lookup for an order
 	}
 	v.mu.Unlock()
 	if later && !known {
@@ -223,23 +222,21 @@ func (v *visit) fill(ctx context.Context, e *Event, later bool) error {
 	if err != nil {
 		return err
 	}
-	// Beside the click, the token tells an outbox whether the click was deleted
-	// in the meantime.
+	// With the token, an outbox can detect that the click was deleted.
 	e.Click = click
 	e.ClickToken = v.currentToken(ctx)
 	return nil
 }
 
-// settle makes the outcome of this request's own capture the visitor's click.
+// settle sets the visitor's click to the result of this request's capture.
 func (v *visit) settle(c Click, token string, landed bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.click, v.token, v.err, v.resolved, v.landed = c, token, nil, true, landed
 }
 
-// grant records the visitor's consent, and that a click which is not stored
-// has to be looked for again. Contexts that already carry the visit see what
-// follows.
+// grant records the visitor's consent and makes the next lookup search for a
+// click. It affects contexts that already have the visit.
 func (v *visit) grant() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -256,7 +253,7 @@ func (v *visit) stored(token string) {
 	v.token = token
 }
 
-// forget makes the absence of a click certain.
+// forget records that there is no click.
 func (v *visit) forget() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -265,13 +262,13 @@ func (v *visit) forget() {
 	v.click, v.token, v.err, v.resolved, v.landed, v.landedID = Click{}, "", ErrNotFound, true, false, ""
 }
 
-// currentConsent returns the visitor's consent, and asks for it the first time.
+// currentConsent returns the visitor's consent.
 func (v *visit) currentConsent() Consent {
 	v.mu.Lock()
 	r := v.request
 	v.mu.Unlock()
 	if r != nil {
-		consent := v.tracker.Consent(r) // not under the lock: it is the application's
+		consent := v.tracker.Consent(r) // without the lock, since it is application code
 		v.mu.Lock()
 		if v.request != nil {
 			v.consent, v.request = consent, nil
@@ -283,26 +280,26 @@ func (v *visit) currentConsent() Consent {
 	return v.consent
 }
 
-// lands records that the URL of this request carries a click.
+// lands records that the URL of this request has a click.
 func (v *visit) lands(id string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.landedID = id
 }
 
-// landing returns the click ID of this request's URL, or "", and whether the
-// click is stored.
+// landing returns the click ID of this request's URL, or "", and whether it is
+// stored.
 func (v *visit) landing() (id string, stored bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.landedID, v.landed
 }
 
-// checkToken checks a token without asking the store.
+// checkToken checks a token without calling the store.
 func (t *Tracker) checkToken(token string) error { return checkToken(t.checker, token) }
 
-// loadsLocally reports whether the store loads the click of a token without
-// input or output.
+// loadsLocally reports whether the store can load the click of a token without
+// I/O.
 func (t *Tracker) loadsLocally(token string) bool {
 	if t.local == nil {
 		return false
@@ -311,14 +308,13 @@ func (t *Tracker) loadsLocally(token string) bool {
 	return local
 }
 
-// maxLoads bounds the loads of one look-up that ask the store. Browsers send
-// more than one cookie of a name only when one was set for a parent domain, or
-// planted by a subdomain.
+// maxLoads limits the store calls of a lookup. Browsers send several cookies of
+// a name only if one was set for a parent domain or by a subdomain.
 const maxLoads = 4
 
-// loadLatest returns the latest valid click among the visitor's cookies, and
-// what it noticed of the others. A failed look-up of one outweighs the proven
-// absence of the others, and leaves its token to ask again with.
+// loadLatest returns the latest valid click of the visitor's cookies, and its
+// observations of the others. If a lookup fails, the result is its error and
+// token, even if the others have no click.
 func (t *Tracker) loadLatest(ctx context.Context, lines []string) (c Click, token string, noticed []Observation, err error) {
 	var (
 		failed  string
@@ -340,7 +336,7 @@ func (t *Tracker) loadLatest(ctx context.Context, lines []string) (c Click, toke
 			if failure == nil && t.checkToken(value) == nil {
 				failed = value
 			}
-			failure = fmt.Errorf("clickid: the store could not load the visitor's click: %w", err)
+			failure = fmt.Errorf("clickid: loading the visitor's click: %w", err)
 		}
 	}
 	if invalid {
@@ -355,8 +351,8 @@ func (t *Tracker) loadLatest(ctx context.Context, lines []string) (c Click, toke
 	return Click{}, "", noticed, ErrNotFound
 }
 
-// load returns the click of a token of the visitor. loads counts the loads that
-// ask the store; beyond the bound a token counts as unknown.
+// load returns the click of a token. loads counts the store calls; beyond the
+// limit a token is unknown.
 func (t *Tracker) load(ctx context.Context, token string, loads *int) (Click, error) {
 	if t.local != nil {
 		if c, local, err := t.local.loadLocally(token); local {
@@ -374,11 +370,11 @@ func (t *Tracker) load(ctx context.Context, token string, loads *int) (Click, er
 	return t.store.Load(ctx, token)
 }
 
-// storeContext bounds the calls of a store that one step makes, and lets them
-// survive the visitor leaving.
+// storeContext returns a context that limits the store calls of a step and
+// outlives the visitor's connection.
 func (t *Tracker) storeContext(ctx context.Context) (context.Context, context.CancelFunc) {
-	// The store's own log handler must not ask for the click that is being
-	// looked up: it would wait for itself.
+	// Without the visit, since a log handler of the store that looks up the
+	// click would deadlock.
 	return detached(withoutVisit(ctx), t.timeout)
 }
 
@@ -396,12 +392,13 @@ func (t *Tracker) jobContext(ctx context.Context) (context.Context, context.Canc
 }
 
 func withoutVisit(ctx context.Context) context.Context {
-	//lint:ignore SA1029 a key of another type cannot be found in the contexts of some frameworks
+	// lint:ignore SA1029 some frameworks only find string keys in their
+	// contexts
 	return context.WithValue(ctx, extending.ContextKey, nil)
 }
 
-// detached returns a context that ends after timeout or with ctx's deadline,
-// but not when ctx is cancelled.
+// detached returns a context that ends after timeout or at ctx's deadline, but
+// not when ctx is cancelled.
 func detached(ctx context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
 	deadline := time.Now().Add(timeout)
 	if earlier, ok := ctx.Deadline(); ok && earlier.Before(deadline) {
@@ -410,13 +407,13 @@ func detached(ctx context.Context, timeout time.Duration) (context.Context, cont
 	return context.WithDeadline(context.WithoutCancel(ctx), deadline)
 }
 
-// newClick builds the click that was captured now.
+// newClick returns a click that is captured now.
 func (t *Tracker) newClick(id, param string) Click {
 	at := wholeSeconds(t.now())
 	return Click{ID: id, Param: param, At: at, Expires: at.Add(t.ttl.Truncate(time.Second))}
 }
 
-// hasLanded reports whether the click in this request's URL is stored.
+// hasLanded reports whether the click of this request's URL is stored.
 func (v *visit) hasLanded() bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -429,8 +426,8 @@ func (v *visit) markLanded(landed bool) {
 	v.landed = landed
 }
 
-// tokens returns every well-formed token that the visitor has: those of the
-// cookies, and that of a click stored in this request.
+// tokens returns all well-formed tokens of the visitor: those of the cookies,
+// and that of a click stored in this request.
 func (v *visit) tokens() []string {
 	v.mu.Lock()
 	defer v.mu.Unlock()

@@ -16,37 +16,38 @@ import (
 	"golang.org/x/net/publicsuffix"
 )
 
-// Cookie configures the cookie that carries the token. Its flags are not
-// configurable: Secure, HttpOnly, SameSite=Lax, Path=/, and a Max-Age that is
-// the click's lifetime.
+// Cookie configures the cookie with the token. Its attributes are fixed:
+// Secure, HttpOnly, SameSite=Lax, Path=/, and the lifetime of the click as
+// Max-Age.
 type Cookie struct {
-	// Name is the cookie's name without prefix. Defaults to "clkid". The
-	// prefix is added: "__Host-" without Domain, "__Secure-" with it, none
-	// when Insecure (RFC 6265bis, section 4.1.3).
+	// Name is the name of the cookie without prefix. The prefix is "__Host-",
+	// "__Secure-" with Domain, and empty with Insecure (RFC 6265bis, section
+	// 4.1.3). Defaults to "clkid".
 	Name string
 	// Domain shares the cookie between the subdomains of a registrable domain,
 	// such as "example.com" for www.example.com and pay.example.com; see
-	// [SharedDomain]. A public suffix is refused. Defaults to none: the cookie
-	// belongs to the exact host.
+	// [SharedDomain]. A public suffix is refused. By default the cookie belongs
+	// to the exact host.
 	Domain string
-	// Insecure drops the Secure flag and the prefix, for development on plain
-	// HTTP. Browsers take secure cookies from http://localhost too, except
-	// Safari.
+	// Insecure removes the attribute Secure and the prefix, for development on
+	// plain HTTP. Browsers other than Safari also accept secure cookies from
+	// http://localhost.
 	Insecure bool
 }
 
 const (
 	defaultCookieName = "clkid"
-	// maxCookieSize bounds name and value together (RFC 6265bis, section 5.6).
+	// maxCookieSize limits name and value together (RFC 6265bis, section 5.6).
 	maxCookieSize = 4096
-	// maxCookies bounds how many cookies of our name are read: browsers keep
-	// some 180 cookies of a site, and send a handful of ours at most.
+	// maxCookies limits the number of cookies that are read. Browsers send only
+	// a few of the name.
 	maxCookies = 64
 )
 
-// SharedDomain returns the registrable domain of a host ("www.example.co.uk"
-// or "www.example.co.uk:8443" gives "example.co.uk"), for [Cookie].Domain. IP
-// addresses, public suffixes and single labels such as "localhost" are errors.
+// SharedDomain returns the registrable domain of a host for [Cookie].Domain:
+// "example.co.uk" for "www.example.co.uk" or "www.example.co.uk:8443". It
+// returns an error for IP addresses, public suffixes and single labels such as
+// "localhost".
 func SharedDomain(host string) (string, error) {
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		host = h
@@ -67,16 +68,16 @@ func isIP(host string) bool {
 	return err == nil
 }
 
-// cookieJar reads and writes the one cookie of a tracker.
+// cookieJar reads and writes the cookie of a tracker.
 type cookieJar struct {
 	name       string // with prefix
 	assign     string // the name and "="
 	domain     string
 	insecure   bool
-	attributes string // everything after the Max-Age
+	attributes string // the attributes after Max-Age
 }
 
-// newCookieJar returns the jar and everything that is wrong with c.
+// newCookieJar returns the jar and all problems of c.
 func newCookieJar(c Cookie) (cookieJar, []error) {
 	var problems []error
 	problem := func(text string) { problems = append(problems, errors.New("clickid: "+text)) }
@@ -115,7 +116,8 @@ func newCookieJar(c Cookie) (cookieJar, []error) {
 	return jar, problems
 }
 
-// domainProblem says what keeps domain from being a cookie's Domain.
+// domainProblem returns the reason why domain cannot be a cookie's Domain, or
+// "".
 func domainProblem(domain string) string {
 	switch {
 	case isIP(domain):
@@ -143,13 +145,12 @@ func isCookieName(name string) bool {
 	return name != ""
 }
 
-// set puts the cookie into the response, in place of any that this response
-// would set already.
+// set sets the cookie in the response and replaces an earlier Set-Cookie of it.
 func (j cookieJar) set(h http.Header, value string, lifetime time.Duration) {
 	j.replace(h, j.assign+value+"; Path=/; Max-Age="+strconv.FormatInt(int64(lifetime/time.Second), 10)+j.attributes)
 }
 
-// expire makes the browser drop the cookie.
+// expire deletes the cookie in the browser.
 func (j cookieJar) expire(h http.Header) {
 	j.replace(h, j.assign+"; Path=/; Max-Age=0"+j.attributes)
 }
@@ -169,7 +170,7 @@ func (j cookieJar) isSet(lines []string) bool {
 	return slices.ContainsFunc(lines, func(line string) bool { return strings.HasPrefix(line, j.assign) })
 }
 
-// present reports whether the Cookie headers carry the cookie.
+// present reports whether the Cookie headers contain the cookie.
 func (j cookieJar) present(lines []string) bool {
 	for _, line := range lines {
 		if _, _, ok := j.next(line); ok {
@@ -179,9 +180,9 @@ func (j cookieJar) present(lines []string) bool {
 	return false
 }
 
-// values yields the values of the first cookies of our name, unverified. A
-// browser sends several when one was set for a parent domain, or planted by a
-// subdomain.
+// values yields the values of the first cookies of the name, without
+// verification. A browser sends several if one was set for a parent domain or
+// by a subdomain.
 func (j cookieJar) values(lines []string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		count := 0
@@ -200,8 +201,8 @@ func (j cookieJar) values(lines []string) iter.Seq[string] {
 	}
 }
 
-// next returns the value of the first cookie of our name in a Cookie header,
-// and what follows it.
+// next returns the value of the first cookie of the name in a Cookie header,
+// and the rest of the header.
 func (j cookieJar) next(line string) (value, rest string, ok bool) {
 	for start := 0; ; {
 		i := strings.Index(line[start:], j.assign)

@@ -54,7 +54,7 @@ func TestCookieOfEveryConfiguration(t *testing.T) {
 			parsed := resp.Result().Cookies()
 			require.Len(t, parsed, 1)
 			require.NoError(t, parsed[0].Valid())
-			require.Equal(t, "abc", v.get("/").id(), "the browser's answer is understood")
+			require.Equal(t, "abc", v.get("/").id(), "the browser's cookie is read")
 
 			s.page = func(w http.ResponseWriter, r *http.Request) { require.NoError(t, s.Forget(w, r)) }
 			expired := v.get("/forget").Result().Cookies()
@@ -180,7 +180,7 @@ func TestReadingTheCookie(t *testing.T) {
 		id      string
 		invalid int // how many cookies were noticed as invalid
 	}{
-		"alone":                              {[]string{ours}, "abc", 0},
+		"only our cookie":                    {[]string{ours}, "abc", 0},
 		"among others":                       {[]string{"a=1; " + ours + "; b=2"}, "abc", 0},
 		"in the second of two headers":       {[]string{"a=1", ours}, "abc", 0},
 		"without spaces":                     {[]string{"a=1;" + ours + ";b=2"}, "abc", 0},
@@ -284,7 +284,7 @@ func TestOneCookieWhenAPageForgetsAndRemembers(t *testing.T) {
 	}
 	resp := s.visitor().get("/?clkid=abc")
 	require.Len(t, resp.setCookies(), 2)
-	require.Equal(t, "__Host-clkid-other=1", resp.setCookies()[0], "other cookies are left alone")
+	require.Equal(t, "__Host-clkid-other=1", resp.setCookies()[0], "other cookies are not changed")
 	require.Equal(t, "def", resp.id())
 }
 

@@ -54,7 +54,7 @@ func (t *Tracker) forget(w http.ResponseWriter, r *http.Request, v *visit) error
 
 // ForgetKey removes the click that the application linked to k, and every link
 // to it, for an erasure without a visitor's request. A key without a link is
-// no error.
+// not an error.
 func (t *Tracker) ForgetKey(ctx context.Context, k Key) error {
 	if err := t.checkLinkable(k); err != nil {
 		return err

@@ -51,7 +51,7 @@ func TestEvent_UnmarshalJSON_errors(t *testing.T) {
 		`{"user":{"ids":[{"type":"id5","value":{"jane":1}}]}}`:   `user.ids[0].value must be a string`,
 		`{"user":{"gpp_sections":[7,"jane@example.com"]}}`:       `user.gpp_sections[1] must be an integer`,
 		`{"click":{"expires":5}}`:                                `click.expires must be a time`,
-		`{"consent":"jane@example.com"}`:                         `consent is wrong: consent is none of`,
+		`{"consent":"jane@example.com"}`:                         `consent is wrong: consent must be`,
 		`{"keys":["jane@example.com"]}`:                          `keys[0] is wrong:`,
 		`{"properties":["jane@example.com"]}`:                    `properties must be an object`,
 		`{"keep_numbers":"jane@example.com"}`:                    `keep_numbers must be true or false`,

@@ -74,7 +74,7 @@ func SignPayload(s Store, purpose string, payload []byte) string {
 	return strings.TrimRight(encoded, "=")
 }
 
-// What SignPayload signs for a click.
+// TokenPurpose, EncodePayload and NonceLength are what SignPayload signs.
 var (
 	TokenPurpose  = tokenPurpose
 	EncodePayload = func(c Click) []byte { return append(make([]byte, nonceLength), encodePayload(c)...) }

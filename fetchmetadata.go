@@ -5,11 +5,10 @@ import (
 	"strings"
 )
 
-// captureRefusal returns why a request must not store the click it carries, or
-// returns "". The evidence is the method and what the browser tells about the
-// request (W3C Fetch Metadata). Without that evidence (older browsers, sites
-// on plain HTTP) a GET is taken for a visit: a lost click costs more than one
-// that somebody forged with much effort.
+// captureRefusal returns the reason why a request must not store its click, or
+// "". The evidence is the method and the browser's fetch metadata (W3C Fetch
+// Metadata). Without fetch metadata (older browsers, sites on plain HTTP) a GET
+// counts as a visit, since a lost click costs more than a forged one.
 func captureRefusal(r *http.Request) Reason {
 	if r.Method != http.MethodGet {
 		return ReasonMethod
@@ -18,13 +17,13 @@ func captureRefusal(r *http.Request) Reason {
 	if mode == "navigate" || mode == "" {
 		switch dest {
 		case "document":
-			// Speculation-rules prefetches and prerenders look like this, and
-			// are stored: if the visitor comes, no other request may follow.
+			// Prefetches and prerenders of speculation rules. They are stored,
+			// since the visit itself may send no request.
 			return ""
 		case "empty":
-			// A service worker that answers a navigation with
+			// A service worker that responds to a navigation with
 			// fetch(event.request) sends "navigate" and "empty". A script's
-			// own fetch() cannot send that mode.
+			// fetch() cannot send this mode.
 			if mode == "navigate" {
 				return ""
 			}
@@ -40,16 +39,15 @@ func captureRefusal(r *http.Request) Reason {
 	return ReasonDestination
 }
 
-// isPrefetch reports whether the browser says that nobody is looking at the
-// page yet. Sec-Purpose is the standard's header; Purpose and X-Moz are what
-// browsers sent before it.
+// isPrefetch reports whether the page may not be shown to the visitor.
+// Sec-Purpose is the standard header; Purpose and X-Moz are older ones.
 func isPrefetch(h http.Header) bool {
 	return strings.HasPrefix(first(h, "Sec-Purpose"), "prefetch") ||
 		first(h, "Purpose") == "prefetch" || first(h, "X-Moz") == "prefetch"
 }
 
-// isPage reports whether the request asks for a page rather than for a part of
-// one. Parts of a landing page (styles, images) carry its URL as their Referer.
+// isPage reports whether the request is for a page and not for a part of one,
+// such as an image. The parts of a landing page have its URL as their Referer.
 func isPage(r *http.Request) bool {
 	if captureRefusal(r) != "" {
 		return false

@@ -16,7 +16,7 @@ import (
 	"github.com/clickid/clickid/internal/query"
 )
 
-// What visitors send: URLs, Referers, cookies and tokens.
+// These tests fuzz what visitors send: URLs, Referers, cookies and tokens.
 
 var fuzzParams = query.New([]string{"clkid", "sc3clid"})
 
@@ -63,7 +63,7 @@ func FuzzStrippedTarget(f *testing.F) {
 		browser := strings.NewReplacer(`\`, "/", "\t", "", "\n", "", "\r", "").Replace(location)
 		for _, text := range []string{location, browser} {
 			if !strings.HasPrefix(text, "/") || strings.HasPrefix(text, "//") {
-				t.Fatalf("%q is no path on this site", text)
+				t.Fatalf("%q is not a path on this site", text)
 			}
 			if u, err := url.Parse(text); err == nil {
 				if u = base.ResolveReference(u); u.Host != base.Host || u.Scheme != base.Scheme || u.User != nil {
@@ -106,7 +106,7 @@ func FuzzReferer(f *testing.F) {
 		}
 		u, err := url.Parse(referer)
 		if err != nil || !strings.EqualFold(u.Host, host) || u.Scheme != "https" && u.Scheme != "http" {
-			t.Fatalf("%q is no page of %q", referer, host)
+			t.Fatalf("%q is not a page of %q", referer, host)
 		}
 		if own := fuzzParams.Find(u.RawQuery, ValidID).Value; own != id {
 			t.Fatalf("%q carries %q, not %q", referer, own, id)
@@ -164,7 +164,7 @@ func fuzzStore(f *testing.F, keys ...string) *cookieStore {
 	return store
 }
 
-// FuzzToken decodes tokens that nobody signed, and contents that somebody did.
+// FuzzToken decodes tokens that are not signed, and contents that are.
 func FuzzToken(f *testing.F) {
 	store := fuzzStore(f, "1", "2")
 	now := store.now()
@@ -184,7 +184,7 @@ func FuzzToken(f *testing.F) {
 		// The signature holds the time of signing, so that each process and each
 		// earlier run has signed this click under another token.
 		if click, err := store.Load(context.Background(), text); err == nil && !bytes.Equal(encodePayload(click), good) {
-			t.Fatalf("nobody signed %q, which gives %q", text, click.ID)
+			t.Fatalf("%q is not signed and gives %q", text, click.ID)
 		}
 		signed, err := store.keys[0].codec.Encode(tokenPurpose, append(make([]byte, nonceLength), payload...))
 		if err != nil {

@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// errNoLinker is what link functions answer when the configuration has none.
-var errNoLinker = errors.New("clickid: no Linker is configured; the cookie store keeps no links, so set Config.Linker to a Redis or SQL store")
+// errNoLinker is the error of link functions without a linker.
+var errNoLinker = errors.New("clickid: no Linker is configured; the cookie store stores no links; set Config.Linker to a Redis or SQL store")
 
-// Resolve returns the click of a token that was kept with an order, a payment
-// or a queued event. No request is needed. The error matches [ErrNotFound]
-// when the click has expired or was deleted, [ErrInvalid] when the token is
-// malformed or forged, and neither when the store could not tell.
+// Resolve returns the click of a token that was stored with an order, a payment
+// or a queued event. It needs no request. The error matches [ErrNotFound] if
+// the click has expired or was deleted, and [ErrInvalid] if the token is
+// malformed or forged. Any other error means that the store is unavailable.
 func (t *Tracker) Resolve(ctx context.Context, token string) (Click, error) {
 	if !validToken(token) {
 		return Click{}, errMalformedToken
@@ -32,14 +32,14 @@ func (t *Tracker) Resolve(ctx context.Context, token string) (Click, error) {
 	return c, nil
 }
 
-// Link files the visitor's click under the application's key, so that
-// [Tracker.Linked] finds it where there is no visitor: in a payment webhook, or
-// on the customer's other device. The latest link of a key wins, and a session
-// that is renewed at login is linked again by the same call.
+// Link links the visitor's click to a key of the application. [Tracker.Linked]
+// finds it by the key in a payment webhook or on another device of the
+// customer. The latest link of a key takes precedence. Call Link again when a
+// login renews the session.
 //
-// The error matches [ErrNotFound] when the visitor has no click, which most
-// have not, and [ErrNoConsent] before the visitor has agreed. A click that the
-// store could not keep on the landing is stored now.
+// The error matches [ErrNotFound] if the visitor has no click, like most
+// visitors, and [ErrNoConsent] before the visitor has consented. A click that
+// could not be stored on the landing is stored now.
 func (t *Tracker) Link(ctx context.Context, k Key) error {
 	if err := t.checkLinkable(k); err != nil {
 		return err
@@ -52,21 +52,20 @@ func (t *Tracker) Link(ctx context.Context, k Key) error {
 	defer cancel()
 	if err := t.linker.Link(storeCtx, k, token, expires); err != nil {
 		t.observe(ctx, Observation{Kind: KindStoreError, Err: err})
-		return fmt.Errorf("clickid: the linker could not link the click: %w", err)
+		return fmt.Errorf("clickid: linking the click: %w", err)
 	}
 	return nil
 }
 
-// LinkIn is Link in the order's own transaction: the link is there exactly
-// when the order is.
+// LinkIn is Link in the order's transaction: the link is stored if the
+// transaction commits.
 //
 //	err = tracker.LinkIn(ctx, store.In(tx), clickid.OrderKey(order.ID))
 //
-// Linked finds it when the linker shares its records with [Config].Linker. A
-// click that is not stored yet is stored first, outside of the transaction. The
-// link's time is that of ctx and not of [Config].StoreTimeout, which would end the
-// transaction with it, and its error is the transaction's: it is returned and
-// not reported.
+// Linked finds the link if the linker has the same records as [Config].Linker.
+// A click that is not stored yet is stored outside of the transaction. The link
+// is limited by ctx and not by [Config].StoreTimeout, since a timeout would
+// abort the transaction. Its error is returned and not reported.
 func (t *Tracker) LinkIn(ctx context.Context, transaction Linker, k Key) error {
 	if err := k.Validate(); err != nil {
 		return err
@@ -78,8 +77,8 @@ func (t *Tracker) LinkIn(ctx context.Context, transaction Linker, k Key) error {
 	return transaction.Link(ctx, k, token, expires)
 }
 
-// linkable returns the token of the visitor's click, which it stores where that
-// is not done yet, and when a link to it shall expire.
+// linkable returns the token of the visitor's click and the expiry of its
+// links. It stores a click that is not stored yet.
 func (t *Tracker) linkable(ctx context.Context) (token string, expires time.Time, err error) {
 	v := visitFrom(ctx)
 	if v == nil {
@@ -100,13 +99,13 @@ func (t *Tracker) linkable(ctx context.Context) (token string, expires time.Time
 		if token == "" {
 			return "", time.Time{}, err
 		}
-		// The click may be there although the store could not load it now. A
-		// link that outlives it finds nothing.
+		// The click may exist even though it could not be loaded. A link that
+		// outlives its click finds nothing.
 		return token, t.now().Add(t.ttl), nil
 	}
 	if token == "" {
-		// A click that this store does not have: that of WithClick or of another
-		// tracker, or one that the store could not keep on the landing.
+		// The store does not have the click: it is that of WithClick or of
+		// another tracker, or could not be stored on the landing.
 		if token, err = t.save(ctx, click); err != nil {
 			return "", time.Time{}, err
 		}
@@ -117,11 +116,11 @@ func (t *Tracker) linkable(ctx context.Context) (token string, expires time.Time
 	return token, click.Expires, nil
 }
 
-// Linked returns the click that was linked to the application's key. The error
-// matches [ErrNotFound] when there is none, which includes a linked token that
-// the store does not know after a change of its keys, [ErrInvalid] when k is
-// empty, and neither when the linker or the store could not tell. Let the
-// webhook fail in the last case, so that it is sent again.
+// Linked returns the click that is linked to the application's key. The error
+// matches [ErrNotFound] if k has no link or if the store does not know the linked
+// token after a change of its keys, and [ErrInvalid] if k is empty. Any
+// other error means that the linker or the store is unavailable: return an
+// error from the webhook, so that it is sent again.
 func (t *Tracker) Linked(ctx context.Context, k Key) (Click, error) {
 	token, err := t.linkedToken(ctx, k)
 	if err != nil {
@@ -130,11 +129,11 @@ func (t *Tracker) Linked(ctx context.Context, k Key) (Click, error) {
 	return t.clickOfLink(ctx, token)
 }
 
-// clickOfLink returns the click of a token that a link has held.
+// clickOfLink returns the click of a linked token.
 func (t *Tracker) clickOfLink(ctx context.Context, token string) (Click, error) {
 	c, err := t.Resolve(ctx, token)
 	if errors.Is(err, ErrInvalid) {
-		// It will stay so: the link has lost its click.
+		// This does not change later: the click of the link is lost.
 		return Click{}, fmt.Errorf("%w: the store does not know the linked token, after a change of keys or of the store", ErrNotFound)
 	}
 	return c, err
@@ -160,17 +159,17 @@ func (t *Tracker) checkLinkable(k Key) error {
 	return k.Validate()
 }
 
-// lookupError passes a proven absence on and reports everything else.
+// lookupError returns ErrNotFound as it is and reports other errors.
 func (t *Tracker) lookupError(ctx context.Context, err error) error {
 	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrInvalid) {
 		return err
 	}
 	t.observe(ctx, Observation{Kind: KindStoreError, Err: err})
-	return fmt.Errorf("clickid: the store could not look the click up: %w", err)
+	return fmt.Errorf("clickid: looking up the click: %w", err)
 }
 
-// fill puts the click linked to k into e. With later it puts the token there
-// and leaves the look-up to the sender.
+// fill sets the click of e to the one linked to k. With later it sets the
+// token, for a sender that resolves it.
 func (t *Tracker) fill(ctx context.Context, k Key, e *Event, later bool) error {
 	token, err := t.linkedToken(ctx, k)
 	if err != nil {

@@ -17,57 +17,56 @@ import (
 	"github.com/clickid/clickid/internal/query"
 )
 
-// Defaults and bounds of [Config].
+// Defaults and limits of [Config].
 const (
 	DefaultTTL          = 30 * 24 * time.Hour
-	MaxTTL              = 400 * 24 * time.Hour // Chrome's cap on a cookie's lifetime
+	MaxTTL              = 400 * 24 * time.Hour // Chrome's maximum for cookies
 	DefaultStoreTimeout = 250 * time.Millisecond
 )
 
-// maxParams bounds the parameters that every page's query is searched for.
+// maxParams limits the parameters for which every query is searched.
 const maxParams = 8
 
-// Config configures a [Tracker]. Only Store is required; the zero value of
-// every other field is its default. Later changes have no effect.
+// Config configures a [Tracker]. Store is required. The zero values of the
+// other fields are their defaults. Later changes have no effect.
 type Config struct {
-	// Store keeps the clicks. Required.
+	// Store stores the clicks. Required.
 	Store Store
-	// Linker finds clicks by the application's own keys. Defaults to Store
-	// when that is a Linker too; otherwise Link and Linked return an error.
+	// Linker finds clicks by the application's keys. Defaults to Store if that
+	// is a Linker. Otherwise Link and Linked return an error.
 	Linker Linker
-	// Params are the URL parameters that carry a click ID, in the order in
-	// which they are looked for; at most 8 of 1 to 64 characters of
-	// [A-Za-z0-9._~-]. Defaults to "clkid", "sc3clid".
+	// Params are the URL parameters with a click ID, in the order of
+	// preference: at most 8, of 1 to 64 characters of [A-Za-z0-9._~-]. Defaults
+	// to "clkid", "sc3clid".
 	Params []string
-	// TTL is how long a click lives, counted from its capture, in whole
-	// seconds up to 400 days. It never slides. Defaults to 30 days.
+	// TTL is the lifetime of a click from its capture, in whole seconds, up to
+	// 400 days. It is never extended. Defaults to 30 days.
 	TTL time.Duration
-	// Cookie configures the visitor's cookie. Defaults to a host-only, secure
-	// cookie named "__Host-clkid".
+	// Cookie configures the cookie. Defaults to a host-only, secure cookie
+	// named "__Host-clkid".
 	Cookie Cookie
-	// Touch decides between a stored click and one that lands. Defaults to
+	// Touch decides between a stored click and a landing. Defaults to
 	// LastTouch.
 	Touch Touch
-	// Hosts are the hosts on which clicks are kept, such as "www.example.com".
-	// On others a click parameter passes through untouched, for instance on
-	// "example.com", which redirects to www. Port and case do not matter.
-	// Defaults to all hosts.
+	// Hosts are the hosts on which clicks are stored, such as
+	// "www.example.com". On other hosts click parameters are ignored, for
+	// instance on "example.com" if it redirects to www. Port and case do not
+	// matter. Defaults to all hosts.
 	Hosts []string
-	// Consent reports the visitor's decision, usually from the consent banner's
-	// cookie. It is called for requests that carry a click (in the URL or a
-	// same-origin Referer) or the tracker's cookie, and for requests that send a
-	// conversion. It must be fast and safe for concurrent use. Defaults to
-	// granted.
+	// Consent returns the visitor's consent, usually from the cookie of the
+	// banner. It is called for requests with a click (in the URL or a
+	// same-origin Referer) or the tracker's cookie, and for requests that send
+	// a conversion. It must be fast and safe for concurrent use. Without it,
+	// consent counts as granted.
 	Consent func(*http.Request) Consent
-	// IgnoreGPC leaves the decision to Consent. By default the header
-	// Sec-GPC: 1 (Global Privacy Control) means denied, whatever Consent
-	// returns.
+	// IgnoreGPC ignores the header Sec-GPC: 1 (Global Privacy Control). By
+	// default it means that consent is denied, regardless of Consent.
 	IgnoreGPC bool
-	// SendUnknown lets Convert send the events of visitors whose consent is
+	// SendUnknown makes Convert send the events of visitors whose consent is
 	// unknown. By default they are skipped.
 	SendUnknown bool
-	// Accept decides which click IDs are taken. It is only asked for IDs of 1 to
-	// 512 visible ASCII characters. Defaults to [ValidID]; [IsULID] is stricter.
+	// Accept reports whether to accept a click ID of 1 to 512 visible ASCII
+	// characters. Defaults to [ValidID]. [IsULID] is stricter.
 	Accept func(id string) bool
 	// StoreTimeout bounds what one step asks of the store. A landing waits for two
 	// steps at most, to load the earlier click and to save the new one; other
@@ -75,32 +74,32 @@ type Config struct {
 	// since consent is denied. Resolve, Linked and the erasures get 40 times as
 	// long where no request waits for them. Defaults to 250 ms.
 	StoreTimeout time.Duration
-	// StripParam redirects a landing, once its click is stored, to the same URL
-	// without the parameter (302), so that copied links carry no click. It only
-	// does so over proven HTTPS, where browsers keep the cookie. Visitors who
-	// refuse cookies lose their click with it.
+	// StripParam redirects a landing (302) to the same URL without the
+	// parameter after its click is stored, so that copied links have no click.
+	// It applies only over proven HTTPS, where browsers store the cookie.
+	// Visitors who refuse cookies lose their click.
 	StripParam bool
-	// Hook is called for everything that the tracker notices, synchronously
-	// and concurrently; it must be fast. Defaults to none.
+	// Hook is called synchronously and concurrently with every observation. It
+	// must be fast. Optional.
 	Hook func(context.Context, Observation)
-	// Logger receives the same: store errors, panics and clicks that fell back
-	// as errors, clicks that are lost or at risk as warnings, invalid cookies as
-	// information, the rest for debugging. Defaults to slog.Default().
+	// Logger logs the observations: store errors, panics and clicks of the
+	// fallback at level Error, lost clicks and those at risk at Warn, invalid
+	// cookies at Info, others at Debug. Defaults to slog.Default().
 	Logger *slog.Logger
 }
 
 // Tracker captures clicks and finds them again.
 //
-// A GET or HEAD request without a click costs a scan of query, cookies and
-// Referer and no allocation, and its response is not touched. The tracker works
-// before the handler and does not wrap the ResponseWriter, so that flushing,
-// hijacking, streaming and redirects work as without it.
+// For a GET or HEAD request without a click it scans query, cookies and Referer
+// without an allocation, and does not change the response. It runs before the
+// handler and does not wrap the ResponseWriter, so that flushing, hijacking,
+// streaming and redirects work as without it.
 //
-// It never breaks a page: when the store fails or a function of [Config]
-// panics, the page is served and the failure goes to the hook and the log.
+// It never breaks a page: if the store fails or a function of [Config] panics,
+// the page is served, and the failure is reported to hook and log.
 type Tracker struct {
 	store       guardedStore
-	local       localStore   // the store, when it can load without input and output, or nil
+	local       localStore   // the store if it can load without I/O, or nil
 	linker      Linker       // guarded, or nil
 	ownLinks    bool         // store and linker are the same
 	checker     TokenChecker // guarded, or nil
@@ -120,7 +119,7 @@ type Tracker struct {
 	now         func() time.Time
 }
 
-// New returns a tracker, or an error that names every problem of cfg.
+// New returns a tracker. Its error joins all problems of cfg.
 func New(cfg Config) (*Tracker, error) {
 	jar, problems := newCookieJar(cfg.Cookie)
 	if problems = append(cfg.problems(), problems...); len(problems) > 0 {
@@ -172,7 +171,7 @@ func orDefaults(params []string) []string {
 	return slices.Clone(params)
 }
 
-// problems returns everything that is wrong with cfg, except for its Cookie.
+// problems returns the problems of cfg, except those of Cookie.
 func (cfg *Config) problems() []error {
 	var problems []error
 	problem := func(format string, args ...any) {
@@ -214,20 +213,19 @@ func (cfg *Config) problems() []error {
 	return problems
 }
 
-// Format prints the name of the tracker's cookie, whatever the verb, and keeps
-// the store's content out of logs.
+// Format prints the name of the tracker's cookie and not the contents of the
+// store.
 func (t *Tracker) Format(s fmt.State, _ rune) {
 	_, _ = fmt.Fprintf(s, "clickid.Tracker(%s)", t.jar.name)
 }
 
-// Handler wraps next: it captures the click, redirects the landing where
-// [Config].StripParam asks for it, and otherwise calls next with a request
-// whose context carries the click.
+// Handler captures the click, redirects the landing if [Config].StripParam is
+// set, and otherwise calls next with the click in the request's context.
 //
-// The Handler of a nil tracker serves next and logs an error.
+// The Handler of a nil tracker logs an error and calls next.
 func (t *Tracker) Handler(next http.Handler) http.Handler {
 	if t == nil {
-		slog.Error("clickid: the tracker is nil, so that no click is captured; check the error of clickid.New")
+		slog.Error("clickid: the tracker is nil and captures no clicks; check the error of clickid.New")
 		return next
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -244,16 +242,15 @@ func (t *Tracker) Handler(next http.Handler) http.Handler {
 	})
 }
 
-// Capture is the first of three steps that adapters of frameworks take: Capture
-// and Strip before the handler, Finish after it. It stores the click that the
-// request carries, sets the visitor's cookie on w, and returns the request with
-// the click in its context. A request that does not concern the tracker is
-// returned as it is.
+// Capture is for adapters of frameworks. They call Capture and Strip before the
+// handler and Finish after it. Capture stores the click of the request, sets
+// the visitor's cookie on w, and returns the request with the click in its
+// context. It returns a request that does not concern the tracker unchanged.
 //
-// It writes headers only, never the status or the body. The response of a URL
-// that carries a click parameter gets Cache-Control: private, no-cache and
-// CDN-Cache-Control: no-store, so that no shared cache hands one visitor's
-// click to another. A handler that sets these headers itself overrides that.
+// It only writes headers. The response to a URL with a click parameter gets
+// Cache-Control: private, no-cache and CDN-Cache-Control: no-store, so that
+// shared caches do not give one visitor's click to others. The handler can
+// override these headers.
 func (t *Tracker) Capture(w http.ResponseWriter, r *http.Request) *http.Request {
 	read := t.read(r)
 	if !read.concerns && !read.lost || t.visitOf(r.Context()) != nil { // wrapped twice
@@ -271,7 +268,7 @@ func (t *Tracker) Capture(w http.ResponseWriter, r *http.Request) *http.Request 
 	}
 	switch {
 	case !read.present && !read.recovered && !read.cookie:
-		// Only a trace: a later conversion asks for the consent.
+		// A later conversion in this request checks the consent.
 	case v.currentConsent() == ConsentDenied:
 		t.deny(w, r, v, read)
 	case read.present || read.recovered:
@@ -287,7 +284,8 @@ func init() {
 	}
 }
 
-// take stores or defers the click that the request carries, or reports why not.
+// take stores or defers the click of the request, or reports the reason why
+// not.
 func (t *Tracker) take(w http.ResponseWriter, r *http.Request, v *visit, read reading) {
 	ctx := r.Context()
 	o := Observation{Param: read.param, Recovered: read.recovered, Speculative: isPrefetch(r.Header), Reason: read.refused}
@@ -295,15 +293,15 @@ func (t *Tracker) take(w http.ResponseWriter, r *http.Request, v *visit, read re
 		o.Kind = KindRefused
 		o.landing = captureRefusal(r) == ""
 		if o.Reason == ReasonPrefetch {
-			// Chrome reuses a prefetched page for five minutes whatever its
-			// Cache-Control, except no-store; the real click must reach us.
+			// Without no-store, Chrome reuses a prefetched page for five
+			// minutes. The real click must reach the server.
 			w.Header()["Cache-Control"] = []string{"no-store"}
 		}
 		t.observe(ctx, o)
 		return
 	}
 	if read.recovered && read.cookie {
-		// A cookie that yields no click does not stand in the way of the Referer.
+		// A cookie without a click does not prevent the use of the Referer.
 		if _, err := v.lookup(ctx); !errors.Is(err, ErrNotFound) {
 			return
 		}
@@ -318,20 +316,21 @@ func (t *Tracker) take(w http.ResponseWriter, r *http.Request, v *visit, read re
 		return
 	}
 	if o.Reason = t.cookieRefusal(r); o.Reason != "" {
-		// This request still knows its click; the browser would not keep it.
+		// Only this request has the click, since the browser would not store
+		// the cookie.
 		v.settle(t.newClick(read.id, read.param), "", false)
 		o.Kind, o.landing = KindRefused, true
 		t.observe(ctx, o)
 		return
 	}
-	// The page is served whatever came of it; keep has reported a failure.
+	// The page is served in any case; keep has reported a failure.
 	_ = t.keep(w, r, v, read.id, o)
 }
 
-// Strip is the second step of adapters: it responds to the landing with the
-// redirect of [Config].StripParam and reports whether it did; the handler must
-// not run then. It does so only once the click is stored, over proven HTTPS,
-// and never where the redirect could lead to another site.
+// Strip is for adapters of frameworks. It responds to a landing with the
+// redirect of [Config].StripParam and reports whether it did. If so, the
+// handler must not run. It redirects only if the click is stored, over proven
+// HTTPS, and never to another site.
 func (t *Tracker) Strip(w http.ResponseWriter, r *http.Request) bool {
 	if !t.stripParam {
 		return false
@@ -348,11 +347,11 @@ func (t *Tracker) Strip(w http.ResponseWriter, r *http.Request) bool {
 	return true
 }
 
-// Finish is the last step of adapters, deferred around the handler. original is
-// the request that Capture was given, handled the one that the handler used
-// last. It hands what the handler left in the copy back to the server's
-// request: net/http removes the temporary files of an upload only from its own.
-// And it reports [KindClickAtRisk] when the response loses the click.
+// Finish is for adapters of frameworks, which defer it around the handler.
+// original is the request that was passed to Capture, handled the last one of
+// the handler. Finish copies the handler's changes back to the server's
+// request, since net/http only removes the temporary files of that one. It
+// reports [KindClickAtRisk] if the response loses the click.
 func (t *Tracker) Finish(w http.ResponseWriter, original, handled *http.Request) {
 	if handled == original {
 		return
@@ -392,8 +391,8 @@ func (t *Tracker) risk(h http.Header, r *http.Request, id string, stored bool) R
 	return ""
 }
 
-// keepsCookie reports whether the browser sends the cookie that the response to
-// r sets when it follows the redirect to u.
+// keepsCookie reports whether the browser sends the cookie of the response to r
+// when it follows the redirect to u.
 func (t *Tracker) keepsCookie(r *http.Request, u *url.URL) bool {
 	if u.Host == "" {
 		return true
@@ -408,15 +407,15 @@ func (t *Tracker) keepsCookie(r *http.Request, u *url.URL) bool {
 	return u.Scheme == "" || u.Scheme == "https" && transportOf(r) == transportSecure
 }
 
-// keep stores the click and sets the cookie, unless the visitor's own click
-// stays. It reports what it did; the error is that of the store.
+// keep stores the click and sets the cookie, unless the stored click takes
+// precedence. It reports the result. The error is that of the store.
 func (t *Tracker) keep(w http.ResponseWriter, r *http.Request, v *visit, id string, o Observation) error {
 	ctx := r.Context()
 	landed := t.newClick(id, o.Param)
 	if issued, ok := landed.Issued(); ok {
 		o.Age = max(landed.At.Sub(issued), 0)
 	}
-	// A store that cannot load the earlier click does not keep the new one out.
+	// If the earlier click cannot be loaded, the new one is stored.
 	stored, err := v.lookup(ctx)
 	if err == nil {
 		o.Kind = KindUnchanged
@@ -434,7 +433,7 @@ func (t *Tracker) keep(w http.ResponseWriter, r *http.Request, v *visit, id stri
 
 	token, err := t.save(ctx, landed)
 	if err != nil {
-		// This request still knows its click; only later ones will not.
+		// Only this request has the click.
 		v.settle(landed, "", false)
 		return err
 	}
@@ -449,21 +448,21 @@ func (t *Tracker) keep(w http.ResponseWriter, r *http.Request, v *visit, id stri
 	return nil
 }
 
-// save stores the click, and reports when the store or a part of it fails.
+// save stores the click and reports a failure of the store or of a part of it.
 func (t *Tracker) save(ctx context.Context, c Click) (token string, err error) {
 	if store, ok := t.store.Store.(*cookieStore); ok {
 		if token, err = store.save(c); err == nil {
 			return token, nil
 		}
 		t.observe(ctx, Observation{Kind: KindStoreError, Param: c.Param, Err: err})
-		return "", fmt.Errorf("clickid: the cookie store could not sign the click: %w", err)
+		return "", fmt.Errorf("clickid: signing the click: %w", err)
 	}
 	storeCtx, cancel := t.storeContext(ctx)
 	defer cancel()
 	var outage error
 	if token, err = t.store.Save(context.WithValue(storeCtx, fallbackReport{}, &outage), c); err != nil {
 		t.observe(ctx, Observation{Kind: KindStoreError, Param: c.Param, Err: err})
-		return "", fmt.Errorf("clickid: the store could not save the click: %w", err)
+		return "", fmt.Errorf("clickid: saving the click: %w", err)
 	}
 	if outage != nil {
 		t.observe(ctx, Observation{Kind: KindFellBack, Param: c.Param, Err: outage})
@@ -471,17 +470,17 @@ func (t *Tracker) save(ctx context.Context, c Click) (token string, err error) {
 	return token, nil
 }
 
-// forbidCaching keeps shared caches from storing the response. It is not
-// no-store for the browser, which would cost the page its back/forward cache.
-// CDN-Cache-Control (RFC 9213) outweighs what a CDN was told otherwise.
+// forbidCaching forbids shared caches to store the response. It does not use
+// no-store for the browser, since that would disable the back/forward cache.
+// CDN-Cache-Control (RFC 9213) takes precedence over other settings of a CDN.
 func forbidCaching(h http.Header) {
 	values := [...]string{"private, no-cache", "no-store"}
 	h["Cache-Control"] = values[:1:1]
-	h["Cdn-Cache-Control"] = values[1:] // as net/http spells it
+	h["Cdn-Cache-Control"] = values[1:] // canonical form
 }
 
-// acceptance returns the check of a click ID. A panic of the application's
-// function refuses the ID.
+// acceptance returns the check of a click ID. If the application's function
+// panics, the ID is refused.
 func (t *Tracker) acceptance(accept func(string) bool) func(string) bool {
 	if accept == nil {
 		return ValidID
@@ -492,15 +491,15 @@ func (t *Tracker) acceptance(accept func(string) bool) func(string) bool {
 	}
 }
 
-// replaces asks the attribution rule. A panic keeps the stored click out of the
-// way of the one that lands.
+// replaces applies the attribution rule. If it panics, the landing replaces the
+// stored click.
 func (t *Tracker) replaces(ctx context.Context, stored, landed Click) (replace bool) {
 	replace = true
 	defer t.reportPanic(ctx, "Touch")
 	return t.touch(stored, landed)
 }
 
-// reportPanic is deferred around the application's functions.
+// reportPanic is deferred around application functions.
 func (t *Tracker) reportPanic(ctx context.Context, function string) {
 	if err := panicError(recover(), "Config."+function); err != nil {
 		t.observe(ctx, Observation{Kind: KindPanic, Err: err})

@@ -14,7 +14,7 @@ import (
 func TestStripParamKeepsTheRestByteForByte(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct{ target, location string }{ // "" means no redirect
-		"the parameter alone":                 {"/?clkid=abc", "/"},
+		"only the parameter":                  {"/?clkid=abc", "/"},
 		"at the front":                        {"/shop?clkid=abc&b=2&a=1", "/shop?b=2&a=1"},
 		"in the middle":                       {"/shop?b=2&clkid=abc&a=1", "/shop?b=2&a=1"},
 		"at the end":                          {"/shop?b=2&a=1&clkid=abc", "/shop?b=2&a=1"},
@@ -85,7 +85,7 @@ func TestStripParamRefusesTargetsThatBrowsersReadOtherwise(t *testing.T) {
 
 func TestStripParamOnlyAfterTheClickIsStored(t *testing.T) {
 	t.Parallel()
-	down := errors.New("connection refused")
+	unavailable := errors.New("connection refused")
 	tests := map[string]struct {
 		cfg     clickid.Config
 		earlier string
@@ -120,7 +120,7 @@ func TestStripParamOnlyAfterTheClickIsStored(t *testing.T) {
 				require.False(t, v.get(tt.earlier, https).served)
 			}
 			if tt.fail {
-				s.store.failWith(down)
+				s.store.failWith(unavailable)
 			}
 			if tt.method == "" {
 				tt.method = http.MethodGet

@@ -6,67 +6,73 @@ import (
 	"time"
 )
 
-// Observation is one thing that a [Tracker] noticed. It holds no personal
-// value: no click ID, no token, no URL.
+// Observation is an observation of a [Tracker], for monitoring. It contains no
+// personal data: no click ID, no token, no URL.
 type Observation struct {
-	// Kind is what happened.
+	// Kind is the kind of the observation.
 	Kind Kind
-	// Reason tells why, for KindRefused, KindUnchanged and KindClickAtRisk.
+	// Reason is set for KindRefused, KindUnchanged and KindClickAtRisk.
 	Reason Reason
-	// Param is the URL parameter that carried the click ID, if any.
+	// Param is the URL parameter of the click ID, if any.
 	Param string
-	// Speculative marks a click that was stored for a prefetched or
-	// prerendered page, which nobody may ever look at. Do not count it.
+	// Speculative marks the click of a prefetched or prerendered page. The
+	// visitor may never see the page, so do not count the click.
 	Speculative bool
-	// Recovered marks a click that was taken from a same-origin Referer.
+	// Recovered marks a click from a same-origin Referer.
 	Recovered bool
-	// Age is how long before the capture the platform issued the click ID, or
-	// 0 when the ID does not say. Days are the mark of a shared link.
+	// Age is the time from the platform's issue of the click ID to the capture,
+	// or 0 if the ID has no time. A shared link may be days old.
 	Age time.Duration
 	// Err is the cause of KindStoreError, KindFellBack and KindPanic.
 	Err error
 
-	landing bool // a refused click that somebody paid for
+	landing bool // a refused click that may have been paid for
 }
 
-// Kind names what a [Tracker] noticed.
+// Kind is the kind of an [Observation].
 type Kind string
 
 const (
-	// KindCaptured: a click was stored.
+	// KindCaptured means that a click was stored.
 	KindCaptured Kind = "captured"
-	// KindUnchanged: a valid click arrived and the stored one was kept.
+	// KindUnchanged means that a valid click arrived and the stored one was
+	// kept.
 	KindUnchanged Kind = "unchanged"
-	// KindRefused: a click parameter arrived and was not taken.
+	// KindRefused means that a click parameter was not accepted.
 	KindRefused Kind = "refused"
-	// KindDeferred: a click arrived while consent is unknown, and was not stored.
+	// KindDeferred means that a click arrived while consent was unknown, and
+	// was not stored.
 	KindDeferred Kind = "deferred"
-	// KindDenied: a click arrived, or was forgotten, since consent is denied.
+	// KindDenied means that a click was not stored, or was erased, because
+	// consent is denied.
 	KindDenied Kind = "denied"
-	// KindForgotten: the visitor's click was removed at their wish. A KindStoreError
-	// before it says that the cookie was, but not the record.
+	// KindForgotten means that the visitor's click was erased on request. After
+	// a KindStoreError only the cookie was removed.
 	KindForgotten Kind = "forgotten"
-	// KindInvalidCookie: a cookie was forged, damaged or signed with a retired key.
+	// KindInvalidCookie means that a cookie was forged, damaged or signed with
+	// a retired key.
 	KindInvalidCookie Kind = "invalid cookie"
-	// KindStoreError: the store or linker failed; the page was served.
+	// KindStoreError means that the store or linker failed. The page was
+	// served.
 	KindStoreError Kind = "store error"
-	// KindFellBack: the primary of a fallback store did not take a click in time. The
-	// fallback took it; [KindCaptured] follows.
+	// KindFellBack means that the primary of a fallback store failed to store a
+	// click in time and the fallback stored it. [KindCaptured] follows.
 	KindFellBack Kind = "fell back"
-	// KindLostClick: a landing from the platform without its click ID
-	// (utm_source=scope3), usually lost in a redirect.
+	// KindLostClick means that a landing from the platform (utm_source=scope3)
+	// has no click ID. Usually a redirect has dropped it.
 	KindLostClick Kind = "lost click"
-	// KindClickAtRisk: the response to a landing loses the click; the reason
-	// names the fix.
+	// KindClickAtRisk means that the response to a landing loses the click. The
+	// reason names the fix.
 	KindClickAtRisk Kind = "click at risk"
-	// KindLongToken: the token of a captured click is longer than the 500
-	// characters of payment metadata, so that [Token] reports false.
+	// KindLongToken means that the token of a captured click is longer than the
+	// 500 characters of payment metadata, so that [Token] returns false.
 	KindLongToken Kind = "long token"
-	// KindPanic: a function of [Config] panicked; the page was served.
+	// KindPanic means that a function of [Config] panicked. The page was
+	// served.
 	KindPanic Kind = "panic"
 )
 
-// Reason tells why a click was refused, left unchanged or is at risk.
+// Reason is the reason why a click was refused, left unchanged or is at risk.
 type Reason string
 
 const (
@@ -77,16 +83,16 @@ const (
 	ReasonSameClick   Reason = "the visitor already has this click"
 	ReasonTouch       Reason = "the attribution rule keeps the stored click"
 
-	// Where browsers would refuse the cookie.
+	// Browsers would refuse the cookie.
 	ReasonDomain    Reason = "Cookie.Domain does not cover the request's host: name the hosts that keep clicks in Config.Hosts, or correct the domain"
 	ReasonPlainHTTP Reason = "browsers refuse a secure cookie over plain HTTP: serve the landing over HTTPS, or set Cookie.Insecure for development"
 
-	// How a response loses a click.
+	// The response loses the click.
 	ReasonRedirect      Reason = "the landing is redirected to where its cookie is not sent, without the click parameter: keep the query in that redirect"
 	ReasonCookieDropped Reason = "the click's cookie is gone from the response: put the middleware that replaces headers, such as a timeout, outside of the tracker"
 )
 
-// observe reports o to the hook and the log.
+// observe reports o to hook and log.
 func (t *Tracker) observe(ctx context.Context, o Observation) {
 	paid := o.landing
 	o.landing = false
@@ -129,7 +135,7 @@ func (t *Tracker) observe(ctx context.Context, o Observation) {
 	t.logger.LogAttrs(ctx, level, "clickid: "+string(o.Kind), attrs...)
 }
 
-// callHook calls the application's hook. Its panic is only logged.
+// callHook calls the application's hook and recovers from its panic.
 func (t *Tracker) callHook(ctx context.Context, o Observation) {
 	if t.hook == nil {
 		return

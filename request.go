@@ -10,19 +10,19 @@ import (
 	"github.com/clickid/clickid/internal/query"
 )
 
-// reading is what a tracker reads of a request, once.
+// reading contains the parts of a request that a tracker needs.
 type reading struct {
-	concerns  bool   // the request needs a trace in its context, or more
-	present   bool   // the URL has a click parameter, whatever its value
+	concerns  bool   // the context needs at least the consent
+	present   bool   // the URL has a click parameter with any value
 	id, param string // the click of the URL or of the Referer
 	recovered bool   // the click is that of the Referer
-	refused   Reason // why the click of the URL is not taken, or ""
-	lost      bool   // the platform sent the visitor, without a click
-	cookie    bool   // the visitor has a cookie of the tracker
+	refused   Reason // why the click of the URL is refused, or ""
+	lost      bool   // the platform sent the visitor without a click
+	cookie    bool   // the visitor has the cookie
 }
 
-// read reads everything that Capture acts on. It allocates nothing for a page
-// without a click.
+// read reads a request for Capture. It allocates nothing for a page without a
+// click.
 func (t *Tracker) read(r *http.Request) (read reading) {
 	read.cookie = t.jar.present(r.Header["Cookie"])
 	read.concerns = read.cookie || t.deniedByGPC(r) || r.Method != http.MethodGet && r.Method != http.MethodHead
@@ -43,7 +43,7 @@ func (t *Tracker) read(r *http.Request) (read reading) {
 		}
 		return read
 	}
-	// The landing page may have come from a cache, or consent after it.
+	// The landing page may be from a cache, or consent may be granted after it.
 	if id, param := t.refererClick(r); id != "" && isPage(r) {
 		read.concerns, read.recovered, read.id, read.param = true, true, id, param
 	}
@@ -61,7 +61,8 @@ func (t *Tracker) keepsClicksOn(host string) bool {
 	return false
 }
 
-// cookieRefusal returns why the browser would not keep the cookie, or "".
+// cookieRefusal returns the reason why the browser would refuse the cookie, or
+// "".
 func (t *Tracker) cookieRefusal(r *http.Request) Reason {
 	if t.jar.domain != "" && !covers(t.jar.domain, hostname(r.Host)) {
 		return ReasonDomain
@@ -72,7 +73,7 @@ func (t *Tracker) cookieRefusal(r *http.Request) Reason {
 	return ""
 }
 
-// transport tells whether the browser's connection is encrypted.
+// transport is the encryption of the browser's connection.
 type transport int
 
 const (
@@ -81,9 +82,9 @@ const (
 	transportPlain
 )
 
-// transportOf reads the evidence. Browsers send Sec-Fetch headers on trustworthy
-// origins only, and treat loopback addresses as such. A proxy that ends TLS
-// forwards the protocol, or leaves us without evidence.
+// transportOf returns the transport of a request. Browsers only send Sec-Fetch
+// headers to trustworthy origins, which include loopback addresses. A proxy
+// that terminates TLS may forward the protocol.
 func transportOf(r *http.Request) transport {
 	h := r.Header
 	if r.TLS != nil || first(h, "Sec-Fetch-Site") != "" || first(h, "Sec-Fetch-Mode") != "" ||
@@ -99,8 +100,8 @@ func transportOf(r *http.Request) transport {
 	return transportUnknown
 }
 
-// forwardedProtocol returns the protocol that the outermost proxy saw, in lower
-// case, or "".
+// forwardedProtocol returns the protocol of the outermost proxy in lower case,
+// or "".
 func forwardedProtocol(h http.Header) string {
 	if proto := first(h, "X-Forwarded-Proto"); proto != "" {
 		proto, _, _ = strings.Cut(proto, ",")
@@ -115,7 +116,7 @@ func forwardedProtocol(h http.Header) string {
 	return ""
 }
 
-// first returns the first value of a header whose name is in canonical form.
+// first returns the first value of a header. name must be in canonical form.
 func first(h http.Header, name string) string {
 	if values := h[name]; len(values) > 0 {
 		return values[0]
@@ -152,10 +153,10 @@ func isLoopback(host string) bool {
 	return err == nil && addr.IsLoopback()
 }
 
-// strippedTarget returns the request's own target without the parameters, in
-// origin form, or false when it cannot safely stand in a Location header.
+// strippedTarget returns the request's target without the parameters, in origin
+// form. ok is false if it is not safe in a Location header.
 func strippedTarget(r *http.Request, params *query.Params) (string, bool) {
-	target := r.RequestURI // what the client sent, before any router changed the URL
+	target := r.RequestURI // the target before any change by a router
 	if target == "" {
 		target = r.URL.RequestURI()
 	}
@@ -163,8 +164,8 @@ func strippedTarget(r *http.Request, params *query.Params) (string, bool) {
 	if !strings.HasPrefix(path, "/") {
 		return "", false
 	}
-	// Browsers read "//host" and "/\host" as another site, and drop tabs and
-	// newlines before they look.
+	// Browsers treat "//host" and "/\host" as another site, and remove tabs and
+	// newlines first.
 	if len(path) > 1 && (path[1] == '/' || path[1] == '\\') {
 		return "", false
 	}
@@ -177,19 +178,18 @@ func strippedTarget(r *http.Request, params *query.Params) (string, bool) {
 	if rest := params.Strip(rawQuery); rest != "" {
 		stripped += "?" + rest
 	}
-	// A parameter that only the server's own rewriting put there cannot be
-	// stripped: the redirect would never end.
+	// If the server has added the parameter, the redirect would be endless.
 	return stripped, stripped != target
 }
 
-// refererClick returns the click ID that the request's Referer carries, if
-// that is a page of the same origin.
+// refererClick returns the click ID of the request's Referer if that is of the
+// same origin.
 func (t *Tracker) refererClick(r *http.Request) (id, param string) {
 	values := r.Header["Referer"]
 	if len(values) != 1 {
 		return "", ""
 	}
-	// The cheap test first: most referring pages carry no click.
+	// First the cheap test: most pages have no click.
 	_, rawQuery, found := strings.Cut(values[0], "?")
 	if !found {
 		return "", ""
@@ -202,11 +202,10 @@ func (t *Tracker) refererClick(r *http.Request) (id, param string) {
 	return f.Value, f.Param
 }
 
-// sameOrigin reports whether the page that r comes from, whose URL is its
-// Referer, is of the same origin. Sec-Fetch-Site decides where the browser
-// sends it: the browser knows the origin also where a proxy changes the host.
-// Otherwise the hosts are compared. The schemes are not: behind a proxy that
-// ends TLS we do not know our own.
+// sameOrigin reports whether the Referer of r is of the same origin.
+// Sec-Fetch-Site decides if the browser sends it, since a proxy may change the
+// host. Otherwise the hosts are compared, but not the schemes: behind a proxy
+// that terminates TLS the scheme is unknown.
 func sameOrigin(referer string, r *http.Request) bool {
 	if site := first(r.Header, "Sec-Fetch-Site"); site != "" {
 		return site == "same-origin"
@@ -215,8 +214,8 @@ func sameOrigin(referer string, r *http.Request) bool {
 	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && strings.EqualFold(u.Host, r.Host)
 }
 
-// fromOwnSite reports whether the visitor comes from another page of the site,
-// so that the request is not a landing.
+// fromOwnSite reports whether the visitor comes from a page of the site, so
+// that the request is not a landing.
 func fromOwnSite(r *http.Request) bool {
 	switch first(r.Header, "Sec-Fetch-Site") {
 	case "same-origin", "same-site":

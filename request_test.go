@@ -188,7 +188,7 @@ func TestClickExpiresAfterItsLifetime(t *testing.T) {
 	require.EqualValues(t, 2, s.store.saves.Load())
 }
 
-func TestHandlerAnswersTheLandingItself(t *testing.T) {
+func TestHandler_respondsToLanding(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, clickid.Config{})
 	s.page = func(w http.ResponseWriter, _ *http.Request) {

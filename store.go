@@ -9,67 +9,66 @@ import (
 	"github.com/clickid/clickid/internal/text"
 )
 
-// MaxTokenLength is the largest token a [Store] may return, in bytes.
+// MaxTokenLength is the maximum length of a token of a [Store] in bytes.
 const MaxTokenLength = 2000
 
-// metadataLength is what a metadata field of payment providers commonly holds.
+// metadataLength is the usual size of a metadata field of payment providers.
 const metadataLength = 500
 
-// Store keeps clicks. It knows nothing of HTTP.
+// Store stores clicks. It does not depend on HTTP.
 //
-// Implementations are safe for concurrent use, honour the context's end, and
-// start no goroutine of their own. Their errors hold no token and no click ID,
-// since errors are logged. The suite in the storetest package checks what is
-// written here.
+// Implementations are safe for concurrent use, return when the context ends,
+// and start no goroutine. Their errors contain no token and no click ID, since
+// errors are logged. Package storetest checks this contract.
 type Store interface {
-	// Save keeps c until c.Expires and returns the token that finds it again:
-	// 1 to [MaxTokenLength] characters of [A-Za-z0-9._~-]. The token contains
-	// the click (signed) or refers to it (unguessable). A click that
-	// [Click.Validate] refuses, or that has expired already, is an error that
-	// matches ErrInvalid.
+	// Save stores c until c.Expires and returns its token: 1 to
+	// [MaxTokenLength] characters of [A-Za-z0-9._~-]. The token either contains
+	// the click and is signed, or it refers to the click and cannot be guessed.
+	// The error matches ErrInvalid for a click that [Click.Validate] refuses or
+	// that has expired.
 	Save(ctx context.Context, c Click) (token string, err error)
-	// Load returns the click of a token: equal to the saved one, with times
-	// rounded down to whole seconds and in UTC. It returns an error that
-	// matches ErrNotFound when the click is unknown, deleted or expired, one
-	// that matches ErrInvalid when the token cannot be one of this store's
-	// (malformed or forged), and any other error when the store cannot tell.
+	// Load returns the click of a token. It is equal to the saved one, with
+	// times truncated to whole seconds and in UTC. The error matches
+	// ErrNotFound if the click is unknown, deleted or expired, and ErrInvalid
+	// if the token cannot be one of this store (malformed or forged). Any other
+	// error means that the store is unavailable.
 	Load(ctx context.Context, token string) (Click, error)
-	// Delete forgets the click of a token, and every link to it where the same
-	// store keeps the links. An unknown, expired or malformed token is no
-	// error. A stateless store has nothing to delete and returns nil.
+	// Delete deletes the click of a token, and every link to it if the store is
+	// also the linker. It returns nil for an unknown, expired or malformed
+	// token. A stateless store has nothing to delete and returns nil.
 	Delete(ctx context.Context, token string) error
 }
 
-// Linker finds a click's token by the application's own key. It may be backed
-// by a different system than the clicks: clicks in the visitor's signed cookie
-// with links in SQL or Redis is the recommended small setup.
+// Linker finds the token of a click by a key of the application. It need not be
+// the store of the clicks: a small shop stores clicks in the visitor's signed
+// cookie and links in SQL or Redis.
 //
-// Implementations are safe for concurrent use and honour the context's end.
-// They file links under a hash of the key and keep the token encrypted (the
-// package extension has both), so that a dump of their records holds neither
-// live sessions nor live tokens. A zero Key is an error that matches ErrInvalid. The suite in the storetest
-// package checks what is written here.
+// Implementations are safe for concurrent use and return when the context ends.
+// They store a hash of the key and an encrypted token (see package extension),
+// so that a dump of their records contains no valid session and no valid token.
+// The error matches ErrInvalid for the zero Key. Package storetest checks this
+// contract.
 type Linker interface {
-	// Link files token under k until expires. The latest link of a key wins;
-	// several keys may hold the same token. A token that is empty or longer
-	// than [MaxTokenLength], and a link that has expired already, is an error
-	// that matches ErrInvalid.
+	// Link links token to k until expires. The latest link of a key takes
+	// precedence. Several keys may have the same token. The error matches
+	// ErrInvalid for a token that is empty or longer than [MaxTokenLength], and
+	// for a link that has expired.
 	Link(ctx context.Context, k Key, token string, expires time.Time) error
-	// Linked returns the token filed under k, or an error that matches
-	// ErrNotFound when there is none or it has expired.
+	// Linked returns the token linked to k. The error matches ErrNotFound if
+	// k has no link or if the link has expired.
 	Linked(ctx context.Context, k Key) (token string, err error)
-	// Unlink removes the link of k. An unknown key is no error.
+	// Unlink deletes the link of k. It returns nil for an unknown key.
 	Unlink(ctx context.Context, k Key) error
-	// UnlinkToken removes every link to token, for a visitor who withdraws
-	// consent. An unknown or malformed token is no error.
+	// UnlinkToken deletes every link to token, for a withdrawal of consent. It
+	// returns nil for an unknown or malformed token.
 	UnlinkToken(ctx context.Context, token string) error
 }
 
-// TokenChecker is an optional part of a [Store]: a check of a token's form,
-// and of its signature where it has one, without input or output. It returns
-// an error that matches [ErrInvalid], or ErrNotFound for a token that says of
-// itself that it has expired. [Token] uses it; a store without it has its
-// tokens checked for their characters and length only.
+// TokenChecker is an optional interface of a [Store]. It checks the form of a
+// token, and its signature if it has one, without I/O. The error matches
+// [ErrInvalid], or ErrNotFound if the token contains its expiry and has
+// expired. [Token] calls it; for a store without it, Token checks only
+// characters and length.
 type TokenChecker interface {
 	CheckToken(token string) error
 }
@@ -81,7 +80,7 @@ func init() {
 	}
 }
 
-// checkSave is what every store checks before it saves c.
+// checkSave checks c for a store before it is saved.
 func checkSave(c Click, now time.Time) error {
 	if err := c.Validate(); err != nil {
 		return err
@@ -92,7 +91,7 @@ func checkSave(c Click, now time.Time) error {
 	return nil
 }
 
-// checkLink is what every linker checks before it links.
+// checkLink checks a link for a linker before it is stored.
 func checkLink(k Key, token string, expires, now time.Time) error {
 	if err := k.Validate(); err != nil {
 		return err
@@ -101,22 +100,21 @@ func checkLink(k Key, token string, expires, now time.Time) error {
 		return errMalformedToken
 	}
 	if !expires.After(now) {
-		return fmt.Errorf("%w: the link has expired already", ErrInvalid)
+		return fmt.Errorf("%w: the link has expired", ErrInvalid)
 	}
 	return nil
 }
 
-// localStore is a store that loads some or all of its clicks without input or
-// output. local reports whether the token is one of those.
+// localStore is a store that loads some or all of its clicks without I/O. local
+// reports whether the token is one of them.
 type localStore interface {
 	loadLocally(token string) (c Click, local bool, err error)
 }
 
-// errMalformedToken is what a token without that form is answered with.
+// errMalformedToken is the error of a malformed token.
 var errMalformedToken = fmt.Errorf("%w: malformed token", ErrInvalid)
 
-// checkToken checks a token's form, and the rest where its store can; a nil
-// checker is a store that cannot.
+// checkToken checks the form of a token, and the rest if there is a checker.
 func checkToken(checker TokenChecker, token string) error {
 	if !validToken(token) {
 		return errMalformedToken
@@ -127,5 +125,5 @@ func checkToken(checker TokenChecker, token string) error {
 	return checker.CheckToken(token)
 }
 
-// validToken reports whether token has the form that every store's tokens have.
+// validToken reports whether token has the form of a token.
 func validToken(token string) bool { return text.Unreserved(token, MaxTokenLength) }

@@ -17,12 +17,12 @@ import (
 	"github.com/gorilla/securecookie"
 )
 
-// MinCookieKeyLength is the smallest key of a cookie store, in bytes: that of
-// the HMAC-SHA256 which signs the tokens (RFC 2104, section 3).
+// MinCookieKeyLength is the minimum length of a key of a cookie store in bytes,
+// for the HMAC-SHA256 of the tokens (RFC 2104, section 3).
 const MinCookieKeyLength = 32
 
-// ParseCookieKey reads a key as `clickid keygen` prints it: base64 of at least
-// 32 bytes. White space around it is ignored.
+// ParseCookieKey parses a key in the form that "clickid keygen" prints: base64
+// of at least 32 bytes. It ignores surrounding white space.
 func ParseCookieKey(s string) ([]byte, error) {
 	s = strings.TrimSpace(s)
 	if s == "" {
@@ -30,7 +30,7 @@ func ParseCookieKey(s string) ([]byte, error) {
 	}
 	key, err := base64.StdEncoding.DecodeString(s)
 	if err != nil {
-		// The cause would tell a part of the key.
+		// The error of base64 would contain a part of the key.
 		return nil, errors.New(`clickid: the cookie key is not base64; "clickid keygen" prints one`)
 	}
 	if err := checkCookieKey(key); err != nil {
@@ -39,10 +39,10 @@ func ParseCookieKey(s string) ([]byte, error) {
 	return key, nil
 }
 
-// checkCookieKey reports what makes a key too weak to sign with.
+// checkCookieKey returns an error for a weak key.
 func checkCookieKey(key []byte) error {
 	if len(key) < MinCookieKeyLength {
-		return fmt.Errorf("has %d bytes and needs at least %d", len(key), MinCookieKeyLength)
+		return fmt.Errorf("has %d bytes, needs at least %d", len(key), MinCookieKeyLength)
 	}
 	if len(bytes.Trim(key, "\x00")) == 0 {
 		return errors.New(`consists of zero bytes; "clickid keygen" prints a random one`)
@@ -50,32 +50,31 @@ func checkCookieKey(key []byte) error {
 	return nil
 }
 
-// tokenPurpose is what the signature binds in place of the cookie's name, so
-// that a token verifies in a webhook and after the cookie was renamed, and a
-// token that the same key signed for something else does not.
+// tokenPurpose is signed instead of the cookie's name. A token is thus valid in
+// a webhook and after a change of the cookie's name, but a token that the key
+// signed for another purpose is not.
 const tokenPurpose = "clickid.click"
 
-// nonceLength is the number of random bytes in each token. Two visitors with
-// the same click in the same second have different tokens, so that one's
-// withdrawal does not unlink the other's order.
+// nonceLength is the number of random bytes in a token. Two visitors with the
+// same click in the same second have different tokens, so that the withdrawal
+// of one does not unlink the order of the other.
 const nonceLength = 8
 
-// cookieStore keeps each click in its token, signed and not encrypted. It
-// holds no state.
+// cookieStore stores each click in its token, signed and not encrypted. It has
+// no state.
 type cookieStore struct {
 	keys []cookieKey
 	now  func() time.Time
 }
 
-// cookieKey signs and verifies tokens. securecookie signs them; verifying is
-// done here, since securecookie allocates twenty times for it and a page asks
-// for its click on every request.
+// cookieKey signs and verifies tokens. securecookie signs; verify does not use
+// it, since it allocates twenty times and runs for every page with a lookup.
 type cookieKey struct {
 	codec     *securecookie.SecureCookie
 	verifiers *sync.Pool // of *verifier
 }
 
-// verifier holds what the verification of a token needs.
+// verifier holds the buffers of a verification.
 type verifier struct {
 	mac       hashes.Hash
 	sum       [sha256.Size]byte
@@ -83,14 +82,14 @@ type verifier struct {
 	canonical [tokenBuffer]byte
 }
 
-// tokenBuffer holds a decoded token and the purpose before it.
+// tokenBuffer is the size of a decoded token with the purpose before it.
 const tokenBuffer = MaxTokenLength
 
 func newCookieKey(key []byte) cookieKey {
 	key = bytes.Clone(key)
 	return cookieKey{
-		// The click has its own expiry: securecookie's age limit would refuse
-		// a click that was configured to live longer.
+		// securecookie's age limit is disabled, since the click has its own
+		// expiry.
 		codec: securecookie.New(key, nil).MaxAge(0).SetSerializer(securecookie.NopEncoder{}),
 		verifiers: &sync.Pool{New: func() any {
 			return &verifier{mac: hmac.New(sha256.New, key)}
@@ -98,20 +97,20 @@ func newCookieKey(key []byte) cookieKey {
 	}
 }
 
-// NewCookieStore returns a [Store] whose tokens contain the click itself,
-// signed with HMAC-SHA256 (gorilla/securecookie): nothing is kept on the
-// server. The first key signs and all keys verify, so a key is rotated by
-// putting the new one in front and dropping the old one after a TTL.
+// NewCookieStore returns a [Store] whose tokens contain the click, signed with
+// HMAC-SHA256 (gorilla/securecookie). It stores nothing on the server. The
+// first key signs and all keys verify. To rotate, put a new key first and
+// remove the old one after a TTL.
 //
-// Each key must be at least 32 random bytes. `clickid keygen` prints one, and
-// [ParseCookieKey] reads it. The keys are a list, unlike
-// securecookie's pairs of signing and encryption keys.
+// Each key has at least 32 random bytes. "clickid keygen" prints one, and
+// [ParseCookieKey] parses it. Unlike in securecookie, the keys are not pairs of
+// signing and encryption keys.
 //
-// A token is about 150 characters long for a ULID, and below 1,200 for the
-// longest click ID. The store cannot revoke it: Delete does nothing, and a
-// copied token is valid until it expires, unless [Config].Linker keeps a list of
-// the tokens that were revoked. The visitor can read it, and knows the click ID
-// from the URL anyway.
+// A token has about 150 characters for a ULID, and fewer than 1,200 for the
+// longest click ID. It cannot be revoked: Delete does nothing, and a copied
+// token is valid until it expires, unless [Config].Linker keeps a list of
+// revoked tokens. The visitor can read the click ID in it, which was in the
+// URL.
 func NewCookieStore(keys ...[]byte) (Store, error) {
 	var problems []error
 	if len(keys) == 0 {
@@ -156,7 +155,7 @@ func (s *cookieStore) save(c Click) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("clickid: signing the click: %w", err)
 	}
-	// A cookie value may hold "=", but a URL or a form would escape it.
+	// A cookie value may contain "=", but a URL or a form would escape it.
 	token := strings.TrimRight(encoded, "=")
 	if len(token) > MaxTokenLength {
 		return "", fmt.Errorf("%w: ID and Param are too long for a token", ErrInvalid)
@@ -172,7 +171,7 @@ func (s *cookieStore) Load(ctx context.Context, token string) (Click, error) {
 	return s.decode(token)
 }
 
-// Delete implements [Store]. There is nothing to delete.
+// Delete implements [Store]. It does nothing.
 func (s *cookieStore) Delete(ctx context.Context, _ string) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("clickid: deleting the click: %w", err)
@@ -186,19 +185,18 @@ func (s *cookieStore) CheckToken(token string) error {
 	return err
 }
 
-// loadLocally implements localStore: the token contains the click.
+// loadLocally implements localStore.
 func (s *cookieStore) loadLocally(token string) (Click, bool, error) {
 	c, err := s.decode(token)
 	return c, true, err
 }
 
-// Format keeps the keys out of every verb's output: some print what pointers
-// point to.
+// Format does not print the keys for any verb.
 func (s *cookieStore) Format(f fmt.State, _ rune) {
 	_, _ = fmt.Fprintf(f, "clickid.cookieStore(%d keys)", len(s.keys))
 }
 
-var errUnknownKey = fmt.Errorf("%w: the token's signature matches none of the keys", ErrInvalid)
+var errUnknownKey = fmt.Errorf("%w: the token's signature does not match any key", ErrInvalid)
 
 func (s *cookieStore) decode(token string) (Click, error) {
 	if !validToken(token) {
@@ -213,8 +211,8 @@ func (s *cookieStore) decode(token string) (Click, error) {
 	return Click{}, errUnknownKey
 }
 
-// verify decodes a token that key has signed. securecookie writes it as the
-// base64 of TIME|PAYLOAD|MAC, where the payload is base64 and the MAC is over
+// verify decodes a token that key has signed. The format of securecookie is the
+// base64 of TIME|PAYLOAD|MAC. The payload is base64 and the MAC is over
 // PURPOSE|TIME|PAYLOAD.
 func (s *cookieStore) verify(key cookieKey, token string) (Click, error) {
 	v := key.verifiers.Get().(*verifier)
@@ -223,7 +221,7 @@ func (s *cookieStore) verify(key cookieKey, token string) (Click, error) {
 	if base64.RawURLEncoding.DecodedLen(len(token)) > len(v.signed)-len(purpose) {
 		return Click{}, errMalformedToken
 	}
-	// Only the canonical spelling counts, so that one click has one token.
+	// Only the canonical form is valid, so that a click has one token.
 	n, err := strictBase64.Decode(v.signed[copy(v.signed[:], purpose):], append(v.canonical[:0], token...))
 	if err != nil || n <= sha256.Size {
 		return Click{}, errMalformedToken
@@ -248,11 +246,11 @@ func (s *cookieStore) verify(key cookieKey, token string) (Click, error) {
 
 var (
 	strictBase64      = base64.RawURLEncoding.Strict()
-	errUnknownVersion = fmt.Errorf("%w: the token's content is of no known version", ErrInvalid)
+	errUnknownVersion = fmt.Errorf("%w: the version of the token is unknown", ErrInvalid)
 )
 
-// check decodes a payload whose signature is right. Its content can still be
-// wrong: the machine that signed it may have had a wrong clock.
+// check decodes a payload with a valid signature. It may still be invalid if
+// the machine that signed it had a wrong clock.
 func (s *cookieStore) check(payload []byte) (Click, error) {
 	c, ok := decodePayload(payload)
 	if !ok || c.Validate() != nil {

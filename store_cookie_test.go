@@ -18,8 +18,8 @@ func TestNewCookieStoreReportsEveryProblemAtOnce(t *testing.T) {
 	short, key := []byte("short"), bytes.Repeat([]byte{1}, 32)
 	_, err := clickid.NewCookieStore(short, key, nil, key)
 	require.EqualError(t, err, strings.Join([]string{
-		"clickid: cookie key 1 has 5 bytes and needs at least 32",
-		"clickid: cookie key 3 has 0 bytes and needs at least 32",
+		"clickid: cookie key 1 has 5 bytes, needs at least 32",
+		"clickid: cookie key 3 has 0 bytes, needs at least 32",
 		"clickid: cookie keys 2 and 4 are the same",
 	}, "\n"))
 	_, err = clickid.NewCookieStore()
@@ -41,7 +41,7 @@ func TestParseCookieKey(t *testing.T) {
 	for s, want := range map[string]string{
 		"":                       "is empty",
 		" \n":                    "is empty",
-		"c2hvcnQ=":               "has 5 bytes and needs at least 32",
+		"c2hvcnQ=":               "has 5 bytes, needs at least 32",
 		"not-a-key-but-a-secret": "is not base64",
 		base64.StdEncoding.EncodeToString(make([]byte, 32)): "consists of zero bytes",
 	} {

@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// primaryShare is the part of the time for a save that the primary may use up.
+// primaryShare is the primary's share of the time for a save.
 const primaryShare = 0.75
 
-// fallbackStore is a store whose tokens are those of its two stores. The
-// fallback's check of its own tokens tells which of them issued a token.
+// fallbackStore is a store with the tokens of two stores. It detects tokens of
+// the fallback with the fallback's CheckToken.
 type fallbackStore struct {
 	primary         Store
 	primaryChecker  TokenChecker // or nil
@@ -26,21 +26,21 @@ type fallbackLinker struct {
 }
 
 // NewFallbackStore returns a [Store] that saves clicks in a primary store, and
-// in a fallback when the primary fails or is slow, so that an outage of Redis
-// or of a database loses no click. A [Tracker] reports each such click as
+// in a fallback if the primary fails or is slow, so that an outage of Redis or
+// of a database loses no click. A [Tracker] reports such clicks as
 // [KindFellBack]. The fallback needs no server and recognizes its own tokens
 // ([TokenChecker]) by more than their form: it is a cookie store.
 //
-// The primary has three quarters of the time that the context leaves, and of
-// [DefaultStoreTimeout] where the context has no deadline; the rest is for the
-// fallback. Clicks of the primary cannot be loaded during its outage.
+// The primary has three quarters of the time until the context's deadline, or
+// of [DefaultStoreTimeout] without a deadline. The rest is for the fallback.
+// Clicks of the primary cannot be loaded during its outage.
 //
-// Tokens of the fallback remain valid when the primary is back. A site can
-// change from a cookie store to a fallback store with the same keys and back
-// without losing its visitors' clicks.
+// Tokens of the fallback remain valid after the outage. A site can change
+// between a cookie store and a fallback store with the same keys without losing
+// clicks.
 //
-// The store is a [Linker] when the primary is one. The primary links the tokens
-// of both: during its outage linking fails.
+// The store is a [Linker] if the primary is one. The primary links the tokens
+// of both. During its outage Link returns an error.
 func NewFallbackStore(primary, fallback Store) (Store, error) {
 	s := &fallbackStore{primary: primary, fallback: fallback}
 	var problems []error
@@ -49,7 +49,7 @@ func NewFallbackStore(primary, fallback Store) (Store, error) {
 	}
 	var ok bool
 	if s.fallbackChecker, ok = fallback.(TokenChecker); !ok {
-		problems = append(problems, errors.New("clickid: a fallback store needs a fallback that knows its own tokens; NewCookieStore makes one"))
+		problems = append(problems, errors.New("clickid: a fallback store needs a fallback that recognizes its own tokens, such as NewCookieStore"))
 	}
 	if len(problems) > 0 {
 		return nil, errors.Join(problems...)
@@ -77,9 +77,8 @@ func (s *fallbackStore) Save(ctx context.Context, c Click) (string, error) {
 	return token, nil
 }
 
-// fallbackReport is where the context of a save has room for what kept the
-// primary from it, since the save itself succeeds. The report passes through
-// stores that wrap this one.
+// fallbackReport is the context key of the primary's error in a save that
+// succeeds in the fallback. The error passes through stores that wrap this one.
 type fallbackReport struct{}
 
 func (s *fallbackStore) savePrimary(ctx context.Context, c Click) (string, error) {
@@ -91,7 +90,7 @@ func (s *fallbackStore) savePrimary(ctx context.Context, c Click) (string, error
 	defer cancel()
 	token, err := guardedStore{s.primary}.Save(ctx, c)
 	if err == nil && s.ofFallback(token) {
-		return "", errors.New("clickid: the fallback takes the primary's tokens for its own; use a cookie store as the fallback")
+		return "", errors.New("clickid: the fallback accepts the primary's tokens as its own; use a cookie store as the fallback")
 	}
 	return token, err
 }
@@ -124,7 +123,7 @@ func (s *fallbackStore) CheckToken(token string) error {
 	return checkToken(s.primaryChecker, token)
 }
 
-// loadLocally implements localStore: the fallback's clicks need no server.
+// loadLocally implements localStore for the clicks of the fallback.
 func (s *fallbackStore) loadLocally(token string) (Click, bool, error) {
 	if fallback, ok := s.fallback.(localStore); ok && s.ofFallback(token) {
 		return fallback.loadLocally(token)
@@ -132,7 +131,7 @@ func (s *fallbackStore) loadLocally(token string) (Click, bool, error) {
 	return Click{}, false, nil
 }
 
-// ofFallback reports whether a token is the fallback's.
+// ofFallback reports whether a token is one of the fallback.
 func (s *fallbackStore) ofFallback(token string) bool {
 	return !errors.Is(s.fallbackChecker.CheckToken(token), ErrInvalid)
 }

@@ -81,7 +81,7 @@ func TestFallbackStoreNeedsBothStores(t *testing.T) {
 	require.ErrorContains(t, err, "needs a primary")
 	require.ErrorContains(t, err, "needs a fallback")
 	_, err = clickid.NewFallbackStore(clickid.NewMemoryStore(), struct{ clickid.Store }{clickid.NewMemoryStore()})
-	require.ErrorContains(t, err, "knows its own tokens")
+	require.ErrorContains(t, err, "recognizes its own tokens")
 }
 
 // An invalid click is not an outage for the fallback. A click that the fallback

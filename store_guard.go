@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// guardedStore turns a store's panic into an error: a store is often somebody
-// else's code, and the page must not break with it.
+// guardedStore converts a panic of a store into an error, so that it does not
+// break the page.
 type guardedStore struct{ Store }
 
 func (g guardedStore) Save(ctx context.Context, c Click) (token string, err error) {
@@ -30,7 +30,7 @@ func (g guardedStore) Delete(ctx context.Context, token string) (err error) {
 	return g.Store.Delete(ctx, token)
 }
 
-// guardedLinker does the same for a linker.
+// guardedLinker is guardedStore for a linker.
 type guardedLinker struct{ Linker }
 
 func (g guardedLinker) Link(ctx context.Context, k Key, token string, expires time.Time) (err error) {
@@ -53,7 +53,7 @@ func (g guardedLinker) UnlinkToken(ctx context.Context, token string) (err error
 	return g.Linker.UnlinkToken(ctx, token)
 }
 
-// guardedChecker does the same for a store's check of its tokens.
+// guardedChecker is guardedStore for a TokenChecker.
 type guardedChecker struct{ TokenChecker }
 
 func (g guardedChecker) CheckToken(token string) (err error) {
@@ -61,16 +61,16 @@ func (g guardedChecker) CheckToken(token string) (err error) {
 	return g.TokenChecker.CheckToken(token)
 }
 
-// recovered is deferred around a store's call.
+// recovered is deferred around a call of a store.
 func recovered(err *error) {
 	if p := panicError(recover(), "the store"); p != nil {
 		*err = p
 	}
 }
 
-// panicError returns an error for a panic's value, or nil. Of the value it keeps
-// only the type, since the value may hold something personal; the text of the
-// runtime's own panics does not.
+// panicError returns an error for the value of a panic, or nil. It contains
+// only the type of the value, which may be personal, or the text of a runtime
+// error.
 func panicError(value any, who string) error {
 	switch p := value.(type) {
 	case nil:

@@ -12,19 +12,19 @@ import (
 	"github.com/clickid/clickid/internal/reference"
 )
 
-// memoryCapacity bounds the clicks and the links of a memory store.
+// memoryCapacity limits the clicks and the links of a memory store.
 const memoryCapacity = 100_000
 
-// MemoryStore is a [Store] and [Linker] in memory, for tests and single
-// processes that may forget. It holds 100,000 clicks and as many links; past
-// that the oldest give way.
+// MemoryStore is a [Store] and [Linker] in memory, for tests and for single
+// processes that may lose clicks. It has room for 100,000 clicks and as many
+// links; then it drops the oldest.
 type MemoryStore struct {
 	now func() time.Time
 
 	mu     sync.Mutex
 	clicks boundedmap.Map[[sha256.Size]byte, Click]
 	links  boundedmap.Map[[sha256.Size]byte, memoryLink]
-	// linksOf finds the links of a token's hash.
+	// linksOf has the links of a token's hash.
 	linksOf map[[sha256.Size]byte]map[[sha256.Size]byte]struct{}
 }
 
@@ -96,7 +96,7 @@ func (s *MemoryStore) Delete(ctx context.Context, token string) error {
 	return nil
 }
 
-// Format keeps clicks and links out of every verb's output.
+// Format does not print clicks and links for any verb.
 func (s *MemoryStore) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "clickid.MemoryStore") }
 
 // CheckToken implements [TokenChecker].
@@ -179,7 +179,7 @@ func (s *MemoryStore) removeLinksOf(token [sha256.Size]byte) {
 	}
 }
 
-// forgetLink keeps linksOf in step when a link leaves.
+// forgetLink removes a link from linksOf.
 func (s *MemoryStore) forgetLink(key [sha256.Size]byte, link memoryLink) {
 	delete(s.linksOf[link.token], key)
 	if len(s.linksOf[link.token]) == 0 {

@@ -62,7 +62,7 @@ func (o *Outbox) keepLost(ctx context.Context, identity string) error {
 	if err := o.storeLetter(ctx, letterID(r), letter{Record: r, Reason: reasonLost, Attempts: 1, FailedAt: now}); err != nil {
 		return err
 	}
-	// A task without an index entry is no other loss when asynq repeats it.
+	// A task without an index entry is not another loss when asynq repeats it.
 	_, err := o.settle(ctx, r, markFree, freeLifetime)
 	return err
 }

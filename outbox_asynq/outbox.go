@@ -182,8 +182,8 @@ func (o *Outbox) enqueue(ctx context.Context, identity string, fresh bool) error
 		case task.State != asynq.TaskStateActive || !fresh:
 			return nil
 		}
-		// The worker that has the task may have read the record or not. What it
-		// leaves behind without a task is found by repair.
+		// The worker that has the task may have read the record or not. Repair
+		// finds the records that it leaves without a task.
 		if timeLeft(ctx) < 2*conflictPause || sleep.For(ctx, conflictPause) != nil {
 			return nil
 		}

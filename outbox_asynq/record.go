@@ -14,7 +14,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// What is stored of an event, all in one slot of a cluster:
+// These values are stored for an event, all in one slot of a cluster:
 //
 //   - the record, from Send until its outcome
 //   - a marker of the identity: delivered, a dead letter, or free
@@ -32,7 +32,7 @@ const recordLifetime = 400 * 24 * time.Hour
 const (
 	markDelivered = "d"
 	markDead      = "x"
-	markFree      = "-" // skipped, discarded or erased: a task without a record is no loss
+	markFree      = "-" // skipped, discarded or erased: a task without a record is not a loss
 
 	freeLifetime = 24 * time.Hour
 )
@@ -203,7 +203,7 @@ func (o *Outbox) loadRecord(ctx context.Context, identity string) (loaded, error
 	l := loaded{found: found, marked: marked}
 	if found {
 		if l.record, err = decodeRecord([]byte(text)); err != nil {
-			l.record = outbox.Record{Identity: identity, Payload: []byte(text)} // the delivery says what is wrong with it
+			l.record = outbox.Record{Identity: identity, Payload: []byte(text)} // the delivery reports what is wrong with it
 		}
 	}
 	return l, nil

@@ -188,7 +188,7 @@ func (o *Outbox) deliver(ctx context.Context) error {
 		}
 		return o.keepDead(last, l.record, outcome.Failure, failed+1)
 	default:
-		// What cannot be stored is missing in the next request's key only.
+		// Progress that cannot be stored is only missing in the next request's key.
 		_ = o.storeProgress(last, l.record, outcome.Progress)
 		return &postponement{wait: outcome.Wait, usesAttempt: outcome.Action == outbox.ActionRetry, reason: outcome.Failure.Reason}
 	}

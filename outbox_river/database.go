@@ -203,7 +203,7 @@ func (o *Outbox[TTx]) inParts(ctx context.Context, act func(after, until int64) 
 }
 
 // warnOfOthers reports events that wait for another destination: after a change
-// of the event source, say, nothing may deliver them any more.
+// of the event source, for example, nothing may deliver them any more.
 func (o *Outbox[TTx]) warnOfOthers(ctx context.Context) {
 	var others bool
 	err := o.table.executor.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM "+o.table.name()+" WHERE queue <> $1 AND "+isWaiting+")", o.queue).Scan(&others)

@@ -20,7 +20,7 @@ import (
 // makes an insertion wait as long as another transaction with the same key is
 // open. So on PostgreSQL the keys are read first, without a lock, and only what
 // is unknown is inserted, under an advisory lock that is tried and never waited
-// for. What another open transaction may be inserting is inserted without a
+// for. A job that another open transaction may be inserting is inserted without a
 // unique key. Its delivery claims the key, or finds that it is a duplicate.
 
 // lockBuckets bounds how many advisory locks a transaction takes: PostgreSQL

@@ -203,7 +203,7 @@ func (w *worker) forget(ctx context.Context, skip *outbox.Skip) error {
 	return errors.Join(errs...)
 }
 
-// NextRetry says when to try again after an error, and at once after a rescue.
+// NextRetry returns when to try again after an error, and at once after a rescue.
 func (w *worker) NextRetry(job *river.Job[jobArgs]) time.Time {
 	return time.Now().Add(job.Args.wait)
 }

@@ -102,7 +102,7 @@ func (o *Outbox[TTx]) ResolvesTokens() bool { return o.delivery.ResolvesTokens()
 func (o *Outbox[TTx]) Delivery() *outbox.Delivery { return o.delivery }
 
 // Enqueue stores the records in a transaction of its own, all or an error. A
-// record whose identity is known is not stored again and is no error.
+// record whose identity is known is not stored again; this is not an error.
 func (o *Outbox[TTx]) Enqueue(ctx context.Context, records []outbox.Record) (known map[string]string, err error) {
 	err = o.inTransaction(ctx, func(tx TTx) error {
 		known, err = o.insert(ctx, tx, records)

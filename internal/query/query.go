@@ -57,7 +57,7 @@ const source = "utm_source=scope3"
 
 // Found is what a query holds.
 type Found struct {
-	// Value is the click ID, or "" when there is none that is accepted.
+	// Value is the click ID, or "" if no value is accepted.
 	Value string
 	// Param is the name of its parameter, or of the first one whose value was
 	// not accepted.

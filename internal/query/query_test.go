@@ -173,7 +173,7 @@ func slowFind(names []string, raw string) (f query.Found) {
 	return f
 }
 
-// placeholder matches what is no click among values of unreserved characters.
+// placeholder matches values other than clicks among those of unreserved characters.
 var placeholder = regexp.MustCompile(`(?i)^(__.*__|_|[-._~]*|.*c[-._~]*l[-._~]*i[-._~]*c[-._~]*k[-._~]*i[-._~]*d[-._~]*|[-._~]*c[-._~]*l[-._~]*k[-._~]*i[-._~]*d[-._~]*|[-._~]*s[-._~]*c[-._~]*3[-._~]*c[-._~]*l[-._~]*i[-._~]*d[-._~]*)$`)
 
 func slowValue(pair, name string) (string, bool) {

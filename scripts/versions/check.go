@@ -35,7 +35,7 @@ func (r *repository) check() []string {
 	return f
 }
 
-// checkModule checks what a go.mod says about its siblings.
+// checkModule checks the requirements of a go.mod on its siblings.
 func (f *findings) checkModule(r *repository, m *module, before []*module) {
 	name := m.folder + "/go.mod"
 	if slices.ContainsFunc(before, func(b *module) bool { return b.folder == m.folder }) {
