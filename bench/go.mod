@@ -10,6 +10,7 @@ require (
 	github.com/go-sql-driver/mysql v1.10.1
 	github.com/jackc/pgx/v5 v5.11.0
 	github.com/riverqueue/river/riverdriver/riverpgxv5 v0.51.1
+	modernc.org/sqlite v1.59.0
 )
 
 require (
@@ -33,6 +34,7 @@ require (
 	github.com/tidwall/match v1.2.0 // indirect
 	github.com/tidwall/pretty v1.2.1 // indirect
 	github.com/tidwall/sjson v1.2.5 // indirect
+	golang.org/x/net v0.57.0 // indirect
 	golang.org/x/sync v0.24.0 // indirect
 	golang.org/x/sys v0.47.0 // indirect
 	golang.org/x/text v0.43.0 // indirect
@@ -41,15 +43,9 @@ require (
 	modernc.org/memory v1.12.1 // indirect
 )
 
-require (
-	golang.org/x/net v0.57.0 // indirect
-	modernc.org/sqlite v1.59.0
+replace (
+	github.com/clickid/clickid => ..
+	github.com/clickid/clickid/outbox_river => ../outbox_river
+	github.com/clickid/clickid/outbox_sqlite => ../outbox_sqlite
+	github.com/clickid/clickid/store_sql => ../store_sql
 )
-
-replace github.com/clickid/clickid => ..
-
-replace github.com/clickid/clickid/store_sql => ../store_sql
-
-replace github.com/clickid/clickid/outbox_river => ../outbox_river
-
-replace github.com/clickid/clickid/outbox_sqlite => ../outbox_sqlite

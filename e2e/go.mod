@@ -6,11 +6,14 @@ require (
 	github.com/chromedp/cdproto v0.159.2
 	github.com/chromedp/chromedp v0.23.0
 	github.com/clickid/clickid v0.1.0
+	github.com/clickid/clickid/outbox_asynq v0.1.0
 	github.com/clickid/clickid/outbox_river v0.1.0
 	github.com/clickid/clickid/outbox_sqlite v0.1.0
+	github.com/clickid/clickid/store_sql v0.1.0
 	github.com/go-sql-driver/mysql v1.10.1
 	github.com/jackc/pgx/v5 v5.11.0
 	github.com/redis/go-redis/v9 v9.16.0
+	github.com/riverqueue/river v0.51.1
 	github.com/riverqueue/river/riverdriver/riverdatabasesql v0.51.1
 	github.com/riverqueue/river/riverdriver/riverpgxv5 v0.51.1
 	github.com/stretchr/testify v1.12.1
@@ -45,6 +48,7 @@ require (
 	github.com/tidwall/pretty v1.2.1 // indirect
 	github.com/tidwall/sjson v1.2.5 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
+	golang.org/x/net v0.57.0 // indirect
 	golang.org/x/sync v0.24.0 // indirect
 	golang.org/x/sys v0.47.0 // indirect
 	golang.org/x/text v0.43.0 // indirect
@@ -55,19 +59,10 @@ require (
 	modernc.org/memory v1.12.1 // indirect
 )
 
-require (
-	github.com/clickid/clickid/outbox_asynq v0.1.0
-	github.com/clickid/clickid/store_sql v0.1.0
-	github.com/riverqueue/river v0.51.1
-	golang.org/x/net v0.57.0 // indirect
-)
-
 replace (
 	github.com/clickid/clickid => ..
+	github.com/clickid/clickid/outbox_asynq => ../outbox_asynq
 	github.com/clickid/clickid/outbox_river => ../outbox_river
 	github.com/clickid/clickid/outbox_sqlite => ../outbox_sqlite
+	github.com/clickid/clickid/store_sql => ../store_sql
 )
-
-replace github.com/clickid/clickid/outbox_asynq => ../outbox_asynq
-
-replace github.com/clickid/clickid/store_sql => ../store_sql

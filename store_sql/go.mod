@@ -2,8 +2,6 @@ module github.com/clickid/clickid/store_sql
 
 go 1.25.0
 
-replace github.com/clickid/clickid => ..
-
 require (
 	github.com/clickid/clickid v0.1.0
 	github.com/stretchr/testify v1.12.1
@@ -14,3 +12,5 @@ require (
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
 	golang.org/x/net v0.57.0 // indirect
 )
+
+replace github.com/clickid/clickid => ..
