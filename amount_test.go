@@ -155,7 +155,7 @@ func TestAmount_wrong(t *testing.T) {
 	}
 }
 
-func TestAbsentIsNotZero(t *testing.T) {
+func TestAmount_zero(t *testing.T) {
 	t.Parallel()
 	var absent clickid.Amount
 	require.True(t, absent.IsZero())
@@ -163,7 +163,7 @@ func TestAbsentIsNotZero(t *testing.T) {
 	require.False(t, clickid.Minor(0, "USD").IsZero())
 }
 
-func TestAmountJSON(t *testing.T) {
+func TestAmount_JSON(t *testing.T) {
 	t.Parallel()
 	for _, a := range []clickid.Amount{{}, clickid.Minor(0, "USD"), clickid.Decimal("149.90", "USD"), clickid.Minor(15000, "JPY")} {
 		data, err := json.Marshal(a)

@@ -34,7 +34,7 @@ func TestIsULID(t *testing.T) {
 	}
 }
 
-func TestTimeOfIssue(t *testing.T) {
+func TestClick_Issued(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		id     string
@@ -57,7 +57,7 @@ func TestTimeOfIssue(t *testing.T) {
 	}
 }
 
-func TestWhichClickCounts(t *testing.T) {
+func TestLastTouch(t *testing.T) {
 	t.Parallel()
 	const second = "second"
 	yesterday, hourAgo := ulidAt(startOfTest.Add(-24*time.Hour), "A"), ulidAt(startOfTest.Add(-time.Hour), "B")
@@ -106,7 +106,7 @@ func TestWhichClickCounts(t *testing.T) {
 	}
 }
 
-func TestFirstTouchGivesWayWhenItExpires(t *testing.T) {
+func TestFirstTouch_expired(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, clickid.Config{Touch: clickid.FirstTouch, TTL: time.Hour})
 	v := s.visitor()
@@ -115,7 +115,7 @@ func TestFirstTouchGivesWayWhenItExpires(t *testing.T) {
 	require.Equal(t, "second", v.get("/?clkid=second").id())
 }
 
-func TestTouchIsNotAskedAboutTheSameClick(t *testing.T) {
+func TestTouch_sameClick(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, clickid.Config{Touch: func(stored, landed clickid.Click) bool {
 		t.Errorf("asked about %q and %q", stored.ID, landed.ID)
@@ -126,7 +126,7 @@ func TestTouchIsNotAskedAboutTheSameClick(t *testing.T) {
 	v.get("/?clkid=abc")
 }
 
-func TestAgeOfALandingClick(t *testing.T) {
+func TestObservation_age(t *testing.T) {
 	t.Parallel()
 	at := startOfTest.Truncate(time.Second)
 	tests := map[string]struct {

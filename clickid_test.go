@@ -11,7 +11,7 @@ import (
 )
 
 // Stored clicks are read by later releases: this must not change.
-func TestBinaryClick(t *testing.T) {
+func TestClick_MarshalBinary(t *testing.T) {
 	at := time.Unix(1_700_000_000, 999).In(time.FixedZone("elsewhere", 3600))
 	c := clickid.Click{ID: documentedID, Param: "clkid", At: at, Expires: at.Add(clickid.DefaultTTL)}
 	b, err := c.MarshalBinary()

@@ -76,7 +76,7 @@ func TestRemember(t *testing.T) {
 	}
 }
 
-func TestRememberKeepsToTheAttributionRule(t *testing.T) {
+func TestRemember_touch(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		touch        clickid.Touch
@@ -110,7 +110,7 @@ func TestRememberKeepsToTheAttributionRule(t *testing.T) {
 	}
 }
 
-func TestConsentGivenOnTheLandingPage(t *testing.T) {
+func TestRemember_landingPage(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, clickid.Config{Consent: byHeader})
 	v := s.visitor()
@@ -130,7 +130,7 @@ func TestConsentGivenOnTheLandingPage(t *testing.T) {
 	require.Equal(t, "abc", v.get("/checkout", yes).id())
 }
 
-func TestRememberOnALandingThatWasCapturedWritesOnce(t *testing.T) {
+func TestRemember_captured(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, clickid.Config{})
 	s.page = func(w http.ResponseWriter, r *http.Request) {
@@ -143,7 +143,7 @@ func TestRememberOnALandingThatWasCapturedWritesOnce(t *testing.T) {
 	require.Equal(t, []clickid.Kind{clickid.KindCaptured, clickid.KindUnchanged}, s.kinds())
 }
 
-func TestRememberTriesAFailedStoreAgain(t *testing.T) {
+func TestRemember_failedStore(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, clickid.Config{})
 	unavailable := errors.New("connection refused")

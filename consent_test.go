@@ -30,7 +30,7 @@ const (
 	asPage       = "Accept: text/html"
 )
 
-func TestConsentStates(t *testing.T) {
+func TestConsent_text(t *testing.T) {
 	t.Parallel()
 	var zero clickid.Consent
 	require.Equal(t, clickid.ConsentUnknown, zero)
@@ -54,7 +54,7 @@ func TestConsentStates(t *testing.T) {
 	require.Equal(t, "Consent(7)", clickid.Consent(7).String())
 }
 
-func TestConsentOfARequest(t *testing.T) {
+func TestTracker_Consent(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		cfg     clickid.Config
@@ -104,7 +104,7 @@ func TestConsentOfARequest(t *testing.T) {
 	}
 }
 
-func TestConsentIsAskedForOnlyWhereItMatters(t *testing.T) {
+func TestConsent_calls(t *testing.T) {
 	t.Parallel()
 	asked := 0
 	s := newSite(t, clickid.Config{Consent: func(*http.Request) clickid.Consent {
@@ -130,7 +130,7 @@ func TestConsentIsAskedForOnlyWhereItMatters(t *testing.T) {
 	}
 }
 
-func TestDenialForgetsWhatWasStored(t *testing.T) {
+func TestConsent_denied(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		cfg    clickid.Config
@@ -176,7 +176,7 @@ func TestDenialForgetsWhatWasStored(t *testing.T) {
 	}
 }
 
-func TestConsentChangesBetweenRequests(t *testing.T) {
+func TestConsent_changes(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, clickid.Config{Consent: byHeader})
 	v := s.visitor()
@@ -191,7 +191,7 @@ func TestConsentChangesBetweenRequests(t *testing.T) {
 	require.Equal(t, "abc", v.get("/?clkid=abc", yes).id())
 }
 
-func TestLaterPageRecoversTheClickFromItsReferer(t *testing.T) {
+func TestCapture_referer(t *testing.T) {
 	t.Parallel()
 	sameOrigin := "Sec-Fetch-Site: same-origin"
 	tests := map[string]struct {
@@ -240,7 +240,7 @@ func TestLaterPageRecoversTheClickFromItsReferer(t *testing.T) {
 	}
 }
 
-func TestRefererDoesNotReplaceAStoredClick(t *testing.T) {
+func TestCapture_refererStoredClick(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, clickid.Config{})
 	v := s.visitor()
@@ -251,7 +251,7 @@ func TestRefererDoesNotReplaceAStoredClick(t *testing.T) {
 	require.EqualValues(t, 1, s.store.saves.Load())
 }
 
-func TestDeniedPageWithARefererIsTouchedByNothing(t *testing.T) {
+func TestCapture_refererDenied(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, clickid.Config{Consent: byHeader})
 	resp := s.visitor().get("/next", fromLanding, asPage, no)
@@ -259,7 +259,7 @@ func TestDeniedPageWithARefererIsTouchedByNothing(t *testing.T) {
 	require.Empty(t, s.observations())
 }
 
-func TestEventsOfVisitorsWhoseConsentIsUnknown(t *testing.T) {
+func TestConvert_unknownConsent(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		sendUnknown bool
@@ -296,7 +296,7 @@ func TestEventsOfVisitorsWhoseConsentIsUnknown(t *testing.T) {
 	}
 }
 
-func TestStoredClickOfAVisitorWhoseConsentIsUnknown(t *testing.T) {
+func TestConvert_unknownConsentStoredClick(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, clickid.Config{Consent: byHeader})
 	v := s.visitor()

@@ -23,7 +23,7 @@ func (c stringContext) Value(key any) any {
 	return c.values[name]
 }
 
-func TestContextKeyCarriesTheClickIntoAForeignContext(t *testing.T) {
+func TestContextKey_foreignContext(t *testing.T) {
 	tracker := newTracker(t, clickid.Config{})
 	r := tracker.Capture(httptest.NewRecorder(), httptest.NewRequest("GET", "/?clkid="+documentedID, nil))
 	foreign := stringContext{context.Background(), map[string]any{}}
@@ -37,13 +37,13 @@ func TestContextKeyCarriesTheClickIntoAForeignContext(t *testing.T) {
 	require.Equal(t, documentedID, click.ID)
 }
 
-func TestContextKeyHoldsNothingOnPagesWithoutAClick(t *testing.T) {
+func TestContextKey_withoutClick(t *testing.T) {
 	tracker := newTracker(t, clickid.Config{})
 	r := tracker.Capture(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
 	require.Nil(t, r.Context().Value(extension.ContextKey))
 }
 
-func TestRememberedClickIsSeenByContextsOfTheSameRequest(t *testing.T) {
+func TestContextKey_remember(t *testing.T) {
 	tracker := newTracker(t, clickid.Config{Consent: func(*http.Request) clickid.Consent { return clickid.ConsentUnknown }})
 	w := httptest.NewRecorder()
 	landing := tracker.Capture(w, httptest.NewRequest("GET", "/?clkid="+documentedID, nil))

@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestClickIsLookedUpOnceOnFirstUse(t *testing.T) {
+func TestLookup_once(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, clickid.Config{})
 	v := s.visitor()
@@ -44,7 +44,7 @@ func TestClickIsLookedUpOnceOnFirstUse(t *testing.T) {
 	require.EqualValues(t, 1, s.store.loads.Load())
 }
 
-func TestConcurrentLookupsOfOneRequestShareOneCall(t *testing.T) {
+func TestLookup_concurrent(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, clickid.Config{})
 	v := s.visitor()
@@ -66,7 +66,7 @@ func TestConcurrentLookupsOfOneRequestShareOneCall(t *testing.T) {
 	require.EqualValues(t, 1, s.store.loads.Load())
 }
 
-func TestVisitorsComeAtOnce(t *testing.T) {
+func TestLookup_visitors(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, clickid.Config{Store: clickid.NewMemoryStore(), Consent: byHeader})
 	var group sync.WaitGroup
@@ -90,7 +90,7 @@ func TestVisitorsComeAtOnce(t *testing.T) {
 	require.Len(t, s.observations(), 64, "each captured and denied")
 }
 
-func TestAbsenceIsProvenAndFailureIsNot(t *testing.T) {
+func TestLookup_absence(t *testing.T) {
 	t.Parallel()
 	unavailable := errors.New("connection refused")
 	tests := map[string]struct {
@@ -141,7 +141,7 @@ func (s tokenStore) Load(_ context.Context, token string) (clickid.Click, error)
 	return s[token]()
 }
 
-func TestAFailedLookUpOutweighsOtherCookiesOfTheVisitor(t *testing.T) {
+func TestLookup_severalCookies(t *testing.T) {
 	t.Parallel()
 	unavailable := errors.New("connection refused")
 	good := func() (clickid.Click, error) { return testClick, nil }
@@ -170,7 +170,7 @@ func TestAFailedLookUpOutweighsOtherCookiesOfTheVisitor(t *testing.T) {
 	}
 }
 
-func TestStoreWithoutACheckOfTokens(t *testing.T) {
+func TestToken_withoutTokenChecker(t *testing.T) {
 	t.Parallel()
 	type plain struct{ clickid.Store } // hides CheckToken
 	tracker := newTracker(t, clickid.Config{Store: plain{clickid.NewMemoryStore()}})
@@ -181,7 +181,7 @@ func TestStoreWithoutACheckOfTokens(t *testing.T) {
 	}
 }
 
-func TestContextsWithoutAVisitor(t *testing.T) {
+func TestLookup_withoutVisitor(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	_, err := clickid.Lookup(ctx)
@@ -206,7 +206,7 @@ func TestWithClick(t *testing.T) {
 	require.ErrorIs(t, err, clickid.ErrNotFound, "the zero click is a proven absence")
 }
 
-func TestTokenOfAClickThatCouldNotBeStored(t *testing.T) {
+func TestToken_notStored(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, clickid.Config{})
 	s.store.failWith(errors.New("connection refused"))
@@ -216,7 +216,7 @@ func TestTokenOfAClickThatCouldNotBeStored(t *testing.T) {
 	require.False(t, ok)
 }
 
-func TestTokenOfAnExpiredClick(t *testing.T) {
+func TestToken_expired(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, clickid.Config{TTL: time.Hour})
 	v := s.visitor()
@@ -271,7 +271,7 @@ func TestResolve(t *testing.T) {
 
 // A hook, a log handler or a store may itself ask for the click of the
 // context it is given.
-func TestLookingUpWhileLookingUp(t *testing.T) {
+func TestLookup_inLogHandler(t *testing.T) {
 	t.Parallel()
 	var s *site
 	asks := func(ctx context.Context) { clickid.FromContext(ctx) }

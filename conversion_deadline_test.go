@@ -26,7 +26,7 @@ func atEventTime(t *testing.T, test func(t *testing.T)) {
 	})
 }
 
-func TestConvertHasADeadline(t *testing.T) {
+func TestConvert_deadline(t *testing.T) {
 	for name, tt := range map[string]struct {
 		own     time.Duration // of the context; 0 for no deadline
 		options []clickid.ConvertOption
@@ -57,7 +57,7 @@ func TestConvertHasADeadline(t *testing.T) {
 	}
 }
 
-func TestConvertEndsWithItsDeadline(t *testing.T) {
+func TestConvert_deadlineExceeded(t *testing.T) {
 	atEventTime(t, func(t *testing.T) {
 		p := &platformtest.Platform{}
 		p.Respond = func(n int, _ []byte) (*http.Response, error) {
@@ -71,7 +71,7 @@ func TestConvertEndsWithItsDeadline(t *testing.T) {
 	})
 }
 
-func TestConvertDoesNotWaitForALongerRetryAfter(t *testing.T) {
+func TestConvert_retryAfter(t *testing.T) {
 	for name, respond := range map[string]func() (*http.Response, error){
 		"in the header": platformtest.Reply(429, `{}`, "Retry-After: 3600"),
 		"in the body":   platformtest.Reply(429, `{"errors":[{"code":"RATE_LIMITED","retry_after":3600}]}`),
@@ -91,7 +91,7 @@ func TestConvertDoesNotWaitForALongerRetryAfter(t *testing.T) {
 	}
 }
 
-func TestLookUpKeepsToConvertsDeadline(t *testing.T) {
+func TestConvert_lookupDeadline(t *testing.T) {
 	atEventTime(t, func(t *testing.T) {
 		inner := newCookieStore(t, firstKey)
 		clickid.SetStoreNow(inner, func() time.Time { return startOfTest })
@@ -110,7 +110,7 @@ func staySilent(ctx context.Context) error {
 	return ctx.Err()
 }
 
-func TestOutageOfThePrimaryLosesNoClick(t *testing.T) {
+func TestConvert_primaryOutage(t *testing.T) {
 	for name, row := range map[string]struct {
 		outage func(context.Context) error
 		cause  string

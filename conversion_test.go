@@ -52,7 +52,7 @@ func sentClickID(t testing.TB, body []byte) string {
 	return event.User.ClickID
 }
 
-func TestConvertFindsTheClick(t *testing.T) {
+func TestConvert(t *testing.T) {
 	t.Parallel()
 	withClick, withToken := order("1"), order("1")
 	withClick.Click = testClick
@@ -97,7 +97,7 @@ func TestConvertFindsTheClick(t *testing.T) {
 	}
 }
 
-func TestConvertWithoutAVisitor(t *testing.T) {
+func TestConvert_withoutVisitor(t *testing.T) {
 	t.Parallel()
 	result, err := clickid.Convert(context.Background(), newClient(t, platformtest.Responding(platformtest.OK()), ecapi), order("1"))
 	require.NoError(t, err)
@@ -110,7 +110,7 @@ func TestConvertWithoutAVisitor(t *testing.T) {
 	require.Equal(t, testClick.ID, sentClickID(t, p.Bodies[0]))
 }
 
-func TestConvertDoesNotMistakeAFailedLookUpForAnOrganicOrder(t *testing.T) {
+func TestConvert_failedLookup(t *testing.T) {
 	t.Parallel()
 	unavailable := errors.New("connection refused")
 	s := newSite(t, clickid.Config{})
@@ -160,7 +160,7 @@ func TestConvertDoesNotMistakeAFailedLookUpForAnOrganicOrder(t *testing.T) {
 	})
 }
 
-func TestConvertOutlivesTheVisitor(t *testing.T) {
+func TestConvert_cancelledContext(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, clickid.Config{})
 	v := s.visitor()
@@ -177,7 +177,7 @@ func TestConvertOutlivesTheVisitor(t *testing.T) {
 	require.NoError(t, q.err)
 }
 
-func TestConvertWithoutASenderBreaksNoPage(t *testing.T) {
+func TestConvert_nilSender(t *testing.T) {
 	t.Parallel()
 	result, err := clickid.Convert(context.Background(), nil, purchase("1"))
 	require.ErrorContains(t, err, "needs a Sender")

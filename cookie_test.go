@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestDefaultCookie(t *testing.T) {
+func TestCookie_default(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, clickid.Config{})
 	resp := s.visitor().get("/?clkid=" + documentedID)
@@ -21,7 +21,7 @@ func TestDefaultCookie(t *testing.T) {
 	require.Equal(t, []string{"__Host-clkid=" + token + "; Path=/; Max-Age=2592000; HttpOnly; Secure; SameSite=Lax"}, resp.setCookies())
 }
 
-func TestCookieOfEveryConfiguration(t *testing.T) {
+func TestCookie_configurations(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		cookie clickid.Cookie
@@ -69,7 +69,7 @@ func TestCookieOfEveryConfiguration(t *testing.T) {
 	}
 }
 
-func TestCookieConfigurationThatBrowsersWouldRefuse(t *testing.T) {
+func TestNew_cookie(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		cookie  clickid.Cookie
@@ -166,7 +166,7 @@ func cookieHeader(s *site, lines ...string) *response {
 	return s.visitor().send(r)
 }
 
-func TestReadingTheCookie(t *testing.T) {
+func TestCookie_read(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, clickid.Config{})
 	token, _ := clickid.Token(s.visitor().get("/?clkid=abc").ctx)
@@ -245,7 +245,7 @@ func newTokenOf(t testing.TB, store clickid.Store, id string) string {
 	return token
 }
 
-func TestARenamedCookieKeepsItsTokens(t *testing.T) {
+func TestCookie_renamed(t *testing.T) {
 	t.Parallel()
 	v := newSite(t, clickid.Config{}).visitor()
 	v.get("/?clkid=abc")
@@ -253,7 +253,7 @@ func TestARenamedCookieKeepsItsTokens(t *testing.T) {
 	require.Equal(t, "abc", cookieHeader(renamed, "__Secure-ad="+v.cookies[0].Value).id())
 }
 
-func TestOneCookieHoweverOftenTheTrackerIsWrapped(t *testing.T) {
+func TestHandler_twice(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, clickid.Config{})
 	calls := 0
@@ -273,7 +273,7 @@ func TestOneCookieHoweverOftenTheTrackerIsWrapped(t *testing.T) {
 	require.Equal(t, []clickid.Kind{clickid.KindCaptured, clickid.KindCaptured}, s.kinds())
 }
 
-func TestOneCookieWhenAPageForgetsAndRemembers(t *testing.T) {
+func TestCookie_forgetAndRemember(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, clickid.Config{})
 	s.page = func(w http.ResponseWriter, r *http.Request) {
@@ -288,7 +288,7 @@ func TestOneCookieWhenAPageForgetsAndRemembers(t *testing.T) {
 	require.Equal(t, "def", resp.id())
 }
 
-func TestTwoTrackersKeepTwoCookies(t *testing.T) {
+func TestHandler_twoTrackers(t *testing.T) {
 	t.Parallel()
 	own, other := newSite(t, clickid.Config{}), newSite(t, clickid.Config{Params: []string{"gclid"}, Cookie: clickid.Cookie{Name: "gclid"}})
 	w := httptest.NewRecorder()

@@ -14,9 +14,9 @@ import (
 
 var goBlock = regexp.MustCompile("(?s)```go\n(.*?)```")
 
-// TestGuidesCompile builds the snippets of the guides that are whole
+// TestDocs_compile builds the snippets of the guides that are whole
 // declarations.
-func TestGuidesCompile(t *testing.T) {
+func TestDocs_compile(t *testing.T) {
 	t.Parallel()
 	const header = `package guide
 
@@ -58,8 +58,8 @@ var (
 	fence   = regexp.MustCompile("(?s)```.*?```")
 )
 
-// TestLinksOfTheDocumentation follows every link to a file or heading.
-func TestLinksOfTheDocumentation(t *testing.T) {
+// TestDocs_links follows every link to a file or heading.
+func TestDocs_links(t *testing.T) {
 	t.Parallel()
 	guides, err := filepath.Glob(filepath.Join("docs", "*.md"))
 	require.NoError(t, err)

@@ -18,7 +18,7 @@ func forgetting(s *site, want error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) { require.ErrorIs(s.t, s.Forget(w, r), want) }
 }
 
-func TestForgetRemovesCookieRecordAndLinks(t *testing.T) {
+func TestForget_recordAndLinks(t *testing.T) {
 	t.Parallel()
 	memory := clickid.NewMemoryStore()
 	s := newSite(t, clickid.Config{Store: memory})
@@ -83,7 +83,7 @@ func TestForget(t *testing.T) {
 	}
 }
 
-func TestForgetWithoutTheMiddleware(t *testing.T) {
+func TestForget_withoutMiddleware(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, clickid.Config{Store: clickid.NewMemoryStore()})
 	v := s.visitor()
@@ -96,7 +96,7 @@ func TestForgetWithoutTheMiddleware(t *testing.T) {
 	require.ErrorIs(t, err, clickid.ErrNotFound)
 }
 
-func TestForgedCookiesAreForgottenWithoutTheStore(t *testing.T) {
+func TestForget_forgedCookies(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, clickid.Config{})
 	s.page = forgetting(s, nil)
@@ -105,7 +105,7 @@ func TestForgedCookiesAreForgottenWithoutTheStore(t *testing.T) {
 	require.Zero(t, s.store.deletes.Load())
 }
 
-func TestForgetRemovesTheCookieAlsoWhenTheStoreFails(t *testing.T) {
+func TestForget_failedStore(t *testing.T) {
 	t.Parallel()
 	unavailable := errors.New("connection refused")
 	tests := map[string]func(*site, *visitor) *response{
@@ -162,7 +162,7 @@ func TestForgetKey(t *testing.T) {
 	require.ErrorContains(t, newSite(t, clickid.Config{}).ForgetKey(ctx, clickid.OrderKey("1")), "no Linker")
 }
 
-func TestForgetKeyWhenTheStoreFails(t *testing.T) {
+func TestForgetKey_failedStore(t *testing.T) {
 	t.Parallel()
 	memory := clickid.NewMemoryStore()
 	s := newSite(t, clickid.Config{Store: memory})
@@ -175,7 +175,7 @@ func TestForgetKeyWhenTheStoreFails(t *testing.T) {
 	require.Equal(t, []clickid.Kind{clickid.KindStoreError}, s.kinds())
 }
 
-func TestForgetKeyThatWasReadBackRemovesItsLink(t *testing.T) {
+func TestForgetKey_decodedKey(t *testing.T) {
 	t.Parallel()
 	memory := clickid.NewMemoryStore()
 	s := newSite(t, clickid.Config{Store: memory})
@@ -191,7 +191,7 @@ func TestForgetKeyThatWasReadBackRemovesItsLink(t *testing.T) {
 	require.ErrorIs(t, err, clickid.ErrNotFound)
 }
 
-func TestCookieStoreTokensSurviveForgetting(t *testing.T) {
+func TestForget_cookieStore(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, clickid.Config{})
 	v := s.visitor()

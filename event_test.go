@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestEventSurvivesJSON(t *testing.T) {
+func TestEvent_JSON(t *testing.T) {
 	t.Parallel()
 	e := fullEvent()
 	e.ClickToken = "token"
@@ -67,7 +67,7 @@ func TestEvent_UnmarshalJSON_errors(t *testing.T) {
 	require.ErrorContains(t, e.UnmarshalJSON([]byte(`{"id":"jane@example.com"`)), "it must be one valid JSON value")
 }
 
-func TestEventInALog(t *testing.T) {
+func TestEvent_LogValue(t *testing.T) {
 	t.Parallel()
 	var b bytes.Buffer
 	slog.New(slog.NewJSONHandler(&b, nil)).Info("x", "event", fullEvent())

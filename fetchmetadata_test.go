@@ -43,7 +43,7 @@ func fetchHeaders(mode, dest string) []string {
 	return headers
 }
 
-func TestOnlyVisitsAreCaptured(t *testing.T) {
+func TestCapture_fetchMetadata(t *testing.T) {
 	t.Parallel()
 	for _, mode := range fetchModes {
 		for _, dest := range fetchDests {
@@ -62,7 +62,7 @@ func TestOnlyVisitsAreCaptured(t *testing.T) {
 
 // A prefetch or prerender by speculation rules is a navigation; if the visitor
 // comes, no other request may follow. A link prefetch is not.
-func TestPrefetchesAreStoredWhenTheyAreNavigations(t *testing.T) {
+func TestCapture_prefetch(t *testing.T) {
 	t.Parallel()
 	for _, prefetch := range prefetches {
 		for _, mode := range fetchModes {
@@ -81,7 +81,7 @@ func TestPrefetchesAreStoredWhenTheyAreNavigations(t *testing.T) {
 	}
 }
 
-func TestTheRealClickAfterALinkPrefetchIsCaptured(t *testing.T) {
+func TestCapture_afterLinkPrefetch(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, clickid.Config{})
 	v := s.visitor()
@@ -91,7 +91,7 @@ func TestTheRealClickAfterALinkPrefetchIsCaptured(t *testing.T) {
 	require.Equal(t, "abc", v.get("/").id())
 }
 
-func TestOtherPurposesAreNoPrefetch(t *testing.T) {
+func TestCapture_otherPurposes(t *testing.T) {
 	t.Parallel()
 	for _, header := range []string{"Purpose: preview", "Sec-Purpose: none", "X-Moz: other"} {
 		s := newSite(t, clickid.Config{})

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestPublishedHashVectors(t *testing.T) {
+func TestHash_vectors(t *testing.T) {
 	t.Parallel()
 	const (
 		customer = "e606e38b0d8c19b24cf0ee3808183162ea7cd63ff7912dbb22b5e803286b4446"
@@ -34,7 +34,7 @@ func TestPublishedHashVectors(t *testing.T) {
 	}
 }
 
-func TestHashingTwiceOrNothingIsAnError(t *testing.T) {
+func TestHash_emptyOrHashed(t *testing.T) {
 	t.Parallel()
 	for name, hash := range map[string]func(string) (string, error){
 		"e-mail": clickid.HashEmail, "phone": clickid.HashPhone, "customer": clickid.HashCustomerID,
@@ -47,7 +47,7 @@ func TestHashingTwiceOrNothingIsAnError(t *testing.T) {
 	}
 }
 
-func TestHashRefusesWhatItCannotNormalise(t *testing.T) {
+func TestHash_invalid(t *testing.T) {
 	t.Parallel()
 	for _, raw := range []string{"jane", "jane@", "@example.com", "jane@localhost", "jane@a@example.com", "jane doe@example.com"} {
 		_, err := clickid.HashEmail(raw)

@@ -13,7 +13,7 @@ import (
 )
 
 // Stored links are found by the hash of their key: these must never change.
-func TestKeyHashesAreFixed(t *testing.T) {
+func TestKey_hashes(t *testing.T) {
 	for want, k := range map[string]clickid.Key{
 		"34c7bc8df86fa3857bbea0e71f220a0c7b49453a971f7f5a73236d2064640102": clickid.SessionKey("42"),
 		"da2d7f4840326d92003b17fb3f2f0eb007024741705ad10616f3357f00901451": clickid.CustomerKey("42"),
@@ -25,7 +25,7 @@ func TestKeyHashesAreFixed(t *testing.T) {
 	}
 }
 
-func TestZeroKey(t *testing.T) {
+func TestKey_zero(t *testing.T) {
 	for _, k := range []clickid.Key{{}, clickid.SessionKey(""), clickid.CustomerKey(""), clickid.OrderKey("")} {
 		require.True(t, k.IsZero())
 		require.ErrorIs(t, k.Validate(), clickid.ErrInvalid)
@@ -39,7 +39,7 @@ func TestZeroKey(t *testing.T) {
 	require.Equal(t, clickid.OrderKey("42"), clickid.OrderKey("42"))
 }
 
-func TestKeySealsTokens(t *testing.T) {
+func TestKey_seal(t *testing.T) {
 	k := clickid.SessionKey("42")
 	for _, token := range []string{"", "t", strings.Repeat("t", clickid.MaxTokenLength)} {
 		sealed, err := extension.Seal(k, token)
@@ -56,7 +56,7 @@ func TestKeySealsTokens(t *testing.T) {
 	}
 }
 
-func TestKeyOpensOnlyItsOwnSeals(t *testing.T) {
+func TestKey_open(t *testing.T) {
 	k := clickid.SessionKey("42")
 	sealed, err := extension.Seal(k, "token")
 	require.NoError(t, err)
@@ -86,7 +86,7 @@ func readBack(t *testing.T, k clickid.Key) (read clickid.Key) {
 	return read
 }
 
-func TestKeyIsReadBackFromItsHash(t *testing.T) {
+func TestKey_MarshalText(t *testing.T) {
 	k := clickid.CustomerKey("4711")
 	read := readBack(t, k)
 	require.Equal(t, extension.KeyHash(k), extension.KeyHash(read))
@@ -114,7 +114,7 @@ func TestKeyIsReadBackFromItsHash(t *testing.T) {
 	}
 }
 
-func TestKeyIsNotPrinted(t *testing.T) {
+func TestKey_Format(t *testing.T) {
 	k := clickid.SessionKey("secret-session")
 	for _, format := range []string{"%v", "%+v", "%s", "%d"} {
 		require.NotContains(t, fmt.Sprintf(format, k), "secret-session")

@@ -45,7 +45,7 @@ var linkingSites = map[string]func(testing.TB, clickid.Config) *site{
 	},
 }
 
-func TestLinkAndLinked(t *testing.T) {
+func TestLink(t *testing.T) {
 	t.Parallel()
 	for name, newLinkingSite := range linkingSites {
 		t.Run(name, func(t *testing.T) {
@@ -98,7 +98,7 @@ func (x *transaction) Link(ctx context.Context, k clickid.Key, token string, exp
 	return x.err
 }
 
-func TestLinkInTheOrdersTransaction(t *testing.T) {
+func TestLinkIn(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, clickid.Config{}) // no Linker is needed
 	landing := s.visitor().get("/?clkid=abc")
@@ -126,7 +126,7 @@ func TestLinkInTheOrdersTransaction(t *testing.T) {
 	require.Empty(t, s.noticed)
 }
 
-func TestErrorsOfLink(t *testing.T) {
+func TestLink_errors(t *testing.T) {
 	t.Parallel()
 	unavailable := errors.New("connection refused")
 	order := clickid.OrderKey("1")
@@ -186,7 +186,7 @@ func TestErrorsOfLink(t *testing.T) {
 	}
 }
 
-func TestLinkOfAClickFromAWebhook(t *testing.T) {
+func TestLink_withClick(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, clickid.Config{Store: clickid.NewMemoryStore()})
 	click := clickid.Click{ID: "abc", Param: "clkid", At: startOfTest.Truncate(time.Second), Expires: startOfTest.Truncate(time.Second).Add(time.Hour)}
@@ -196,7 +196,7 @@ func TestLinkOfAClickFromAWebhook(t *testing.T) {
 	require.Equal(t, click, linked)
 }
 
-func TestLinkOfAnotherTrackersClick(t *testing.T) {
+func TestLink_otherTracker(t *testing.T) {
 	t.Parallel()
 	a := newSite(t, clickid.Config{Store: clickid.NewMemoryStore()})
 	b := newSite(t, clickid.Config{Store: clickid.NewMemoryStore()})
@@ -206,7 +206,7 @@ func TestLinkOfAnotherTrackersClick(t *testing.T) {
 	require.Equal(t, "abc", click.ID)
 }
 
-func TestFailingLinker(t *testing.T) {
+func TestLink_failedLinker(t *testing.T) {
 	t.Parallel()
 	unavailable := errors.New("connection refused")
 	linker := &failingLinker{Linker: clickid.NewMemoryStore(), err: unavailable}
@@ -222,7 +222,7 @@ func TestFailingLinker(t *testing.T) {
 	require.Equal(t, []clickid.Kind{clickid.KindStoreError, clickid.KindStoreError, clickid.KindStoreError}, s.kinds())
 }
 
-func TestLinkedTokenOfARetiredKey(t *testing.T) {
+func TestLinked_retiredKey(t *testing.T) {
 	t.Parallel()
 	memory := clickid.NewMemoryStore()
 	before := newSite(t, clickid.Config{Linker: memory})
@@ -233,7 +233,7 @@ func TestLinkedTokenOfARetiredKey(t *testing.T) {
 	require.ErrorIs(t, err, clickid.ErrNotFound, "an error that stays would let the webhook fail for ever")
 }
 
-func TestWithoutALinker(t *testing.T) {
+func TestLink_withoutLinker(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, clickid.Config{})
 	landing := s.visitor().get("/?clkid=abc")

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestWhichResponsesMayBeCached(t *testing.T) {
+func TestCapture_caching(t *testing.T) {
 	t.Parallel()
 	const visitorsOnly, never, untouched = "private, no-cache", "no-store", ""
 	unknown := clickid.Config{Consent: func(*http.Request) clickid.Consent { return clickid.ConsentUnknown }}
@@ -63,7 +63,7 @@ func TestWhichResponsesMayBeCached(t *testing.T) {
 	}
 }
 
-func TestHandlerOverridesTheCacheHeaders(t *testing.T) {
+func TestCapture_cachingOverridden(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, clickid.Config{})
 	s.page = func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Cache-Control", "public, max-age=60") }
@@ -72,7 +72,7 @@ func TestHandlerOverridesTheCacheHeaders(t *testing.T) {
 	require.Equal(t, "no-store", resp.Header().Get("CDN-Cache-Control"))
 }
 
-func TestForgettingIsNotCached(t *testing.T) {
+func TestForget_caching(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, clickid.Config{})
 	v := s.visitor()

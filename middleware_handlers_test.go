@@ -70,7 +70,7 @@ func showClick(w http.ResponseWriter, r *http.Request) {
 	_, _ = fmt.Fprint(w, click.ID)
 }
 
-func TestHandlersWorkOnALandingAsWithoutTheTracker(t *testing.T) {
+func TestHandler_responses(t *testing.T) {
 	t.Parallel()
 	modified := time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
 	tests := map[string]struct {
@@ -174,7 +174,7 @@ func TestHandlersWorkOnALandingAsWithoutTheTracker(t *testing.T) {
 	}
 }
 
-func TestStreamedLanding(t *testing.T) {
+func TestHandler_stream(t *testing.T) {
 	t.Parallel()
 	tracker := newTracker(t, clickid.Config{})
 	read := make(chan struct{})
@@ -198,7 +198,7 @@ func TestStreamedLanding(t *testing.T) {
 	require.Equal(t, "second\n", line)
 }
 
-func TestHijackedLanding(t *testing.T) {
+func TestHandler_hijack(t *testing.T) {
 	t.Parallel()
 	tracker := newTracker(t, clickid.Config{})
 	server, client := newServer(t, tracker.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -215,7 +215,7 @@ func TestHijackedLanding(t *testing.T) {
 	require.Equal(t, "abc", body)
 }
 
-func TestAbortedLanding(t *testing.T) {
+func TestHandler_abort(t *testing.T) {
 	t.Parallel()
 	tracker := newTracker(t, clickid.Config{})
 	server, client := newServer(t, tracker.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
@@ -228,7 +228,7 @@ func TestAbortedLanding(t *testing.T) {
 	require.Error(t, err, "the handler's own panic is not swallowed")
 }
 
-func TestLandingUnderHTTP2(t *testing.T) {
+func TestHandler_http2(t *testing.T) {
 	t.Parallel()
 	tracker := newTracker(t, clickid.Config{})
 	server := httptest.NewUnstartedServer(tracker.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -247,9 +247,9 @@ func TestLandingUnderHTTP2(t *testing.T) {
 	require.Equal(t, 1, clickCookies(resp))
 }
 
-// TestRedirectsOfTheRouter follows the responses of http.ServeMux to paths that
+// TestHandler_routerRedirects follows the responses of http.ServeMux to paths that
 // are not in its form, which keeps the query.
-func TestRedirectsOfTheRouter(t *testing.T) {
+func TestHandler_routerRedirects(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		target string
@@ -288,7 +288,7 @@ func TestRedirectsOfTheRouter(t *testing.T) {
 	}
 }
 
-func TestTrackerInsideTheRouterAndUnderATimeout(t *testing.T) {
+func TestHandler_timeout(t *testing.T) {
 	t.Parallel()
 	tracker := newTracker(t, clickid.Config{})
 	mux := http.NewServeMux()

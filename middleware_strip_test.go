@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestStripParamKeepsTheRestByteForByte(t *testing.T) {
+func TestStrip_query(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct{ target, location string }{ // "" means no redirect
 		"only the parameter":                  {"/?clkid=abc", "/"},
@@ -67,7 +67,7 @@ func TestStripParamKeepsTheRestByteForByte(t *testing.T) {
 }
 
 // A server refuses most of these itself; other sources of requests may not.
-func TestStripParamRefusesTargetsThatBrowsersReadOtherwise(t *testing.T) {
+func TestStrip_unsafeTargets(t *testing.T) {
 	t.Parallel()
 	for _, target := range []string{
 		"/\t/evil.example?clkid=abc", "/\n/evil.example?clkid=abc", "/a\r\nSet-Cookie:x?clkid=abc", "/ /x?clkid=abc",
@@ -83,7 +83,7 @@ func TestStripParamRefusesTargetsThatBrowsersReadOtherwise(t *testing.T) {
 	}
 }
 
-func TestStripParamOnlyAfterTheClickIsStored(t *testing.T) {
+func TestStrip_notStored(t *testing.T) {
 	t.Parallel()
 	unavailable := errors.New("connection refused")
 	tests := map[string]struct {
@@ -135,13 +135,13 @@ func TestStripParamOnlyAfterTheClickIsStored(t *testing.T) {
 // https is the header of a proxy that ends TLS.
 const https = "X-Forwarded-Proto: https"
 
-func TestStripParamIsOffByDefault(t *testing.T) {
+func TestStrip_default(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, clickid.Config{})
 	require.True(t, s.visitor().get("/?clkid=abc").served)
 }
 
-func TestStripParamOfAClickRecoveredFromTheReferer(t *testing.T) {
+func TestStrip_referer(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, clickid.Config{StripParam: true})
 	resp := s.visitor().get("/next", fromLanding, asPage)
@@ -149,7 +149,7 @@ func TestStripParamOfAClickRecoveredFromTheReferer(t *testing.T) {
 	require.Equal(t, "abc", resp.id())
 }
 
-func TestStripParamUnderAPrefix(t *testing.T) {
+func TestStrip_prefix(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, clickid.Config{StripParam: true})
 	h := http.StripPrefix("/shop", s.Handler(http.NotFoundHandler()))
@@ -158,7 +158,7 @@ func TestStripParamUnderAPrefix(t *testing.T) {
 	require.Equal(t, "/shop/shoes?size=42", w.Header().Get("Location"), "as the browser knows it")
 }
 
-func TestStripParamOfARequestWithoutRequestURI(t *testing.T) {
+func TestStrip_withoutRequestURI(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, clickid.Config{StripParam: true})
 	r, err := http.NewRequest(http.MethodGet, "https://shop.example/a%2Fb?clkid=abc&x=1", nil)
@@ -169,7 +169,7 @@ func TestStripParamOfARequestWithoutRequestURI(t *testing.T) {
 
 // A rewriting in front of the tracker that puts the parameter into the URL
 // puts it there again after every redirect.
-func TestStripParamNeverRedirectsToWhereItIs(t *testing.T) {
+func TestStrip_sameTarget(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, clickid.Config{StripParam: true})
 	r := newRequest(http.MethodGet, "/campaign/abc")
@@ -179,7 +179,7 @@ func TestStripParamNeverRedirectsToWhereItIs(t *testing.T) {
 	require.Equal(t, "abc", resp.id())
 }
 
-func TestStripIsForAdaptersToo(t *testing.T) {
+func TestStrip_adapters(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, clickid.Config{StripParam: true})
 	w := httptest.NewRecorder()

@@ -23,7 +23,7 @@ func newTracker(t testing.TB, cfg clickid.Config) *clickid.Tracker {
 	return tracker
 }
 
-func TestNewReportsEveryProblemAtOnce(t *testing.T) {
+func TestNew_problems(t *testing.T) {
 	t.Parallel()
 	_, err := clickid.New(clickid.Config{
 		Params:       []string{"clkid", "cl kid", "clkid"},
@@ -43,7 +43,7 @@ func TestNewReportsEveryProblemAtOnce(t *testing.T) {
 	}
 }
 
-func TestNewChecks(t *testing.T) {
+func TestNew_checks(t *testing.T) {
 	t.Parallel()
 	nine := strings.Split("a b c d e f g h i", " ")
 	tests := map[string]struct {
@@ -83,7 +83,7 @@ func TestNewChecks(t *testing.T) {
 	}
 }
 
-func TestLaterChangesOfTheConfigurationHaveNoEffect(t *testing.T) {
+func TestNew_laterChanges(t *testing.T) {
 	t.Parallel()
 	cfg := clickid.Config{Params: []string{"gclid"}}
 	s := newSite(t, cfg)
@@ -109,7 +109,7 @@ func (w *discardWriter) Header() http.Header         { return w.header }
 func (w *discardWriter) Write(p []byte) (int, error) { return len(p), nil }
 func (w *discardWriter) WriteHeader(int)             {}
 
-func TestPagesWithoutAClickCostNothing(t *testing.T) { // not parallel: it counts allocations
+func TestCapture_allocations(t *testing.T) { // not parallel: it counts allocations
 	s := newSite(t, clickid.Config{})
 	seen := 0
 	h := s.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { seen++ }))
@@ -130,7 +130,7 @@ var requestsWithATrace = map[string]*http.Request{
 	"a page without the visitor's consent": newRequest(http.MethodGet, "/shop", gpc),
 }
 
-func TestRequestsWithATraceCostTwoAllocations(t *testing.T) { // not parallel: it counts allocations
+func TestCapture_traceAllocations(t *testing.T) { // not parallel: it counts allocations
 	s := newSite(t, clickid.Config{})
 	h := s.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	for name, r := range requestsWithATrace {
@@ -142,7 +142,7 @@ func TestRequestsWithATraceCostTwoAllocations(t *testing.T) { // not parallel: i
 	require.Zero(t, s.store.saves.Load()+s.store.loads.Load()+s.store.checks.Load()+s.store.deletes.Load())
 }
 
-func TestPagesOfAVisitorWithAClickDecodeNothing(t *testing.T) { // not parallel: it counts allocations
+func TestCapture_cookieAllocations(t *testing.T) { // not parallel: it counts allocations
 	s := newSite(t, clickid.Config{})
 	v := s.visitor()
 	v.get("/?clkid=abc")
@@ -156,7 +156,7 @@ func TestPagesOfAVisitorWithAClickDecodeNothing(t *testing.T) { // not parallel:
 	require.Equal(t, checks, s.store.checks.Load())
 }
 
-func TestHandlersRequestIsTheVisitorsOwnOnPagesWithoutAClick(t *testing.T) {
+func TestCapture_sameRequest(t *testing.T) {
 	t.Parallel()
 	tracker := newTracker(t, clickid.Config{})
 	for name, r := range pagesWithoutAClick {

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestHookAndLogOfEverythingNoticed(t *testing.T) {
+func TestObservation_kinds(t *testing.T) {
 	t.Parallel()
 	unavailable := errors.New("connection refused")
 	shared := ulidAt(startOfTest.Truncate(time.Second).Add(-72*time.Hour), "A")
@@ -102,7 +102,7 @@ func TestHookAndLogOfEverythingNoticed(t *testing.T) {
 	}
 }
 
-func TestLostClicks(t *testing.T) {
+func TestObservation_lostClick(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		method, target string

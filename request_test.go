@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestParametersOfALanding(t *testing.T) {
+func TestCapture_parameters(t *testing.T) {
 	t.Parallel()
 	const none = clickid.Reason("no click parameter at all")
 	longest := strings.Repeat("x", clickid.MaxIDLength)
@@ -89,7 +89,7 @@ func TestParametersOfALanding(t *testing.T) {
 	}
 }
 
-func TestConfiguredParametersAndIDs(t *testing.T) {
+func TestCapture_configuredParameters(t *testing.T) {
 	t.Parallel()
 	onlyShort := func(id string) bool { return len(id) < 5 }
 	tests := map[string]struct {
@@ -117,7 +117,7 @@ func TestConfiguredParametersAndIDs(t *testing.T) {
 	}
 }
 
-func TestClickAtTheEndOfAHugeQuery(t *testing.T) {
+func TestCapture_hugeQuery(t *testing.T) {
 	t.Parallel()
 	huge := strings.Repeat("f%5B%5D=%20&", 80_000)
 	require.Equal(t, "abc", newSite(t, clickid.Config{}).visitor().get("/?"+huge+"clkid=abc").id())
@@ -125,7 +125,7 @@ func TestClickAtTheEndOfAHugeQuery(t *testing.T) {
 	require.Equal(t, "abc", newSite(t, clickid.Config{}).visitor().get("/?clkid="+value+"&clkid=abc").id())
 }
 
-func TestCapturedClick(t *testing.T) {
+func TestCapture_click(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, clickid.Config{TTL: 90*24*time.Hour + time.Second/2})
 	resp := s.visitor().get("/?clkid=" + documentedID)
@@ -137,7 +137,7 @@ func TestCapturedClick(t *testing.T) {
 	require.Contains(t, resp.setCookies()[0], "; Max-Age=7776000;")
 }
 
-func TestMethodsOfALanding(t *testing.T) {
+func TestCapture_methods(t *testing.T) {
 	t.Parallel()
 	for _, method := range []string{"HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "get"} {
 		s := newSite(t, clickid.Config{})
@@ -151,7 +151,7 @@ func TestMethodsOfALanding(t *testing.T) {
 	}
 }
 
-func TestSameClickAgainWritesNothing(t *testing.T) {
+func TestCapture_sameClick(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, clickid.Config{})
 	v := s.visitor()
@@ -173,7 +173,7 @@ func TestSameClickAgainWritesNothing(t *testing.T) {
 	require.EqualValues(t, 1, s.store.saves.Load())
 }
 
-func TestClickExpiresAfterItsLifetime(t *testing.T) {
+func TestCapture_expiry(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, clickid.Config{})
 	v := s.visitor()

@@ -27,9 +27,9 @@ const (
 	secretBody     = "SECRETECHO"
 )
 
-// TestNothingPersonalIsSaid sends secrets along every path and searches all
+// TestSecrets sends secrets along every path and searches all
 // that is logged, reported and returned.
-func TestNothingPersonalIsSaid(t *testing.T) {
+func TestSecrets(t *testing.T) {
 	t.Parallel()
 	said := &syncBuffer{}
 	say := func(values ...any) {

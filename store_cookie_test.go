@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestNewCookieStoreReportsEveryProblemAtOnce(t *testing.T) {
+func TestNewCookieStore_problems(t *testing.T) {
 	t.Parallel()
 	short, key := []byte("short"), bytes.Repeat([]byte{1}, 32)
 	_, err := clickid.NewCookieStore(short, key, nil, key)
@@ -53,7 +53,7 @@ func TestParseCookieKey(t *testing.T) {
 	require.EqualError(t, err, `clickid: cookie key 1 consists of zero bytes; "clickid keygen" prints a random one`)
 }
 
-func TestKeyRotation(t *testing.T) {
+func TestCookieStore_keyRotation(t *testing.T) {
 	t.Parallel()
 	old := newTokenOf(t, newCookieStore(t, firstKey), "old")
 	tests := map[string]struct {
@@ -87,7 +87,7 @@ func TestKeyRotation(t *testing.T) {
 	}
 }
 
-func TestKeysAreCopied(t *testing.T) {
+func TestNewCookieStore_copiesKeys(t *testing.T) {
 	t.Parallel()
 	key := bytes.Clone(firstKey)
 	store := newCookieStore(t, key)
@@ -97,7 +97,7 @@ func TestKeysAreCopied(t *testing.T) {
 	require.NoError(t, err)
 }
 
-func TestSignedTokensWithAContentThatCannotBe(t *testing.T) {
+func TestCookieStore_invalidContent(t *testing.T) {
 	t.Parallel()
 	at := startOfTest.Truncate(time.Second)
 	click := func(edit func(*clickid.Click)) []byte {
@@ -148,7 +148,7 @@ func TestSignedTokensWithAContentThatCannotBe(t *testing.T) {
 	}
 }
 
-func TestSizeOfTokens(t *testing.T) {
+func TestCookieStore_tokenSize(t *testing.T) {
 	t.Parallel()
 	at := startOfTest.Truncate(time.Second)
 	store := newCookieStore(t, firstKey)
@@ -162,7 +162,7 @@ func TestSizeOfTokens(t *testing.T) {
 	require.LessOrEqual(t, size(strings.Repeat("x", clickid.MaxIDLength), strings.Repeat("p", 64)), 1200)
 }
 
-func TestCookieStoreHonoursTheContext(t *testing.T) {
+func TestCookieStore_context(t *testing.T) {
 	t.Parallel()
 	store := newCookieStore(t, firstKey)
 	token := newTokenOf(t, store, "abc")

@@ -68,7 +68,7 @@ func TestFallbackStore(t *testing.T) {
 	})
 }
 
-func TestFallbackStoreIsALinkerWhenItsPrimaryIs(t *testing.T) {
+func TestFallbackStore_linker(t *testing.T) {
 	_, ok := newFallbackStore(t, clickid.NewMemoryStore()).(clickid.Linker)
 	require.True(t, ok)
 	memory := clickid.NewMemoryStore()
@@ -76,7 +76,7 @@ func TestFallbackStoreIsALinkerWhenItsPrimaryIs(t *testing.T) {
 	require.False(t, ok)
 }
 
-func TestFallbackStoreNeedsBothStores(t *testing.T) {
+func TestNewFallbackStore_problems(t *testing.T) {
 	_, err := clickid.NewFallbackStore(nil, nil)
 	require.ErrorContains(t, err, "needs a primary")
 	require.ErrorContains(t, err, "needs a fallback")
@@ -86,7 +86,7 @@ func TestFallbackStoreNeedsBothStores(t *testing.T) {
 
 // An invalid click is not an outage for the fallback. A click that the fallback
 // cannot store is an error of the store.
-func TestWhatTheFallbackDoesNotTake(t *testing.T) {
+func TestFallbackStore_refusedClick(t *testing.T) {
 	_, err := newFallbackStore(t, clickid.NewMemoryStore()).Save(context.Background(), clickid.Click{})
 	require.ErrorIs(t, err, clickid.ErrInvalid)
 
@@ -106,7 +106,7 @@ func kindsOfLanding(t *testing.T, store clickid.Store) (kinds []clickid.Kind) {
 	return kinds
 }
 
-func TestLoadInAnOutageIsNoAbsence(t *testing.T) {
+func TestFallbackStore_loadInOutage(t *testing.T) {
 	primary := &flakyStore{MemoryStore: clickid.NewMemoryStore()}
 	store := newFallbackStore(t, primary)
 	now := time.Now()
@@ -118,20 +118,20 @@ func TestLoadInAnOutageIsNoAbsence(t *testing.T) {
 	require.NotErrorIs(t, err, clickid.ErrNotFound)
 }
 
-func TestPrimaryWhoseTokensLookLikeTheFallbacks(t *testing.T) {
+func TestFallbackStore_similarTokens(t *testing.T) {
 	store, err := clickid.NewFallbackStore(clickid.NewMemoryStore(), clickid.NewMemoryStore())
 	require.NoError(t, err)
 	require.Equal(t, []clickid.Kind{clickid.KindFellBack, clickid.KindCaptured}, kindsOfLanding(t, store), "the mistake shows at once")
 }
 
 // A decorated store reports its outages nevertheless.
-func TestWrappedFallbackStore(t *testing.T) {
+func TestFallbackStore_wrapped(t *testing.T) {
 	store := newFallbackStore(t, &flakyStore{MemoryStore: clickid.NewMemoryStore(), outage: refuseConnections})
 	require.Equal(t, []clickid.Kind{clickid.KindFellBack, clickid.KindCaptured}, kindsOfLanding(t, struct{ clickid.Store }{store}))
 }
 
 // A site changes from a cookie store to a fallback store and back.
-func TestFallbackStoreSharesItsTokensWithTheCookieStore(t *testing.T) {
+func TestFallbackStore_cookieStoreTokens(t *testing.T) {
 	cookies := newCookieStore(t, newCookieKey(t))
 	store, err := clickid.NewFallbackStore(clickid.NewMemoryStore(), cookies)
 	require.NoError(t, err)

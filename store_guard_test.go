@@ -37,7 +37,7 @@ type savingStore struct {
 
 func (s savingStore) Save(context.Context, clickid.Click) (string, error) { return s.token, nil }
 
-func TestNoStoreBreaksThePage(t *testing.T) {
+func TestHandler_failingStore(t *testing.T) {
 	t.Parallel()
 	var nilMap map[string]int
 	runtimeError := func() (p any) {
@@ -99,7 +99,7 @@ func tokenStoreFailingWith(err error) clickid.Store {
 // errorStore has no check of tokens of its own.
 type errorStore struct{ clickid.Store }
 
-func TestPanicsOfStoresAreErrors(t *testing.T) {
+func TestGuardedStore_panic(t *testing.T) {
 	t.Parallel()
 	store := panickingStore{"secret"}
 	s := newSite(t, clickid.Config{Store: savingStore{newCookieStore(t, firstKey), "token"}, Linker: store})
@@ -119,7 +119,7 @@ func TestPanicsOfStoresAreErrors(t *testing.T) {
 	}
 }
 
-func TestStoreCallsEndWithTheTimeout(t *testing.T) {
+func TestStoreTimeout(t *testing.T) {
 	t.Parallel()
 	inner := newCookieStore(t, firstKey)
 	clickid.SetStoreNow(inner, func() time.Time { return startOfTest })
@@ -131,7 +131,7 @@ func TestStoreCallsEndWithTheTimeout(t *testing.T) {
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 }
 
-func TestStoreCallsSurviveTheVisitorLeaving(t *testing.T) {
+func TestStoreTimeout_cancelledContext(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, clickid.Config{})
 	gone, leave := context.WithCancel(context.Background())
@@ -144,7 +144,7 @@ func TestStoreCallsSurviveTheVisitorLeaving(t *testing.T) {
 	require.Equal(t, []clickid.Kind{clickid.KindCaptured}, s.kinds())
 }
 
-func TestAStoreThatFailsOnlyWhenItLoadsKeepsNoClickOut(t *testing.T) {
+func TestCapture_failedLoad(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, clickid.Config{Store: loadlessStore{newCookieStore(t, firstKey)}, Touch: clickid.FirstTouch})
 	v := s.visitor()

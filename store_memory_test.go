@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestMemoryStoreIsBounded(t *testing.T) {
+func TestMemoryStore_capacity(t *testing.T) {
 	const capacity = 100_000 // documented
 	ctx, store, expires := context.Background(), clickid.NewMemoryStore(), time.Now().Add(time.Hour)
 	c := clickid.Click{ID: documentedID, Param: "clkid", At: time.Now(), Expires: expires}
@@ -40,7 +40,7 @@ func TestMemoryStoreIsBounded(t *testing.T) {
 	require.Equal(t, last, linked)
 }
 
-func TestMemoryStoreForgetsCompletely(t *testing.T) {
+func TestMemoryStore_Delete(t *testing.T) {
 	ctx, store, expires := context.Background(), clickid.NewMemoryStore(), time.Now().Add(time.Hour)
 	c := clickid.Click{ID: documentedID, Param: "clkid", At: time.Now(), Expires: expires}
 	save := func() string {

@@ -188,7 +188,8 @@ func (r *Relay) loop(ctx context.Context, stop <-chan struct{}) {
 			return
 		}
 		failed = failed || err != nil
-		// One success among failures is no recovery: the whole table is.
+		// The queue has recovered when the whole table has been moved, not after
+		// one success.
 		whole := err == nil && moved == 0
 		pause := r.report(ctx, err, whole && !failed)
 		failed = failed && !whole
