@@ -50,7 +50,7 @@ func (x *exchange) logEvent() response {
 			return resp
 		}
 	}
-	if source := b.source; source != "" && !permits(x.account.EventSources, source) {
+	if source := b.source; source != "" && !x.registered(source) {
 		return x.refuse(http.StatusBadRequest, Error{
 			Code: "REFERENCE_NOT_FOUND", Message: "The event source is not registered", Field: "/event_source_id",
 			Suggestion: "Register the event source first", Recovery: "correctable",

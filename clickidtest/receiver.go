@@ -103,6 +103,7 @@ type Receiver struct {
 	ledger   ledger
 	script   script
 	quotas   map[string]*quota // of the rate limit, by client address
+	sources  registry
 	arrived  int
 	requests []*Request
 	changed  chan struct{} // closed at the next change; nil without waiters
@@ -143,6 +144,12 @@ const (
 	endpointECAPI                // one event per request
 	endpointTracking             // log_event, bare responses
 	endpointInterchange          // log_event, responses wrapped in data
+
+	// The management API; see isManagement.
+	endpointAccount
+	endpointSources
+	endpointSync
+	endpointSummary
 )
 
 // route returns the endpoint of a path and the advertiser in it, if any.
@@ -153,15 +160,7 @@ func route(path string) (e endpoint, advertiser string) {
 	case "/agentic/v1/capi":
 		return endpointTracking, ""
 	}
-	rest, ok := strings.CutPrefix(path, "/api/v2/buyer/advertisers/")
-	if !ok {
-		return endpointNone, ""
-	}
-	advertiser, ok = strings.CutSuffix(rest, "/log-event")
-	if !ok || advertiser == "" || strings.Contains(advertiser, "/") {
-		return endpointNone, ""
-	}
-	return endpointInterchange, advertiser
+	return routeInterchange(path)
 }
 
 // exchange is a request in progress.
@@ -232,9 +231,12 @@ func (x *exchange) process() response {
 	}
 	resp, ok := x.admit()
 	if ok {
-		if x.endpoint == endpointECAPI {
+		switch {
+		case x.endpoint == endpointECAPI:
 			resp = x.ecapi()
-		} else {
+		case x.endpoint.isManagement():
+			resp = x.manage()
+		default:
 			resp = x.logEvent()
 		}
 	}
@@ -247,9 +249,9 @@ func (x *exchange) admit() (resp response, ok bool) {
 	if x.endpoint == endpointNone {
 		return x.refuse(http.StatusNotFound, Error{Code: "NOT_FOUND", Message: "Not found"}), false
 	}
-	if x.http.Method != http.MethodPost {
+	if x.http.Method != x.endpoint.method() {
 		resp := x.refuse(http.StatusMethodNotAllowed, Error{Code: "METHOD_NOT_ALLOWED", Message: "Method not allowed"})
-		return resp.with(http.Header{"Allow": {http.MethodPost}}), false
+		return resp.with(http.Header{"Allow": {x.endpoint.method()}}), false
 	}
 	account, known := x.authorise()
 	if !known {
@@ -257,10 +259,10 @@ func (x *exchange) admit() (resp response, ok bool) {
 		return resp.with(http.Header{"Www-Authenticate": {"Bearer"}}), false
 	}
 	x.account = account
-	if x.endpoint == endpointInterchange && !permits(account.Advertisers, x.advertiser) {
+	if x.advertiser != "" && !permits(account.Advertisers, x.advertiser) {
 		return x.refuse(http.StatusForbidden, Error{Code: "ACCESS_DENIED", Message: "Access denied to advertiser"}), false
 	}
-	if !isJSON(x.http.Header) {
+	if x.http.Method == http.MethodPost && !isJSON(x.http.Header) {
 		return x.refuse(http.StatusUnsupportedMediaType, Error{Code: "UNSUPPORTED_MEDIA_TYPE", Message: "Content-Type must be application/json"}), false
 	}
 	return response{}, true

@@ -144,6 +144,7 @@ func (x *exchange) finish(resp response) {
 	if i := x.record.Number - 1 - (x.arrived - len(x.requests)); i >= 0 {
 		*x.requests[i] = *x.record
 	}
+	x.noteHealth()
 	x.notify()
 	x.mu.Unlock()
 	if x.cfg.OnEvent != nil {

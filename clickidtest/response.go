@@ -81,6 +81,9 @@ func bodyAllowed(status int) bool {
 // refuse returns an error in the endpoint's form.
 func (x *exchange) refuse(status int, e Error) response {
 	x.record.Error = e
+	if x.endpoint.isManagement() {
+		return x.refuseManagement(status, e)
+	}
 	switch x.endpoint {
 	case endpointTracking:
 		return x.reply(status, map[string]any{"errors": []Error{e}})

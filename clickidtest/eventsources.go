@@ -1,0 +1,563 @@
+package clickidtest
+
+import (
+	"bytes"
+	"encoding/json"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// The management API (Interchange, buyer API v2): whose key it is, the event
+// sources of an advertiser with their health, and what was counted.
+//
+// The receiver decides what the contract leaves open: a sync replaces the whole
+// declaration of a source, and the summary counts each accepted log_event once,
+// in the hour of its event time, unless it has a test_event_code.
+
+// EventSource is an event source of an advertiser as the receiver keeps it.
+type EventSource struct {
+	// ID is its event_source_id.
+	ID string `json:"event_source_id"`
+	// Raw is its declaration as it was last received, or nil for one that is
+	// registered by the configuration only.
+	Raw json.RawMessage `json:"raw,omitempty"`
+	// Archived reports that a sync with delete_missing did not name it. Its
+	// events are refused.
+	Archived bool `json:"archived,omitempty"`
+}
+
+// eventSource is an event source with what the list shows.
+type eventSource struct {
+	EventSource
+	members              map[string]any // of the declaration
+	created, updated     time.Time
+	lastEvent, lastSeen  time.Time
+	lastType, lastError  string
+	lastErrorAt          time.Time
+	accepted, refusedNow bool // refusedNow: the last event was refused
+}
+
+// registry holds the event sources that were synced or had events, by
+// advertiser. The receiver's lock guards it.
+type registry map[string][]*eventSource
+
+// EventSources returns the event sources of an advertiser in the order of their
+// registration.
+func (r *Receiver) EventSources(advertiser string) []EventSource {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var sources []EventSource
+	for _, s := range r.sourcesOf(advertiser) {
+		sources = append(sources, s.EventSource)
+	}
+	return sources
+}
+
+// sourcesOf returns the event sources of an advertiser. At first these are the
+// ones that the configuration registers. The caller holds the lock.
+func (r *Receiver) sourcesOf(advertiser string) []*eventSource {
+	if sources, ok := r.sources[advertiser]; ok {
+		return sources
+	}
+	var sources []*eventSource
+	for _, account := range r.cfg.Accounts {
+		if !permits(account.Advertisers, advertiser) {
+			continue
+		}
+		for _, id := range account.EventSources {
+			if id != Any && findSource(sources, id) == nil {
+				sources = append(sources, &eventSource{
+					EventSource: EventSource{ID: id},
+					created:     r.cfg.Now(), updated: r.cfg.Now(),
+				})
+			}
+		}
+	}
+	if r.sources == nil {
+		r.sources = make(registry)
+	}
+	r.sources[advertiser] = sources
+	return sources
+}
+
+func findSource(sources []*eventSource, id string) *eventSource {
+	for _, s := range sources {
+		if s.ID == id {
+			return s
+		}
+	}
+	return nil
+}
+
+// registered reports whether the request's account may send events to an event
+// source: it is registered, for the request's advertiser if it names one, or
+// the configuration allows it.
+func (x *exchange) registered(source string) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	known := false
+	for advertiser, sources := range x.sources {
+		if x.advertiser != "" && x.advertiser != advertiser || !permits(x.account.Advertisers, advertiser) {
+			continue
+		}
+		if s := findSource(sources, source); s != nil {
+			known = true
+			if !s.Archived {
+				return true
+			}
+		}
+	}
+	return !known && permits(x.account.EventSources, source)
+}
+
+// noteHealth records what the request's events tell of their source. The caller
+// holds the lock.
+func (x *exchange) noteHealth() {
+	for _, e := range x.events {
+		if e.Dialect != DialectLogEvent || e.Outcome == OutcomeNotProcessed {
+			continue
+		}
+		for _, advertiser := range x.advertisersOf() {
+			if s := findSource(x.sourcesOf(advertiser), e.Destination); s != nil {
+				s.note(e, x.cfg.Now())
+			}
+		}
+	}
+}
+
+// advertisersOf returns the advertisers that the request can concern.
+func (x *exchange) advertisersOf() []string {
+	if x.advertiser != "" {
+		return []string{x.advertiser}
+	}
+	if permits(x.account.Advertisers, Any) {
+		return slices.Collect(maps.Keys(x.sources))
+	}
+	return x.account.Advertisers
+}
+
+func (s *eventSource) note(e *Event, now time.Time) {
+	s.refusedNow = e.Outcome == OutcomeRefused
+	if s.refusedNow {
+		s.lastErrorAt = now
+		s.lastError = "VALIDATION_ERROR"
+		if len(e.Problems) > 0 {
+			s.lastError = e.Problems[0].Field + " " + e.Problems[0].Message
+		}
+		return
+	}
+	s.accepted = true
+	s.lastEvent, s.lastSeen, s.lastType = e.Time, now, e.Type
+}
+
+// routeInterchange returns the endpoint of a path of Interchange.
+func routeInterchange(path string) (e endpoint, advertiser string) {
+	if path == "/api/v2/accounts/current" {
+		return endpointAccount, ""
+	}
+	rest, ok := strings.CutPrefix(path, "/api/v2/buyer/advertisers/")
+	if !ok {
+		return endpointNone, ""
+	}
+	advertiser, rest, _ = strings.Cut(rest, "/")
+	if advertiser == "" {
+		return endpointNone, ""
+	}
+	switch rest {
+	case "log-event":
+		return endpointInterchange, advertiser
+	case "event-sources":
+		return endpointSources, advertiser
+	case "event-sources/sync":
+		return endpointSync, advertiser
+	case "events/summary":
+		return endpointSummary, advertiser
+	}
+	return endpointNone, ""
+}
+
+// isManagement reports whether the endpoint belongs to the management API.
+func (e endpoint) isManagement() bool { return e >= endpointAccount }
+
+// method returns the method that the endpoint takes.
+func (e endpoint) method() string {
+	if e.isManagement() && e != endpointSync {
+		return http.MethodGet
+	}
+	return http.MethodPost
+}
+
+// refuseManagement returns an error in the form of the management API: the path
+// of an issue is a list.
+func (x *exchange) refuseManagement(status int, e Error) response {
+	type issue struct {
+		Path    []any  `json:"path"`
+		Message string `json:"message"`
+	}
+	object := map[string]any{"code": e.Code, "message": e.Message}
+	if e.Field != "" {
+		object["field"] = e.Field
+	}
+	if len(e.Issues) > 0 {
+		issues := make([]issue, 0, len(e.Issues))
+		for _, p := range e.Issues {
+			var path []any
+			for _, part := range strings.Split(strings.TrimPrefix(p.Field, "/"), "/") {
+				if n, err := strconv.Atoi(part); err == nil {
+					path = append(path, n)
+				} else {
+					path = append(path, part)
+				}
+			}
+			issues = append(issues, issue{path, p.Message})
+		}
+		object["details"] = map[string]any{"issues": issues}
+	}
+	return x.reply(status, map[string]any{"data": nil, "error": object})
+}
+
+// manage handles a request of the management API.
+func (x *exchange) manage() response {
+	switch x.endpoint {
+	case endpointAccount:
+		return x.currentAccount()
+	case endpointSync:
+		return x.syncSources()
+	case endpointSources:
+		return x.listSources()
+	}
+	return x.summary()
+}
+
+func (x *exchange) data(v any) response {
+	return x.reply(http.StatusOK, map[string]any{"data": v})
+}
+
+func (x *exchange) currentAccount() response {
+	if _, resp, ok := x.query(); !ok {
+		return resp
+	}
+	return x.data(map[string]any{"id": "account_test", "company": "Test company", "name": "Test account", "role": "ADMIN"})
+}
+
+// query returns the parameters of the request if it has only those that are
+// known, each once.
+func (x *exchange) query(known ...string) (values url.Values, resp response, ok bool) {
+	var p problems
+	values, err := url.ParseQuery(x.http.URL.RawQuery)
+	if err != nil {
+		p.add("", "the query is malformed")
+	}
+	for name, list := range values {
+		switch {
+		case !slices.Contains(known, name):
+			p.add("/"+name, "is not a parameter of the contract")
+		case len(list) != 1 || list[0] == "":
+			p.add("/"+name, "must have one value")
+		}
+	}
+	if len(x.body) > 0 {
+		p.add("", "a GET request must not have a body")
+	}
+	if len(p.found) > 0 {
+		return nil, x.invalid(p.found), false
+	}
+	return values, response{}, true
+}
+
+const (
+	maxSyncedSources = 50
+	maxTake          = 250
+	defaultTake      = 50
+)
+
+var (
+	currencyCode     = pattern(`^[A-Z]{3}$`)
+	summaryClasses   = oneOf("conversion", "click", "impression", "measurement", "mmp")
+	hostName         = pattern(`^[A-Za-z0-9*]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$`)
+	mappingFields    = []string{"eventIdField", "eventTypeField", "eventTimeField", "valueField", "currencyField", "orderIdField", "contentIdsField", "consentField"}
+	summaryClassName = "conversion" // of every log_event
+)
+
+// syncSources registers, changes and archives event sources.
+func (x *exchange) syncSources() response {
+	parsed, err := parse(x.body)
+	if err != nil {
+		return x.malformed()
+	}
+	var p problems
+	o := p.newObject("", parsed)
+	if o == nil {
+		p.found[0].Message = "the body must be an object"
+		return x.invalid(p.found)
+	}
+	o.require("account", "event_sources")
+	if account := o.object("account"); account != nil {
+		account.require("account_id")
+		if id := account.text("account_id", 0); id != "" && id != x.advertiser {
+			account.wrong("account_id", "must be the advertiser of the path")
+		}
+		account.refuseOthers()
+	}
+	o.boolean("delete_missing")
+	sources := o.objects("event_sources")
+	if list, ok := o.members["event_sources"].([]any); ok && (len(list) < 1 || len(list) > maxSyncedSources) {
+		o.wrong("event_sources", "must be 1 to %d event sources", maxSyncedSources)
+	}
+	o.refuseOthers()
+	seen := make(map[string]bool)
+	for _, s := range sources {
+		id := checkSource(s)
+		if id != "" && seen[id] {
+			s.wrong("event_source_id", "is that of an earlier event source")
+		}
+		seen[id] = true
+	}
+	if len(p.found) > 0 {
+		return x.invalid(p.found)
+	}
+	archive, _ := o.members["delete_missing"].(bool)
+	return x.data(map[string]any{"event_sources": x.register(sources, rawSources(x.body, len(sources)), archive)})
+}
+
+// checkSource checks the declaration of an event source and returns its ID.
+func checkSource(o *object) (id string) {
+	o.require("event_source_id")
+	id = o.text("event_source_id", 255)
+	o.text("name", 255)
+	o.texts("event_types", 0, logEventTypes)
+	o.texts("allowed_domains", 253, hostName)
+	o.text("integration_platform", 128)
+	o.text("test_event_code", 256)
+	o.texts("value_currencies", 3, currencyCode)
+	if m := o.object("mapping"); m != nil {
+		for _, name := range mappingFields {
+			m.text(name, 256)
+		}
+		m.texts("userMatchFields", 256)
+		m.text("dedupeStrategy", 1024)
+		m.text("notes", 2048)
+		m.refuseOthers()
+	}
+	o.refuseOthers()
+	return id
+}
+
+// rawSources returns the n event sources of a valid body as they were sent.
+func rawSources(body []byte, n int) []json.RawMessage {
+	var members struct {
+		EventSources []json.RawMessage `json:"event_sources"`
+	}
+	// parse has accepted the body, so this cannot fail.
+	_ = json.Unmarshal(body, &members)
+	return members.EventSources[:n:n]
+}
+
+// register changes the registry and returns the result of each source.
+func (x *exchange) register(declared []*object, raw []json.RawMessage, archive bool) []map[string]any {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	now := x.cfg.Now()
+	sources := x.sourcesOf(x.advertiser)
+	named := make(map[string]bool)
+	var results []map[string]any
+	for i, o := range declared {
+		id := o.members["event_source_id"].(string)
+		named[id] = true
+		s, action := findSource(sources, id), "updated"
+		switch {
+		case s == nil:
+			s, action = &eventSource{EventSource: EventSource{ID: id}, created: now}, "created"
+			sources = append(sources, s)
+		case s.Archived:
+			s.Archived, action = false, "created"
+		case bytes.Equal(encode(s.members), encode(o.members)):
+			action = "unchanged"
+		}
+		if action != "unchanged" {
+			s.updated, s.members, s.Raw = now, o.members, raw[i]
+		}
+		result := map[string]any{"event_source_id": id, "action": action}
+		if action == "created" {
+			result["setup"] = map[string]any{"snippet_type": "server_to_server", "instructions": "Send the events with log_event and this event_source_id."}
+		}
+		results = append(results, result)
+	}
+	for _, s := range sources {
+		if archive && !named[s.ID] && !s.Archived {
+			s.Archived, s.updated = true, now
+			results = append(results, map[string]any{"event_source_id": s.ID, "action": "deleted"})
+		}
+	}
+	x.sources[x.advertiser] = sources
+	x.notify()
+	return results
+}
+
+// listSources lists a page of the event sources that are not archived.
+func (x *exchange) listSources() response {
+	values, resp, ok := x.query("take", "skip")
+	if !ok {
+		return resp
+	}
+	var p problems
+	take := number(&p, values, "take", 1, maxTake, defaultTake)
+	skip := number(&p, values, "skip", 0, 1<<31, 0)
+	if len(p.found) > 0 {
+		return x.invalid(p.found)
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	all := []map[string]any{}
+	for _, s := range x.sourcesOf(x.advertiser) {
+		if !s.Archived {
+			all = append(all, s.listed())
+		}
+	}
+	from := min(skip, len(all))
+	return x.data(map[string]any{"eventSources": all[from:min(from+take, len(all))], "total": len(all)})
+}
+
+// number returns an integer of the query.
+func number(p *problems, values url.Values, name string, low, high, missing int) int {
+	if !values.Has(name) {
+		return missing
+	}
+	n, err := strconv.Atoi(values.Get(name))
+	if err != nil || n < low || n > high {
+		p.add("/"+name, "must be an integer from %d to %d", low, high)
+	}
+	return n
+}
+
+// listed returns the source in the form of the list.
+func (s *eventSource) listed() map[string]any {
+	name, ok := s.members["name"]
+	if !ok {
+		name = s.ID
+	}
+	return map[string]any{
+		"eventSourceId":       s.ID,
+		"name":                name,
+		"eventTypes":          s.members["event_types"],
+		"allowedDomains":      s.members["allowed_domains"],
+		"integrationPlatform": s.members["integration_platform"],
+		"mapping":             s.members["mapping"],
+		"testEventCode":       s.members["test_event_code"],
+		"valueCurrencies":     s.members["value_currencies"],
+		"createdAt":           timeOrNull(s.created),
+		"updatedAt":           timeOrNull(s.updated),
+		"health": map[string]any{
+			"status":              s.status(),
+			"lastEventAt":         timeOrNull(s.lastEvent),
+			"lastEventReceivedAt": timeOrNull(s.lastSeen),
+			"lastEventType":       textOrNull(s.lastType),
+			"lastError":           textOrNull(s.lastError),
+			"lastErrorAt":         timeOrNull(s.lastErrorAt),
+		},
+	}
+}
+
+func (s *eventSource) status() string {
+	switch {
+	case s.refusedNow:
+		return "needs_attention"
+	case s.accepted:
+		return "receiving"
+	}
+	return "not_seen"
+}
+
+func timeOrNull(t time.Time) any {
+	if t.IsZero() {
+		return nil
+	}
+	return t.UTC().Format(time.RFC3339)
+}
+
+func textOrNull(s string) any {
+	if s == "" {
+		return nil
+	}
+	return s
+}
+
+// hour counts the events of an hour.
+type hour struct {
+	Hour  string `json:"eventHour"`
+	Class string `json:"eventType"`
+	Count int    `json:"eventCount"`
+}
+
+// summary counts the advertiser's events by the hour.
+func (x *exchange) summary() response {
+	values, resp, ok := x.query("eventType", "startHour", "endHour")
+	if !ok {
+		return resp
+	}
+	var p problems
+	if values.Has("eventType") {
+		if problem := summaryClasses(values.Get("eventType")); problem != "" {
+			p.add("/eventType", "%s", problem)
+		}
+	}
+	end := x.cfg.Now().UTC().Truncate(time.Hour)
+	start := end.Add(-time.Hour)
+	if values.Has("startHour") != values.Has("endHour") {
+		p.add("/startHour", "must come with endHour")
+	} else if values.Has("startHour") {
+		start, end = fullHour(&p, values, "startHour"), fullHour(&p, values, "endHour")
+		if len(p.found) == 0 && !start.Before(end) {
+			p.add("/startHour", "must be before endHour")
+		}
+	}
+	if len(p.found) > 0 {
+		return x.invalid(p.found)
+	}
+	hours, total := []hour{}, 0
+	if class := values.Get("eventType"); class == "" || class == summaryClassName {
+		hours, total = x.count(start, end)
+	}
+	return x.data(map[string]any{
+		"periodStart": timeOrNull(start), "periodEnd": timeOrNull(end), "entries": hours, "totalEventCount": total,
+	})
+}
+
+// fullHour returns a time of the query that has the form of an aligned hour in
+// UTC.
+func fullHour(p *problems, values url.Values, name string) time.Time {
+	t, err := time.Parse("2006-01-02T15:00:00Z", values.Get(name))
+	if err != nil {
+		p.add("/"+name, "must be a full hour, such as 2026-03-27T14:00:00Z")
+	}
+	return t
+}
+
+// count counts the accepted events of the advertiser's sources from start to
+// end.
+func (x *exchange) count(start, end time.Time) (hours []hour, total int) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	sources := x.sourcesOf(x.advertiser)
+	byHour := make(map[time.Time]int)
+	for _, e := range x.ledger.events {
+		if e.Dialect != DialectLogEvent || e.TestCode != "" || findSource(sources, e.Destination) == nil {
+			continue
+		}
+		if !e.Time.Before(start) && e.Time.Before(end) {
+			byHour[e.Time.UTC().Truncate(time.Hour)]++
+			total++
+		}
+	}
+	hours = []hour{}
+	for at, count := range byHour {
+		hours = append(hours, hour{at.Format(time.RFC3339), summaryClassName, count})
+	}
+	slices.SortFunc(hours, func(a, b hour) int { return strings.Compare(a.Hour, b.Hour) })
+	return hours, total
+}

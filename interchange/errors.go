@@ -1,0 +1,177 @@
+package interchange
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// Errors that callers tell apart with [errors.Is].
+var (
+	// ErrUnauthorized means that the API key is wrong.
+	ErrUnauthorized = errors.New("interchange: unauthorized")
+	// ErrForbidden means that the API key has no access to the advertiser.
+	ErrForbidden = errors.New("interchange: forbidden")
+	// ErrNotEndpoint means that the response is not that of the API: HTML,
+	// another document, or one without its required members.
+	ErrNotEndpoint = errors.New("interchange: the response is not that of the API")
+)
+
+// ErrorKind tells what an [Error] concerns.
+type ErrorKind int
+
+// Kinds of an [Error].
+const (
+	// ErrorTemporary means that the same call can succeed later.
+	ErrorTemporary ErrorKind = iota
+	// ErrorConfiguration means that no call can succeed until API key,
+	// advertiser or address are fixed.
+	ErrorConfiguration
+	// ErrorRequest means that the platform refuses what this call asks for.
+	ErrorRequest
+)
+
+// String returns "temporary", "configuration" or "request".
+func (k ErrorKind) String() string {
+	switch k {
+	case ErrorTemporary:
+		return "temporary"
+	case ErrorConfiguration:
+		return "configuration"
+	case ErrorRequest:
+		return "request"
+	}
+	return fmt.Sprintf("ErrorKind(%d)", int(k))
+}
+
+// Error is the error of a call that the platform refused, or that has no
+// response. Neither Error nor any formatting or logging of it prints Body or
+// the text of Err.
+type Error struct {
+	// Code is the platform's own code, such as "VALIDATION_ERROR", or "" when
+	// it gave none that has the form of one.
+	Code string
+	// Fields are the paths that the platform complains about, such as
+	// "/event_sources/1/name", at most ten.
+	Fields []string
+	// Body is the beginning of the response, at most 4 KiB. It may hold sent
+	// values.
+	Body []byte `json:"-"`
+	// Err is the error of the network, or nil.
+	Err error `json:"-"`
+
+	doing      string // what the call does
+	status     int    // HTTP, 0 without a response
+	retryAfter time.Duration
+	problem    string // why there is no response, or why it is not the API's
+}
+
+// Status returns the HTTP status of the response, or 0 when there was none.
+func (e *Error) Status() int { return e.status }
+
+// RetryAfter returns how long the platform asks to wait, at most an hour, or 0.
+func (e *Error) RetryAfter() time.Duration { return e.retryAfter }
+
+// Kind tells whether the call can succeed later (no response, 408, 425, 429,
+// 5xx), whether the configuration is at fault (401, 403, 404, a redirect, or a
+// response that is not that of the API), or whether the request is refused.
+func (e *Error) Kind() ErrorKind {
+	switch status := e.status; {
+	case status == 0, status == http.StatusRequestTimeout, status == http.StatusTooEarly, status == http.StatusTooManyRequests, status >= 500:
+		return ErrorTemporary
+	case e.problem != "", status >= 300 && status < 400, e.Is(ErrUnauthorized), e.Is(ErrForbidden),
+		status == http.StatusPaymentRequired, status == http.StatusNotFound, status == http.StatusMethodNotAllowed,
+		status == http.StatusGone, status == http.StatusUnsupportedMediaType:
+		return ErrorConfiguration
+	}
+	return ErrorRequest
+}
+
+// Is makes the error match [ErrUnauthorized], [ErrForbidden] and
+// [ErrNotEndpoint].
+func (e *Error) Is(target error) bool {
+	switch target {
+	case ErrUnauthorized:
+		return e.status == http.StatusUnauthorized || e.Code == "UNAUTHORIZED"
+	case ErrForbidden:
+		return e.status == http.StatusForbidden || e.Code == "FORBIDDEN" || e.Code == "ACCESS_DENIED" || e.Code == "TOS_ACCEPTANCE_REQUIRED"
+	case ErrNotEndpoint:
+		return e.status != 0 && e.problem != ""
+	}
+	return false
+}
+
+// Unwrap returns the error of the network.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Error names what failed, status, code and fields, and the likely cause.
+func (e *Error) Error() string {
+	var b strings.Builder
+	b.WriteString("interchange: ")
+	if e.doing != "" {
+		b.WriteString(e.doing + ": ")
+	}
+	switch {
+	case e.status == 0:
+		b.WriteString(e.problem)
+		return b.String()
+	case e.problem != "":
+		fmt.Fprintf(&b, "the response with status %d is not that of the API: %s", e.status, e.problem)
+	default:
+		fmt.Fprintf(&b, "the platform refused the request with status %d", e.status)
+		if text := http.StatusText(e.status); text != "" {
+			b.WriteString(" " + text)
+		}
+	}
+	if e.Code != "" {
+		b.WriteString(", " + e.Code)
+	}
+	for _, field := range e.Fields {
+		b.WriteString(", " + field)
+	}
+	if e.retryAfter > 0 {
+		fmt.Fprintf(&b, ", and asks to wait for %v", e.retryAfter)
+	}
+	if advice := e.advice(); advice != "" {
+		b.WriteString("; " + advice)
+	}
+	return b.String()
+}
+
+// advice names the likely fix.
+func (e *Error) advice() string {
+	switch {
+	case e.Is(ErrUnauthorized):
+		return "check the API key"
+	case e.Code == "TOS_ACCEPTANCE_REQUIRED":
+		return "accept the platform's terms of service"
+	case e.Is(ErrForbidden):
+		return "the API key has no access to this advertiser"
+	case e.status >= 300 && e.status < 400:
+		return "redirects are not followed; check BaseURL"
+	case e.status == http.StatusNotFound:
+		return "check AdvertiserID and BaseURL"
+	case e.problem != "" && e.status < 500:
+		return "check BaseURL, and whether a proxy responds in place of the platform"
+	}
+	return ""
+}
+
+// Format prints Error for every verb: the body stays out of %+v and %#v.
+func (e *Error) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, e.Error()) }
+
+// LogValue returns everything but body and Err.
+func (e *Error) LogValue() slog.Value {
+	attrs := []slog.Attr{slog.String("message", e.Error()), slog.Int("status", e.status), slog.String("kind", e.Kind().String())}
+	if e.Code != "" {
+		attrs = append(attrs, slog.String("code", e.Code))
+	}
+	if len(e.Fields) > 0 {
+		attrs = append(attrs, slog.Any("fields", e.Fields))
+	}
+	return slog.GroupValue(attrs...)
+}
