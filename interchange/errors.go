@@ -70,7 +70,7 @@ type Error struct {
 	problem    string // why there is no response, or why it is not the API's
 }
 
-// Status returns the HTTP status of the response, or 0 when there was none.
+// Status returns the HTTP status of the response, or 0 without one.
 func (e *Error) Status() int { return e.status }
 
 // RetryAfter returns how long the platform asks to wait, at most an hour, or 0.

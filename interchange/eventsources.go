@@ -287,7 +287,7 @@ type RegisteredSource struct {
 // HealthStatus is the platform's judgement of an event source.
 type HealthStatus string
 
-// Values of HealthStatus. The zero value is none: the platform gave no health.
+// Values of HealthStatus. It is empty when the platform gave no health.
 const (
 	HealthNotSeen        HealthStatus = "not_seen"
 	HealthReceiving      HealthStatus = "receiving"

@@ -305,7 +305,7 @@ func TestClient_listPages(t *testing.T) {
 		"a server that ignores skip":    {[]func() *http.Response{page(0, 250, 9000)}, 250, 2},
 		"a smaller page than asked for": {[]func() *http.Response{page(0, 100, 150), page(100, 50, 150)}, 150, 2},
 		"no total":                      {[]func() *http.Response{reply(200, `{"eventSources":[{"eventSourceId":"a"}]}`)}, 1, 1},
-		"a total that is no number":     {[]func() *http.Response{reply(200, `{"eventSources":[{"eventSourceId":"a"}],"total":"many"}`)}, 1, 1},
+		"a total that is text":          {[]func() *http.Response{reply(200, `{"eventSources":[{"eventSourceId":"a"}],"total":"many"}`)}, 1, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, p := clientOf(t, tt.pages...)
@@ -483,14 +483,14 @@ func TestClient_rateLimit(t *testing.T) {
 		want      time.Duration // until the second call has its response
 		requests  int
 	}{
-		"no headers":                {[]func() *http.Response{reply(200, account)}, 0, 2},
-		"one is left":               {[]func() *http.Response{reply(200, account, limits("1", "30")...)}, 0, 2},
-		"none is left":              {[]func() *http.Response{reply(200, account, limits("0", "30")...)}, 30 * time.Second, 2},
-		"a time far from seconds":   {[]func() *http.Response{reply(200, account, append(limits("0", "1774620030"), "Date: Fri, 27 Mar 2026 14:00:00 GMT")...)}, 30 * time.Second, 2},
-		"a reset that is no number": {[]func() *http.Response{reply(200, account, limits("0", "soon")...)}, 0, 2},
-		"429 with Retry-After":      {[]func() *http.Response{reply(200, account), reply(429, `{"error":{"code":"RATE_LIMITED"}}`, "Retry-After: 20"), reply(200, account)}, 20 * time.Second, 3},
-		"429 without a time":        {[]func() *http.Response{reply(200, account), reply(429, ""), reply(200, account)}, time.Minute, 3},
-		"429 with a reset":          {[]func() *http.Response{reply(200, account), reply(429, "", limits("5", "10")...), reply(200, account)}, 10 * time.Second, 3},
+		"no headers":              {[]func() *http.Response{reply(200, account)}, 0, 2},
+		"one is left":             {[]func() *http.Response{reply(200, account, limits("1", "30")...)}, 0, 2},
+		"none is left":            {[]func() *http.Response{reply(200, account, limits("0", "30")...)}, 30 * time.Second, 2},
+		"a time far from seconds": {[]func() *http.Response{reply(200, account, append(limits("0", "1774620030"), "Date: Fri, 27 Mar 2026 14:00:00 GMT")...)}, 30 * time.Second, 2},
+		"a reset that is text":    {[]func() *http.Response{reply(200, account, limits("0", "soon")...)}, 0, 2},
+		"429 with Retry-After":    {[]func() *http.Response{reply(200, account), reply(429, `{"error":{"code":"RATE_LIMITED"}}`, "Retry-After: 20"), reply(200, account)}, 20 * time.Second, 3},
+		"429 without a time":      {[]func() *http.Response{reply(200, account), reply(429, ""), reply(200, account)}, time.Minute, 3},
+		"429 with a reset":        {[]func() *http.Response{reply(200, account), reply(429, "", limits("5", "10")...), reply(200, account)}, 10 * time.Second, 3},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
