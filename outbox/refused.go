@@ -25,7 +25,11 @@ func refusedRecord(destination string, e clickid.Event, reason string, now time.
 		dropped = []string{"everything but type and ID"}
 		content, _ = encode(e)
 	}
-	sum := sha256.Sum256([]byte("clickid refused event\x00" + destination + "\x00" + string(content)))
+	// The time is left out: a webhook that is delivered again may set it anew.
+	timeless := e
+	timeless.Time = time.Time{}
+	same, _ := encode(timeless)
+	sum := sha256.Sum256([]byte("clickid refused event\x00" + destination + "\x00" + reason + "\x00" + string(same)))
 	identity := hex.EncodeToString(sum[:])
 	if e.ID == "" {
 		e.ID = "refused-" + identity[:12]

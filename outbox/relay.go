@@ -72,7 +72,8 @@ type relayRun struct {
 
 // failure is a series of failures.
 type failure struct {
-	count    int
+	count    int  // in a row
+	failing  bool // reported, and not over
 	reported time.Time
 }
 
@@ -221,14 +222,18 @@ func (r *Relay) report(ctx context.Context, err error, recovered bool) time.Dura
 	f := &r.failed
 	var o Observation
 	switch {
-	case recovered && f.count > 0:
-		o.Kind, *f = KindRelayRecovered, failure{}
-	case err != nil:
+	case recovered && f.failing:
+		// The time of the report stays: a relay that fails now and then is not
+		// reported each time.
+		o.Kind, f.failing = KindRelayRecovered, false
+	case err != nil && time.Since(f.reported) >= alertInterval:
+		f.reported, f.failing = time.Now(), true
+		o.Kind, o.Err = KindRelayFailing, err
+	}
+	if err != nil {
 		f.count++
-		if time.Since(f.reported) >= alertInterval {
-			f.reported = time.Now()
-			o.Kind, o.Err = KindRelayFailing, err
-		}
+	} else {
+		f.count = 0
 	}
 	count := f.count
 	r.mu.Unlock()

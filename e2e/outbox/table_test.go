@@ -59,7 +59,8 @@ func TestRelay_records(t *testing.T) {
 		moved := q.records[direct[0].Identity]
 		require.Equal(t, string(direct[0].Payload), string(moved.Payload))
 		require.Equal(t, direct[0].Keys, moved.Keys)
-		require.Len(t, moved.Keys, 3)
+		require.Len(t, moved.Keys, 4)
+		require.Equal(t, direct[0].Fingerprint, moved.Fingerprint)
 		require.False(t, moved.QueuedAt.Before(before))
 		require.Equal(t, time.UTC, moved.QueuedAt.Location())
 		require.WithinDuration(t, direct[0].QueuedAt, moved.QueuedAt, patience)
@@ -318,5 +319,39 @@ func TestTable_Erase_concurrentOrders(t *testing.T) {
 		require.ErrorIs(t, <-ended, context.Canceled)
 		require.Equal(t, 2, <-erased)
 		require.Equal(t, 21, count(t, table, db))
+	})
+}
+
+// TestTable_destinations keeps the events of two destinations in one table, and
+// each relay moves its own.
+func TestTable_destinations(t *testing.T) {
+	onEachDatabase(t, func(t *testing.T, d database) {
+		db := d.open(t)
+		first := newClient(t, "http://127.0.0.1:1")
+		second := newClient(t, "http://127.0.0.1:2")
+		one, two := d.tableOf(t, db, first), d.tableOf(t, db, second)
+		write(t, one.In(db), newEvents("one", 3)...)
+		write(t, two.In(db), newEvents("two", 5)...)
+		q := newQueue()
+		startRelay(t, outbox.RelayConfig{DB: db, Table: two, Queue: q, Interval: time.Millisecond})
+		eventually(t, "its own are moved", func() bool { return q.size() == 5 })
+		require.Equal(t, 3, count(t, one, db), "the others stay")
+		require.Zero(t, count(t, two, db))
+	})
+}
+
+// TestTable_In_ownTransaction sends beside the caller's own transaction on a pool
+// of one connection. It fails instead of waiting for itself.
+func TestTable_In_ownTransaction(t *testing.T) {
+	onEachDatabase(t, func(t *testing.T, d database) {
+		db := d.open(t)
+		table := d.table(t, db)
+		db.SetMaxOpenConns(1)
+		tx, err := db.Begin()
+		require.NoError(t, err)
+		_, err = table.In(db).Send(context.Background(), newEvent("order"))
+		require.ErrorContains(t, err, "In(tx)")
+		require.NoError(t, tx.Rollback())
+		write(t, table.In(db), newEvent("order"))
 	})
 }

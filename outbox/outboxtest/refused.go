@@ -37,8 +37,10 @@ func (h *harness) sendRefused(s clickid.Sender, e clickid.Event) clickid.Result 
 
 func testRefused(h *harness) {
 	ob := h.started(h.config())
-	h.sendRefused(ob, refusedEvent("order"))
-	h.sendRefused(ob, refusedEvent("order")) // a redelivered webhook
+	again := refusedEvent("order")
+	h.sendRefused(ob, again)
+	again.Time = again.Time.Add(time.Second)
+	h.sendRefused(ob, again) // a redelivered webhook
 	letter := h.dead(ob, 1)[0]
 	if letter.EventID != "order" || !strings.Contains(letter.Reason, "value") || letter.Status != 0 {
 		h.Errorf("the dead letter is of %q: %s, status %d", letter.EventID, letter.Reason, letter.Status)
