@@ -65,9 +65,10 @@ func (c *Consent) UnmarshalText(text []byte) error {
 var ErrNoConsent = errors.New("clickid: nothing is stored before the visitor consents")
 
 // Consent returns the consent of r's visitor from [Config].Consent and Sec-GPC.
-// It is unknown if Config.Consent panics.
+// It is unknown if Config.Consent panics, and denied while an erasure that
+// failed waits to be repeated.
 func (t *Tracker) Consent(r *http.Request) (consent Consent) {
-	if t.deniedByGPC(r) {
+	if t.deniedByGPC(r) || t.erasurePending(r.Header["Cookie"]) {
 		return ConsentDenied
 	}
 	if t.consentOf == nil {
@@ -124,6 +125,11 @@ func (t *Tracker) Remember(w http.ResponseWriter, r *http.Request, id string) (*
 	v := t.visitOf(r.Context())
 	if v == nil {
 		v, r = t.newVisit(r)
+	}
+	if t.erasurePending(r.Header["Cookie"]) {
+		if err := t.forget(w, r, v, ""); err != nil {
+			return r, err
+		}
 	}
 	v.grant()
 	return r, t.keep(w, r, v, id, Observation{Param: param, Recovered: true})

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -165,11 +167,18 @@ func (v *visit) currentToken(ctx context.Context) string {
 	return token
 }
 
+// knownToken returns the token of the click that was looked up, or "".
+func (v *visit) knownToken() string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.token
+}
+
 // onlyToken returns the visitor's token if it is known without loading a click,
 // which is the case for no token and for one that is well-formed.
 func (t *Tracker) onlyToken(lines []string) (token string, ok bool) {
 	for value := range t.jar.values(lines) {
-		if t.checkToken(value) != nil {
+		if t.checkToken(value) != nil || value == token {
 			continue
 		}
 		if token != "" {
@@ -204,7 +213,7 @@ func (v *visit) resolve(ctx context.Context) (c Click, noticed []Observation, er
 // store. A nil visit has no click.
 func (v *visit) fill(ctx context.Context, e *Event, later bool) error {
 	if v == nil {
-		return ErrNotFound
+		return missingTrace(ctx)
 	}
 	v.mu.Lock()
 	known := v.resolved && v.err == nil
@@ -226,6 +235,30 @@ func (v *visit) fill(ctx context.Context, e *Event, later bool) error {
 	e.Click = click
 	e.ClickToken = v.currentToken(ctx)
 	return nil
+}
+
+// traceError is the absence of a click in a context that no tracker has seen.
+type traceError struct{ reason string }
+
+func (e *traceError) Error() string { return "clickid: no click found: " + e.reason }
+func (e *traceError) Unwrap() error { return ErrNotFound }
+
+var (
+	errUntracked  = &traceError{"no tracker around this handler, or a GET page that needs Tracker.Context"}
+	errNoVisitor  = &traceError{"not a visitor's request"}
+	warnUntracked sync.Once
+)
+
+// missingTrace tells why ctx knows of no visitor. A missing tracker is logged
+// once.
+func missingTrace(ctx context.Context) error {
+	if ctx.Value(http.ServerContextKey) == nil {
+		return errNoVisitor
+	}
+	warnUntracked.Do(func() {
+		slog.WarnContext(ctx, "clickid: Convert finds no visitor in the context of a request, so that the order counts as organic: wrap the handler with Tracker.Handler, and pass Tracker.Context(r) on a GET page")
+	})
+	return errUntracked
 }
 
 // settle sets the visitor's click to the result of this request's capture.
@@ -323,6 +356,9 @@ func (t *Tracker) loadLatest(ctx context.Context, lines []string) (c Click, toke
 		loads   int
 	)
 	for value := range t.jar.values(lines) {
+		if strings.HasPrefix(value, "!") {
+			continue // a mark of an erasure
+		}
 		loaded, err := t.load(ctx, value, &loads)
 		switch {
 		case err == nil:
@@ -435,9 +471,15 @@ func (v *visit) tokens() []string {
 	if v.token != "" {
 		tokens = append(tokens, v.token)
 	}
-	for token := range v.tracker.jar.values(v.lines) {
-		if v.tracker.checkToken(token) == nil && !slices.Contains(tokens, token) {
-			tokens = append(tokens, token)
+	for value := range v.tracker.jar.values(v.lines) {
+		sent := []string{value}
+		if pending, ok := pendingTokens(value); ok {
+			sent = pending
+		}
+		for _, token := range sent {
+			if v.tracker.checkToken(token) == nil && !slices.Contains(tokens, token) {
+				tokens = append(tokens, token)
+			}
 		}
 	}
 	return tokens

@@ -136,12 +136,19 @@ func convertTo(ctx context.Context, s Sender, e Event, find finder) Result {
 			}
 		}
 	}
+	var untraced *traceError
 	if e.Click.IsZero() && e.ClickToken == "" && e.Consent != ConsentDenied {
-		if err := find(ctx, &e, resolvesTokens(s)); err != nil && !errors.Is(err, ErrNotFound) {
+		err := find(ctx, &e, resolvesTokens(s))
+		if err != nil && !errors.Is(err, ErrNotFound) {
 			return failed(&e, fmt.Errorf("clickid: looking up the click of the event: %w", err))
 		}
+		errors.As(err, &untraced)
 	}
-	return send(ctx, s, e).Results[0]
+	result := send(ctx, s, e).Results[0]
+	if untraced != nil && result.Verdict == VerdictSkippedOrganic {
+		result.Reason += ": " + untraced.reason
+	}
+	return result
 }
 
 // send returns the report of s. It makes sure that there is a result with a

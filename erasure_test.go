@@ -3,8 +3,10 @@ package clickid_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -71,7 +73,10 @@ func TestForget(t *testing.T) {
 			s.page = forgetting(s, nil)
 			resp := v.get(tt.target)
 			require.Len(t, resp.setCookies(), 1)
-			require.Empty(t, v.cookies)
+			for _, c := range v.cookies {
+				require.Equal(t, "!forgotten", c.Value)
+				require.Contains(t, tt.target, "?", "only where the next page's Referer would bring the click back")
+			}
 			require.Empty(t, resp.id())
 			require.Equal(t, tt.deletes, s.store.deletes.Load())
 			result, err := clickid.Convert(resp.ctx, newClient(t, platformtest.Responding(platformtest.OK()), ecapi), purchase("1"))
@@ -105,6 +110,15 @@ func TestForget_forgedCookies(t *testing.T) {
 	require.Zero(t, s.store.deletes.Load())
 }
 
+// requestOf returns a request with the visitor's cookies.
+func requestOf(v *visitor) *http.Request {
+	r := newRequest(http.MethodGet, "/")
+	for _, c := range v.cookies {
+		r.AddCookie(&http.Cookie{Name: c.Name, Value: c.Value})
+	}
+	return r
+}
+
 func TestForget_failedStore(t *testing.T) {
 	t.Parallel()
 	unavailable := errors.New("connection refused")
@@ -120,19 +134,148 @@ func TestForget_failedStore(t *testing.T) {
 			t.Parallel()
 			s := newSite(t, clickid.Config{Store: clickid.NewMemoryStore(), Consent: byHeader})
 			v := s.visitor()
-			v.get("/?clkid=abc", yes)
+			token, _ := clickid.Token(v.get("/?clkid=abc", yes).ctx)
 			s.observations()
 			s.store.failWith(unavailable)
 			resp := forget(s, v)
 			require.True(t, resp.served)
-			require.Empty(t, v.cookies)
 			require.Empty(t, resp.id())
 			observations := s.observations()
 			require.Len(t, observations, 2)
 			require.Equal(t, clickid.KindStoreError, observations[0].Kind)
 			require.ErrorIs(t, observations[0].Err, unavailable)
+
+			s.page = nil
+			require.Equal(t, clickid.ConsentDenied, s.Consent(requestOf(v)), "the cookie remembers the denial")
+			require.Empty(t, v.get("/", yes).id())
+			_, err := s.Resolve(context.Background(), token)
+			require.ErrorIs(t, err, unavailable)
+
+			s.store.recover()
+			require.Empty(t, v.get("/next", yes).id())
+			require.Empty(t, v.cookies, "the next page repeats the erasure")
+			_, err = s.Resolve(context.Background(), token)
+			require.ErrorIs(t, err, clickid.ErrNotFound)
 		})
 	}
+}
+
+// erasableSites are the pairs of store and linker that hold something.
+func erasableSites(t *testing.T) map[string]clickid.Config {
+	t.Helper()
+	fallback, err := clickid.NewFallbackStore(clickid.NewMemoryStore(), newCookieStore(t, firstKey))
+	require.NoError(t, err)
+	unavailable := &flakyStore{MemoryStore: clickid.NewMemoryStore(), outage: refuseConnections}
+	return map[string]clickid.Config{
+		"a store with links":          {Store: clickid.NewMemoryStore()},
+		"cookies with links":          {Store: newCookieStore(t, firstKey), Linker: clickid.NewMemoryStore()},
+		"two stores":                  {Store: clickid.NewMemoryStore(), Linker: clickid.NewMemoryStore()},
+		"a fallback store":            {Store: fallback},
+		"a fallback store's fallback": {Store: mustFallback(t, unavailable, newCookieStore(t, firstKey)), Linker: clickid.NewMemoryStore()},
+	}
+}
+
+func mustFallback(t *testing.T, primary, fallback clickid.Store) clickid.Store {
+	t.Helper()
+	store, err := clickid.NewFallbackStore(primary, fallback)
+	require.NoError(t, err)
+	return store
+}
+
+// The visitor lands twice, and each click has links of its own.
+func TestErasure_reachesSupersededClicks(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	keys := []clickid.Key{clickid.CustomerKey("42"), clickid.OrderKey("1"), clickid.OrderKey("2")}
+	erasures := map[string]func(*site, *visitor, string) error{
+		"Forget": func(s *site, v *visitor, _ string) error {
+			s.page = forgetting(s, nil)
+			v.get("/forget")
+			return nil
+		},
+		"ForgetKey":   func(s *site, _ *visitor, _ string) error { return s.ForgetKey(ctx, clickid.OrderKey("2")) },
+		"ForgetToken": func(s *site, _ *visitor, token string) error { return s.ForgetToken(ctx, token) },
+		"a denial":    func(_ *site, v *visitor, _ string) error { v.get("/", gpc); return nil },
+	}
+	for name, erase := range erasures {
+		for pair, cfg := range erasableSites(t) {
+			t.Run(name+" "+pair, func(t *testing.T) {
+				s := newRealSite(t, cfg)
+				v := s.visitor()
+				var tokens []string
+				for i, id := range []string{"a", "b", "c"} {
+					landing := v.get("/?clkid=" + id)
+					token, ok := clickid.Token(landing.ctx)
+					require.True(t, ok)
+					tokens = append(tokens, token)
+					require.NoError(t, s.Link(landing.ctx, keys[i]))
+				}
+				other := s.visitor().get("/?clkid=a")
+				require.NoError(t, s.Link(other.ctx, clickid.OrderKey("other")))
+
+				require.NoError(t, erase(s, v, tokens[2]))
+				for i, k := range keys {
+					_, err := s.Linked(ctx, k)
+					require.ErrorIs(t, err, clickid.ErrNotFound)
+					_, err = s.Resolve(ctx, tokens[i])
+					require.ErrorIs(t, err, clickid.ErrNotFound)
+				}
+				_, err := s.Linked(ctx, clickid.OrderKey("other"))
+				require.NoError(t, err, "another visitor with the same click keeps theirs")
+			})
+		}
+	}
+}
+
+func TestForget_notUndoneByTheReferer(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, clickid.Config{Store: clickid.NewMemoryStore()})
+	v := s.visitor()
+	v.get("/?clkid=abc")
+	s.page = forgetting(s, nil)
+	v.do(http.MethodPost, "/withdraw", fromLanding)
+	s.page = nil
+	require.Empty(t, v.get("/next", fromLanding, asPage).id())
+	require.Empty(t, v.get("/again", fromLanding, asPage).id())
+	require.Equal(t, "def", v.get("/?clkid=def").id(), "a new click is a new click")
+}
+
+func TestDenial_madeUpCookiesWriteNothing(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, clickid.Config{Store: clickid.NewMemoryStore()})
+	var cookies []string
+	for i := range 8 {
+		cookies = append(cookies, fmt.Sprintf("__Host-clkid=%022d", i))
+	}
+	header := "Cookie: " + strings.Join(cookies, "; ")
+	s.visitor().get("/logo.png", gpc, "Sec-Fetch-Dest: image", header)
+	require.Zero(t, s.store.loads.Load(), "a part of a page leaves the erasure to the page")
+	s.visitor().get("/", gpc, header)
+	require.LessOrEqual(t, s.store.loads.Load(), int32(4))
+	require.Zero(t, s.store.deletes.Load())
+}
+
+func TestErasureError(t *testing.T) {
+	t.Parallel()
+	unavailable := errors.New("connection refused")
+	s := newSite(t, clickid.Config{Store: clickid.NewMemoryStore()})
+	v := s.visitor()
+	token, _ := clickid.Token(v.get("/?clkid=abc").ctx)
+	s.store.failWith(unavailable)
+	var err error
+	s.page = func(w http.ResponseWriter, r *http.Request) { err = s.Forget(w, r) }
+	v.get("/forget")
+	var left *clickid.ErasureError
+	require.ErrorAs(t, err, &left)
+	require.ErrorIs(t, err, unavailable)
+	require.Equal(t, []string{token}, left.Tokens)
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s"} {
+		require.NotContains(t, fmt.Sprintf(verb, err), token)
+	}
+	s.store.recover()
+	require.NoError(t, s.ForgetToken(context.Background(), token))
+	require.NoError(t, s.ForgetToken(context.Background(), token), "unknown is not an error")
+	require.ErrorIs(t, s.ForgetToken(context.Background(), "a b"), clickid.ErrInvalid)
 }
 
 func TestForgetKey(t *testing.T) {

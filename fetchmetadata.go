@@ -46,6 +46,16 @@ func isPrefetch(h http.Header) bool {
 		first(h, "Purpose") == "prefetch" || first(h, "X-Moz") == "prefetch"
 }
 
+// isPart reports whether the browser tells that the request is for a part of a
+// page, such as an image.
+func isPart(r *http.Request) bool {
+	switch first(r.Header, "Sec-Fetch-Dest") {
+	case "", "document", "empty":
+		return false
+	}
+	return true
+}
+
 // isPage reports whether the request is for a page and not for a part of one,
 // such as an image. The parts of a landing page have its URL as their Referer.
 func isPage(r *http.Request) bool {

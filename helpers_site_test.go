@@ -110,6 +110,21 @@ func newSite(t testing.TB, cfg clickid.Config) *site {
 		cfg.Store = &countingStore{Store: cfg.Store}
 	}
 	s.store = cfg.Store.(*countingStore)
+	return s.start(cfg)
+}
+
+// newRealSite is newSite with the real clock and stores whose calls are not
+// counted.
+func newRealSite(t testing.TB, cfg clickid.Config) *site {
+	t.Helper()
+	s := &site{t: t, clock: newClock(), log: &syncBuffer{}}
+	s.clock.nanoseconds.Store(time.Now().UnixNano())
+	return s.start(cfg)
+}
+
+// start configures and makes the tracker.
+func (s *site) start(cfg clickid.Config) *site {
+	s.t.Helper()
 	hook := cfg.Hook
 	cfg.Hook = func(ctx context.Context, o clickid.Observation) {
 		if hook != nil {
@@ -121,7 +136,7 @@ func newSite(t testing.TB, cfg clickid.Config) *site {
 	}
 	cfg.Logger = slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	tracker, err := clickid.New(cfg)
-	require.NoError(t, err)
+	require.NoError(s.t, err)
 	tracker.SetNow(s.clock.now)
 	s.Tracker = tracker
 	return s

@@ -20,6 +20,11 @@ func (t *Tracker) Resolve(ctx context.Context, token string) (Click, error) {
 	}
 	if t.local != nil {
 		if c, local, err := t.local.loadLocally(token); local {
+			if err == nil {
+				if err = t.checkRevoked(ctx, token); err != nil {
+					return Click{}, err
+				}
+			}
 			return c, err
 		}
 	}

@@ -431,7 +431,13 @@ func (t *Tracker) keep(w http.ResponseWriter, r *http.Request, v *visit, id stri
 		}
 	}
 
+	earlier := v.knownToken()
 	token, err := t.save(ctx, landed)
+	if err == nil && stored.ID != "" && t.linker != nil {
+		storeCtx, cancel := t.storeContext(ctx)
+		t.supersede(storeCtx, token, earlier, stored.Expires)
+		cancel()
+	}
 	if err != nil {
 		// Only this request has the click.
 		v.settle(landed, "", false)

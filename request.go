@@ -43,8 +43,8 @@ func (t *Tracker) read(r *http.Request) (read reading) {
 		}
 		return read
 	}
-	// The landing page may be from a cache, or consent may be granted after it.
-	if id, param := t.refererClick(r); id != "" && isPage(r) {
+	// The landing page may have come from a cache, or consent after it.
+	if id, param := t.refererClick(r); id != "" && isPage(r) && !(read.cookie && t.forgotten(r.Header["Cookie"])) {
 		read.concerns, read.recovered, read.id, read.param = true, true, id, param
 	}
 	return read

@@ -1,0 +1,314 @@
+package clickid_test
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"mime/multipart"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"testing"
+
+	"github.com/clickid/clickid"
+	"github.com/stretchr/testify/require"
+)
+
+// largeUpload returns a form with a file that net/http keeps on disk.
+func largeUpload(t *testing.T) (body *bytes.Buffer, contentType string) {
+	t.Helper()
+	body = new(bytes.Buffer)
+	form := multipart.NewWriter(body)
+	part, err := form.CreateFormFile("file", "large.bin")
+	require.NoError(t, err)
+	_, err = part.Write(make([]byte, 1<<20))
+	require.NoError(t, err)
+	require.NoError(t, form.Close())
+	return body, form.FormDataContentType()
+}
+
+func TestFinish_temporaryFiles(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("TMPDIR", dir)
+	s := newSite(t, clickid.Config{})
+	for _, http2 := range []bool{false, true} {
+		server := httptest.NewUnstartedServer(s.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if err := r.ParseMultipartForm(1 << 10); err != nil {
+				http.Error(w, err.Error(), http.StatusBadRequest)
+				return
+			}
+			files, err := os.ReadDir(dir)
+			if err != nil || len(files) == 0 {
+				http.Error(w, "the file is not on disk", http.StatusInternalServerError)
+			}
+		})))
+		server.EnableHTTP2 = http2
+		server.StartTLS()
+		for _, target := range []string{"/upload", "/upload?clkid=abc"} {
+			body, contentType := largeUpload(t)
+			r, err := http.NewRequest(http.MethodPost, server.URL+target, body)
+			require.NoError(t, err)
+			r.Header.Set("Content-Type", contentType)
+			r.Header.Set("Cookie", "__Host-clkid=x")
+			resp, err := server.Client().Do(r)
+			require.NoError(t, err)
+			text, err := io.ReadAll(resp.Body)
+			require.NoError(t, err)
+			require.NoError(t, resp.Body.Close())
+			require.Equal(t, http.StatusOK, resp.StatusCode, string(text))
+		}
+		server.Close()
+		files, err := os.ReadDir(dir)
+		require.NoError(t, err)
+		require.Empty(t, files, "HTTP/2: %v", http2)
+	}
+}
+
+func TestFinish_pattern(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, clickid.Config{})
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /shoes/{size}", func(http.ResponseWriter, *http.Request) {})
+	for _, target := range []string{"/shoes/42", "/shoes/42?clkid=abc"} {
+		r := newRequest(http.MethodGet, target)
+		s.Handler(mux).ServeHTTP(httptest.NewRecorder(), r)
+		require.Equal(t, "GET /shoes/{size}", r.Pattern, "outer middleware reads it")
+	}
+}
+
+func TestFinish_clickAtRisk(t *testing.T) {
+	t.Parallel()
+	redirect := func(location string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Location", location)
+			w.WriteHeader(http.StatusFound)
+		}
+	}
+	shared := clickid.Config{Cookie: clickid.Cookie{Domain: "example.com"}}
+	deferred := clickid.Config{Consent: byHeader}
+	tests := map[string]struct {
+		cfg     clickid.Config
+		headers []string
+		page    http.HandlerFunc
+		want    clickid.Reason // "" means that the click is safe
+	}{
+		"no redirect":                                    {page: func(http.ResponseWriter, *http.Request) {}},
+		"a redirect on the same host":                    {page: redirect("/home")},
+		"to the same host, as a URL":                     {page: redirect("https://example.com/home"), headers: []string{https}},
+		"to another host":                                {page: redirect("https://www.example.com/"), want: clickid.ReasonRedirect},
+		"to another host with the click":                 {page: redirect("https://www.example.com/?clkid=abc")},
+		"to another host with another click":             {page: redirect("https://www.example.com/?clkid=def"), want: clickid.ReasonRedirect},
+		"to a host that shares the cookie":               {cfg: shared, page: redirect("https://www.example.com/"), headers: []string{https}},
+		"to a host that does not":                        {cfg: shared, page: redirect("https://example.net/"), want: clickid.ReasonRedirect},
+		"from unknown transport to HTTPS":                {page: redirect("https://example.com/"), want: clickid.ReasonRedirect},
+		"from HTTPS to plain HTTP":                       {page: redirect("http://example.com/"), headers: []string{https}, want: clickid.ReasonRedirect},
+		"before consent, on the same host":               {cfg: deferred, page: redirect("/home"), want: clickid.ReasonRedirect},
+		"before consent, with the click":                 {cfg: deferred, page: redirect("/home?clkid=abc")},
+		"the cookie is gone, as under a timeout handler": {page: func(w http.ResponseWriter, _ *http.Request) { w.Header().Del("Set-Cookie") }, want: clickid.ReasonCookieDropped},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, tt.cfg)
+			s.page = tt.page
+			s.visitor().get("/?clkid=abc", tt.headers...)
+			observations := s.observations()
+			if tt.want == "" {
+				require.Len(t, observations, 1)
+				return
+			}
+			require.Len(t, observations, 2)
+			require.Equal(t, clickid.Observation{Kind: clickid.KindClickAtRisk, Reason: tt.want}, observations[1])
+			require.Contains(t, s.log.String(), `level=WARN msg="clickid: click at risk"`)
+		})
+	}
+}
+
+func TestCapture_whereTheCookieCannotStick(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		cfg     clickid.Config
+		target  string
+		headers []string
+		want    clickid.Reason // "" is captured
+	}{
+		"a domain that does not cover the host": {cfg: clickid.Config{Cookie: clickid.Cookie{Domain: "shop.de"}}, want: clickid.ReasonDomain},
+		"a domain that covers the host":         {cfg: clickid.Config{Cookie: clickid.Cookie{Domain: "example.com"}}},
+		"plain HTTP by X-Forwarded-Proto":       {headers: []string{"X-Forwarded-Proto: http"}, want: clickid.ReasonPlainHTTP},
+		"plain HTTP by Forwarded":               {headers: []string{`Forwarded: for=192.0.2.1;proto="http", proto=https`}, want: clickid.ReasonPlainHTTP},
+		"plain HTTP in development":             {cfg: clickid.Config{Cookie: clickid.Cookie{Insecure: true}}, headers: []string{"X-Forwarded-Proto: http"}},
+		"the browser knows better":              {headers: []string{"X-Forwarded-Proto: http", "Sec-Fetch-Site: none"}},
+		"HTTPS":                                 {headers: []string{https}},
+		"loopback":                              {target: "http://127.0.0.1:8080/?clkid=abc", headers: []string{"X-Forwarded-Proto: http"}},
+		"localhost":                             {target: "http://shop.localhost/?clkid=abc", headers: []string{"X-Forwarded-Proto: http"}},
+		"no evidence":                           {},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, tt.cfg)
+			if tt.target == "" {
+				tt.target = "/?clkid=abc"
+			}
+			resp := s.visitor().get(tt.target, tt.headers...)
+			require.Equal(t, "abc", resp.id(), "this request knows its click")
+			observations := s.observations()
+			require.Len(t, observations, 1)
+			if tt.want == "" {
+				require.Equal(t, clickid.KindCaptured, observations[0].Kind)
+				return
+			}
+			require.Equal(t, clickid.KindRefused, observations[0].Kind)
+			require.Equal(t, tt.want, observations[0].Reason)
+			require.Empty(t, resp.setCookies())
+			require.Contains(t, s.log.String(), "level=WARN")
+		})
+	}
+}
+
+func TestCapture_hosts(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, clickid.Config{Hosts: []string{"www.example.com"}, StripParam: true})
+	for host, want := range map[string]string{
+		"www.example.com": "abc", "WWW.EXAMPLE.COM:8443": "abc", "example.com": "", "www.example.com.evil.example": "",
+	} {
+		r := newRequest(http.MethodGet, "/?clkid=abc&utm_source=scope3")
+		r.Host = host
+		resp := s.visitor().send(r)
+		require.Equal(t, want, resp.id(), host)
+		if want == "" {
+			require.Empty(t, resp.Header(), "the parameter passes through untouched")
+			require.Empty(t, s.observations())
+		}
+		s.observations()
+	}
+	for name, cfg := range map[string]clickid.Config{
+		"a port":                    {Hosts: []string{"www.example.com:443"}},
+		"a URL":                     {Hosts: []string{"https://www.example.com"}},
+		"nothing":                   {Hosts: []string{""}},
+		"a host outside the domain": {Hosts: []string{"shop.at"}, Cookie: clickid.Cookie{Domain: "example.com"}},
+	} {
+		cfg.Store = clickid.NewMemoryStore()
+		_, err := clickid.New(cfg)
+		require.ErrorContains(t, err, "Hosts[0]", name)
+	}
+}
+
+func TestCapture_deadCookieAndReferer(t *testing.T) {
+	t.Parallel()
+	memory := clickid.NewMemoryStore()
+	for name, tt := range map[string]struct {
+		cfg    clickid.Config
+		cookie string
+	}{
+		"garbage":                 {clickid.Config{}, "garbage"},
+		"a retired key":           {clickid.Config{}, newTokenOf(t, newCookieStore(t, secondKey), "old")},
+		"a store restarted empty": {clickid.Config{Store: memory}, "AAAAAAAAAAAAAAAAAAAAAA"},
+	} {
+		s := newSite(t, tt.cfg)
+		resp := s.visitor().get("/next", fromLanding, asPage, "Cookie: __Host-clkid="+tt.cookie)
+		require.Equal(t, "abc", resp.id(), name)
+		require.Len(t, resp.setCookies(), 1, name)
+	}
+	s := newSite(t, clickid.Config{})
+	v := s.visitor()
+	v.get("/?clkid=good")
+	resp := v.get("/next", fromLanding, asPage)
+	require.Equal(t, "good", resp.id(), "a living cookie outweighs the Referer")
+	require.Empty(t, resp.setCookies())
+}
+
+func TestCapture_panics(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		cfg  clickid.Config
+		want string
+	}{
+		"Consent": {clickid.Config{Consent: func(*http.Request) clickid.Consent { panic("secret") }}, ""},
+		"Accept":  {clickid.Config{Accept: func(string) bool { panic("secret") }}, ""},
+		"Touch":   {clickid.Config{Touch: func(_, _ clickid.Click) bool { panic("secret") }}, "def"},
+		"Hook":    {clickid.Config{Hook: func(context.Context, clickid.Observation) { panic("secret") }}, "def"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t, tt.cfg)
+			v := s.visitor()
+			require.True(t, v.get("/?clkid=abc").served)
+			resp := v.get("/?clkid=def")
+			require.True(t, resp.served)
+			require.Equal(t, http.StatusOK, resp.Code)
+			if tt.want != "" {
+				require.Equal(t, tt.want, v.get("/").id())
+			}
+			require.Contains(t, s.log.String(), `level=ERROR msg="clickid: panic" error="clickid: Config.`+name+` panicked with a value of type string"`)
+			require.NotContains(t, s.log.String(), "secret")
+		})
+	}
+}
+
+func TestHandler_nilTracker(t *testing.T) {
+	t.Parallel()
+	var tracker *clickid.Tracker
+	served := false
+	h := tracker.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { served = true }))
+	h.ServeHTTP(httptest.NewRecorder(), newRequest(http.MethodGet, "/?clkid=abc"))
+	require.True(t, served)
+}
+
+func TestConvert_withoutATrace(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, clickid.Config{Consent: byHeader})
+	var inHandler, viaContext, denied clickid.Result
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		inHandler, _ = clickid.Convert(r.Context(), organicSender{}, clickid.Event{})
+		viaContext, _ = clickid.Convert(s.Context(r), organicSender{}, clickid.Event{})
+		r.Header.Set("X-Consent", "no")
+		denied, _ = clickid.Convert(s.Context(r), organicSender{}, clickid.Event{})
+	}))
+	defer server.Close()
+	resp, err := http.Get(server.URL)
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	require.Contains(t, inHandler.Reason, "Tracker.Context")
+	require.Equal(t, clickid.VerdictSkippedConsent, viaContext.Verdict, "consent is unknown")
+	require.Equal(t, "denied", denied.Reason)
+
+	job, err := clickid.Convert(context.Background(), organicSender{}, clickid.Event{})
+	require.NoError(t, err)
+	require.Contains(t, job.Reason, "not a visitor's request")
+}
+
+// organicSender finds nothing to attribute an event by.
+type organicSender struct{}
+
+func (organicSender) Send(_ context.Context, events ...clickid.Event) (clickid.Report, error) {
+	var report clickid.Report
+	for _, e := range events {
+		r := clickid.Result{Verdict: clickid.VerdictSkippedOrganic, Reason: "no click"}
+		if e.Consent == clickid.ConsentDenied {
+			r = clickid.Result{Verdict: clickid.VerdictSkippedConsent, Reason: "denied"}
+		}
+		report.Results = append(report.Results, r)
+	}
+	return report, nil
+}
+
+func TestToken_followsConsent(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		cfg    clickid.Config
+		header string
+		want   bool
+	}{
+		"granted":                      {clickid.Config{Consent: byHeader}, yes, true},
+		"unknown":                      {clickid.Config{Consent: byHeader}, "X-Other: 1", false},
+		"unknown, which is to be sent": {clickid.Config{Consent: byHeader, SendUnknown: true}, "X-Other: 1", true},
+		"denied":                       {clickid.Config{Consent: byHeader}, no, false},
+	} {
+		s := newSite(t, tt.cfg)
+		v := s.visitor()
+		v.get("/?clkid=abc", yes)
+		_, ok := clickid.Token(v.get("/checkout", tt.header).ctx)
+		require.Equal(t, tt.want, ok, name)
+	}
+}
