@@ -409,6 +409,9 @@ func (c *cleaner) privacy() {
 	if text.HasControl(u.GPP) {
 		c.leaveOut("user.gpp", problemControl)
 		u.GPP = ""
+	} else if problem := personaldata.ProblemOfID(u.GPP); problem != "" {
+		c.leaveOut("user.gpp", problem)
+		u.GPP = ""
 	}
 	given := u.GPPSections
 	u.GPPSections = nil

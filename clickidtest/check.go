@@ -304,9 +304,15 @@ func ipAddress(s string) string {
 	return ""
 }
 
+// rfc3986 is the form of a URL in RFC 3986, without user information.
+var rfc3986 = regexp.MustCompile(`^https?://([A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]+)?` +
+	`(/(` + pchar + `|/)*)?(\?(` + pchar + `|[/?])*)?(#(` + pchar + `|[/?])*)?$`)
+
+const pchar = `[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2}`
+
 func webURL(s string) string {
-	if u, err := url.Parse(s); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return "must be an absolute http or https URL"
+	if u, err := url.Parse(s); err != nil || u.Host == "" || !rfc3986.MatchString(s) {
+		return "must be an absolute http or https URL in the form of RFC 3986"
 	}
 	return ""
 }

@@ -47,7 +47,7 @@ func (x *exchange) ecapi() response {
 	e.Raw, e.Request, e.Problems = x.body, x.record.Number, p.found
 	x.events = []*Event{e}
 	if len(p.found) == 0 {
-		if r := x.refusals().of(e.ID); r != nil && e.ID != "" {
+		if r := x.refusalOf(e.ID); r != nil && e.ID != "" {
 			e.refuse("", r)
 			return x.refuse(r.Status, Error{Code: r.Code, Message: "Validation error", Recovery: r.Recovery})
 		}

@@ -1,7 +1,9 @@
 package clickidtest
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"net/http"
 	"slices"
 	"time"
@@ -27,15 +29,35 @@ type Fault struct {
 	// Status is 300 or more, or if Error or Body is set. Another 2xx replaces
 	// the 200 of a success.
 	Status int
-	// Error is the error of the response, in the endpoint's form. With a Status
-	// of 200 it is an error inside a success. Code and Message default to the
-	// usual ones of the status.
+	// Error is the error of the response. With a Status of 200 it is an error
+	// inside a success. Code and Message default to the usual ones of the
+	// status.
 	Error Error
+	// Form is the form of the error. Defaults to that of the endpoint.
+	Form Form
 	// Header is added to the response, such as Retry-After or Location.
 	Header http.Header
-	// Body replaces the body of the response. Status defaults to 200.
+	// Body replaces the body of the response. Status defaults to 200. A body
+	// that begins with "<" is sent as text/html.
 	Body string
+	// Processed makes Body replace the response to a request that is processed,
+	// so that its events are recorded.
+	Processed bool
+	// TaskStatus is the member status of the response, such as "submitted",
+	// "failed" or "completed". The request is processed only with "completed".
+	TaskStatus string
+	// Unsuccessful adds "success": false to the response. The request is not
+	// processed.
+	Unsuccessful bool
+	// Truncated sends only the first half of the body, as a complete response.
+	Truncated bool
+	// PadTo fills the body with spaces to this number of bytes.
+	PadTo int
 
+	// Unreceived is the number of events of a log_event request that are missing
+	// from events_received. They are the last ones of the request and are not
+	// recorded.
+	Unreceived int
 	// Unprocessed is the number of events of a log_event request that are
 	// neither processed nor reported as a failure. They are the last ones of
 	// the request and are not recorded.
@@ -60,6 +82,52 @@ const (
 	CutMidResponse
 )
 
+// Form is the form of an error in a response.
+type Form int
+
+const (
+	// FormEndpoint is the form of the endpoint: errors at the tracking endpoint,
+	// data and error at Interchange, error and code at ECAPI.
+	FormEndpoint Form = iota
+	// FormAdCPError is {"status":"failed","adcp_error":{…}}.
+	FormAdCPError
+	// FormAdCPErrorAlone is {"adcp_error":{…}}.
+	FormAdCPErrorAlone
+	// FormErrors is {"errors":[{…}]}.
+	FormErrors
+	// FormErrorsInData is {"data":{"errors":[{…}]}}.
+	FormErrorsInData
+	// FormError is {"error":{…}}.
+	FormError
+	// FormErrorText is {"error":"message","code":"code"}.
+	FormErrorText
+)
+
+// Naming is how a response names the event that it refuses.
+type Naming int
+
+const (
+	// NamingDefault is NamingPointer in the refusal of a whole request, and
+	// NamingID in a partial failure.
+	NamingDefault Naming = iota
+	// NamingID is the member event_id.
+	NamingID
+	// NamingPointer is the field "/events/1/event_type".
+	NamingPointer
+	// NamingBrackets is the field "events[1].event_type".
+	NamingBrackets
+	// NamingIssues is issues[].path with "/events/1/event_type".
+	NamingIssues
+	// NamingDetails is details.issues[].path with ["events",1,"event_type"].
+	NamingDetails
+	// NamingIndex is the member index.
+	NamingIndex
+	// NamingUnknownID is an event_id that no event has.
+	NamingUnknownID
+	// NamingNone names no event.
+	NamingNone
+)
+
 // EventRefusal refuses certain events in every request.
 type EventRefusal struct {
 	// IDs are the IDs of the events.
@@ -68,9 +136,11 @@ type EventRefusal struct {
 	// default log_event reports a partial failure. ECAPI, with one event in a
 	// request, always refuses the request.
 	WholeRequest bool
-	// Unnamed omits the field from the refusal of a whole request. By default
-	// the field is "/events/N/event_type".
-	Unnamed bool
+	// Naming is how the refusal names the event. Defaults to NamingDefault.
+	Naming Naming
+	// Times is the number of refusals of each event, after which it is accepted.
+	// 0 means no limit.
+	Times int
 	// Status is the status of the refusal of a whole request. Defaults to 400.
 	// With 200 the error is inside a success.
 	Status int
@@ -89,7 +159,8 @@ type script struct {
 // refusal is an EventRefusal with an index of its IDs.
 type refusal struct {
 	EventRefusal
-	ids map[string]bool
+	ids   map[string]bool
+	count map[string]int // refusals so far
 }
 
 // Next injects the faults into the next requests, in this order and after
@@ -121,7 +192,7 @@ func (r *Receiver) RefuseEvents(e EventRefusal) (lift func()) {
 	if e.Code == "" {
 		e.Code = "VALIDATION_ERROR"
 	}
-	added := &refusal{EventRefusal: e, ids: make(map[string]bool, len(e.IDs))}
+	added := &refusal{EventRefusal: e, ids: make(map[string]bool, len(e.IDs)), count: make(map[string]int)}
 	for _, id := range e.IDs {
 		added.ids[id] = true
 	}
@@ -176,7 +247,8 @@ func (f Fault) wait(ctx context.Context) bool {
 
 // replaces reports whether the fault replaces the processing of the request.
 func (f Fault) replaces() bool {
-	return f.Status >= 300 || f.Body != "" || !f.Error.isZero()
+	return f.Status >= 300 || f.Body != "" && !f.Processed || !f.Error.isZero() || f.Form != FormEndpoint || f.Unsuccessful ||
+		f.TaskStatus != "" && f.TaskStatus != "completed"
 }
 
 func (e Error) isZero() bool {
@@ -194,6 +266,9 @@ func (x *exchange) scripted() response {
 	if f.Body != "" {
 		return response{status: status, body: []byte(f.Body)}
 	}
+	if f.Error.isZero() && f.Form == FormEndpoint && (f.TaskStatus != "" || f.Unsuccessful) {
+		return x.reply(status, map[string]any{})
+	}
 	e := f.Error
 	if e.Code == "" {
 		e.Code = usualCode(status)
@@ -201,7 +276,42 @@ func (x *exchange) scripted() response {
 	if e.Message == "" {
 		e.Message = usualMessage(status)
 	}
-	return x.refuse(status, e)
+	return x.refuseAs(f.Form, status, e)
+}
+
+// disguise changes a response as the fault wants it.
+func (f Fault) disguise(resp response) response {
+	if f.Body != "" && f.Processed && resp.status < 300 {
+		resp.body = []byte(f.Body)
+	}
+	if f.TaskStatus != "" || f.Unsuccessful {
+		resp.body = withMembers(resp.body, f.TaskStatus, f.Unsuccessful)
+	}
+	if n := f.PadTo - len(resp.body); n > 0 {
+		resp.body = append(bytes.Clone(resp.body), bytes.Repeat([]byte(" "), n)...)
+	}
+	if f.Truncated {
+		resp.body = resp.body[:len(resp.body)/2]
+	}
+	if bytes.HasPrefix(resp.body, []byte("<")) {
+		resp = resp.with(http.Header{"Content-Type": {"text/html; charset=utf-8"}})
+	}
+	return resp
+}
+
+// withMembers adds status and success to a JSON object.
+func withMembers(body []byte, status string, unsuccessful bool) []byte {
+	members := make(map[string]json.RawMessage)
+	if err := json.Unmarshal(body, &members); err != nil {
+		return body
+	}
+	if status != "" {
+		members["status"] = encode(status)
+	}
+	if unsuccessful {
+		members["success"] = encode(false)
+	}
+	return encode(members)
 }
 
 // usualCode returns the code of a status in the table of the REST API.
@@ -241,20 +351,25 @@ func usualMessage(status int) string {
 	return http.StatusText(status)
 }
 
-// refusals returns the current refusals of events.
-func (r *Receiver) refusals() refusals {
+// refusalOf returns the current refusal of an event, or nil, and counts it.
+func (r *Receiver) refusalOf(id string) *refusal {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.script.refusals
+	found := r.script.refusals.of(id)
+	if found != nil {
+		found.count[id]++
+	}
+	return found
 }
 
 type refusals []*refusal
 
-// of returns the latest refusal of an event, or nil.
+// of returns the latest refusal of an event, or nil. The caller holds the
+// receiver's lock.
 func (list refusals) of(id string) *refusal {
 	for i := len(list) - 1; i >= 0; i-- {
-		if list[i].ids[id] {
-			return list[i]
+		if r := list[i]; r.ids[id] && (r.Times == 0 || r.count[id] < r.Times) {
+			return r
 		}
 	}
 	return nil

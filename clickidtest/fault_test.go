@@ -3,6 +3,7 @@ package clickidtest_test
 import (
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -64,7 +65,7 @@ func TestFault_response(t *testing.T) {
 		{"a code", capiPath, events, clickidtest.Fault{Status: 403, Error: clickidtest.Error{Code: "TOS_ACCEPTANCE_REQUIRED"}}, 403, `{"errors":[{"code":"TOS_ACCEPTANCE_REQUIRED","message":"Access denied to dataset"}]}`, 0},
 		{"retry_after in the body", capiPath, events, clickidtest.Fault{Status: 429, Error: clickidtest.Error{Message: "wait", RetryAfter: 1.5}}, 429, `{"errors":[{"code":"RATE_LIMITED","message":"wait","retry_after":1.5}]}`, 0},
 		{"an error inside a success", capiPath, events, clickidtest.Fault{Error: clickidtest.Error{Code: "SOMETHING_NEW", Message: "no"}}, 200, `{"errors":[{"code":"SOMETHING_NEW","message":"no"}]}`, 0},
-		{"data null and an error", interchangePath, events, clickidtest.Fault{Status: 200, Error: clickidtest.Error{Code: "X", Message: "no", Field: "/events/0"}}, 200, `{"data":null,"error":{"code":"X","field":"/events/0","message":"no"}}`, 0},
+		{"data null and an error", interchangePath, events, clickidtest.Fault{Status: 200, Error: clickidtest.Error{Code: "X", Message: "no", Field: "/events/0"}}, 200, `{"data":null,"error":{"code":"X","message":"no","field":"/events/0"}}`, 0},
 		{"a body word for word", capiPath, events, clickidtest.Fault{Body: "<html>"}, 200, `<html>`, 0},
 		{"a body word for word with its status", capiPath, events, clickidtest.Fault{Status: 502, Body: "<html>"}, 502, `<html>`, 0},
 		{"another 2xx", eventsPath, event, clickidtest.Fault{Status: 202}, 202, `{"status":"ok"}`, 1},
@@ -84,6 +85,119 @@ func TestFault_response(t *testing.T) {
 			require.Equal(t, tt.counted, r.Count())
 		})
 	}
+}
+
+// TestFault_forms has every form of a log_event response that the contract
+// tells how to read.
+func TestFault_forms(t *testing.T) {
+	t.Parallel()
+	two := logEvent(minimalEvent("lead", "1"), minimalEvent("lead", "2"))
+	failed := clickidtest.Error{Code: "SOME_CODE", Message: "no"}
+	tests := []struct {
+		name    string
+		path    string
+		fault   clickidtest.Fault
+		status  int
+		want    string
+		counted int
+	}{
+		{"a page", capiPath, clickidtest.Fault{Body: "<!doctype html>"}, 200, `<!doctype html>`, 0},
+		{"an empty body", capiPath, clickidtest.Fault{Body: " ", Processed: true}, 200, ` `, 2},
+		{"an unpublished confirmation", capiPath, clickidtest.Fault{Body: `{"status":"ok"}`, Processed: true}, 200, `{"status":"ok"}`, 2},
+		{"no object", capiPath, clickidtest.Fault{Body: `[]`, Processed: true}, 200, `[]`, 2},
+		{"a cut body", capiPath, clickidtest.Fault{Truncated: true}, 200, `{"events_received":2,"events_processed":2,"parti`, 2},
+		{"a cut error", capiPath, clickidtest.Fault{Status: 400, Error: failed, Truncated: true}, 400, `{"errors":[{"code":"SOME`, 0},
+		{"a long body", capiPath, clickidtest.Fault{Body: `{}`, PadTo: 5}, 200, `{}   `, 0},
+		{"adcp_error", capiPath, clickidtest.Fault{Error: failed, Form: clickidtest.FormAdCPError}, 200, `{"adcp_error":{"code":"SOME_CODE","message":"no"},"status":"failed"}`, 0},
+		{"adcp_error with status 400", capiPath, clickidtest.Fault{Status: 400, Error: failed, Form: clickidtest.FormAdCPErrorAlone}, 400, `{"adcp_error":{"code":"SOME_CODE","message":"no"}}`, 0},
+		{"errors at Interchange", interchangePath, clickidtest.Fault{Error: failed, Form: clickidtest.FormErrors}, 200, `{"errors":[{"code":"SOME_CODE","message":"no"}]}`, 0},
+		{"errors in data", capiPath, clickidtest.Fault{Error: failed, Form: clickidtest.FormErrorsInData}, 200, `{"data":{"errors":[{"code":"SOME_CODE","message":"no"}]}}`, 0},
+		{"an error object", capiPath, clickidtest.Fault{Error: failed, Form: clickidtest.FormError}, 200, `{"error":{"code":"SOME_CODE","message":"no"}}`, 0},
+		{"an error text", capiPath, clickidtest.Fault{Error: failed, Form: clickidtest.FormErrorText}, 200, `{"code":"SOME_CODE","error":"no"}`, 0},
+		{"status submitted", capiPath, clickidtest.Fault{TaskStatus: "submitted"}, 200, `{"status":"submitted"}`, 0},
+		{"status failed", interchangePath, clickidtest.Fault{TaskStatus: "failed"}, 200, `{"status":"failed"}`, 0},
+		{"status failed with an error", capiPath, clickidtest.Fault{TaskStatus: "failed", Error: failed}, 200, `{"errors":[{"code":"SOME_CODE","message":"no"}],"status":"failed"}`, 0},
+		{"status completed", capiPath, clickidtest.Fault{TaskStatus: "completed"}, 200, `{"events_processed":2,"events_received":2,"match_quality":0,"partial_failures":[],"status":"completed","warnings":[]}`, 2},
+		{"success false", capiPath, clickidtest.Fault{Unsuccessful: true}, 200, `{"success":false}`, 0},
+		{"none received", capiPath, clickidtest.Fault{Unreceived: 2}, 200, `{"events_received":0,"events_processed":0,"partial_failures":[],"warnings":[],"match_quality":0}`, 0},
+		{"one not received", capiPath, clickidtest.Fault{Unreceived: 1}, 200, `{"events_received":1,"events_processed":1,"partial_failures":[],"warnings":[],"match_quality":0}`, 1},
+		{"too large", capiPath, clickidtest.Fault{Status: 413}, 413, `{"errors":[{"message":"Request Entity Too Large"}]}`, 0},
+		{"an error with details", capiPath, clickidtest.Fault{Status: 400, Error: clickidtest.Error{Code: "X", Message: "no", Details: map[string]any{"a": 1}}}, 400, `{"errors":[{"code":"X","message":"no","details":{"a":1}}]}`, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			r := clickidtest.New(clickidtest.Config{})
+			r.Next(tt.fault)
+			w := serve(r, mustRequest(tt.path, two))
+			require.Equal(t, tt.status, w.Code)
+			require.Equal(t, tt.want, strings.TrimSuffix(w.Body.String(), "\n"))
+			require.Equal(t, tt.counted, r.Count())
+			require.True(t, r.Requests()[0].Scripted)
+			if strings.HasPrefix(tt.want, "<") {
+				require.Equal(t, "text/html; charset=utf-8", w.Header().Get("Content-Type"))
+			}
+		})
+	}
+}
+
+func TestEventRefusal_naming(t *testing.T) {
+	t.Parallel()
+	two := logEvent(minimalEvent("lead", "1"), minimalEvent("lead", "2"))
+	const message = `"message":"/events/1 is refused by EventRefusal with the code X"`
+	for naming, want := range map[clickidtest.Naming][2]string{
+		clickidtest.NamingDefault:   {`{"event_id":"2","code":"X",` + message + `}`, `{"code":"X","message":"Validation error","field":"/events/1/event_type"}`},
+		clickidtest.NamingID:        {`{"event_id":"2","code":"X",` + message + `}`, `{"code":"X","message":"Validation error"}`},
+		clickidtest.NamingPointer:   {`{"field":"/events/1/event_type","code":"X",` + message + `}`, `{"code":"X","message":"Validation error","field":"/events/1/event_type"}`},
+		clickidtest.NamingBrackets:  {`{"field":"events[1].event_type","code":"X",` + message + `}`, `{"code":"X","message":"Validation error","field":"events[1].event_type"}`},
+		clickidtest.NamingIssues:    {`{"field":"/events/1/event_type","code":"X",` + message + `}`, `{"code":"X","message":"Validation error","issues":[{"message":"Validation error","path":"/events/1/event_type"}]}`},
+		clickidtest.NamingDetails:   {`{"field":"/events/1/event_type","code":"X",` + message + `}`, `{"code":"X","message":"Validation error","details":{"issues":[{"message":"Validation error","path":["events",1,"event_type"]}]}}`},
+		clickidtest.NamingIndex:     {`{"index":1,"code":"X",` + message + `}`, `{"code":"X","message":"Validation error"}`},
+		clickidtest.NamingUnknownID: {`{"event_id":"unknown-1","code":"X",` + message + `}`, `{"code":"X","message":"Validation error"}`},
+		clickidtest.NamingNone:      {`{"code":"X",` + message + `}`, `{"code":"X","message":"Validation error"}`},
+	} {
+		for i, whole := range []bool{false, true} {
+			r := clickidtest.New(clickidtest.Config{})
+			r.RefuseEvents(clickidtest.EventRefusal{IDs: []string{"2"}, Code: "X", WholeRequest: whole, Naming: naming})
+			w := serve(r, mustRequest(capiPath, two))
+			require.Contains(t, w.Body.String(), "["+want[i]+"]")
+		}
+	}
+}
+
+func TestEventRefusal_times(t *testing.T) {
+	t.Parallel()
+	r := clickidtest.New(clickidtest.Config{})
+	r.RefuseEvents(clickidtest.EventRefusal{IDs: []string{"1"}, Recovery: "transient", Times: 2})
+	for i, counted := range []int{0, 0, 1} {
+		body := strings.Replace(logEvent(minimalEvent("lead", "1")), idempotencyKey, idempotencyKey+strconv.Itoa(i), 1)
+		serve(r, mustRequest(capiPath, body))
+		require.Equal(t, counted, r.Count(), i)
+		serve(r, mustRequest(capiPath, body)) // the same key has the same response
+		require.Equal(t, counted, r.Count(), i)
+	}
+}
+
+// TestReceiver_answeredKeys repeats keys whose first request was refused.
+func TestReceiver_answeredKeys(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	r := clickidtest.New(clickidtest.Config{Now: func() time.Time { return now }})
+	lift := r.RefuseEvents(clickidtest.EventRefusal{IDs: []string{"1"}, WholeRequest: true})
+	body := logEvent(minimalEvent("lead", "1"))
+	require.Equal(t, 400, serve(r, mustRequest(capiPath, body)).Code)
+	lift()
+	require.Equal(t, 400, serve(r, mustRequest(capiPath, body)).Code, "the key has been answered")
+	require.True(t, r.Requests()[1].Replayed)
+	w := serve(r, mustRequest(capiPath, logEvent(minimalEvent("lead", "2"))))
+	require.Equal(t, 409, w.Code)
+	require.Contains(t, w.Body.String(), "IDEMPOTENCY_CONFLICT")
+	now = now.Add(25 * time.Hour)
+	w = serve(r, mustRequest(capiPath, body))
+	require.Equal(t, 409, w.Code)
+	require.Contains(t, w.Body.String(), "IDEMPOTENCY_EXPIRED")
+	require.Zero(t, r.Count())
+	take(t, r, capiPath, strings.Replace(body, idempotencyKey, "another-idempotency-key", 1))
 }
 
 func TestFault_header(t *testing.T) {
@@ -209,8 +323,8 @@ func TestReceiver_refuseEvents(t *testing.T) {
 		{"the whole request", capiPath, three, clickidtest.EventRefusal{IDs: []string{"3"}, WholeRequest: true}, 400,
 			`{"errors":[{"code":"VALIDATION_ERROR","message":"Validation error","field":"/events/2/event_type"}]}`, []string{}},
 		{"the whole request, wrapped", interchangePath, three, clickidtest.EventRefusal{IDs: []string{"1"}, WholeRequest: true, Status: 422}, 422,
-			`{"data":null,"error":{"code":"VALIDATION_ERROR","field":"/events/0/event_type","message":"Validation error"}}`, []string{}},
-		{"the whole request without a name", capiPath, three, clickidtest.EventRefusal{IDs: []string{"3"}, WholeRequest: true, Unnamed: true}, 400,
+			`{"data":null,"error":{"code":"VALIDATION_ERROR","message":"Validation error","field":"/events/0/event_type"}}`, []string{}},
+		{"the whole request without a name", capiPath, three, clickidtest.EventRefusal{IDs: []string{"3"}, WholeRequest: true, Naming: clickidtest.NamingNone}, 400,
 			`{"errors":[{"code":"VALIDATION_ERROR","message":"Validation error"}]}`, []string{}},
 		{"the whole request inside a success", capiPath, three, clickidtest.EventRefusal{IDs: []string{"3"}, WholeRequest: true, Status: 200}, 200,
 			`{"errors":[{"code":"VALIDATION_ERROR","message":"Validation error","field":"/events/2/event_type"}]}`, []string{}},

@@ -30,6 +30,7 @@ type idempotency struct {
 
 // completed is a request with an idempotency key and its response.
 type completed struct {
+	at       time.Time
 	body     [sha256.Size]byte
 	response response
 	events   []*Event

@@ -3,6 +3,7 @@ package clickidtest
 import (
 	"crypto/sha256"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strconv"
 )
@@ -60,12 +61,16 @@ func (x *exchange) logEvent() response {
 	for i, v := range b.list {
 		x.readEvent(&b, i, v, raw[i])
 	}
-	if len(p.found) > 0 || len(b.spoilt) > 0 && (!x.cfg.PartialFailures || b.unnamed) {
+	if len(p.found) > 0 {
 		x.leaveEvents()
 		return x.invalid(append(p.found, b.spoilt...))
 	}
+	if len(b.spoilt) > 0 && (!x.cfg.PartialFailures || b.unnamed) {
+		x.leaveEvents()
+		return x.remember(x.invalid(b.spoilt))
+	}
 	if resp, refused := x.refuseWhole(); refused {
-		return resp
+		return x.remember(resp)
 	}
 	return x.bookEvents(&b)
 }
@@ -117,10 +122,16 @@ func (x *exchange) earlier() (response, bool) {
 	if !ok {
 		return response{}, false
 	}
+	if x.cfg.Now().Sub(known.at) > x.cfg.KeyLifetime {
+		x.leaveEvents()
+		return x.refuse(http.StatusConflict, Error{
+			Code: "IDEMPOTENCY_EXPIRED", Message: "The idempotency key was used too long ago", Field: "/idempotency_key", Recovery: "correctable",
+		}), true
+	}
 	if known.body != sha256.Sum256(x.body) {
 		x.leaveEvents()
 		return x.refuse(http.StatusConflict, Error{
-			Code: "CONFLICT", Message: "The idempotency key was used with another body", Field: "/idempotency_key", Recovery: "correctable",
+			Code: "IDEMPOTENCY_CONFLICT", Message: "The idempotency key was used with another body", Field: "/idempotency_key", Recovery: "correctable",
 		}), true
 	}
 	x.record.Replayed = true
@@ -270,17 +281,29 @@ func (x *exchange) leaveEvents() {
 
 // refuseWhole applies the scripted refusals that concern the whole request.
 func (x *exchange) refuseWhole() (response, bool) {
-	refusals := x.refusals()
+	x.mu.Lock()
+	defer x.mu.Unlock()
 	for i, e := range x.events {
-		r := refusals.of(e.ID)
+		r := x.script.refusals.of(e.ID)
 		if r == nil || !r.WholeRequest {
 			continue
 		}
+		r.count[e.ID]++
 		e.refuse(eventPath(i), r)
 		x.leaveEvents()
 		refusal := Error{Code: r.Code, Message: "Validation error", Recovery: r.Recovery}
-		if !r.Unnamed {
-			refusal.Field = eventPath(i) + "/event_type"
+		field := eventPath(i) + "/event_type"
+		issue := Problem{Message: "Validation error", Path: field}
+		switch r.Naming {
+		case NamingDefault, NamingPointer:
+			refusal.Field = field
+		case NamingBrackets:
+			refusal.Field = fmt.Sprintf("events[%d].event_type", i)
+		case NamingIssues:
+			refusal.Issues = []Problem{issue}
+		case NamingDetails:
+			issue.Path = []any{"events", i, "event_type"}
+			refusal.Details = map[string]any{"issues": []Problem{issue}}
 		}
 		return x.refuse(r.Status, refusal), true
 	}
@@ -288,10 +311,28 @@ func (x *exchange) refuseWhole() (response, bool) {
 }
 
 type partialFailure struct {
-	EventID  string `json:"event_id"`
+	EventID  string `json:"event_id,omitempty"`
+	Index    *int   `json:"index,omitempty"`
+	Field    string `json:"field,omitempty"`
 	Code     string `json:"code"`
 	Message  string `json:"message"`
 	Recovery string `json:"recovery,omitempty"`
+}
+
+// name names the event of a partial failure.
+func (f *partialFailure) name(n Naming, e *Event, index int) {
+	switch n {
+	case NamingDefault, NamingID:
+		f.EventID = e.ID
+	case NamingPointer, NamingIssues, NamingDetails:
+		f.Field = eventPath(index) + "/event_type"
+	case NamingBrackets:
+		f.Field = fmt.Sprintf("events[%d].event_type", index)
+	case NamingIndex:
+		f.Index = &index
+	case NamingUnknownID:
+		f.EventID = "unknown-" + strconv.Itoa(index)
+	}
 }
 
 type logEventResponse struct {
@@ -304,27 +345,28 @@ type logEventResponse struct {
 
 // bookEvents counts the events that are not refused and returns the response.
 func (x *exchange) bookEvents(b *batch) response {
-	body := logEventResponse{Received: len(x.events), PartialFailures: []partialFailure{}, Warnings: []string{}}
+	body := logEventResponse{Received: max(0, len(x.events)-x.fault.Unreceived), PartialFailures: []partialFailure{}, Warnings: []string{}}
 	body.Warnings = append(body.Warnings, b.warnings...)
-	refusals := x.refusals()
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	refusals := x.script.refusals
 	if resp, ok := x.earlier(); ok {
 		return resp // another request used the key in the meantime
 	}
 	matched := 0
 	for i, e := range x.events {
-		code, recovery := "VALIDATION_ERROR", ""
+		failure, naming := partialFailure{Code: "VALIDATION_ERROR"}, NamingDefault
 		if r := refusals.of(e.ID); r != nil && e.Outcome == "" {
+			r.count[e.ID]++
 			e.refuse(eventPath(i), r)
-			code, recovery = r.Code, r.Recovery
+			failure.Code, failure.Recovery, naming = r.Code, r.Recovery, r.Naming
 		}
 		switch {
 		case e.Outcome == OutcomeRefused:
-			body.PartialFailures = append(body.PartialFailures, partialFailure{
-				EventID: e.ID, Code: code, Message: e.Problems[0].Field + " " + e.Problems[0].Message, Recovery: recovery,
-			})
-		case i >= len(x.events)-x.fault.Unprocessed:
+			failure.Message = e.Problems[0].Field + " " + e.Problems[0].Message
+			failure.name(naming, e, i)
+			body.PartialFailures = append(body.PartialFailures, failure)
+		case i >= len(x.events)-x.fault.Unprocessed-x.fault.Unreceived:
 			e.Outcome = OutcomeNotProcessed
 		default:
 			x.ledger.book(e, x.cfg.Now())
@@ -343,8 +385,19 @@ func (x *exchange) bookEvents(b *batch) response {
 	} else {
 		resp = x.reply(http.StatusOK, body)
 	}
+	return x.rememberLocked(resp)
+}
+
+// remember keeps a response for requests that repeat the idempotency key.
+func (x *exchange) remember(resp response) response {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.rememberLocked(resp)
+}
+
+func (x *exchange) rememberLocked(resp response) response {
 	x.ledger.remember(idempotency{x.account.APIKey, x.record.IdempotencyKey}, completed{
-		body: sha256.Sum256(x.body), response: resp, events: x.events,
+		at: x.cfg.Now(), body: sha256.Sum256(x.body), response: resp, events: x.events,
 	})
 	return resp
 }

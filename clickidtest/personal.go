@@ -54,6 +54,9 @@ func (p *problems) noPersonalData(path, name string, v any) {
 	case map[string]any:
 		for _, member := range sortedNames(v) {
 			inner := path + "/" + member
+			if holdsEmail(member) {
+				p.add(path+"/?", "is named after a raw e-mail address")
+			}
 			if !slices.Contains(userAgents, member) {
 				p.noPersonalData(inner, member, v[member])
 			}

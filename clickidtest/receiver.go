@@ -60,6 +60,10 @@ type Config struct {
 	// Keep is the number of events, of requests and of idempotency keys that
 	// are kept; the oldest are dropped. Defaults to 100,000.
 	Keep int
+	// KeyLifetime is how long the response to an idempotency key is repeated.
+	// Later requests with the key are refused with IDEMPOTENCY_EXPIRED. Defaults
+	// to a day.
+	KeyLifetime time.Duration
 	// Now is the clock. Defaults to time.Now.
 	Now func() time.Time
 	// OnEvent is called for every event that could be read, accepted or not,
@@ -128,6 +132,9 @@ func New(cfg Config) *Receiver {
 	}
 	if cfg.Keep <= 0 {
 		cfg.Keep = defaultKeep
+	}
+	if cfg.KeyLifetime <= 0 {
+		cfg.KeyLifetime = 24 * time.Hour
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -217,7 +224,7 @@ func (x *exchange) respond() response {
 	} else if resp = x.process(); x.fault.Status != 0 && resp.status == http.StatusOK {
 		resp.status = x.fault.Status
 	}
-	return resp.with(x.fault.Header)
+	return x.fault.disguise(resp).with(x.fault.Header)
 }
 
 // process applies the rules that hold for every endpoint, and then those of

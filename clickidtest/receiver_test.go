@@ -117,7 +117,7 @@ func TestReceiver_responses(t *testing.T) {
 		{capiPath, logEvent(`{"event_id":"1","event_type":"lead"}`), same, `{"errors":[{"code":"VALIDATION_ERROR","message":"/events/0/event_time is required","field":"/events/0/event_time","recovery":"correctable","issues":[{"field":"/events/0/event_time","message":"is required"}]}]}`},
 		{capiPath, `{"event_source_id":"unregistered","idempotency_key":"0123456789abcdef","events":[{}]}`, same, `{"errors":[{"code":"REFERENCE_NOT_FOUND","message":"The event source is not registered","field":"/event_source_id","suggestion":"Register the event source first","recovery":"correctable"}]}`},
 		{interchangePath, logEvent(minimalEvent("lead", "1")), same, `{"data":{"events_received":1,"events_processed":1,"partial_failures":[],"warnings":[],"match_quality":0}}`},
-		{interchangePath, logEvent(`{"event_id":"1","event_type":"lead"}`), same, `{"data":null,"error":{"code":"VALIDATION_ERROR","details":[{"field":"/events/0/event_time","message":"is required"}],"field":"/events/0/event_time","message":"/events/0/event_time is required","recovery":"correctable"}}`},
+		{interchangePath, logEvent(`{"event_id":"1","event_type":"lead"}`), same, `{"data":null,"error":{"code":"VALIDATION_ERROR","message":"/events/0/event_time is required","field":"/events/0/event_time","recovery":"correctable","details":{"issues":[{"message":"is required","path":["events",0,"event_time"]}]}}}`},
 		{"/api/v2/buyer/advertisers/adv_other/log-event", logEvent(validEvent), same, `{"data":null,"error":{"code":"ACCESS_DENIED","message":"Access denied to advertiser"}}`},
 		{"/agentic/v1", `{}`, same, `{"code":"NOT_FOUND","error":"Not found"}`},
 	}

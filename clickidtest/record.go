@@ -132,8 +132,8 @@ func (x *exchange) arrive() {
 }
 
 func (f Fault) isNone() bool {
-	return f.Latency == 0 && f.Hold == nil && f.Cut == CutNone && f.Status == 0 &&
-		f.Error.isZero() && len(f.Header) == 0 && f.Body == "" && f.Unprocessed == 0
+	return f.Latency == 0 && f.Hold == nil && f.Cut == CutNone && f.Status == 0 && len(f.Header) == 0 && !f.replaces() &&
+		f.Body == "" && f.TaskStatus == "" && !f.Truncated && f.PadTo == 0 && f.Unprocessed == 0 && f.Unreceived == 0
 }
 
 // finish records the response and calls the hooks.

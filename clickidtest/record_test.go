@@ -138,9 +138,10 @@ func TestReceiver_idempotencyKey(t *testing.T) {
 	other.Header.Set("Authorization", "Bearer scope3_other")
 	require.Equal(t, 200, serve(r, other).Code, "another account's keys are its own")
 
-	// A refused request leaves its key free for the corrected request.
+	// A refusal answers the key, too: the corrected request needs another.
 	require.Equal(t, 400, serve(r, mustRequest(capiPath, keyed(2, `{}`))).Code)
-	require.Equal(t, 200, serve(r, mustRequest(capiPath, keyed(2, minimalEvent("purchase", "4")))).Code)
+	require.Equal(t, 409, serve(r, mustRequest(capiPath, keyed(2, minimalEvent("purchase", "4")))).Code)
+	require.Equal(t, 200, serve(r, mustRequest(capiPath, keyed(3, minimalEvent("purchase", "4")))).Code)
 	requests := r.Requests()
 	require.Equal(t, []bool{false, true, false}, []bool{requests[0].Replayed, requests[1].Replayed, requests[2].Replayed})
 	require.Equal(t, "key-0000000000000001", requests[0].IdempotencyKey)

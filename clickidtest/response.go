@@ -19,12 +19,17 @@ type Error struct {
 	RetryAfter float64   `json:"retry_after,omitempty"` // seconds
 	Recovery   string    `json:"recovery,omitempty"`    // transient, correctable or terminal
 	Issues     []Problem `json:"issues,omitempty"`
+	// Details holds whatever the platform adds.
+	Details any `json:"details,omitempty"`
 }
 
 // Problem describes a member of a request that breaks the contract.
 type Problem struct {
-	Field   string `json:"field"` // such as "/events/1/event_type"
+	Field   string `json:"field,omitempty"` // such as "/events/1/event_type"
 	Message string `json:"message"`
+	// Path is the field in the form of Interchange: a string, or an array such
+	// as ["events", 1, "event_type"].
+	Path any `json:"path,omitempty"`
 }
 
 // response is what the client receives. Status 0 cuts the connection.
@@ -80,7 +85,26 @@ func bodyAllowed(status int) bool {
 
 // refuse returns an error in the endpoint's form.
 func (x *exchange) refuse(status int, e Error) response {
+	return x.refuseAs(FormEndpoint, status, e)
+}
+
+// refuseAs returns an error in a form.
+func (x *exchange) refuseAs(form Form, status int, e Error) response {
 	x.record.Error = e
+	switch form {
+	case FormAdCPError:
+		return x.reply(status, map[string]any{"status": "failed", "adcp_error": e})
+	case FormAdCPErrorAlone:
+		return x.reply(status, map[string]any{"adcp_error": e})
+	case FormErrors:
+		return x.reply(status, map[string]any{"errors": []Error{e}})
+	case FormErrorsInData:
+		return x.reply(status, map[string]any{"data": map[string]any{"errors": []Error{e}}})
+	case FormError:
+		return x.reply(status, map[string]any{"error": e})
+	case FormErrorText:
+		return x.reply(status, map[string]any{"error": e.Message, "code": e.Code})
+	}
 	if x.endpoint.isManagement() {
 		return x.refuseManagement(status, e)
 	}
@@ -88,12 +112,42 @@ func (x *exchange) refuse(status int, e Error) response {
 	case endpointTracking:
 		return x.reply(status, map[string]any{"errors": []Error{e}})
 	case endpointInterchange:
-		return x.reply(status, map[string]any{"data": nil, "error": errorObject(e, "details")})
+		return x.reply(status, map[string]any{"data": nil, "error": interchangeError(e)})
 	}
 	object := errorObject(e, "details")
 	object["error"] = object["message"]
 	delete(object, "message")
 	return x.reply(status, object)
+}
+
+// interchangeError returns e with its issues in details, each with the path of
+// its field as an array.
+func interchangeError(e Error) Error {
+	if len(e.Issues) == 0 {
+		return e
+	}
+	issues := make([]Problem, len(e.Issues))
+	for i, issue := range e.Issues {
+		issues[i] = Problem{Message: issue.Message, Path: issue.Path}
+		if issue.Path == nil {
+			issues[i].Path = pathOf(issue.Field)
+		}
+	}
+	e.Issues, e.Details = nil, map[string]any{"issues": issues}
+	return e
+}
+
+// pathOf returns a field such as "/events/1/event_type" as an array.
+func pathOf(field string) []any {
+	path := []any{}
+	for part := range strings.SplitSeq(strings.TrimPrefix(field, "/"), "/") {
+		if index, err := strconv.Atoi(part); err == nil {
+			path = append(path, index)
+		} else {
+			path = append(path, part)
+		}
+	}
+	return path
 }
 
 // errorObject returns e with its issues under another name.
