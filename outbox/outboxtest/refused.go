@@ -238,7 +238,7 @@ func testReplayBesideSend(h *harness) {
 }
 
 func testProvisional(h *harness) {
-	h.platform.RefuseEvents(clickidtest.EventRefusal{IDs: []string{"odd"}, WholeRequest: true, Unnamed: true, Code: "INVALID_REQUEST"})
+	h.platform.RefuseEvents(clickidtest.EventRefusal{IDs: []string{"odd"}, WholeRequest: true, Naming: clickidtest.NamingNone, Code: "INVALID_REQUEST"})
 	ob := h.started(h.config())
 	h.send(ob, event("first"))
 	h.accepted(1)
