@@ -322,13 +322,21 @@ func TestTable_Erase_concurrentOrders(t *testing.T) {
 	})
 }
 
+// renamed is a destination of another name.
+type renamed struct {
+	outbox.Destination
+	name string
+}
+
+func (r renamed) Name() string { return r.name }
+
 // TestTable_destinations keeps the events of two destinations in one table, and
 // each relay moves its own.
 func TestTable_destinations(t *testing.T) {
 	onEachDatabase(t, func(t *testing.T, d database) {
 		db := d.open(t)
-		first := newClient(t, "http://127.0.0.1:1")
-		second := newClient(t, "http://127.0.0.1:2")
+		client := newClient(t, "http://127.0.0.1:1")
+		first, second := renamed{client, "first"}, renamed{client, "second"}
 		one, two := d.tableOf(t, db, first), d.tableOf(t, db, second)
 		write(t, one.In(db), newEvents("one", 3)...)
 		write(t, two.In(db), newEvents("two", 5)...)
