@@ -22,8 +22,8 @@ const futureTolerance = 5 * time.Minute
 // Errors for [errors.Is].
 var (
 	// ErrNotFound means that there is no click: the visitor has none, or it has
-	// expired or was deleted. Other errors of a lookup do not tell whether
-	// there is a click.
+	// expired or was deleted. After other errors of a lookup, the visitor
+	// may have a click.
 	ErrNotFound = errors.New("clickid: no click found")
 	// ErrInvalid means that a token is forged, malformed or signed with an
 	// unknown key, or that a click ID or a key is not valid.

@@ -414,12 +414,12 @@ func (t *Tracker) storeContext(ctx context.Context) (context.Context, context.Ca
 	return detached(withoutVisit(ctx), t.timeout)
 }
 
-// jobFactor is how much longer than a page a job waits for the store: 10 seconds
-// by default.
+// jobFactor is the factor between the store timeout of a page and that of a job,
+// which is 10 seconds by default.
 const jobFactor = 40
 
-// jobContext is storeContext for calls that may be made without a page that
-// waits.
+// jobContext is storeContext with the longer timeout of a job if ctx is not that
+// of a request.
 func (t *Tracker) jobContext(ctx context.Context) (context.Context, context.CancelFunc) {
 	if ctx.Value(http.ServerContextKey) != nil || visitFrom(ctx) != nil {
 		return t.storeContext(ctx)

@@ -269,8 +269,8 @@ func TestResolve(t *testing.T) {
 	require.Equal(t, []clickid.Kind{clickid.KindCaptured, clickid.KindStoreError}, s.kinds())
 }
 
-// A hook, a log handler or a store may itself ask for the click of the
-// context it is given.
+// TestLookup_inLogHandler looks up the click in a hook, a log handler or a store
+// that is called during a lookup.
 func TestLookup_inLogHandler(t *testing.T) {
 	t.Parallel()
 	var s *site
@@ -290,7 +290,7 @@ func TestLookup_inLogHandler(t *testing.T) {
 	select {
 	case <-finished:
 	case <-time.After(10 * time.Second):
-		t.Fatal("a look-up waits for itself")
+		t.Fatal("a lookup waits for itself")
 	}
 }
 

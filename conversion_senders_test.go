@@ -251,7 +251,7 @@ func TestConvert_severalSendersWithoutConsent(t *testing.T) {
 	require.Empty(t, q.events)
 }
 
-// countingLinker counts the look-ups of links. It has one, of every key.
+// countingLinker counts the lookups of links. It has one, of every key.
 type countingLinker struct {
 	clickid.Linker
 	token   string

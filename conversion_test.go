@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// queue is a sender that keeps what it is given, as an outbox does.
+// queue is a sender that stores its events, as an outbox does.
 type queue struct {
 	events   []clickid.Event
 	deadline time.Time
@@ -31,7 +31,7 @@ func (q *queue) Send(ctx context.Context, events ...clickid.Event) (clickid.Repo
 	return report, nil
 }
 
-// ResolvesTokens makes Convert leave the look-up to the queue.
+// ResolvesTokens makes Convert leave the lookup to the queue.
 func (q *queue) ResolvesTokens() bool { return true }
 
 // order is a purchase whose click is for Convert to find.
@@ -118,7 +118,7 @@ func TestConvert_failedLookup(t *testing.T) {
 	token, _ := clickid.Token(v.get("/?clkid=abc").ctx)
 	s.store.failWith(unavailable)
 
-	t.Run("a client returns the look-up's error", func(t *testing.T) {
+	t.Run("a client returns the lookup's error", func(t *testing.T) {
 		p := platformtest.Responding(platformtest.OK())
 		result, err := clickid.Convert(v.get("/checkout").ctx, newClient(t, p, ecapi), order("1"))
 		require.ErrorIs(t, err, unavailable)

@@ -21,7 +21,7 @@
 //
 // # Three ways to a click
 //
-// Each way has a verb of its own:
+// Each way has its own verb:
 //
 //	by            click              conversion             used in
 //	request       Lookup             Convert                pages behind the tracker
@@ -34,6 +34,6 @@
 // difference. [WithClick] puts a click that is known otherwise into a context.
 //
 // The package extension is for authors of stores and adapters. All types of
-// this package are safe for concurrent use unless their comment tells
+// this package are safe for concurrent use unless documented
 // otherwise.
 package clickid

@@ -396,7 +396,7 @@ func ExampleWithClick() {
 }
 
 // An order for two destinations, of which one is unavailable. The other gets
-// the event, and the result tells which one failed.
+// the event, and the result names the one that failed.
 func ExampleSenders() {
 	platform, other := startPlatform(), startPlatform()
 	defer platform.Close()

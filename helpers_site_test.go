@@ -72,7 +72,7 @@ func (s *countingStore) Delete(ctx context.Context, token string) error {
 	return s.Store.Delete(ctx, token)
 }
 
-// CheckToken asks no store, and so never fails.
+// CheckToken never fails, since it does not call the store.
 func (s *countingStore) CheckToken(token string) error {
 	s.checks.Add(1)
 	if checker, ok := s.Store.(clickid.TokenChecker); ok {

@@ -83,7 +83,7 @@ func TestLink(t *testing.T) {
 	}
 }
 
-// transaction keeps what it is asked to link.
+// transaction is a linker that records its calls.
 type transaction struct {
 	clickid.Linker
 	ctx     context.Context

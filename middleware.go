@@ -68,11 +68,11 @@ type Config struct {
 	// Accept reports whether to accept a click ID of 1 to 512 visible ASCII
 	// characters. Defaults to [ValidID]. [IsULID] is stricter.
 	Accept func(id string) bool
-	// StoreTimeout bounds what one step asks of the store. A landing waits for two
-	// steps at most, to load the earlier click and to save the new one; other
-	// pages wait only when they ask for the click, or when it is forgotten
-	// since consent is denied. Resolve, Linked and the erasures get 40 times as
-	// long where no request waits for them. Defaults to 250 ms.
+	// StoreTimeout limits the store calls of a step. A landing has at most two
+	// steps: it loads the earlier click and saves the new one. Other pages only
+	// have a step if they look up the click, or if it is erased because consent
+	// is denied. Resolve, Linked and erasures outside of a request have 40 times
+	// as long. Defaults to 250 ms.
 	StoreTimeout time.Duration
 	// StripParam redirects a landing (302) to the same URL without the
 	// parameter after its click is stored, so that copied links have no click.

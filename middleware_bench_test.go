@@ -77,8 +77,8 @@ func BenchmarkPageWithoutClickOverHTTP(b *testing.B) {
 	}
 }
 
-// BenchmarkPageWithCookie is a page of a visitor who has a click, which the
-// page does not ask for.
+// BenchmarkPageWithCookie measures a page that does not look up the visitor's
+// click.
 func BenchmarkPageWithCookie(b *testing.B) {
 	tracker := benchmarkTracker(b, nil)
 	benchmarkBeside(b, tracker, smallPage, landed(b, tracker))
@@ -116,7 +116,7 @@ func BenchmarkLanding(b *testing.B) {
 	}
 }
 
-// BenchmarkResolve is the look-up of a webhook.
+// BenchmarkResolve is the lookup of a webhook.
 func BenchmarkResolve(b *testing.B) {
 	for name, store := range map[string]clickid.Store{"cookie": newCookieStore(b, firstKey), "memory": clickid.NewMemoryStore()} {
 		b.Run(name, func(b *testing.B) {

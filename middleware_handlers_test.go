@@ -60,7 +60,7 @@ func clickCookies(resp *http.Response) int {
 	return n
 }
 
-// showClick is a page that says which click its visitor came by.
+// showClick is a page that prints the visitor's click ID.
 func showClick(w http.ResponseWriter, r *http.Request) {
 	click, err := clickid.Lookup(r.Context())
 	if err != nil {

@@ -96,7 +96,7 @@ func tokenStoreFailingWith(err error) clickid.Store {
 	return errorStore{s}
 }
 
-// errorStore has no check of tokens of its own.
+// errorStore is a store without a TokenChecker.
 type errorStore struct{ clickid.Store }
 
 func TestGuardedStore_panic(t *testing.T) {

@@ -77,5 +77,5 @@ func TestMemoryStore_Delete(t *testing.T) {
 	require.ErrorIs(t, err, clickid.ErrNotFound)
 	_, err = store.Linked(ctx, session)
 	require.ErrorIs(t, err, clickid.ErrNotFound)
-	empty("expiry and a look-up")
+	empty("expiry and a lookup")
 }

@@ -145,7 +145,7 @@ func New(cfg Config) (*Client, error) {
 }
 
 // endpointProblems returns the platform's scheme and host, and what is wrong
-// with the fields that tell where events go.
+// with the fields of the endpoint and the data set.
 func (cfg *Config) endpointProblems() (*url.URL, []error) {
 	var problems []error
 	if cfg.Dialect == nil {

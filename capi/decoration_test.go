@@ -124,8 +124,8 @@ func TestLogEvent_userIDs(t *testing.T) {
 	require.Equal(t, clickid.VerdictReady, checked(t, withID, e).Verdict)
 }
 
-// TestClient_lostIdentity tells an event that lost what it could be attributed
-// by, which is refused, from an organic one.
+// TestClient_lostIdentity checks that an event is refused if cleaning removes its
+// last identity. An organic event is skipped.
 func TestClient_lostIdentity(t *testing.T) {
 	t.Parallel()
 	hash := strings.Repeat("a", 64)

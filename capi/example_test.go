@@ -306,7 +306,7 @@ func ExampleEventError() {
 	// true
 }
 
-// An error of the platform tells what to do: fix the configuration, wait, or
+// The kind of an error determines the reaction: fix the configuration, wait, or
 // give up the event.
 func ExampleResponseError() {
 	platform := startPlatform()

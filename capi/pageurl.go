@@ -12,8 +12,8 @@ import (
 
 // sentURL returns the page's URL as it may be sent: in the form of RFC 3986,
 // with its host in Punycode, without query and fragment unless keep is set, and
-// without credentials. It is "" when nothing fit to be sent is left, and
-// warning tells what was left out unasked.
+// without credentials. It is "" if nothing is left to send. warning names the
+// parts that were left out by default.
 func sentURL(raw string, keep bool) (sent, warning string) {
 	if raw == "" {
 		return "", ""

@@ -135,8 +135,8 @@ func (c *Client) clean(e *clickid.Event, o *outgoing) bool {
 	return true
 }
 
-// lostIdentity tells why an event has nothing left to attribute it by although
-// it had something that the dialect carries, or returns "".
+// lostIdentity returns the reason why an event has no identity left although it
+// had one that the dialect carries, or "".
 func (c *Client) lostIdentity(given, cleaned *clickid.Event, warnings []string) string {
 	had := given.ClickToken != "" || c.cfg.Dialect.identified(given)
 	if !had || cleaned.ClickToken != "" || c.attributable(cleaned) {

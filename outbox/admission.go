@@ -28,7 +28,7 @@ func (s sender) Send(ctx context.Context, events ...clickid.Event) (clickid.Repo
 		if err != nil {
 			a.fail(err)
 		} else {
-			a.tell(known)
+			a.addKnown(known)
 		}
 	}
 	return a.report, a.report.Err()
@@ -131,9 +131,9 @@ func (a *admission) fail(err error) {
 	}
 }
 
-// tell adds to the results that an event was already known and differs from the
-// stored one.
-func (a *admission) tell(known map[string]string) {
+// addKnown adds to the results that an event was already known and how it
+// differs from the stored one.
+func (a *admission) addKnown(known map[string]string) {
 	for i, record := range a.kept {
 		if record == nil {
 			continue

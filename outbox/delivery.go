@@ -104,8 +104,8 @@ func (d *Delivery) Admit(ctx context.Context, events ...clickid.Event) (clickid.
 	return admitted.report, admitted.records
 }
 
-// Remember tells the delivery that the destination has accepted events in an
-// earlier process. A queue with delivered events calls it at its start.
+// Remember records that the destination has accepted events in an earlier
+// process. A queue with delivered events calls it at its start.
 func (d *Delivery) Remember() { d.holds.remember() }
 
 // ResolvesTokens reports whether the clicks of tokens are resolved at delivery;

@@ -26,7 +26,7 @@ func (d *Delivery) lookUp(ctx context.Context, r Record, e *clickid.Event) (Outc
 	if !ok {
 		return d.lookupFailed(r), false
 	}
-	outcome, proceed, err := d.ask(ctx, e, needsClick)
+	outcome, proceed, err := d.consentAndClick(ctx, e, needsClick)
 	switch {
 	case err == nil:
 		done(ending{})
@@ -42,8 +42,9 @@ func (d *Delivery) lookUp(ctx context.Context, r Record, e *clickid.Event) (Outc
 	return d.lookupFailed(r), false
 }
 
-// ask returns consent and click, or an error if one of the lookups fails.
-func (d *Delivery) ask(ctx context.Context, e *clickid.Event, needsClick bool) (outcome Outcome, proceed bool, err error) {
+// consentAndClick looks up consent and click. It returns an error if one of the
+// lookups fails.
+func (d *Delivery) consentAndClick(ctx context.Context, e *clickid.Event, needsClick bool) (outcome Outcome, proceed bool, err error) {
 	if d.cfg.Consent != nil {
 		consent, err := d.consent(ctx, *e)
 		if err != nil {

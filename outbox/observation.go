@@ -62,9 +62,10 @@ const (
 	KindConfigurationRefused Kind = "configuration refused"
 	// KindPlatformRecovered means that the platform accepts events again.
 	KindPlatformRecovered Kind = "platform recovered"
-	// KindWarning: the platform has accepted events with a warning, or a relay has
-	// found an event that is already known with other contents. The hook is called
-	// for all of the platform's; the log has each of them once in ten minutes.
+	// KindWarning means that the platform has accepted events with a warning, or
+	// that a relay has found an event that is already known with other contents.
+	// The hook is called for every warning of the platform. The log contains
+	// each of them once in ten minutes.
 	KindWarning Kind = "warning"
 	// KindRecordLost means that the queue has lost an event, for example by an
 	// eviction or a failover. A dead letter without the event remains.
@@ -74,9 +75,9 @@ const (
 	KindStorageReplaced Kind = "storage replaced"
 	// KindLookupsFailing means that the click store or the Consent function
 	// fails. The events that need it wait.
-	KindLookupsFailing Kind = "look-ups failing"
+	KindLookupsFailing Kind = "lookups failing"
 	// KindLookupsRecovered means that the lookups work again.
-	KindLookupsRecovered Kind = "look-ups recovered"
+	KindLookupsRecovered Kind = "lookups recovered"
 	// KindNewerVersion means that an event of a newer version of the library
 	// waits for an instance that can read it. It is repeated every ten minutes.
 	KindNewerVersion Kind = "newer version"

@@ -120,8 +120,7 @@ func (t *Table) insertAndCommit(ctx context.Context, db *sql.DB, records []Recor
 	return nil
 }
 
-// Notify tells the relays of this process that something was committed. It
-// never blocks.
+// Notify wakes the relays of this process after a commit. It never blocks.
 func (t *Table) Notify() {
 	select {
 	case t.wake <- struct{}{}:

@@ -15,7 +15,7 @@ import (
 // acknowledged; see [Config].AcceptLoss.
 var ErrVolatile = errors.New("asynqoutbox: Redis may lose acknowledged events")
 
-// checkDurability asks every server that takes writes how it keeps its data.
+// checkDurability checks the persistence of every server that accepts writes.
 func (o *Outbox) checkDurability(ctx context.Context) error {
 	if o.cfg.AcceptLoss {
 		return nil
@@ -65,7 +65,7 @@ func (o *Outbox) checkNode(ctx context.Context, node infoer) error {
 	return errors.Join(problems...)
 }
 
-// serverInfo returns what a server tells about itself.
+// serverInfo returns the result of INFO.
 func serverInfo(ctx context.Context, node infoer) (string, error) {
 	info, err := node.Info(ctx, "server", "persistence", "memory", "replication").Result()
 	if err != nil {
@@ -99,9 +99,9 @@ func (o *Outbox) primary(ctx context.Context) (*redis.Client, error) {
 	return nil, nil
 }
 
-// confirm waits until the replicas have what was written, where WaitReplicas asks
-// for it. WAIT counts the writes of its own connection; a write on it comes after
-// all earlier ones of the same server.
+// confirm waits until the replicas have the writes, if WaitReplicas is set. WAIT
+// counts the writes of its own connection; a write on it comes after all earlier
+// ones of the same server.
 func (o *Outbox) confirm(ctx context.Context) error {
 	if o.cfg.WaitReplicas == 0 {
 		return nil

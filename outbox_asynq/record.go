@@ -114,7 +114,7 @@ func (o *Outbox) storeArgs(r outbox.Record) (keys []string, args []any, err erro
 	return keys, []any{value, seconds(recordLifetime), r.QueuedAt.UnixMilli(), r.Identity}, nil
 }
 
-// storedAs tells what storeScript found of a record.
+// storedAs is the result of storeScript for a record.
 type storedAs struct {
 	fresh       bool   // it was stored
 	waits       bool   // it was stored before, and waits

@@ -23,8 +23,8 @@ func (q redisQueue) taskPrefix() string { return q.asynq("t:") }
 
 func (q redisQueue) own(part string) string { return "clickid:{" + q.name + "}:" + part }
 
-// record is where the event of an identity is stored, and marker what became of
-// it. Half of an identity is long enough to tell events apart.
+// record is the key of the event of an identity, and marker that of its outcome.
+// Half of an identity is long enough to distinguish events.
 func (q redisQueue) record(identity string) string { return q.own("event:" + identity) }
 func (q redisQueue) marker(identity string) string { return q.own("id:" + short(identity)) }
 

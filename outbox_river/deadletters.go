@@ -76,7 +76,7 @@ func (o *Outbox[TTx]) Replay(ctx context.Context, ids ...string) (int, error) {
 		}
 		params = params.IDs(known...)
 	} else {
-		// Jobs that fail again meanwhile are not replayed for ever.
+		// Jobs that fail again meanwhile are not replayed forever.
 		last, err := o.client.JobList(ctx, river.NewJobListParams().Queues(o.queue).
 			States(dead()...).OrderBy(river.JobListOrderByID, river.SortOrderDesc).First(1))
 		if err != nil || len(last.Jobs) == 0 {

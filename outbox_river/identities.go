@@ -33,7 +33,7 @@ func bucket(identity string) string {
 	return strconv.Itoa(int(crc32.ChecksumIEEE([]byte(identity)) % lockBuckets))
 }
 
-// lockClass tells the advisory locks of a schema from others.
+// lockClass returns the class of the advisory locks of a schema.
 func lockClass(schema string) int32 {
 	return int32(crc32.ChecksumIEEE([]byte("clickid outbox " + schema)))
 }

@@ -171,7 +171,7 @@ func (s *Store) Delete(ctx context.Context, token string) error {
 }
 
 // CheckToken returns an error that matches [clickid.ErrInvalid] when the token
-// does not have the form of this store's tokens. It does not ask the server.
+// does not have the form of this store's tokens. It does not call the server.
 func (s *Store) CheckToken(token string) error {
 	if !reference.Valid(token) {
 		return fmt.Errorf("%w: malformed token", clickid.ErrInvalid)

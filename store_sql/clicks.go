@@ -65,7 +65,7 @@ func (s *Store) Delete(ctx context.Context, token string) error {
 }
 
 // CheckToken returns an error that matches [clickid.ErrInvalid] when the token
-// does not have the form of this store's tokens. It does not ask the database.
+// does not have the form of this store's tokens. It does not query the database.
 func (s *Store) CheckToken(token string) error {
 	if !reference.Valid(token) {
 		return fmt.Errorf("%w: malformed token", clickid.ErrInvalid)

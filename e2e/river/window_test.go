@@ -12,7 +12,7 @@ import (
 )
 
 // TestOutbox_deduplicationWindow checks that River's cleaner keeps delivered
-// events for the deduplication window, and dead letters for ever.
+// events for the deduplication window, and dead letters forever.
 func TestOutbox_deduplicationWindow(t *testing.T) {
 	t.Parallel()
 	ctx := within(t, 2*time.Minute)

@@ -33,7 +33,7 @@ type shop struct {
 
 // openDatabase opens the shop's database with a single connection. The tills
 // write without a pause; with several connections SQLite could let one of them
-// wait for ever.
+// wait forever.
 func openDatabase(path string) (*sql.DB, error) {
 	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)")
 	if err != nil {

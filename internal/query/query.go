@@ -62,9 +62,9 @@ type Found struct {
 	// Param is the name of its parameter, or of the first one whose value was
 	// not accepted.
 	Param string
-	// Present tells that a click parameter is there, whatever its value.
+	// Present reports whether the query has a click parameter, with any value.
 	Present bool
-	// Source tells that the query names the platform as the visitor's source.
+	// Source reports whether the query names the platform as the visitor's source.
 	// It is only set when Value is empty.
 	Source bool
 }

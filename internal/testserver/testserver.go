@@ -29,7 +29,7 @@ import (
 )
 
 // Missing skips a test that needs something that is not on this machine. The
-// test fails instead if CLICKID_TEST_REQUIRE is set. The remedy tells how to
+// test fails instead if CLICKID_TEST_REQUIRE is set. remedy describes how to
 // provide it.
 func Missing(tb testing.TB, what, remedy string) {
 	tb.Helper()

@@ -63,8 +63,8 @@ func Fold(s string) string {
 }
 
 // digitOf returns the value of a decimal digit of another script. The digits
-// of a script stand in a row that begins at a code point that ends in 0 or 6;
-// other rows are those of mathematical letters, whose values do not matter.
+// of a script begin at a code point that ends in 0 or 6. Those of mathematical
+// letters do not, but their values do not matter.
 func digitOf(r rune) rune {
 	low := r & 0xF
 	if unicode.IsDigit(r - low) {

@@ -47,7 +47,7 @@ type Backend struct {
 	// Exclusive means that nothing else can be stored while a transaction is open,
 	// as in SQLite.
 	Exclusive bool
-	// Unaware means that Send cannot tell what is known, as an outbox table.
+	// Unaware means that Send does not find known events, as in an outbox table.
 	Unaware bool
 	// Forgets means that the storage ends with the outbox, so that no test
 	// opens it twice.
