@@ -167,6 +167,17 @@ func (v *visit) currentToken(ctx context.Context) string {
 	return token
 }
 
+// unloadedToken returns the visitor's only token, before its click is loaded.
+func (v *visit) unloadedToken() (string, bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.resolved || v.tracker == nil {
+		return "", false
+	}
+	token, ok := v.tracker.onlyToken(v.lines)
+	return token, ok && token != ""
+}
+
 // knownToken returns the token of the click that was looked up, or "".
 func (v *visit) knownToken() string {
 	v.mu.Lock()

@@ -49,7 +49,7 @@ func (t *Tracker) Link(ctx context.Context, k Key) error {
 	if err := t.checkLinkable(k); err != nil {
 		return err
 	}
-	token, expires, err := t.linkable(ctx)
+	token, expires, err := t.linkable(ctx, true)
 	if err != nil {
 		return err
 	}
@@ -68,6 +68,7 @@ func (t *Tracker) Link(ctx context.Context, k Key) error {
 //	err = tracker.LinkIn(ctx, store.In(tx), clickid.OrderKey(order.ID))
 //
 // Linked finds the link if the linker has the same records as [Config].Linker.
+// The click is not loaded, so that the transaction needs no second connection.
 // A click that is not stored yet is stored outside of the transaction. The link
 // is limited by ctx and not by [Config].StoreTimeout, since a timeout would
 // abort the transaction. Its error is returned and not reported.
@@ -75,7 +76,7 @@ func (t *Tracker) LinkIn(ctx context.Context, transaction Linker, k Key) error {
 	if err := k.Validate(); err != nil {
 		return err
 	}
-	token, expires, err := t.linkable(ctx)
+	token, expires, err := t.linkable(ctx, false)
 	if err != nil {
 		return err
 	}
@@ -83,11 +84,20 @@ func (t *Tracker) LinkIn(ctx context.Context, transaction Linker, k Key) error {
 }
 
 // linkable returns the token of the visitor's click and the expiry of its
-// links. It stores a click that is not stored yet.
-func (t *Tracker) linkable(ctx context.Context) (token string, expires time.Time, err error) {
+// links. It stores a click that is not stored yet. Without load it leaves the
+// click unloaded, since a store in the same database would need a second
+// connection beside that of the transaction; the link then lasts as long as a
+// click can.
+func (t *Tracker) linkable(ctx context.Context, load bool) (token string, expires time.Time, err error) {
 	v := visitFrom(ctx)
 	if v == nil {
 		return "", time.Time{}, ErrNotFound
+	}
+	if token, ok := v.unloadedToken(); ok && !load && v.tracker == t && !t.loadsLocally(token) {
+		if v.currentConsent() != ConsentGranted {
+			return "", time.Time{}, ErrNoConsent
+		}
+		return token, t.now().Add(t.ttl), nil
 	}
 	click, err := v.lookup(ctx)
 	if errors.Is(err, ErrNotFound) {

@@ -3,6 +3,7 @@ package clickid_test
 import (
 	"context"
 	"errors"
+	"net/http"
 	"testing"
 	"time"
 
@@ -241,4 +242,42 @@ func TestLink_withoutLinker(t *testing.T) {
 	_, err := s.Linked(context.Background(), clickid.OrderKey("1"))
 	require.ErrorContains(t, err, "no Linker is configured")
 	require.NotErrorIs(t, err, clickid.ErrNotFound)
+}
+
+// LinkIn and Convert within a transaction must not wait for a second connection
+// of the pool that the transaction took its own from.
+func TestOrder_withoutAStoreCall(t *testing.T) {
+	t.Parallel()
+	memory := clickid.NewMemoryStore()
+	s := newSite(t, clickid.Config{Store: memory})
+	v := s.visitor()
+	v.get("/?clkid=abc")
+	loads := s.store.loads.Load()
+	checkout := v.do(http.MethodPost, "/checkout")
+	require.NoError(t, s.LinkIn(checkout.ctx, memory, clickid.OrderKey("1")))
+	result, err := clickid.Convert(checkout.ctx, tokenSender{}, clickid.Event{})
+	require.NoError(t, err)
+	require.Equal(t, clickid.VerdictQueued, result.Verdict)
+	require.Equal(t, loads, s.store.loads.Load(), "the store is not asked")
+
+	click, err := s.Linked(context.Background(), clickid.OrderKey("1"))
+	require.NoError(t, err)
+	require.Equal(t, "abc", click.ID)
+}
+
+// tokenSender is an outbox that resolves tokens later.
+type tokenSender struct{}
+
+func (tokenSender) ResolvesTokens() bool { return true }
+
+func (tokenSender) Send(_ context.Context, events ...clickid.Event) (clickid.Report, error) {
+	var report clickid.Report
+	for _, e := range events {
+		r := clickid.Result{Verdict: clickid.VerdictQueued}
+		if e.ClickToken == "" {
+			r.Verdict = clickid.VerdictSkippedOrganic
+		}
+		report.Results = append(report.Results, r)
+	}
+	return report, nil
 }

@@ -82,7 +82,7 @@ func (s *Store) Link(ctx context.Context, k clickid.Key, token string, expires t
 		err = s.client.Set(ctx, s.linkKey(key), hash+string(sealed), expires.Sub(now)).Err()
 	}
 	if err != nil {
-		return fmt.Errorf("redisstore: linking the click: %w", err)
+		return fmt.Errorf("redisstore: linking the click: %w", hideArguments(err))
 	}
 	return nil
 }
@@ -98,7 +98,7 @@ func (s *Store) Linked(ctx context.Context, k clickid.Key) (string, error) {
 		value, confirmed, err := s.findLink(ctx, keyHash(k))
 		switch {
 		case err != nil:
-			return "", fmt.Errorf("redisstore: finding the link: %w", err)
+			return "", fmt.Errorf("redisstore: finding the link: %w", hideArguments(err))
 		case confirmed:
 			return extension.Open(k, []byte(value[sha256.Size:]))
 		case value == "" || value == before:
@@ -142,7 +142,7 @@ func (s *Store) Unlink(ctx context.Context, k clickid.Key) error {
 		err = s.client.ZRem(ctx, s.linksKey(value[:sha256.Size]), key).Err()
 	}
 	if err != nil && !errors.Is(err, redis.Nil) {
-		return fmt.Errorf("redisstore: deleting the link: %w", err)
+		return fmt.Errorf("redisstore: deleting the link: %w", hideArguments(err))
 	}
 	return nil
 }
@@ -152,7 +152,7 @@ func (s *Store) Unlink(ctx context.Context, k clickid.Key) error {
 func (s *Store) UnlinkToken(ctx context.Context, token string) error {
 	hash := tokenHash(token)
 	if err := s.forget(ctx, hash, s.linksKey(hash)); err != nil {
-		return fmt.Errorf("redisstore: deleting the links of the click: %w", err)
+		return fmt.Errorf("redisstore: deleting the links of the click: %w", hideArguments(err))
 	}
 	return nil
 }

@@ -61,14 +61,6 @@ func newCluster(t testing.TB) (*redis.ClusterClient, []*testserver.Server) {
 	return closed(t, redis.NewClusterClient(&redis.ClusterOptions{Addrs: addrs, ContextTimeoutEnabled: true})), servers
 }
 
-// newRing starts two servers and connects to them as a ring.
-func newRing(t testing.TB) *redis.Ring {
-	t.Helper()
-	return closed(t, redis.NewRing(&redis.RingOptions{ContextTimeoutEnabled: true, Addrs: map[string]string{
-		"first": testserver.StartRedis(t).Addr(), "second": testserver.StartRedis(t).Addr(),
-	}}))
-}
-
 func newStore(t testing.TB, client redis.UniversalClient, prefix string) *redisstore.Store {
 	t.Helper()
 	store, err := redisstore.New(redisstore.Config{Client: client, Prefix: prefix})

@@ -1,5 +1,5 @@
 // Package redisstore keeps clicks and links in Redis or Valkey, version 6.0 or
-// later: a single server, Sentinel, Cluster, or a Ring of servers.
+// later: a single server, Sentinel or Cluster.
 //
 //	client := redis.NewClient(&redis.Options{Addr: "localhost:6379", ContextTimeoutEnabled: true})
 //	store, err := redisstore.New(redisstore.Config{Client: client})
@@ -60,13 +60,15 @@ const Permissions = "~" + DefaultPrefix + "* +get +set +del +zadd +zrange +zrevr
 // Config configures a [Store]. Later changes have no effect.
 type Config struct {
 	// Client connects to Redis, such as one of redis.NewClient,
-	// NewFailoverClient, NewClusterClient, NewRing or NewUniversalClient. Set
+	// NewFailoverClient, NewClusterClient or NewUniversalClient. Set
 	// ContextTimeoutEnabled in its options: without it, the client waits
-	// seconds for a server that does not respond, and [New] refuses it. Do not
-	// let the client read from replicas (ReadOnly, RouteByLatency,
-	// RouteRandomly): a replica that lags behind does not have the click of a
-	// visitor who has just landed. The store does not close the client.
-	// Required.
+	// seconds for a server that does not respond, and [New] refuses it.
+	//
+	// New also refuses clients for which a missing record proves nothing. A
+	// Ring looks on another server while one is unavailable. A cluster client
+	// that reads from replicas (ReadOnly, RouteByLatency, RouteRandomly) may ask
+	// one that lags behind. Of a failover client with ReplicaOnly, New cannot
+	// see that. The store does not close the client. Required.
 	Client redis.UniversalClient
 	// Prefix begins all keys. It must not contain braces, since these decide
 	// where a cluster keeps a key. Change it when several shops share a server.
@@ -106,10 +108,38 @@ func New(cfg Config) (*Store, error) {
 	if err := redisclient.Check(s.client); err != nil {
 		problems = append(problems, fmt.Errorf("redisstore: Config.Client %w", err))
 	}
+	if err := checkAbsence(s.client); err != nil {
+		problems = append(problems, fmt.Errorf("redisstore: Config.Client %w", err))
+	}
 	if len(problems) > 0 {
 		return nil, errors.Join(problems...)
 	}
 	return s, nil
+}
+
+// checkAbsence returns why a missing record proves nothing with a client.
+func checkAbsence(client redis.UniversalClient) error {
+	switch client := client.(type) {
+	case *redis.Ring:
+		return errors.New("is a Ring, which looks for a click on another server while one is unavailable, so that a missing click proves nothing: use a cluster, Sentinel or a single server")
+	case *redis.ClusterClient:
+		if client == nil {
+			return nil
+		}
+		if o := client.Options(); o.ReadOnly || o.RouteByLatency || o.RouteRandomly {
+			return errors.New("reads from replicas, which may not have a new click yet, so that a missing click proves nothing: leave out ReadOnly, RouteByLatency and RouteRandomly")
+		}
+	}
+	return nil
+}
+
+// hideArguments removes the command's arguments from an error of the server,
+// which repeats them for a command that it does not know.
+func hideArguments(err error) error {
+	if text, _, found := strings.Cut(err.Error(), ", with args beginning with:"); found {
+		return errors.New(text)
+	}
+	return err
 }
 
 // Save stores a click in one command and returns its token, which is random and
@@ -129,7 +159,7 @@ func (s *Store) Save(ctx context.Context, c clickid.Click) (string, error) {
 		return "", err
 	}
 	if err := s.client.Set(ctx, s.clickKey(tokenHash(token)), value, c.Expires.Sub(now)).Err(); err != nil {
-		return "", fmt.Errorf("redisstore: saving the click: %w", err)
+		return "", fmt.Errorf("redisstore: saving the click: %w", hideArguments(err))
 	}
 	return token, nil
 }
@@ -146,7 +176,7 @@ func (s *Store) Load(ctx context.Context, token string) (clickid.Click, error) {
 		return clickid.Click{}, clickid.ErrNotFound
 	}
 	if err != nil {
-		return clickid.Click{}, fmt.Errorf("redisstore: loading the click: %w", err)
+		return clickid.Click{}, fmt.Errorf("redisstore: loading the click: %w", hideArguments(err))
 	}
 	var c clickid.Click
 	if err := c.UnmarshalBinary(value); err != nil {
@@ -165,7 +195,7 @@ func (s *Store) Load(ctx context.Context, token string) (clickid.Click, error) {
 func (s *Store) Delete(ctx context.Context, token string) error {
 	hash := tokenHash(token)
 	if err := s.forget(ctx, hash, s.linksKey(hash), s.clickKey(hash)); err != nil {
-		return fmt.Errorf("redisstore: deleting the click: %w", err)
+		return fmt.Errorf("redisstore: deleting the click: %w", hideArguments(err))
 	}
 	return nil
 }

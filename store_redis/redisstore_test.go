@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/internal/reference"
 	"github.com/clickid/clickid/internal/testserver"
 	redisstore "github.com/clickid/clickid/store_redis"
 	"github.com/clickid/clickid/storetest"
@@ -31,11 +32,6 @@ func TestStore_cluster(t *testing.T) {
 	t.Parallel()
 	client, _ := newCluster(t)
 	runOn(t, client)
-}
-
-func TestStore_ring(t *testing.T) {
-	t.Parallel()
-	runOn(t, newRing(t))
 }
 
 func TestPermissions(t *testing.T) {
@@ -75,8 +71,17 @@ func TestNew_problems(t *testing.T) {
 		"cluster without deadlines": {redisstore.Config{
 			Client: closed(t, redis.NewClusterClient(&redis.ClusterOptions{})),
 		}, []string{deadlines}},
-		"ring without deadlines": {redisstore.Config{Client: closed(t, redis.NewRing(&redis.RingOptions{})), Prefix: "{shop}:"}, []string{deadlines, braces}},
-		"braces in the prefix":   {redisstore.Config{Prefix: "shop}"}, []string{required, braces}},
+		"ring": {redisstore.Config{Client: closed(t, redis.NewRing(&redis.RingOptions{ContextTimeoutEnabled: true})), Prefix: "{shop}:"}, []string{"Client is a Ring", braces}},
+		"cluster that reads from replicas": {redisstore.Config{
+			Client: closed(t, redis.NewClusterClient(&redis.ClusterOptions{ContextTimeoutEnabled: true, ReadOnly: true})),
+		}, []string{"Client reads from replicas"}},
+		"cluster that reads from the nearest": {redisstore.Config{
+			Client: closed(t, redis.NewClusterClient(&redis.ClusterOptions{ContextTimeoutEnabled: true, RouteByLatency: true})),
+		}, []string{"Client reads from replicas"}},
+		"cluster that reads from any": {redisstore.Config{
+			Client: closed(t, redis.NewClusterClient(&redis.ClusterOptions{ContextTimeoutEnabled: true, RouteRandomly: true})),
+		}, []string{"Client reads from replicas"}},
+		"braces in the prefix": {redisstore.Config{Prefix: "shop}"}, []string{required, braces}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := redisstore.New(row.config)
@@ -89,6 +94,24 @@ func TestNew_problems(t *testing.T) {
 	wrapper := struct{ redis.UniversalClient }{closed(t, redis.NewClient(&redis.Options{}))}
 	_, err := redisstore.New(redisstore.Config{Client: wrapper})
 	require.NoError(t, err, "the options of a wrapper are not known")
+}
+
+// TestStore_unknownCommand uses a server without SET and GET. It repeats the
+// arguments of an unknown command in its error.
+func TestStore_unknownCommand(t *testing.T) {
+	t.Parallel()
+	server := testserver.StartRedis(t, "--rename-command", "SET", "", "--rename-command", "GET", "")
+	store := newStore(t, newClient(t, server.DSN()), "")
+	c := newClick(time.Hour)
+	_, err := store.Save(ctx, c)
+	require.ErrorContains(t, err, "unknown command")
+	require.NotContains(t, err.Error(), c.ID)
+	require.NotContains(t, err.Error(), "args")
+	token, err := reference.New()
+	require.NoError(t, err)
+	_, err = store.Load(ctx, token)
+	require.ErrorContains(t, err, "unknown command")
+	require.NotContains(t, err.Error(), "args")
 }
 
 func TestStore_commands(t *testing.T) {
