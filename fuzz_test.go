@@ -344,3 +344,62 @@ func checkAmountJSON(t *testing.T, a Amount) {
 		t.Fatalf("%v became %v: %v", a, again, err)
 	}
 }
+
+// FuzzClean checks what Clean promises: a clean event stays as it is, every
+// event can be stored, and one that is refused is not sent when it is read
+// back.
+func FuzzClean(f *testing.F) {
+	for _, text := range []string{
+		"", "a", "\x00", "\xff", "a\nb", "jane@example.com", "+12125550000", "203.0.113.7, 10.0.0.1", "Web Site", "149.99", "-1",
+		strings.Repeat("A", 64), strings.Repeat("ü", 600), `{"a":[1,"x"]}`, "usd", "[2001:db8::1%eth0]:443", "\ufffd",
+	} {
+		f.Add(text, "x", int64(1732356930), 0, uint32(0xFFFF_FFFF))
+		f.Add("x", text, int64(-1), 90061, uint32(0x5555_5555))
+	}
+	f.Fuzz(func(t *testing.T, text, other string, unix int64, offset int, mask uint32) {
+		set := func(bit int, field *string, value string) {
+			if mask&(1<<bit) != 0 {
+				*field = value
+			}
+		}
+		e := Event{Type: Purchase, ID: "1", Time: time.Unix(unix, 0).In(time.FixedZone("", offset)), Click: Click{ID: "x"}}
+		for i, field := range []*string{
+			&e.ID, &e.OrderID, &e.PageURL, &e.CustomName, &e.Click.ID, &e.Click.Param, &e.ClickToken, &e.User.ExternalID, &e.User.HashedEmail,
+			&e.User.HashedPhone, &e.User.IP, &e.User.UserAgent, &e.User.GPP, (*string)(&e.Source), (*string)(&e.Type),
+		} {
+			set(i, field, []string{text, other}[i%2])
+		}
+		if mask&(1<<20) != 0 {
+			e.Value = Decimal(text, other)
+			e.Items = []Item{{ID: text, Name: other, Price: Decimal(other, text), Quantity: offset}, {ID: other, Brand: text, Price: Minor(unix, "usd")}}
+			e.User.IDs = []UserID{{Type: UserIDType(other), Value: text}, {Type: UserIDHashedEmail, Value: text}}
+			e.Properties = map[string]any{text: other, "raw": json.RawMessage(text), other: []any{text, unix}}
+			e.Click.At, e.Consent = time.Unix(unix, 0), Consent(offset)
+		}
+		cleaned, warnings, err := e.Clean()
+		if len(warnings) > maxWarnings+1 {
+			t.Fatalf("%d warnings", len(warnings))
+		}
+		stored, marshalErr := json.Marshal(cleaned)
+		if marshalErr != nil {
+			t.Fatalf("%v cannot be stored: %v", cleaned, marshalErr)
+		}
+		var back Event
+		if unmarshalErr := json.Unmarshal(stored, &back); unmarshalErr != nil {
+			t.Fatalf("%s cannot be read: %v", stored, unmarshalErr)
+		}
+		again, _, errAgain := back.Clean()
+		if err != nil {
+			if errAgain == nil && back.Consent != ConsentDenied {
+				t.Fatalf("%s was refused with %v and is sent when it is read back", stored, err)
+			}
+			return
+		}
+		if errAgain != nil {
+			t.Fatalf("%s is refused when it is read back: %v", stored, errAgain)
+		}
+		if storedAgain, _ := json.Marshal(again); string(storedAgain) != string(stored) {
+			t.Fatalf("%s became %s", stored, storedAgain)
+		}
+	})
+}

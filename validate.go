@@ -252,6 +252,13 @@ func (c *cleaner) click() {
 		c.leaveOutIdentity("click.id", fmt.Sprintf("must be 1 to %d visible ASCII characters", MaxIDLength))
 		e.Click = Click{}
 	}
+	if !ValidID(e.Click.ID) {
+		// Config.Accept allows more than the default.
+		if problem := personaldata.ProblemOfID(e.Click.ID); problem != "" {
+			c.leaveOutIdentity("click.id", problem)
+			e.Click = Click{}
+		}
+	}
 	if e.Click.Param != "" && !validParam(e.Click.Param) {
 		c.leaveOut("click.param", fmt.Sprintf("must be 1 to %d characters of [A-Za-z0-9._~-]", maxParamLength))
 		e.Click.Param = ""
