@@ -6,6 +6,26 @@
 // sqliteoutbox (River on SQLite) and asynqoutbox (asynq on Redis). They manage
 // retries, schedules, leases and dead letters. This package decides the outcome
 // of each delivery.
+//
+// A shop with MySQL writes its conversions to an outbox table in the order's
+// transaction, and a relay moves them to a queue:
+//
+//	table, err := outbox.NewTable(outbox.TableConfig{Database: outbox.DatabaseMySQL, Destination: client})
+//	queue, err := asynqoutbox.New(asynqoutbox.Config{Delivery: outbox.Config{Destination: client}, Redis: redisClient})
+//	ob, err := outbox.NewTableOutbox(queue, outbox.RelayConfig{DB: db, Table: table})
+//	err = ob.Migrate(ctx)
+//	err = ob.Start(ctx)
+//	…
+//	result, err := clickid.Convert(ctx, ob.In(tx), event) // and commit tx
+//	ob.Notify()
+//
+// An error of Convert means that nothing was stored: roll the order back. A result
+// with the verdict [clickid.VerdictDeadLettered] is none: validation refuses the
+// event, which is kept as a dead letter.
+//
+// [Outbox] is what all outboxes have in common, and [Config] how events are
+// delivered. [Memory] is for examples and tests. [Delivery], [Record] and [Queue]
+// are for authors of a queue, which package outboxtest checks.
 package outbox
 
 import (

@@ -1,5 +1,13 @@
 // Package asynqoutbox implements an outbox on asynq and Redis.
 //
+//	ob, err := asynqoutbox.New(asynqoutbox.Config{
+//		Delivery: outbox.Config{Destination: client},
+//		Redis:    redis.NewClient(&redis.Options{Addr: addr, ContextTimeoutEnabled: true}),
+//	})
+//	err = ob.Start(ctx)
+//	…
+//	_, err = clickid.Convert(ctx, ob, event)
+//
 // An event is stored in Redis under its identity, the ID of the asynq task, so
 // that it is stored once. Redis does not share a transaction with the order's
 // database: a crash between the order's commit and [Outbox.Send] loses the
@@ -7,8 +15,10 @@
 // of package outbox in the order's transaction, and the table's relay feeds
 // this outbox, which is an [outbox.Queue].
 //
-// Redis may lose acknowledged events, depending on its persistence settings.
-// Start refuses such a server unless [Config].AcceptLoss is set.
+// Redis may lose acknowledged events, depending on its persistence settings and
+// replicas. Start refuses such a server unless [Config].AcceptLoss or WaitReplicas
+// is set. What is lost all the same is an alert, and a dead letter if a trace of it
+// is left.
 package asynqoutbox
 
 import (

@@ -9,6 +9,10 @@
 //	…
 //	_, err = clickid.Convert(ctx, ob.In(tx), event)
 //
+// In never waits for a lock of another transaction, and the order of steps in the
+// transaction does not matter: an event that another open transaction may be
+// storing is stored a second time, and the duplicate is removed at its delivery.
+//
 // The jobs are in their own PostgreSQL schema, separate from River jobs of the
 // application. The transaction type depends on River's driver: pgx.Tx with
 // riverpgxv5, *sql.Tx with riverdatabasesql.

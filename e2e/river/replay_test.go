@@ -1,0 +1,78 @@
+package river_test
+
+import (
+	"context"
+	"strconv"
+	"testing"
+
+	"github.com/clickid/clickid/clickidtest"
+	"github.com/clickid/clickid/outbox"
+	riveroutbox "github.com/clickid/clickid/outbox_river"
+	"github.com/jackc/pgx/v5"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+)
+
+// TestOutbox_riverRetry retries a dead letter as River UI does. It is a replay:
+// the platform would repeat its response to the old idempotency key.
+func TestOutbox_riverRetry(t *testing.T) {
+	t.Parallel()
+	platform := clickidtest.NewServer(t)
+	lift := platform.RefuseEvents(clickidtest.EventRefusal{IDs: []string{"A-0"}})
+	pool := sharedPool(t)
+	ob := newOutbox(t, pool, riveroutbox.Config{Delivery: outbox.Config{Destination: newClient(t, platform)}})
+	start(t, ob)
+	send(t, ob, "A", 1)
+	letter := deadLetters(t, ob, 1)[0]
+	lift()
+	id, err := strconv.ParseInt(letter.ID, 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ui, err := river.NewClient(riverpgxv5.New(pool), &river.Config{Schema: riveroutbox.DefaultSchema})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ui.JobRetry(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	await(t, platform, 1)
+	deadLetters(t, ob, 0)
+}
+
+// TestOutbox_Replay_damaged replays all dead letters but the damaged one.
+func TestOutbox_Replay_damaged(t *testing.T) {
+	t.Parallel()
+	platform := clickidtest.NewServer(t)
+	lift := platform.RefuseEvents(clickidtest.EventRefusal{IDs: []string{"A-0", "A-1", "A-2"}})
+	pool := sharedPool(t)
+	ob := newOutbox(t, pool, riveroutbox.Config{Delivery: outbox.Config{Destination: newClient(t, platform)}})
+	start(t, ob)
+	send(t, ob, "A", 3)
+	letters := deadLetters(t, ob, 3)
+	lift()
+	table := pgx.Identifier{riveroutbox.DefaultSchema, "river_job"}.Sanitize()
+	_, err := pool.Exec(t.Context(), "UPDATE "+table+` SET metadata = metadata || '{"clickid": 7}' WHERE id = $1::bigint`, letters[1].ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := ob.Replay(t.Context()); n != 2 || err != nil {
+		t.Fatalf("Replay returns %d, %v", n, err)
+	}
+	await(t, platform, 2)
+	deadLetters(t, ob, 1)
+	if n, err := ob.Replay(t.Context(), letters[1].ID); n != 0 || err == nil {
+		t.Errorf("Replay of the damaged one returns %d, %v", n, err)
+	}
+}
+
+// deadLetters waits until there are n dead letters and returns them.
+func deadLetters(t *testing.T, ob *pgxOutbox, n int) (letters []outbox.DeadLetter) {
+	t.Helper()
+	eventually(t, strconv.Itoa(n)+" dead letters", func(ctx context.Context) (bool, error) {
+		var err error
+		letters, err = ob.DeadLetters(ctx, outbox.Page{})
+		return len(letters) == n, err
+	})
+	return letters
+}
