@@ -54,6 +54,7 @@ func notInLabel(r rune) bool {
 // with a zero between country code and number (some countries keep theirs, as
 // in +39 06), with an extension or with letters, and if raw is empty or already
 // hashed.
+// The module phone takes numbers as people type them.
 func HashPhone(raw string) (string, error) {
 	phone, err := hashable("a phone number", raw)
 	if err != nil {
