@@ -53,8 +53,7 @@ func notInLabel(r rune) bool {
 // +49 (0) 30. It returns an error for a number without "+" and country code,
 // with a zero between country code and number (some countries keep theirs, as
 // in +39 06), with an extension or with letters, and if raw is empty or already
-// hashed.
-// The module phone takes numbers as people type them.
+// hashed. The module phone takes numbers as people type them.
 func HashPhone(raw string) (string, error) {
 	phone, err := hashable("a phone number", raw)
 	if err != nil {
