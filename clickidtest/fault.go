@@ -91,8 +91,8 @@ const (
 	FormEndpoint Form = iota
 	// FormAdCPError is {"status":"failed","adcp_error":{…}}.
 	FormAdCPError
-	// FormAdCPErrorAlone is {"adcp_error":{…}}.
-	FormAdCPErrorAlone
+	// FormAdCPErrorOnly is {"adcp_error":{…}}.
+	FormAdCPErrorOnly
 	// FormErrors is {"errors":[{…}]}.
 	FormErrors
 	// FormErrorsInData is {"data":{"errors":[{…}]}}.

@@ -109,7 +109,7 @@ func TestFault_forms(t *testing.T) {
 		{"a cut error", capiPath, clickidtest.Fault{Status: 400, Error: failed, Truncated: true}, 400, `{"errors":[{"code":"SOME`, 0},
 		{"a long body", capiPath, clickidtest.Fault{Body: `{}`, PadTo: 5}, 200, `{}   `, 0},
 		{"adcp_error", capiPath, clickidtest.Fault{Error: failed, Form: clickidtest.FormAdCPError}, 200, `{"adcp_error":{"code":"SOME_CODE","message":"no"},"status":"failed"}`, 0},
-		{"adcp_error with status 400", capiPath, clickidtest.Fault{Status: 400, Error: failed, Form: clickidtest.FormAdCPErrorAlone}, 400, `{"adcp_error":{"code":"SOME_CODE","message":"no"}}`, 0},
+		{"adcp_error with status 400", capiPath, clickidtest.Fault{Status: 400, Error: failed, Form: clickidtest.FormAdCPErrorOnly}, 400, `{"adcp_error":{"code":"SOME_CODE","message":"no"}}`, 0},
 		{"errors at Interchange", interchangePath, clickidtest.Fault{Error: failed, Form: clickidtest.FormErrors}, 200, `{"errors":[{"code":"SOME_CODE","message":"no"}]}`, 0},
 		{"errors in data", capiPath, clickidtest.Fault{Error: failed, Form: clickidtest.FormErrorsInData}, 200, `{"data":{"errors":[{"code":"SOME_CODE","message":"no"}]}}`, 0},
 		{"an error object", capiPath, clickidtest.Fault{Error: failed, Form: clickidtest.FormError}, 200, `{"error":{"code":"SOME_CODE","message":"no"}}`, 0},
@@ -178,8 +178,8 @@ func TestEventRefusal_times(t *testing.T) {
 	}
 }
 
-// TestReceiver_answeredKeys repeats keys whose first request was refused.
-func TestReceiver_answeredKeys(t *testing.T) {
+// TestReceiver_knownKeys repeats keys whose first request was refused.
+func TestReceiver_knownKeys(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	r := clickidtest.New(clickidtest.Config{Now: func() time.Time { return now }})
@@ -187,7 +187,7 @@ func TestReceiver_answeredKeys(t *testing.T) {
 	body := logEvent(minimalEvent("lead", "1"))
 	require.Equal(t, 400, serve(r, mustRequest(capiPath, body)).Code)
 	lift()
-	require.Equal(t, 400, serve(r, mustRequest(capiPath, body)).Code, "the key has been answered")
+	require.Equal(t, 400, serve(r, mustRequest(capiPath, body)).Code, "the key has a response")
 	require.True(t, r.Requests()[1].Replayed)
 	w := serve(r, mustRequest(capiPath, logEvent(minimalEvent("lead", "2"))))
 	require.Equal(t, 409, w.Code)

@@ -138,7 +138,7 @@ func TestReceiver_idempotencyKey(t *testing.T) {
 	other.Header.Set("Authorization", "Bearer scope3_other")
 	require.Equal(t, 200, serve(r, other).Code, "another account's keys are its own")
 
-	// A refusal answers the key, too: the corrected request needs another.
+	// A refusal uses the key, too: the corrected request needs another.
 	require.Equal(t, 400, serve(r, mustRequest(capiPath, keyed(2, `{}`))).Code)
 	require.Equal(t, 409, serve(r, mustRequest(capiPath, keyed(2, minimalEvent("purchase", "4")))).Code)
 	require.Equal(t, 200, serve(r, mustRequest(capiPath, keyed(3, minimalEvent("purchase", "4")))).Code)

@@ -94,7 +94,7 @@ func (x *exchange) refuseAs(form Form, status int, e Error) response {
 	switch form {
 	case FormAdCPError:
 		return x.reply(status, map[string]any{"status": "failed", "adcp_error": e})
-	case FormAdCPErrorAlone:
+	case FormAdCPErrorOnly:
 		return x.reply(status, map[string]any{"adcp_error": e})
 	case FormErrors:
 		return x.reply(status, map[string]any{"errors": []Error{e}})

@@ -20,19 +20,19 @@ import (
 // The hosts of the platform.
 const (
 	ProductionURL = "https://api.interchange.io"
-	// StagingURL is named in public material; whether it is in operation is not
-	// known.
+	// StagingURL appears in public material. It is not known to be in
+	// operation.
 	StagingURL = "https://api.agentic.staging.scope3.com"
 )
 
 // Config configures a [Client].
 type Config struct {
 	// APIKey authorizes the requests. It must begin with "scope3_" unless
-	// BaseURL is another platform's. Required. It does not appear in errors and
-	// logs.
+	// BaseURL is that of another platform. Required. It does not appear in
+	// errors and logs.
 	APIKey string `json:"-"`
-	// AdvertiserID is the advertiser whose event sources and events are meant.
-	// Required, except for [Client.Account].
+	// AdvertiserID is the advertiser with the event sources. Required, except
+	// for [Client.Account].
 	AdvertiserID string
 	// BaseURL is the address of the API: [ProductionURL], [StagingURL], or that
 	// of a receiver. It must use https, except on loopback. Its path precedes
@@ -42,8 +42,8 @@ type Config struct {
 	// follow redirects. Defaults to a client with HTTP/2, persistent
 	// connections and TLS 1.2 or newer.
 	HTTPClient *http.Client
-	// Timeout bounds one request, from dialling to the last byte of the
-	// response. Defaults to 10 seconds.
+	// Timeout limits a request, from dialling to the last byte of the response.
+	// Defaults to 10 seconds.
 	Timeout time.Duration
 }
 
@@ -141,8 +141,8 @@ func (c *Client) ready(advertiser bool) error {
 	return nil
 }
 
-// Account is the account of the API key. Members that the platform left out are
-// empty.
+// Account is the account of the API key. Members that are missing in the
+// response are empty.
 type Account struct {
 	ID      string
 	Company string
@@ -150,8 +150,8 @@ type Account struct {
 	Role    string
 }
 
-// Account returns whose API key it is. The error matches [ErrUnauthorized] when
-// the key is wrong.
+// Account returns the account of the API key. The error matches
+// [ErrUnauthorized] if the key is wrong.
 func (c *Client) Account(ctx context.Context) (Account, error) {
 	if err := c.ready(false); err != nil {
 		return Account{}, err
@@ -169,17 +169,17 @@ func (c *Client) advertiserPath(rest string) string {
 	return "/api/v2/buyer/advertisers/" + c.cfg.AdvertiserID + rest
 }
 
-// maxWaits limits how often a call waits and tries again after status 429.
+// maxWaits limits the waits of a call after status 429.
 const maxWaits = 3
 
-// call sends a request and returns the object of its response. Doing is what
-// the call does, for errors.
+// call sends a request and returns the object of its response. doing describes
+// the call in errors.
 func (c *Client) call(ctx context.Context, doing, method, path string, query url.Values, body any) (*object, error) {
 	var payload []byte
 	if body != nil {
 		encoded, err := rawjson.Encode(body)
 		if err != nil {
-			return nil, fmt.Errorf("interchange: %s: encode the request: %w", doing, err)
+			return nil, fmt.Errorf("interchange: %s: encoding the request: %w", doing, err)
 		}
 		payload = encoded
 	}

@@ -1,6 +1,6 @@
 // Package interchange implements a client of the ad platform's management API,
 // Interchange (buyer API v2). An event source must be registered before its
-// first log_event, and only this API tells what the platform has counted:
+// first log_event, and only this API returns the numbers of counted events:
 //
 //	client, err := interchange.New(interchange.Config{
 //		APIKey:       os.Getenv("CLICKID_API_KEY"),
@@ -13,7 +13,7 @@
 //	sources, err := client.EventSources(ctx) // with their health
 //	summary, err := client.Summary(ctx, interchange.SummaryQuery{})
 //
-// The client waits before a request when the platform's RateLimit headers tell
-// that none is left. Its errors are of the type [*Error] when they come from
-// the platform or the network, and contain neither the API key nor sent values.
+// The client waits before a request if the platform's RateLimit headers leave
+// none. Errors of the platform and of the network have the type [*Error]. They
+// contain neither the API key nor sent values.
 package interchange

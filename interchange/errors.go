@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Errors that callers tell apart with [errors.Is].
+// Errors for [errors.Is].
 var (
 	// ErrUnauthorized means that the API key is wrong.
 	ErrUnauthorized = errors.New("interchange: unauthorized")
@@ -21,17 +21,17 @@ var (
 	ErrNotEndpoint = errors.New("interchange: the response is not that of the API")
 )
 
-// ErrorKind tells what an [Error] concerns.
+// ErrorKind is the cause of an [Error].
 type ErrorKind int
 
-// Kinds of an [Error].
+// The causes of an [Error].
 const (
-	// ErrorTemporary means that the same call can succeed later.
+	// ErrorTemporary means that the same call may succeed later.
 	ErrorTemporary ErrorKind = iota
-	// ErrorConfiguration means that no call can succeed until API key,
-	// advertiser or address are fixed.
+	// ErrorConfiguration means that no call succeeds until the API key, the
+	// advertiser or the address is fixed.
 	ErrorConfiguration
-	// ErrorRequest means that the platform refuses what this call asks for.
+	// ErrorRequest means that the platform refuses this request.
 	ErrorRequest
 )
 
@@ -48,26 +48,26 @@ func (k ErrorKind) String() string {
 	return fmt.Sprintf("ErrorKind(%d)", int(k))
 }
 
-// Error is the error of a call that the platform refused, or that has no
-// response. Neither Error nor any formatting or logging of it prints Body or
-// the text of Err.
+// Error is the error of a call that the platform refused or that has no
+// response. Error, formatting and logging do not print Body and the text of
+// Err.
 type Error struct {
-	// Code is the platform's own code, such as "VALIDATION_ERROR", or "" when
-	// it gave none that has the form of one.
+	// Code is the platform's code, such as "VALIDATION_ERROR". It is "" if the
+	// response has none of that form.
 	Code string
-	// Fields are the paths that the platform complains about, such as
+	// Fields are the paths of the refused members, such as
 	// "/event_sources/1/name", at most ten.
 	Fields []string
-	// Body is the beginning of the response, at most 4 KiB. It may hold sent
+	// Body is the beginning of the response, at most 4 KiB. It may contain sent
 	// values.
 	Body []byte `json:"-"`
 	// Err is the error of the network, or nil.
 	Err error `json:"-"`
 
-	doing      string // what the call does
+	doing      string // the description of the call
 	status     int    // HTTP, 0 without a response
 	retryAfter time.Duration
-	problem    string // why there is no response, or why it is not the API's
+	problem    string // why there is no response, or why it is not that of the API
 }
 
 // Status returns the HTTP status of the response, or 0 without one.
@@ -76,9 +76,10 @@ func (e *Error) Status() int { return e.status }
 // RetryAfter returns how long the platform asks to wait, at most an hour, or 0.
 func (e *Error) RetryAfter() time.Duration { return e.retryAfter }
 
-// Kind tells whether the call can succeed later (no response, 408, 425, 429,
-// 5xx), whether the configuration is at fault (401, 403, 404, a redirect, or a
-// response that is not that of the API), or whether the request is refused.
+// Kind returns the cause of the error:
+//   - temporary: the call may succeed later (no response, 408, 425, 429, 5xx)
+//   - configuration: no call succeeds (401, 403, 404, a redirect, or a response that is not that of the API)
+//   - request: the platform refuses this request
 func (e *Error) Kind() ErrorKind {
 	switch status := e.status; {
 	case status == 0, status == http.StatusRequestTimeout, status == http.StatusTooEarly, status == http.StatusTooManyRequests, status >= 500:
@@ -108,7 +109,7 @@ func (e *Error) Is(target error) bool {
 // Unwrap returns the error of the network.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Error names what failed, status, code and fields, and the likely cause.
+// Error returns the call, status, code, fields and the likely cause.
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString("interchange: ")
@@ -161,10 +162,10 @@ func (e *Error) advice() string {
 	return ""
 }
 
-// Format prints Error for every verb: the body stays out of %+v and %#v.
+// Format prints Error for every verb. It does not print the body.
 func (e *Error) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, e.Error()) }
 
-// LogValue returns everything but body and Err.
+// LogValue returns all fields except Body and Err.
 func (e *Error) LogValue() slog.Value {
 	attrs := []slog.Attr{slog.String("message", e.Error()), slog.Int("status", e.status), slog.String("kind", e.Kind().String())}
 	if e.Code != "" {

@@ -33,34 +33,33 @@ const (
 // EventSource is a source of events, such as a shop. The platform refuses the
 // events of a source that is not registered.
 type EventSource struct {
-	// ID is 1 to 255 characters. It is the EventSourceID of capi.LogEvent.
+	// ID has 1 to 255 characters. It is the EventSourceID of capi.LogEvent.
 	// Required.
 	ID string
-	// Name is at most 255 characters. Optional.
+	// Name has at most 255 characters. Optional.
 	Name string
 	// EventTypes are the log_event types that the source sends, such as
-	// "purchase". Empty means all.
+	// "purchase". Defaults to all.
 	EventTypes []string
 	// AllowedDomains are the host names that events may come from. Optional.
 	AllowedDomains []string
-	// IntegrationPlatform names what sends the events, at most 128 characters.
-	// Optional.
+	// IntegrationPlatform is the name of the sending software, with at most 128
+	// characters. Optional.
 	IntegrationPlatform string
-	// Mapping describes where the source's own data has what an event needs.
-	// Optional.
+	// Mapping maps the source's data to the members of an event. Optional.
 	Mapping *Mapping
-	// TestEventCode marks the source's test events, at most 256 characters.
-	// Optional.
+	// TestEventCode marks the test events of the source. It has at most 256
+	// characters. Optional.
 	TestEventCode string
-	// ValueCurrencies are the ISO 4217 codes that a value may have. Once
-	// declared, the platform refuses a value in another currency. Releases of
-	// AdCP before 3.2 do not know it. Optional.
+	// ValueCurrencies are the ISO 4217 codes of values. If they are set, the
+	// platform refuses a value in another currency. It exists since AdCP 3.2.
+	// Optional.
 	ValueCurrencies []string
 }
 
-// Mapping describes where a source's own data has what an event needs. Every
-// member is optional and at most 256 characters, except DedupeStrategy (1024)
-// and Notes (2048).
+// Mapping maps the source's data to the members of an event. Every member is
+// optional and has at most 256 characters, except DedupeStrategy (1024) and
+// Notes (2048).
 type Mapping struct {
 	EventIDField    string   `json:"eventIdField,omitempty"`
 	EventTypeField  string   `json:"eventTypeField,omitempty"`
@@ -75,10 +74,10 @@ type Mapping struct {
 	Notes           string   `json:"notes,omitempty"`
 }
 
-// Action is what a sync did with an event source.
+// Action is the result of a sync for an event source.
 type Action string
 
-// Actions of a sync.
+// The actions of a sync.
 const (
 	ActionCreated   Action = "created"
 	ActionUpdated   Action = "updated"
@@ -87,32 +86,31 @@ const (
 	ActionDeleted   Action = "deleted"
 )
 
-// SyncResult tells what a sync did with one event source.
+// SyncResult is the result of a sync for one event source.
 type SyncResult struct {
 	// ID is that of the event source.
 	ID string
-	// Action is what the platform did, or [ActionFailed] when it does not
-	// mention the source.
+	// Action is the platform's action, or [ActionFailed] if the response does
+	// not mention the source.
 	Action Action
-	// SnippetType and Instructions tell how to send the events of the source, in
-	// the platform's words. Both may be empty.
+	// SnippetType and Instructions are the platform's instructions for sending
+	// the events of the source. Both may be empty.
 	SnippetType, Instructions string
-	// Err is non-nil exactly when the source is not registered as asked.
+	// Err is non-nil exactly if the source is not registered as requested.
 	Err error
 }
 
-// Sync registers event sources, 1 to 50, or changes them. It returns a result
-// for each, in their order. The error is non-nil when one of them failed, and
-// joins the errors of the results. Event sources that are not named stay as
-// they are.
+// Sync registers or changes 1 to 50 event sources. It returns a result for
+// each, in their order. The error is non-nil if one of them failed, and joins
+// the errors of the results. Other event sources do not change.
 func (c *Client) Sync(ctx context.Context, sources ...EventSource) ([]SyncResult, error) {
 	return c.sync(ctx, sources, false)
 }
 
-// SyncAndArchive is [Client.Sync] that archives every event source of the
-// advertiser that is not named, also those of other teams and tools: the
-// platform refuses their events from then on. The results of archived sources
-// follow those of the named ones.
+// SyncAndArchive is [Client.Sync] and archives every other event source of the
+// advertiser, also those of other teams and tools: the platform refuses their
+// events from then on. The results of archived sources follow those of the
+// given ones.
 func (c *Client) SyncAndArchive(ctx context.Context, sources ...EventSource) ([]SyncResult, error) {
 	return c.sync(ctx, sources, true)
 }
@@ -186,8 +184,8 @@ func readSync(o *object, sources []EventSource) ([]SyncResult, error) {
 	return results, errors.Join(failures...)
 }
 
-// readSyncResult reads the platform's result for a source, which is nil when it
-// gave none.
+// readSyncResult reads the platform's result for a source. It is nil if the
+// response has none.
 func readSyncResult(id string, entry *object) SyncResult {
 	r := SyncResult{ID: id, Action: ActionFailed}
 	if entry == nil {
@@ -213,7 +211,7 @@ func readSyncResult(id string, entry *object) SyncResult {
 // checkSources returns all problems of the sources.
 func checkSources(sources []EventSource) error {
 	if len(sources) < 1 || len(sources) > maxSources {
-		return fmt.Errorf("interchange: sync event sources: pass 1 to %d of them, not %d", maxSources, len(sources))
+		return fmt.Errorf("interchange: sync event sources: 1 to %d are required, not %d", maxSources, len(sources))
 	}
 	var problems []error
 	seen := make(map[string]bool, len(sources))
@@ -232,7 +230,7 @@ func checkSources(sources []EventSource) error {
 		}
 		limit("ID", s.ID, maxSourceID, true)
 		if s.ID != "" && seen[s.ID] {
-			report("ID", "is that of an earlier event source")
+			report("ID", "must differ from those of earlier event sources")
 		}
 		seen[s.ID] = true
 		limit("Name", s.Name, maxName, false)
@@ -275,34 +273,34 @@ func checkSources(sources []EventSource) error {
 	return errors.Join(problems...)
 }
 
-// RegisteredSource is an event source with what the platform knows of it.
+// RegisteredSource is an event source that the platform has registered.
 type RegisteredSource struct {
 	EventSource
-	// CreatedAt and UpdatedAt are zero when the platform does not tell.
+	// CreatedAt and UpdatedAt are zero if the response does not contain them.
 	CreatedAt, UpdatedAt time.Time
-	// Health tells whether its events arrive.
+	// Health is the health of the source.
 	Health Health
 }
 
-// HealthStatus is the platform's judgement of an event source.
+// HealthStatus is the platform's assessment of an event source.
 type HealthStatus string
 
-// Values of HealthStatus. It is empty when the platform gave no health.
+// The values of HealthStatus. It is empty if the response does not contain it.
 const (
 	HealthNotSeen        HealthStatus = "not_seen"
 	HealthReceiving      HealthStatus = "receiving"
 	HealthNeedsAttention HealthStatus = "needs_attention"
 )
 
-// Health tells whether the events of a source arrive. Times are zero and texts
-// empty when the platform gave none.
+// Health describes the arrival of a source's events. Times are zero and texts
+// empty if the response does not contain them.
 type Health struct {
 	Status HealthStatus
-	// LastEventAt is the time of the last event, and LastEventReceivedAt when the
-	// platform received it.
+	// LastEventAt is the time of the last event, and LastEventReceivedAt that
+	// of its arrival at the platform.
 	LastEventAt, LastEventReceivedAt time.Time
 	LastEventType                    string
-	// LastError is the platform's own text. It may hold sent values.
+	// LastError is the platform's text. It may contain sent values.
 	LastError   string
 	LastErrorAt time.Time
 }
@@ -330,7 +328,8 @@ func (c *Client) EventSources(ctx context.Context) ([]RegisteredSource, error) {
 			if err := o.complete(s.ID != ""); err != nil {
 				return nil, err
 			}
-			// A source that is registered meanwhile moves others to the next page.
+			// If a source is registered meanwhile, it moves others to the next
+			// page.
 			if !seen[s.ID] {
 				seen[s.ID] = true
 				sources = append(sources, s)

@@ -13,8 +13,7 @@ import (
 	"github.com/clickid/clickid/interchange"
 )
 
-// startPlatform starts the platform's stand-in and returns a client of its
-// management API.
+// startPlatform starts a receiver and returns a client of its management API.
 func startPlatform() (*clickidtest.Server, *interchange.Client) {
 	platform, err := clickidtest.Start("127.0.0.1:0", clickidtest.Config{})
 	if err != nil {
@@ -59,7 +58,7 @@ func ExampleClient_Sync() {
 	// boots-shop created
 }
 
-// Does the platform receive and count the events?
+// A shop checks whether the platform receives and counts its events.
 func ExampleClient_Summary() {
 	platform, client := startPlatform()
 	defer platform.Close()

@@ -11,9 +11,9 @@ import (
 	"github.com/clickid/clickid/interchange"
 )
 
-// FuzzResponse reads any response with every call: none panics, a failure is an
-// *Error that prints nothing of the response, and a success has what the call
-// promises.
+// FuzzResponse reads any response with every call. No call may panic. A failure
+// is an *Error that prints nothing of the response. A success has the
+// documented fields.
 func FuzzResponse(f *testing.F) {
 	for _, body := range []string{
 		`{"data":{"id":"1","company":"c"}}`,
@@ -82,8 +82,8 @@ func FuzzResponse(f *testing.F) {
 	})
 }
 
-// FuzzRateLimit reads any rate limit headers: nothing panics, and a call with
-// a deadline returns.
+// FuzzRateLimit reads any rate limit headers. Nothing may panic, and a call
+// with a deadline returns.
 func FuzzRateLimit(f *testing.F) {
 	f.Add(200, "0", "30", "")
 	f.Add(429, "-1", "1774620030", "20")

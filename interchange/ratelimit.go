@@ -12,7 +12,7 @@ import (
 	"github.com/clickid/clickid/internal/sleep"
 )
 
-// limiter follows the platform's rate limit. The zero value knows no limit.
+// limiter follows the platform's rate limit. The zero value has no limit.
 type limiter struct {
 	mu        sync.Mutex
 	known     bool
@@ -32,7 +32,8 @@ func (l *limiter) wait(ctx context.Context) (time.Duration, error) {
 		if !inTime(ctx, delay) {
 			return delay, context.DeadlineExceeded
 		}
-		// Not all of it at once: a response may tell of an earlier reset.
+		// It does not wait for the whole time, since another response may
+		// announce an earlier reset.
 		if err := sleep.For(ctx, min(delay, time.Second)); err != nil {
 			return delay, err
 		}
@@ -64,15 +65,15 @@ func (l *limiter) take(now time.Time) time.Duration {
 		return delay
 	}
 	if l.known && !now.Before(l.reset) {
-		// The next response tells how many there are. Until then, concurrent
-		// calls share the limit.
+		// The next response contains the number. Until then, concurrent calls
+		// share the limit.
 		l.known, l.remaining, l.reset = l.limit > 0, l.limit, now.Add(unknownWait)
 	}
 	l.remaining--
 	return 0
 }
 
-// delay returns how long no request is left. The caller holds the lock.
+// delay returns the time until a request is left. The caller holds the lock.
 func (l *limiter) delay(now time.Time) time.Duration {
 	if !l.known || l.remaining > 0 {
 		return 0
@@ -80,8 +81,8 @@ func (l *limiter) delay(now time.Time) time.Duration {
 	return max(0, l.reset.Sub(now))
 }
 
-// unknownWait is the period of a limit that names none: the published limit is
-// per minute.
+// unknownWait is the period of a limit without one. The published limit is per
+// minute.
 const unknownWait = time.Minute
 
 // learn reads the rate limit of a response.
@@ -103,7 +104,7 @@ func (l *limiter) learn(status int, header http.Header, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	reset := now.Add(wait)
-	// Responses of concurrent requests arrive in any order: within a period the
+	// Responses of concurrent requests arrive in any order. Within a period the
 	// lowest number counts.
 	if l.known && now.Before(l.reset) {
 		remaining = min(remaining, l.remaining)
@@ -111,8 +112,8 @@ func (l *limiter) learn(status int, header http.Header, now time.Time) {
 	l.known, l.limit, l.remaining, l.reset = true, max(0, limit), remaining, reset
 }
 
-// epoch is the least RateLimit-Reset that is taken for a Unix time. APIs send
-// either seconds or such a time.
+// epoch is the least RateLimit-Reset that is a Unix time. APIs send either
+// seconds or a Unix time.
 const epoch = 1_000_000_000
 
 // resetAfter returns the time until the limit resets, or 0.

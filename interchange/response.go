@@ -14,7 +14,7 @@ import (
 	"github.com/clickid/clickid/internal/rawjson"
 )
 
-// maxFields limits the paths that an error keeps.
+// maxFields limits the paths in an error.
 const maxFields = 10
 
 // readResponse returns the object of a successful response, without its
@@ -106,10 +106,10 @@ func (e *Error) addField(v any) {
 // of another type is empty.
 type object struct {
 	members  map[string]any
-	response *Error // becomes the error of a response that is not the API's
+	response *Error // the error of a response that is not that of the API
 }
 
-// complete returns nil when the required members are there, or the error.
+// complete returns an error if required members are missing.
 func (o *object) complete(ok bool) error {
 	if ok {
 		return nil
@@ -154,8 +154,8 @@ func (o *object) object(name string) *object {
 	return &object{members: members, response: o.response}
 }
 
-// objects returns the objects of a list. It reports false when the member is
-// not a list of objects.
+// objects returns the objects of a list. It returns false if the member is not
+// a list of objects.
 func (o *object) objects(name string) ([]*object, bool) {
 	list, ok := o.members[name].([]any)
 	found := make([]*object, 0, len(list))

@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// EventClass is the platform's own classification of what it counts.
+// EventClass is the platform's class of events.
 type EventClass string
 
-// Classes of events.
+// The classes of events.
 const (
 	ClassConversion  EventClass = "conversion"
 	ClassClick       EventClass = "click"
@@ -20,21 +20,22 @@ const (
 	ClassMMP         EventClass = "mmp"
 )
 
-// SummaryQuery selects what a summary counts.
+// SummaryQuery selects the events of a summary.
 type SummaryQuery struct {
-	// Class selects one class of events. Empty means all.
+	// Class selects one class of events. Defaults to all.
 	Class EventClass
-	// Start and End are full hours. Start is inclusive and End exclusive. Both
-	// zero means the last completed hour.
+	// Start and End are full hours. Start is inclusive and End exclusive. If
+	// both are zero, they select the last completed hour.
 	Start, End time.Time
 }
 
-// Summary is what the platform has counted for the advertiser, hour by hour and
-// for all of its event sources together. A count may be up to an hour late.
+// Summary contains the hourly numbers of events that the platform has counted
+// for the advertiser, for all event sources together. They may be up to an hour
+// late.
 type Summary struct {
 	Start, End time.Time
 	Hours      []HourCount
-	// Total is the platform's own sum.
+	// Total is the platform's sum.
 	Total int64
 }
 
@@ -45,7 +46,7 @@ type HourCount struct {
 	Count int64
 }
 
-// Summary returns what the platform has counted.
+// Summary returns the numbers of events that the platform has counted.
 func (c *Client) Summary(ctx context.Context, q SummaryQuery) (Summary, error) {
 	if err := c.ready(true); err != nil {
 		return Summary{}, err

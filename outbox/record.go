@@ -43,8 +43,8 @@ type Record struct {
 type Enqueuer interface {
 	// Enqueue stores all records durably or returns an error. A record of a
 	// known identity is not stored again: known has the stored fingerprint of
-	// each such identity. known is nil if the queue does not look
-	// for known identities.
+	// each such identity. known is nil if the queue does not look for known
+	// identities.
 	Enqueue(ctx context.Context, records []Record) (known map[string]string, err error)
 }
 
