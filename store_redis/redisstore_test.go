@@ -1,8 +1,11 @@
 package redisstore_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,6 +29,53 @@ func TestStore_singleServer(t *testing.T) {
 		stores[store] = own
 		return store
 	}, storetest.Options{Dump: func(t *testing.T, store any) []byte { return dump(t, client, stores[store]) }})
+}
+
+// TestStore_outage breaks the client's connections, and pauses the server.
+func TestStore_outage(t *testing.T) {
+	t.Parallel()
+	server := testserver.StartRedis(t)
+	client := newClient(t, server.DSN())
+	var broken breaker
+	client.AddHook(&broken)
+	stores := 0
+	storetest.Run(t, func(t *testing.T) clickid.Store {
+		stores++
+		return newStore(t, client, fmt.Sprintf("outage%d:", stores))
+	}, storetest.Options{
+		Break: func(*testing.T, any) func() {
+			broken.Store(true)
+			return func() { broken.Store(false) }
+		},
+		Hang: func(*testing.T, any) func() {
+			server.Pause()
+			return server.Resume
+		},
+	})
+}
+
+// breaker fails all commands of a client while it is true.
+type breaker struct{ atomic.Bool }
+
+func (b *breaker) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (b *breaker) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		if b.Load() {
+			cmd.SetErr(errors.New("connection refused"))
+			return cmd.Err()
+		}
+		return next(ctx, cmd)
+	}
+}
+
+func (b *breaker) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		if b.Load() {
+			return errors.New("connection refused")
+		}
+		return next(ctx, cmds)
+	}
 }
 
 func TestStore_cluster(t *testing.T) {

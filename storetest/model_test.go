@@ -10,6 +10,7 @@ import (
 	"maps"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/clickid/clickid"
@@ -43,6 +44,8 @@ const (
 	clicksStay         fault = "keeps expired clicks"
 	clicksLeaveEarly   fault = "expires clicks early"
 	ignoresContext     fault = "ignores the context"
+	hidesOutage        fault = "returns ErrNotFound when it is unavailable"
+	hidesHang          fault = "returns ErrNotFound when the context ends a call in its middle"
 	hidesContext       fault = "returns ErrNotFound when the context has ended"
 	tellsTokens        fault = "writes tokens into errors"
 	checksNothing      fault = "accepts every token in CheckToken"
@@ -68,7 +71,8 @@ const (
 
 // model is a store and linker that follows the contracts except for its fault.
 type model struct {
-	fault fault
+	fault  fault
+	outage atomic.Int32
 
 	mu     sync.Mutex
 	offset time.Duration // of its clock
@@ -107,8 +111,36 @@ func (s *model) advance(d time.Duration) { s.offset += d }
 
 func (s *model) now() time.Time { return time.Now().Add(s.offset) }
 
-// ended returns the error of a context that has ended.
+// outage is a state in which the model cannot tell what it holds.
+type outage int32
+
+const (
+	none outage = iota
+	broken
+	hanging
+)
+
+// suffer begins an outage and returns a function that ends it.
+func (s *model) suffer(o outage) func() {
+	s.outage.Store(int32(o))
+	return func() { s.outage.Store(int32(none)) }
+}
+
+// ended returns the error of an outage or of a context that has ended.
 func (s *model) ended(ctx context.Context) error {
+	switch outage(s.outage.Load()) {
+	case broken:
+		if s.is(hidesOutage) {
+			return clickid.ErrNotFound
+		}
+		return errors.New("model: unavailable")
+	case hanging:
+		<-ctx.Done()
+		if s.is(hidesHang) {
+			return clickid.ErrNotFound
+		}
+		return fmt.Errorf("model: %w", ctx.Err())
+	}
 	switch {
 	case s.is(ignoresContext) || ctx.Err() == nil:
 		return nil

@@ -30,6 +30,15 @@ type Options struct {
 	// disk would find them. Binary data is raw or in hexadecimal. Without Dump
 	// the secrecy of tokens and keys is not checked.
 	Dump func(t *testing.T, store any) []byte
+	// Break makes a store or linker unavailable, for instance by closing the
+	// connections of its server, and returns a function that makes it available
+	// again. Without Break the suite does not check what calls return during an
+	// outage.
+	Break func(t *testing.T, store any) (repair func())
+	// Hang keeps a store or linker from getting responses, for instance by
+	// pausing its server, and returns a function that ends that. Without Hang
+	// the suite does not check that a context ends calls in their middle.
+	Hang func(t *testing.T, store any) (resume func())
 }
 
 // Run checks a store, and also its [clickid.TokenChecker] and [clickid.Linker]
@@ -54,6 +63,12 @@ func Run(t *testing.T, newStore func(t *testing.T) clickid.Store, options Option
 	}
 	if options.Dump != nil {
 		checks = append(checks, check[fixture]{"a dump of the clicks holds no token", dumpHoldsNoToken})
+	}
+	if options.Break != nil {
+		checks = append(checks, check[fixture]{"a broken store tells so", brokenStoreTellsSo})
+	}
+	if options.Hang != nil {
+		checks = append(checks, check[fixture]{"the context ends the calls of a store that hangs", hangingStoreEndsWithContext})
 	}
 	example := newStore(t)
 	if _, ok := example.(clickid.TokenChecker); ok {
@@ -102,6 +117,12 @@ func RunLinker(t *testing.T, newLinker func(t *testing.T) clickid.Linker, option
 	}
 	if options.Dump != nil {
 		checks = append(checks, check[linkerFixture]{"a dump of the links holds no secret", dumpHoldsNoSecret})
+	}
+	if options.Break != nil {
+		checks = append(checks, check[linkerFixture]{"a broken linker tells so", brokenLinkerTellsSo})
+	}
+	if options.Hang != nil {
+		checks = append(checks, check[linkerFixture]{"the context ends the calls of a linker that hangs", hangingLinkerEndsWithContext})
 	}
 	for _, c := range checks {
 		t.Run(c.name, func(t *testing.T) {

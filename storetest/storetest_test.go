@@ -19,6 +19,8 @@ func runSuite(t *testing.T, f fault, ownClock bool) {
 	options := storetest.Options{
 		Dump: func(_ *testing.T, store any) []byte { return store.(*model).dump() },
 	}
+	options.Break = func(_ *testing.T, store any) func() { return store.(*model).suffer(broken) }
+	options.Hang = func(_ *testing.T, store any) func() { return store.(*model).suffer(hanging) }
 	if ownClock {
 		options.Advance = func(_ *testing.T, store any, d time.Duration) { store.(*model).advance(d) }
 	}
@@ -66,6 +68,8 @@ func TestRun_faultyStore(t *testing.T) {
 		{clicksStay, []string{"a click expires"}},
 		{clicksLeaveEarly, []string{"a click expires"}},
 		{ignoresContext, []string{"the end of the context ends a store call", "the end of the context ends a link call"}},
+		{hidesOutage, []string{"a broken store tells so", "a broken linker tells so"}},
+		{hidesHang, []string{"the context ends the calls of a store that hangs", "the context ends the calls of a linker that hangs"}},
 		{hidesContext, []string{"the end of the context ends a store call"}},
 		{tellsTokens, []string{"errors keep secrets"}},
 		{checksNothing, []string{"a token is checked without the store"}},
