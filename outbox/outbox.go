@@ -19,9 +19,9 @@
 //	result, err := clickid.Convert(ctx, ob.In(tx), event) // and commit tx
 //	ob.Notify()
 //
-// An error of Convert means that nothing was stored: roll the order back. A result
-// with the verdict [clickid.VerdictDeadLettered] is none: validation refuses the
-// event, which is kept as a dead letter.
+// An error of Convert means that nothing was stored: roll the order back. The
+// verdict [clickid.VerdictDeadLettered] comes without an error: validation refuses
+// the event, and the outbox keeps it as a dead letter.
 //
 // [Outbox] is what all outboxes have in common, and [Config] how events are
 // delivered. [Memory] is for examples and tests. [Delivery], [Record] and [Queue]

@@ -17,8 +17,8 @@
 //
 // Redis may lose acknowledged events, depending on its persistence settings and
 // replicas. Start refuses such a server unless [Config].AcceptLoss or WaitReplicas
-// is set. What is lost all the same is an alert, and a dead letter if a trace of it
-// is left.
+// is set. An event that is lost all the same raises an alert, and becomes a dead
+// letter if a trace of it is left.
 package asynqoutbox
 
 import (

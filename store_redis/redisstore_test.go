@@ -31,8 +31,8 @@ func TestStore_singleServer(t *testing.T) {
 	}, storetest.Options{Dump: func(t *testing.T, store any) []byte { return dump(t, client, stores[store]) }})
 }
 
-// TestStore_outage breaks the client's connections, and pauses the server.
-func TestStore_outage(t *testing.T) {
+// TestStore_brokenServer breaks the client's connections, and pauses the server.
+func TestStore_brokenServer(t *testing.T) {
 	t.Parallel()
 	server := testserver.StartRedis(t)
 	client := newClient(t, server.DSN())

@@ -40,8 +40,7 @@ func linkerCalls(f linkerFixture, k clickid.Key) []call {
 	}
 }
 
-// brokenStoreTellsSo breaks the store. What it holds is then unknown, not
-// absent.
+// brokenStoreTellsSo breaks the store. Its clicks are then unknown, not absent.
 func brokenStoreTellsSo(t *testing.T, f fixture) {
 	c := newClick(clickID)
 	token := f.save(t, c)
