@@ -238,7 +238,7 @@ func TestStore_foreignRecords(t *testing.T) {
 		require.NoError(t, client.Set(ctx, keys[0], "something else", 0).Err())
 	}
 	_, err := store.Load(ctx, token)
-	require.ErrorContains(t, err, "no known version")
+	require.ErrorContains(t, err, "is unknown")
 	require.NotErrorIs(t, err, clickid.ErrNotFound)
 	require.NotErrorIs(t, err, clickid.ErrInvalid)
 	_, err = store.Linked(ctx, k)

@@ -114,7 +114,7 @@ func TestConsent_denied(t *testing.T) {
 	w.open(landing, "landing")
 	w.choose("no", "")
 	require.Empty(t, clickCookies(w))
-	require.Equal(t, "skipped: organic", w.buy())
+	require.Equal(t, "skipped: consent", w.buy())
 	require.Empty(t, w.attributed())
 	require.Empty(t, clickCookies(w))
 	require.Zero(t, eval[int](w.browser, "localStorage.length + sessionStorage.length"))

@@ -235,7 +235,7 @@ func TestRelay_readOnlyFile(t *testing.T) {
 func TestTableConfig_problems(t *testing.T) {
 	t.Parallel()
 	_, err := outbox.NewTable(outbox.TableConfig{Database: "oracle", Prefix: "Robert'); DROP TABLE orders; --"})
-	for _, field := range []string{"Database", "Client", "Prefix"} {
+	for _, field := range []string{"Database", "Destination", "Prefix"} {
 		require.ErrorContains(t, err, field)
 	}
 	_, err = outbox.NewRelay(outbox.RelayConfig{Batch: 100_000, Interval: -1})

@@ -74,9 +74,8 @@ func TestOutbox_deadLetterIdentity(t *testing.T) {
 	t.Parallel()
 	ctx := within(t, time.Minute)
 	platform := clickidtest.NewServer(t)
-	// In ECAPI, since log_event repeats its response to an unchanged request.
 	client, err := capi.New(capi.Config{
-		APIKey: clickidtest.APIKey, BaseURL: platform.URL, Dialect: capi.ECAPI{DataSetID: clickidtest.DataSetID},
+		APIKey: clickidtest.APIKey, BaseURL: platform.URL, Dialect: capi.LogEvent{EventSourceID: clickidtest.EventSourceID},
 	})
 	if err != nil {
 		t.Fatal(err)

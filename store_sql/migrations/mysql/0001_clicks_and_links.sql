@@ -4,7 +4,7 @@
 -- One row per ad click. token_hash is the SHA-256 of the visitor's token.
 CREATE TABLE IF NOT EXISTS clickid_clicks (
     token_hash  BINARY(32)   NOT NULL,
-    click_id    VARCHAR(128) NOT NULL,
+    click_id    VARCHAR(512) NOT NULL,
     param       VARCHAR(64)  NOT NULL,
     captured_at DATETIME     NOT NULL,
     expires_at  DATETIME     NOT NULL,

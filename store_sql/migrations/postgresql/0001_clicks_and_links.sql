@@ -4,7 +4,7 @@
 -- One row per ad click. token_hash is the SHA-256 of the visitor's token.
 CREATE TABLE IF NOT EXISTS clickid_clicks (
     token_hash  bytea        NOT NULL CHECK (octet_length(token_hash) = 32),
-    click_id    varchar(128) NOT NULL,
+    click_id    varchar(512) NOT NULL,
     param       varchar(64)  NOT NULL,
     captured_at timestamptz  NOT NULL,
     expires_at  timestamptz  NOT NULL,
