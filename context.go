@@ -439,8 +439,7 @@ func (t *Tracker) jobContext(ctx context.Context) (context.Context, context.Canc
 }
 
 func withoutVisit(ctx context.Context) context.Context {
-	// lint:ignore SA1029 some frameworks only find string keys in their
-	// contexts
+	//lint:ignore SA1029 some frameworks only find string keys in their contexts
 	return context.WithValue(ctx, extending.ContextKey, nil)
 }
 

@@ -41,19 +41,19 @@ func TestConvert_hangingPlatform(t *testing.T) {
 			cfg.Timeout, cfg.TotalTimeout = 0, 0 // the defaults
 		})
 		ctx := clickid.WithClick(context.Background(), testClick)
-		order := func() (clickid.Result, error, time.Duration) {
+		order := func() (clickid.Result, time.Duration, error) {
 			e := purchase("order")
 			e.Click, e.Time = clickid.Click{}, time.Now()
 			start := time.Now()
 			result, err := clickid.Convert(ctx, client, e)
-			return result, err, time.Since(start)
+			return result, time.Since(start), err
 		}
 		var group sync.WaitGroup
 		for range 40 {
 			group.Add(1)
 			go func() {
 				defer group.Done()
-				result, err, took := order()
+				result, took, err := order()
 				require.Error(t, err)
 				require.Equal(t, clickid.VerdictFailed, result.Verdict)
 				require.LessOrEqual(t, took, 7*time.Second)
@@ -61,7 +61,7 @@ func TestConvert_hangingPlatform(t *testing.T) {
 		}
 		group.Wait()
 		// Once that is known, a checkout does not wait.
-		_, err, took := order()
+		_, took, err := order()
 		require.ErrorIs(t, err, capi.ErrHanging)
 		require.ErrorIs(t, err, capi.ErrNotSent)
 		require.Zero(t, took)
@@ -69,7 +69,7 @@ func TestConvert_hangingPlatform(t *testing.T) {
 		p.hangs.Store(false)
 		time.Sleep(20 * time.Second)
 		before := p.requests.Load()
-		_, err, took = order()
+		_, took, err = order()
 		require.NoError(t, err)
 		require.Zero(t, took)
 		require.Equal(t, before+1, p.requests.Load())

@@ -125,9 +125,7 @@ func (c *Client) sync(ctx context.Context, sources []EventSource, archive bool) 
 	request := syncRequest{DeleteMissing: archive}
 	request.Account.ID = c.cfg.AdvertiserID
 	for _, s := range sources {
-		request.EventSources = append(request.EventSources, syncSource{
-			s.ID, s.Name, s.EventTypes, s.AllowedDomains, s.IntegrationPlatform, s.Mapping, s.TestEventCode, s.ValueCurrencies,
-		})
+		request.EventSources = append(request.EventSources, syncSource(s))
 	}
 	o, err := c.call(ctx, "sync event sources", http.MethodPost, c.advertiserPath("/event-sources/sync"), nil, request)
 	if err != nil {

@@ -114,6 +114,7 @@ func TestClient_printsNoKey(t *testing.T) {
 	cfg := interchange.Config{APIKey: "scope3_secret", AdvertiserID: "adv-1"}
 	c, err := interchange.New(cfg)
 	require.NoError(t, err)
+	//lint:ignore SA1026 the function is nil, and Config leaves it out
 	encoded, err := json.Marshal(cfg)
 	require.NoError(t, err)
 	var log bytes.Buffer
