@@ -28,7 +28,7 @@ func openOutbox(t *testing.T, server *testserver.Server, platform *clickidtest.S
 		t.Fatal(err)
 	}
 	cfg := asynqoutbox.Config{
-		Delivery: outbox.Config{Destination: client, MinSnooze: 50 * time.Millisecond},
+		Delivery: outbox.Config{Destination: client, MinSnooze: 50 * time.Millisecond, MaxSnooze: 2 * time.Second},
 		Redis:    connection, PollInterval: 50 * time.Millisecond, EnqueueTimeout: patience,
 	}
 	edit(&cfg)

@@ -61,6 +61,9 @@ func newOutbox(t testing.TB, pool *pgxpool.Pool, cfg riveroutbox.Config) *pgxOut
 	if cfg.Delivery.MinSnooze == 0 {
 		cfg.Delivery.MinSnooze = 50 * time.Millisecond
 	}
+	if cfg.Delivery.MaxSnooze == 0 {
+		cfg.Delivery.MaxSnooze = 2 * time.Second
+	}
 	ob, err := riveroutbox.New(riverpgxv5.New(pool), cfg)
 	if err != nil {
 		t.Fatal(err)

@@ -52,7 +52,7 @@ func openShop(ctx context.Context, path string, client *capi.Client) (crash.Shop
 		return nil, err
 	}
 	ob, err := sqliteoutbox.New(db, sqliteoutbox.Config{
-		Delivery: outbox.Config{Destination: client, MinSnooze: 50 * time.Millisecond},
+		Delivery: outbox.Config{Destination: client, MinSnooze: 50 * time.Millisecond, MaxSnooze: 2 * time.Second},
 	})
 	if err != nil {
 		return nil, err

@@ -153,7 +153,7 @@ func NewClient(platform string) (*capi.Client, error) {
 		BaseURL:   platform,
 		Dialect:   capi.LogEvent{EventSourceID: clickidtest.EventSourceID},
 		RateLimit: capi.RateLimit{Requests: -1},
-		Timeout:   2 * time.Second,
+		Timeout:   10 * time.Second, // busy machines need seconds for a full request
 	})
 }
 

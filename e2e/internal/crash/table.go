@@ -61,7 +61,7 @@ func openTableShop(ctx context.Context, kind outbox.Database, open OpenQueue, da
 	if err != nil {
 		return nil, err
 	}
-	queue, err := open(ctx, where, outbox.Config{Destination: client, MinSnooze: 50 * time.Millisecond})
+	queue, err := open(ctx, where, outbox.Config{Destination: client, MinSnooze: 50 * time.Millisecond, MaxSnooze: 2 * time.Second})
 	if err != nil {
 		return nil, err
 	}
