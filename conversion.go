@@ -532,6 +532,9 @@ var ErrInvalidEvent = errors.New("clickid: invalid event")
 // SendError is the interface of the errors of clients. Use [errors.As] with a
 // variable of this type. An outbox treats other errors of its destination as
 // temporary.
+//
+// A method ErrorCode() string is optional. It returns the platform's code, which
+// an outbox keeps with the attempts of an event.
 type SendError interface {
 	error
 	// Kind returns the cause of the error.

@@ -212,6 +212,9 @@ func (e *ResponseError) verdict() bool {
 // Status returns the HTTP status. It is a 2xx for a refusal in a success.
 func (e *ResponseError) Status() int { return e.status }
 
+// ErrorCode returns Code. An outbox keeps it in the attempts of an event.
+func (e *ResponseError) ErrorCode() string { return e.Code }
+
 // RetryAfter returns how long the platform asks to wait, at most an hour, or 0.
 func (e *ResponseError) RetryAfter() time.Duration { return e.retryAfter }
 

@@ -124,3 +124,14 @@ func TestResponseError_paths(t *testing.T) {
 		require.Len(t, p.Bodies, 1)
 	}
 }
+
+// TestResponseError_ErrorCode checks that code that knows only the interface
+// finds the platform's code.
+func TestResponseError_ErrorCode(t *testing.T) {
+	t.Parallel()
+	p := platformtest.Responding(platformtest.Reply(400, `{"error":{"code":"VALIDATION_ERROR","message":"x"}}`))
+	_, err := newClient(t, p, logEvent).Send(context.Background(), numbered(1)...)
+	var coded interface{ ErrorCode() string }
+	require.ErrorAs(t, err, &coded)
+	require.Equal(t, "VALIDATION_ERROR", coded.ErrorCode())
+}

@@ -29,7 +29,8 @@ type Attempt struct {
 	At time.Time `json:"at"`
 	// Status is the platform's HTTP status, or 0 without a response.
 	Status int `json:"status,omitempty"`
-	// Code is the platform's error code, or "".
+	// Code is the platform's error code, such as "VALIDATION_ERROR", or "". It is
+	// that of an optional method ErrorCode of the error; see [clickid.SendError].
 	Code string `json:"code,omitempty"`
 }
 

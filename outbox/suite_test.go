@@ -56,6 +56,7 @@ const (
 	dropsMetadata    fault = "drops metadata"
 	forgetsProgress  fault = "forgets the progress of an event"
 	keepsNoNumbers   fault = "does not erase by the event's ID"
+	keepsNoCodes     fault = "drops the codes of attempts"
 )
 
 // faulty is an outbox with a fault.
@@ -164,8 +165,16 @@ func (f *faulty) DeadLetters(ctx context.Context, page outbox.Page) ([]outbox.De
 		page = outbox.Page{}
 	}
 	letters, err := f.Memory.DeadLetters(ctx, page)
-	if f.fault == listsBackwards {
+	switch f.fault {
+	case listsBackwards:
 		slices.Reverse(letters)
+	case keepsNoCodes:
+		for i := range letters {
+			letters[i].History = slices.Clone(letters[i].History)
+			for j := range letters[i].History {
+				letters[i].History[j].Code = ""
+			}
+		}
 	}
 	return letters, err
 }
@@ -330,6 +339,7 @@ func TestRun_faultyOutbox(t *testing.T) {
 		{dropsMetadata, "metadata travels with an event"},
 		{keepsDiscarded, "a discarded event can be sent again"},
 		{forgetsProgress, "a provisional refusal waits until another event is accepted"},
+		{keepsNoCodes, "a provisional refusal waits until another event is accepted"},
 		{forgetsProgress, "a verdict of the platform gives the next request a new key"},
 		{keepsNoNumbers, "an order is erased by its number, whether it is the event's ID or OrderID"},
 	} {

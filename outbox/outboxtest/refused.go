@@ -258,6 +258,11 @@ func testProvisional(h *harness) {
 	if letter.EventID != "odd" || letter.Status != 400 || len(letter.History) != 2 {
 		h.Errorf("the dead letter is of %s with status %d after %d requests", letter.EventID, letter.Status, len(letter.History))
 	}
+	for i, attempt := range letter.History {
+		if attempt.Status != 400 || attempt.Code != "INVALID_REQUEST" || attempt.At.IsZero() {
+			h.Errorf("attempt %d has status %d, code %q and time %v", i, attempt.Status, attempt.Code, attempt.At)
+		}
+	}
 	h.empty(ob)
 }
 
