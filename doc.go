@@ -10,7 +10,7 @@
 //	key, err := clickid.ParseCookieKey(os.Getenv("CLICKID_COOKIE_KEY"))
 //	store, err := clickid.NewCookieStore(key)
 //	tracker, err := clickid.New(clickid.Config{Store: store})
-//	client, err := capi.New(capi.Config{APIKey: apiKey, Dialect: capi.ECAPI{DataSetID: "ds_abc123xyz"}})
+//	client, err := capi.New(capi.Config{APIKey: apiKey, Dialect: capi.LogEvent{EventSourceID: "my-shop"}})
 //
 //	mux.HandleFunc("POST /orders", func(w http.ResponseWriter, r *http.Request) {
 //		result, err := clickid.Convert(r.Context(), client, clickid.Event{
@@ -34,6 +34,5 @@
 // difference. [WithClick] puts a click that is known otherwise into a context.
 //
 // The package extension is for authors of stores and adapters. All types of
-// this package are safe for concurrent use unless documented
-// otherwise.
+// this package are safe for concurrent use unless documented otherwise.
 package clickid

@@ -29,15 +29,10 @@ const latestSecond = 1e11
 
 // ecapi handles a request in the dialect ECAPI.
 func (x *exchange) ecapi() response {
-	parsed, err := parse(x.body)
-	if err != nil {
-		return x.malformed()
-	}
 	var p problems
-	o := p.newObject("", parsed)
+	o, refusal := x.payload(&p)
 	if o == nil {
-		p.found[0].Message = "the body must be one event, as an object"
-		return x.invalid(p.found)
+		return refusal
 	}
 	x.record.Events = 1
 	if id, ok := o.members["data_set_id"].(string); ok && id != "" && !permits(x.account.DataSets, id) {

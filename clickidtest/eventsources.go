@@ -286,15 +286,10 @@ var (
 
 // syncSources registers, changes and archives event sources.
 func (x *exchange) syncSources() response {
-	parsed, err := parse(x.body)
-	if err != nil {
-		return x.malformed()
-	}
 	var p problems
-	o := p.newObject("", parsed)
+	o, refusal := x.payload(&p)
 	if o == nil {
-		p.found[0].Message = "the body must be an object"
-		return x.invalid(p.found)
+		return refusal
 	}
 	o.require("account", "event_sources")
 	if account := o.object("account"); account != nil {

@@ -32,15 +32,10 @@ var (
 
 // logEvent handles a request in the dialect log_event.
 func (x *exchange) logEvent() response {
-	parsed, err := parse(x.body)
-	if err != nil {
-		return x.malformed()
-	}
 	var p problems
-	o := p.newObject("", parsed)
+	o, refusal := x.payload(&p)
 	if o == nil {
-		p.found[0].Message = "the body must be an object"
-		return x.invalid(p.found)
+		return refusal
 	}
 	b := x.openRequest(o)
 	if len(p.found) == 0 {

@@ -298,9 +298,18 @@ func permits(names []string, name string) bool {
 	return slices.Contains(names, name) || slices.Contains(names, Any)
 }
 
-// malformed refuses a body that is not JSON.
-func (x *exchange) malformed() response {
-	return x.refuse(http.StatusBadRequest, Error{Code: "BAD_REQUEST", Message: "Invalid JSON payload"})
+// payload returns the object in the body. If o is nil, the response refuses the
+// body.
+func (x *exchange) payload(p *problems) (o *object, refusal response) {
+	parsed, err := parse(x.body)
+	if err != nil {
+		return nil, x.refuse(http.StatusBadRequest, Error{Code: "BAD_REQUEST", Message: "Invalid JSON payload"})
+	}
+	if o = p.newObject("", parsed); o == nil {
+		p.found[0].Message = "the body must be an object"
+		return nil, x.invalid(p.found)
+	}
+	return o, response{}
 }
 
 // invalid refuses a request that breaks the contract.

@@ -1,15 +1,15 @@
 // Package clickidphone hashes phone numbers as people type them. The root
-// package takes numbers in E.164 only, since a number without a country code
-// says nothing without the country that it is dialled in:
+// package accepts only E.164, since a number without a country code is
+// incomplete without the country in which it is dialled:
 //
 //	hashed, err := clickidphone.Hash(order.Phone, order.Country) // "0171 1234567", "DE"
 //	if err == nil {
 //		event.User.HashedPhone = hashed
 //	}
 //
-// It uses github.com/nyaruka/phonenumbers, a port of Google's libphonenumber in
+// It uses github.com/nyaruka/phonenumbers, a port of Google's libphonenumber to
 // pure Go under the MIT licence. Importing the package loads the numbering plans
-// of all countries; see BenchmarkHash for the costs.
+// of all countries; BenchmarkHash measures the cost.
 package clickidphone
 
 import (
@@ -24,8 +24,8 @@ import (
 // maxBytes is more than any phone number has, with all separators.
 const maxBytes = 250
 
-// Hash returns the SHA-256 of a phone number in E.164, in lowercase hexadecimal:
-// the HashedPhone of a clickid.User. It is [clickid.HashPhone] of [E164].
+// Hash returns the SHA-256 of a phone number in E.164, in lowercase hexadecimal,
+// for clickid.User.HashedPhone. It is [clickid.HashPhone] of [E164].
 func Hash(raw, region string) (string, error) {
 	number, err := E164(raw, region)
 	if err != nil {
@@ -35,15 +35,15 @@ func Hash(raw, region string) (string, error) {
 }
 
 // E164 returns a phone number in E.164, such as "+491711234567". The region is
-// the country in which a number without a country code is dialled, as its ISO
-// 3166 code in either case ("DE", "gb"): the country of the shop or of the
-// delivery address. A number that begins with "+" does not need it.
+// the country in which a number without a country code is dialled: usually the
+// country of the shop or of the delivery address, as an ISO 3166 code in either
+// case ("DE", "gb"). A number that begins with "+" needs no region.
 //
-// Separators, invisible characters, a trunk zero after the country code, the
-// region's prefix of international calls ("00", "011") and digits of other
-// scripts are taken. A number with letters or an extension, and one that the
-// numbering plan of its country does not have, is an error. Errors do not
-// contain the number.
+// E164 accepts separators, invisible characters, a trunk zero after the country
+// code, the region's prefix of international calls ("00", "011") and digits of
+// other scripts. It returns an error for letters, for an extension and for a
+// number outside of its country's numbering plan. Errors do not contain the
+// number.
 func E164(raw, region string) (string, error) {
 	text := strings.TrimSpace(strings.Map(visible, raw))
 	switch {
@@ -68,7 +68,7 @@ func E164(raw, region string) (string, error) {
 	case number.GetExtension() != "":
 		return "", errors.New("clickidphone: the phone number must not have letters or an extension")
 	case !phonenumbers.IsValidNumber(number):
-		return "", errors.New("clickidphone: the numbering plan of its country does not have this phone number; check the region")
+		return "", errors.New("clickidphone: this phone number is not in the numbering plan of its country; check the region")
 	}
 	return phonenumbers.Format(number, phonenumbers.E164), nil
 }
