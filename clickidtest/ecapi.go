@@ -51,6 +51,10 @@ func (x *exchange) ecapi() response {
 		e.Outcome = OutcomeRefused
 		return x.invalid(p.found)
 	}
+	if x.fault.Failed > 0 {
+		e.fail("")
+		return x.refuse(http.StatusBadRequest, Error{Code: "VALIDATION_ERROR", Message: "Validation error"})
+	}
 	x.mu.Lock()
 	x.ledger.book(e, x.cfg.Now())
 	x.mu.Unlock()

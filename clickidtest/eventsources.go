@@ -58,13 +58,46 @@ func (r *Receiver) EventSources(advertiser string) []EventSource {
 	return sources
 }
 
+// Register registers an event source of an advertiser, or of every advertiser
+// with [Any].
+func (r *Receiver) Register(advertiser, id string) { r.declare(advertiser, id, false) }
+
+// Archive refuses the events of an event source from now on. With [Any] it
+// concerns every advertiser.
+func (r *Receiver) Archive(advertiser, id string) { r.declare(advertiser, id, true) }
+
+func (r *Receiver) declare(advertiser, id string, archived bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	concerned := []string{advertiser}
+	if advertiser == Any {
+		concerned = slices.AppendSeq(concerned, maps.Keys(r.sources))
+	}
+	now := r.cfg.Now()
+	for _, advertiser := range concerned {
+		sources := r.sourcesOf(advertiser)
+		s := findSource(sources, id)
+		if s == nil {
+			s = &eventSource{EventSource: EventSource{ID: id}, created: now}
+			r.sources[advertiser] = append(sources, s)
+		}
+		s.Archived, s.updated = archived, now
+	}
+	r.notify()
+}
+
 // sourcesOf returns the event sources of an advertiser. At first these are the
-// ones that the configuration registers. The caller holds the lock.
+// ones that the configuration or [Receiver.Register] registers for every
+// advertiser. The caller holds the lock.
 func (r *Receiver) sourcesOf(advertiser string) []*eventSource {
 	if sources, ok := r.sources[advertiser]; ok {
 		return sources
 	}
 	var sources []*eventSource
+	for _, s := range r.sources[Any] {
+		shared := *s
+		sources = append(sources, &shared)
+	}
 	for _, account := range r.cfg.Accounts {
 		if !permits(account.Advertisers, advertiser) {
 			continue
@@ -101,11 +134,15 @@ func (x *exchange) registered(source string) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	known := false
-	for advertiser, sources := range x.sources {
-		if x.advertiser != "" && x.advertiser != advertiser || !permits(x.account.Advertisers, advertiser) {
+	concerned := []string{x.advertiser}
+	if x.advertiser == "" {
+		concerned = slices.Collect(maps.Keys(x.sources))
+	}
+	for _, advertiser := range concerned {
+		if advertiser != Any && !permits(x.account.Advertisers, advertiser) {
 			continue
 		}
-		if s := findSource(sources, source); s != nil {
+		if s := findSource(x.sourcesOf(advertiser), source); s != nil {
 			known = true
 			if !s.Archived {
 				return true

@@ -15,6 +15,8 @@ type Fault struct {
 	// Times is the number of requests that [Receiver.Next] injects the fault
 	// into. Defaults to one.
 	Times int
+	// Name appears in the record of the request.
+	Name string
 
 	// Latency delays the response.
 	Latency time.Duration
@@ -54,6 +56,10 @@ type Fault struct {
 	// PadTo fills the body with spaces to this number of bytes.
 	PadTo int
 
+	// Failed is the number of events of a log_event request that are reported as
+	// a partial failure. They are the last ones of the request. ECAPI, with one
+	// event in a request, refuses the request.
+	Failed int
 	// Unreceived is the number of events of a log_event request that are missing
 	// from events_received. They are the last ones of the request and are not
 	// recorded.
@@ -182,6 +188,31 @@ func (r *Receiver) Always(f Fault) (lift func()) {
 	defer r.mu.Unlock()
 	r.script.always = append(r.script.always, &f)
 	return func() { lifted(r, &r.script.always, &f) }
+}
+
+// Faults returns the faults that wait for a request: first those of
+// [Receiver.Next], with the number of requests that are left as Times, then those
+// of [Receiver.Always], whose Times is 0.
+func (r *Receiver) Faults() []Fault {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var waiting []Fault
+	for _, f := range r.script.next {
+		waiting = append(waiting, *f)
+	}
+	for _, f := range r.script.always {
+		lasting := *f
+		lasting.Times = 0
+		waiting = append(waiting, lasting)
+	}
+	return waiting
+}
+
+// ClearFaults removes the faults that wait for a request.
+func (r *Receiver) ClearFaults() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.script.next, r.script.always = nil, nil
 }
 
 // RefuseEvents refuses events until the returned function is called.
@@ -377,6 +408,13 @@ func (list refusals) of(id string) *refusal {
 
 // refuse marks an event that the script refuses.
 func (e *Event) refuse(path string, r *refusal) {
+	e.refuseFor(path, "is refused by EventRefusal with the code "+r.Code)
+}
+
+// fail marks an event that the request's fault refuses.
+func (e *Event) fail(path string) { e.refuseFor(path, "is refused by a fault") }
+
+func (e *Event) refuseFor(path, reason string) {
 	e.Outcome = OutcomeRefused
-	e.Problems = []Problem{{Field: path, Message: "is refused by EventRefusal with the code " + r.Code}}
+	e.Problems = []Problem{{Field: path, Message: reason}}
 }

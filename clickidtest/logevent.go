@@ -349,6 +349,7 @@ func (x *exchange) bookEvents(b *batch) response {
 		return resp // another request used the key in the meantime
 	}
 	matched := 0
+	processed := len(x.events) - x.fault.Unprocessed - x.fault.Unreceived
 	for i, e := range x.events {
 		failure, naming := partialFailure{Code: "VALIDATION_ERROR"}, NamingDefault
 		if r := refusals.of(e.ID); r != nil && e.Outcome == "" {
@@ -356,12 +357,15 @@ func (x *exchange) bookEvents(b *batch) response {
 			e.refuse(eventPath(i), r)
 			failure.Code, failure.Recovery, naming = r.Code, r.Recovery, r.Naming
 		}
+		if e.Outcome == "" && i < processed && i >= processed-x.fault.Failed {
+			e.fail(eventPath(i))
+		}
 		switch {
 		case e.Outcome == OutcomeRefused:
 			failure.Message = e.Problems[0].Field + " " + e.Problems[0].Message
 			failure.name(naming, e, i)
 			body.PartialFailures = append(body.PartialFailures, failure)
-		case i >= len(x.events)-x.fault.Unprocessed-x.fault.Unreceived:
+		case i >= processed:
 			e.Outcome = OutcomeNotProcessed
 		default:
 			x.ledger.book(e, x.cfg.Now())

@@ -67,10 +67,12 @@ type Config struct {
 	// Now is the clock. Defaults to time.Now.
 	Now func() time.Time
 	// OnEvent is called for every event that could be read, accepted or not,
-	// and OnRequest for every request. Both are called concurrently and before
+	// OnRequest for every request, and OnExchange for every request together
+	// with its events and its response. They are called concurrently and before
 	// the response is written, so they must not block.
-	OnEvent   func(Event)
-	OnRequest func(Request)
+	OnEvent    func(Event)
+	OnRequest  func(Request)
+	OnExchange func(Exchange)
 }
 
 // Account is an API key with its permissions.
@@ -109,6 +111,7 @@ type Receiver struct {
 	quotas   map[string]*quota // of the rate limit, by client address
 	sources  registry
 	arrived  int
+	cleared  int // those that arrived before Clear
 	requests []*Request
 	changed  chan struct{} // closed at the next change; nil without waiters
 }
@@ -192,6 +195,7 @@ func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if x.receive() {
 		resp = x.respond()
 	}
+	x.readUnprocessed()
 	if x.fault.Cut == CutAfterProcessing {
 		resp.status = 0
 	}

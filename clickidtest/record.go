@@ -92,6 +92,7 @@ type Request struct {
 	At     time.Time `json:"at"`
 	Method string    `json:"method"`
 	Path   string    `json:"path"`
+	Query  string    `json:"query,omitempty"`
 	// Header is the header of the request without Authorization.
 	Header http.Header `json:"header"`
 	// Bytes is the size of the body, and Events the number of its events.
@@ -106,24 +107,31 @@ type Request struct {
 	Status int `json:"status"`
 	// Error is the refusal, if any.
 	Error Error `json:"error"`
-	// Scripted reports that a [Fault] was injected.
-	Scripted bool `json:"scripted,omitempty"`
+	// Scripted reports that a [Fault] was injected, and Fault is its name.
+	Scripted bool   `json:"scripted,omitempty"`
+	Fault    string `json:"fault,omitempty"`
 }
 
 // arrive records the request and takes its fault.
 func (x *exchange) arrive() {
 	header := x.http.Header.Clone()
 	header.Del("Authorization")
+	for _, values := range header {
+		for i := range values {
+			values[i] = x.withoutKey(values[i])
+		}
+	}
 	x.record = &Request{
 		At:     x.cfg.Now(),
 		Method: x.http.Method,
-		Path:   x.http.URL.Path,
+		Path:   x.withoutKey(x.http.URL.Path),
+		Query:  x.withoutKey(x.http.URL.RawQuery),
 		Header: header,
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.fault = x.script.take()
-	x.record.Scripted = !x.fault.isNone()
+	x.record.Scripted, x.record.Fault = !x.fault.isNone(), x.fault.Name
 	x.arrived++
 	x.record.Number = x.arrived
 	kept := *x.record
@@ -133,7 +141,7 @@ func (x *exchange) arrive() {
 
 func (f Fault) isNone() bool {
 	return f.Latency == 0 && f.Hold == nil && f.Cut == CutNone && f.Status == 0 && len(f.Header) == 0 && !f.replaces() &&
-		f.Body == "" && f.TaskStatus == "" && !f.Truncated && f.PadTo == 0 && f.Unprocessed == 0 && f.Unreceived == 0
+		f.Body == "" && f.TaskStatus == "" && !f.Truncated && f.PadTo == 0 && f.Failed == 0 && f.Unprocessed == 0 && f.Unreceived == 0
 }
 
 // finish records the response and calls the hooks.
@@ -154,6 +162,9 @@ func (x *exchange) finish(resp response) {
 	}
 	if x.cfg.OnRequest != nil {
 		x.cfg.OnRequest(*x.record)
+	}
+	if x.cfg.OnExchange != nil {
+		x.cfg.OnExchange(x.observed(resp))
 	}
 }
 
@@ -213,6 +224,27 @@ func (r *Receiver) Count() int {
 	return r.ledger.count
 }
 
+// Clear forgets all events, requests and idempotency keys, so that an event with
+// a known ID is accepted again. Faults and event sources stay.
+func (r *Receiver) Clear() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ledger = newLedger(r.cfg.Keep)
+	r.requests, r.cleared = nil, r.arrived
+}
+
+// Restore counts the accepted and duplicate ones of events that an earlier
+// receiver has recorded, in the order of their arrival.
+func (r *Receiver) Restore(events []Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, e := range events {
+		if e.Outcome == OutcomeAccepted || e.Outcome == OutcomeDuplicate {
+			r.ledger.book(&e, e.LastAt)
+		}
+	}
+}
+
 // Requests returns the requests in the order of their arrival, including those
 // that have no response yet.
 func (r *Receiver) Requests() []Request {
@@ -244,7 +276,7 @@ func (r *Receiver) Wait(ctx context.Context, n int) ([]Event, error) {
 func (r *Receiver) WaitRequests(ctx context.Context, n int) ([]Request, error) {
 	arrived := 0
 	err := r.until(ctx, func() bool {
-		arrived = r.arrived
+		arrived = r.arrived - r.cleared
 		return arrived >= n
 	})
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"mime"
 	"net/http"
 	"strconv"
@@ -57,17 +58,10 @@ func (r response) with(h http.Header) response {
 // write writes the response. With half it cuts the connection in the middle of
 // the body.
 func (r response) write(w http.ResponseWriter, half bool) {
-	h := w.Header()
-	if len(r.body) > 0 && bodyAllowed(r.status) {
-		h.Set("Content-Type", "application/json")
-		h.Set("Content-Length", strconv.Itoa(len(r.body)))
-	}
-	for name, values := range r.header {
-		h[http.CanonicalHeaderKey(name)] = values
-	}
+	maps.Copy(w.Header(), r.headers())
 	if half {
 		w.WriteHeader(r.status)
-		_, _ = w.Write(r.body[:len(r.body)/2])
+		_, _ = w.Write(r.half())
 		_ = http.NewResponseController(w).Flush()
 		panic(http.ErrAbortHandler)
 	}
@@ -76,6 +70,21 @@ func (r response) write(w http.ResponseWriter, half bool) {
 		_, _ = w.Write(r.body)
 	}
 }
+
+// headers returns the header of the response.
+func (r response) headers() http.Header {
+	h := make(http.Header)
+	if len(r.body) > 0 && bodyAllowed(r.status) {
+		h.Set("Content-Type", "application/json")
+		h.Set("Content-Length", strconv.Itoa(len(r.body)))
+	}
+	for name, values := range r.header {
+		h[http.CanonicalHeaderKey(name)] = values
+	}
+	return h
+}
+
+func (r response) half() []byte { return r.body[:len(r.body)/2] }
 
 // bodyAllowed reports whether a response with this status may have a body.
 // See RFC 9110, sections 15.3.5 and 15.4.5.

@@ -1,0 +1,100 @@
+package clickidtest
+
+import (
+	"bytes"
+	"net/http"
+	"strings"
+)
+
+// Exchange is a request with its events and its response. Its slices are shared
+// and must not be changed. It does not contain the API key.
+type Exchange struct {
+	Request Request
+	// Body is the body of the request, as far as it was read.
+	Body []byte
+	// Events are the events that could be read, accepted or not.
+	Events []Event
+	// Response is the response, as far as it was sent.
+	Response Response
+}
+
+// Response is the response to a recorded request.
+type Response struct {
+	// Status is 0 if the connection was cut before the response.
+	Status int
+	Header http.Header
+	Body   []byte
+	// Cut reports that the connection was closed before the end.
+	Cut bool
+}
+
+// readUnprocessed reads the events of a request that was refused or cut before
+// they were read, for the record.
+func (x *exchange) readUnprocessed() {
+	if len(x.events) > 0 {
+		return
+	}
+	parsed, err := parse(x.body)
+	if err != nil {
+		return
+	}
+	var p problems
+	o := p.newObject("", parsed)
+	if o == nil {
+		return
+	}
+	switch x.endpoint {
+	case endpointECAPI:
+		x.record.Events = 1
+		e := x.ecapiEvent(o)
+		e.Raw, e.Request = x.body, x.record.Number
+		x.events = []*Event{e}
+	case endpointTracking, endpointInterchange:
+		b := x.openRequest(o)
+		raw := rawEvents(x.body, len(b.list))
+		for i, v := range b.list {
+			x.readEvent(&b, i, v, raw[i])
+		}
+	}
+	for _, e := range x.events {
+		e.Outcome, e.Problems = OutcomeNotProcessed, nil
+	}
+}
+
+// observed returns the exchange for the hook, without the API key.
+func (x *exchange) observed(resp response) Exchange {
+	seen := Exchange{Request: *x.record, Body: x.body, Events: make([]Event, len(x.events))}
+	for i, e := range x.events {
+		seen.Events[i] = *e
+	}
+	seen.Response = Response{Status: resp.status, Header: resp.headers(), Body: resp.body, Cut: x.fault.Cut != CutNone || resp.status == 0}
+	if x.fault.Cut == CutMidResponse {
+		seen.Response.Body = resp.half()
+	}
+	key := x.key()
+	if key == "" || !bytes.Contains(x.body, []byte(key)) {
+		return seen
+	}
+	seen.Body = bytes.ReplaceAll(x.body, []byte(key), []byte(hiddenKey))
+	for i := range seen.Events {
+		seen.Events[i].Raw = bytes.ReplaceAll(seen.Events[i].Raw, []byte(key), []byte(hiddenKey))
+	}
+	return seen
+}
+
+// hiddenKey stands for the API key in records.
+const hiddenKey = "[API key]"
+
+// key returns what the request has for an API key, or "".
+func (x *exchange) key() string {
+	_, key, _ := strings.Cut(x.http.Header.Get("Authorization"), " ")
+	return key
+}
+
+// withoutKey replaces the API key in a text of the request.
+func (x *exchange) withoutKey(s string) string {
+	if key := x.key(); key != "" {
+		return strings.ReplaceAll(s, key, hiddenKey)
+	}
+	return s
+}
