@@ -33,6 +33,7 @@ type visit struct {
 	err      error
 	landed   bool   // the click of the URL is stored
 	landedID string // the click ID of the URL
+	refusal  Reason // why the browser would refuse the cookie, or ""
 }
 
 // Value returns the visit for its key.
@@ -303,7 +304,8 @@ func (v *visit) forget() {
 	defer v.mu.Unlock()
 	v.consent, v.request = ConsentDenied, nil
 	v.lines = nil
-	v.click, v.token, v.err, v.resolved, v.landed, v.landedID = Click{}, "", ErrNotFound, true, false, ""
+	v.click, v.token, v.err, v.resolved = Click{}, "", ErrNotFound, true
+	v.landed, v.landedID, v.refusal = false, "", ""
 }
 
 // currentConsent returns the visitor's consent.
@@ -331,12 +333,19 @@ func (v *visit) lands(id string) {
 	v.landedID = id
 }
 
-// landing returns the click ID of this request's URL, or "", and whether it is
-// stored.
-func (v *visit) landing() (id string, stored bool) {
+// refuse records that the browser would refuse the cookie.
+func (v *visit) refuse(reason Reason) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return v.landedID, v.landed
+	v.refusal = reason
+}
+
+// landing returns the click ID of this request's URL, or "", whether it is
+// stored, and why the browser would refuse the cookie.
+func (v *visit) landing() (id string, stored bool, refusal Reason) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.landedID, v.landed, v.refusal
 }
 
 // checkToken checks a token without calling the store.

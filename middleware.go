@@ -267,10 +267,12 @@ func (t *Tracker) Capture(w http.ResponseWriter, r *http.Request) *http.Request 
 		forbidCaching(w.Header())
 	}
 	switch {
-	case !read.present && !read.recovered && !read.cookie:
+	case !read.present && !read.recovered && !read.cookie && read.passing == "":
 		// A later conversion in this request checks the consent.
 	case v.currentConsent() == ConsentDenied:
 		t.deny(w, r, v, read)
+	case read.passing != "":
+		v.lands(read.passing)
 	case read.present || read.recovered:
 		t.take(w, r, v, read)
 	}
@@ -312,14 +314,6 @@ func (t *Tracker) take(w http.ResponseWriter, r *http.Request, v *visit, read re
 	if v.currentConsent() == ConsentUnknown {
 		v.settle(t.newClick(read.id, read.param), "", false)
 		o.Kind = KindDeferred
-		t.observe(ctx, o)
-		return
-	}
-	if o.Reason = t.cookieRefusal(r); o.Reason != "" {
-		// Only this request has the click, since the browser would not store
-		// the cookie.
-		v.settle(t.newClick(read.id, read.param), "", false)
-		o.Kind, o.landing = KindRefused, true
 		t.observe(ctx, o)
 		return
 	}
@@ -366,29 +360,43 @@ func (t *Tracker) Finish(w http.ResponseWriter, original, handled *http.Request)
 	if v == nil {
 		return
 	}
-	if id, stored := v.landing(); id != "" {
-		if reason := t.risk(w.Header(), original, id, stored); reason != "" {
-			t.observe(handled.Context(), Observation{Kind: KindClickAtRisk, Reason: reason})
-		}
+	if reason := t.risk(handled.Context(), v, w.Header(), original); reason != "" {
+		t.observe(handled.Context(), Observation{Kind: KindClickAtRisk, Reason: reason})
 	}
 }
 
-// risk returns how the response to a landing loses its click, or "". With
-// stored the tracker has set its cookie or found it.
-func (t *Tracker) risk(h http.Header, r *http.Request, id string, stored bool) Reason {
+// risk returns how the response to r loses its click, or "".
+func (t *Tracker) risk(ctx context.Context, v *visit, h http.Header, r *http.Request) Reason {
+	id, stored, refusal := v.landing()
 	if location := h["Location"]; len(location) > 0 {
 		u, err := url.Parse(location[0])
-		if err != nil || t.params.Find(u.RawQuery, t.accept).Value == id {
+		switch {
+		case err != nil:
 			return ""
-		}
-		if !stored || !t.keepsCookie(r, u) {
+		case id == "":
+			if !t.keepsCookie(r, u) && t.wasStripped(ctx, v, r) {
+				return ReasonStripped
+			}
+		case t.params.Find(u.RawQuery, t.accept).Value == id:
+			return ""
+		case !stored || !t.keepsCookie(r, u):
 			return ReasonRedirect
 		}
 	}
 	if stored && !t.jar.isSet(h["Set-Cookie"]) && !t.jar.present(r.Header["Cookie"]) {
 		return ReasonCookieDropped
 	}
-	return ""
+	return refusal
+}
+
+// wasStripped reports whether the browser comes to r by the redirect of Strip:
+// from another site, with a click of the last minute.
+func (t *Tracker) wasStripped(ctx context.Context, v *visit, r *http.Request) bool {
+	if !t.stripParam || captureRefusal(r) != "" || fromOwnSite(r) {
+		return false
+	}
+	c, err := v.lookup(ctx)
+	return err == nil && t.now().Sub(c.At) < time.Minute
 }
 
 // keepsCookie reports whether the browser sends the cookie of the response to r
@@ -412,6 +420,13 @@ func (t *Tracker) keepsCookie(r *http.Request, u *url.URL) bool {
 func (t *Tracker) keep(w http.ResponseWriter, r *http.Request, v *visit, id string, o Observation) error {
 	ctx := r.Context()
 	landed := t.newClick(id, o.Param)
+	if reason := t.cookieRefusal(r); reason != "" {
+		// Only this request has the click. Finish reports it, unless a redirect
+		// keeps the parameter.
+		v.settle(landed, "", false)
+		v.refuse(reason)
+		return nil
+	}
 	if issued, ok := landed.Issued(); ok {
 		o.Age = max(landed.At.Sub(issued), 0)
 	}

@@ -2,6 +2,7 @@ package clickid_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"io"
 	"mime/multipart"
@@ -9,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/clickid/clickid"
 	"github.com/stretchr/testify/require"
@@ -86,6 +88,7 @@ func TestFinish_clickAtRisk(t *testing.T) {
 	}
 	shared := clickid.Config{Cookie: clickid.Cookie{Domain: "example.com"}}
 	deferred := clickid.Config{Consent: byHeader}
+	elsewhere := clickid.Config{Hosts: []string{"www.example.com"}}
 	tests := map[string]struct {
 		cfg     clickid.Config
 		headers []string
@@ -104,6 +107,9 @@ func TestFinish_clickAtRisk(t *testing.T) {
 		"from HTTPS to plain HTTP":                       {page: redirect("http://example.com/"), headers: []string{https}, want: clickid.ReasonRedirect},
 		"before consent, on the same host":               {cfg: deferred, page: redirect("/home"), want: clickid.ReasonRedirect},
 		"before consent, with the click":                 {cfg: deferred, page: redirect("/home?clkid=abc")},
+		"on a host that keeps no clicks":                 {cfg: elsewhere, page: redirect("https://www.example.com/"), want: clickid.ReasonRedirect},
+		"on such a host, with the click":                 {cfg: elsewhere, page: redirect("https://www.example.com/?clkid=abc")},
+		"over plain HTTP, with the click":                {page: redirect("https://example.com/?clkid=abc"), headers: []string{"X-Forwarded-Proto: http"}},
 		"the cookie is gone, as under a timeout handler": {page: func(w http.ResponseWriter, _ *http.Request) { w.Header().Del("Set-Cookie") }, want: clickid.ReasonCookieDropped},
 	}
 	for name, tt := range tests {
@@ -113,13 +119,41 @@ func TestFinish_clickAtRisk(t *testing.T) {
 			s.page = tt.page
 			s.visitor().get("/?clkid=abc", tt.headers...)
 			observations := s.observations()
+			atRisk := clickid.Observation{Kind: clickid.KindClickAtRisk, Reason: tt.want}
 			if tt.want == "" {
-				require.Len(t, observations, 1)
+				require.NotContains(t, s.log.String(), "click at risk")
 				return
 			}
-			require.Len(t, observations, 2)
-			require.Equal(t, clickid.Observation{Kind: clickid.KindClickAtRisk, Reason: tt.want}, observations[1])
+			require.Equal(t, atRisk, observations[len(observations)-1])
 			require.Contains(t, s.log.String(), `level=WARN msg="clickid: click at risk"`)
+		})
+	}
+}
+
+// TestFinish_afterStrip redirects the page that follows Strip's redirect.
+func TestFinish_afterStrip(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		domain, location, site string
+		later                  time.Duration
+		want                   []clickid.Kind
+	}{
+		"to another host":            {location: "https://www.example.com/", want: []clickid.Kind{clickid.KindClickAtRisk}},
+		"to a host with the cookie":  {domain: "example.com", location: "https://www.example.com/"},
+		"to a path":                  {location: "/home"},
+		"from a page of the site":    {location: "https://pay.example/", site: "same-origin"},
+		"in a visit of the next day": {location: "https://www.example.com/", later: 24 * time.Hour},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, clickid.Config{StripParam: true, Cookie: clickid.Cookie{Domain: tt.domain}})
+			v := s.visitor()
+			require.False(t, v.get("/?clkid=abc", https).served)
+			s.observations()
+			s.clock.advance(tt.later)
+			s.page = func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, tt.location, http.StatusFound) }
+			v.get("/", https, "Sec-Fetch-Site: "+cmp.Or(tt.site, "cross-site"))
+			require.Equal(t, tt.want, s.kinds())
 		})
 	}
 }
@@ -158,8 +192,7 @@ func TestCapture_whereTheCookieCannotStick(t *testing.T) {
 				require.Equal(t, clickid.KindCaptured, observations[0].Kind)
 				return
 			}
-			require.Equal(t, clickid.KindRefused, observations[0].Kind)
-			require.Equal(t, tt.want, observations[0].Reason)
+			require.Equal(t, clickid.Observation{Kind: clickid.KindClickAtRisk, Reason: tt.want}, observations[0])
 			require.Empty(t, resp.setCookies())
 			require.Contains(t, s.log.String(), "level=WARN")
 		})

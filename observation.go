@@ -83,12 +83,14 @@ const (
 	ReasonSameClick   Reason = "the visitor already has this click"
 	ReasonTouch       Reason = "the attribution rule keeps the stored click"
 
-	// Browsers would refuse the cookie.
+	// Browsers refuse the cookie of the response, and no redirect keeps the
+	// parameter.
 	ReasonDomain    Reason = "Cookie.Domain does not cover the request's host: name the hosts that keep clicks in Config.Hosts, or correct the domain"
 	ReasonPlainHTTP Reason = "browsers refuse a secure cookie over plain HTTP: serve the landing over HTTPS, or set Cookie.Insecure for development"
 
 	// The response loses the click.
 	ReasonRedirect      Reason = "the landing is redirected to where its cookie is not sent, without the click parameter: keep the query in that redirect"
+	ReasonStripped      Reason = "StripParam has removed the click parameter before a redirect to where the cookie is not sent: set Config.Hosts to the hosts after the redirect, or share the cookie with Cookie.Domain"
 	ReasonCookieDropped Reason = "the click's cookie is gone from the response: put the middleware that replaces headers, such as a timeout, outside of the tracker"
 )
 

@@ -17,6 +17,7 @@ type reading struct {
 	id, param string // the click of the URL or of the Referer
 	recovered bool   // the click is that of the Referer
 	refused   Reason // why the click of the URL is refused, or ""
+	passing   string // the click of a URL on a host that keeps none
 	lost      bool   // the platform sent the visitor without a click
 	cookie    bool   // the visitor has the cookie
 }
@@ -27,6 +28,10 @@ func (t *Tracker) read(r *http.Request) (read reading) {
 	read.cookie = t.jar.present(r.Header["Cookie"])
 	read.concerns = read.cookie || t.deniedByGPC(r) || r.Method != http.MethodGet && r.Method != http.MethodHead
 	if t.hosts != nil && !t.keepsClicksOn(r.Host) {
+		if captureRefusal(r) == "" {
+			read.passing = t.params.Find(r.URL.RawQuery, t.accept).Value
+			read.concerns = read.concerns || read.passing != ""
+		}
 		return read
 	}
 	if r.URL.RawQuery != "" {

@@ -45,9 +45,11 @@ type browser struct {
 }
 
 // startBrowser starts Chromium. It trusts the certificate whose public key has
-// the hash spki.
-func startBrowser(t *testing.T, address, spki string) *browser {
+// the hash spki. The rules come before the one that resolves all hosts to
+// address.
+func startBrowser(t *testing.T, address, spki string, rules ...string) *browser {
 	t.Helper()
+	rules = append(rules, "MAP *.test "+address)
 	options := []chromedp.ExecAllocatorOption{
 		chromedp.ExecPath(chromePath(t)),
 		chromedp.UserDataDir(t.TempDir()),
@@ -61,7 +63,7 @@ func startBrowser(t *testing.T, address, spki string) *browser {
 		chromedp.Flag("disable-background-networking", true),
 		chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("disable-sync", true),
-		chromedp.Flag("host-resolver-rules", "MAP *.test "+address),
+		chromedp.Flag("host-resolver-rules", strings.Join(rules, ", ")),
 		chromedp.Flag("ignore-certificate-errors-spki-list", spki),
 		chromedp.WSURLReadTimeout(patience),
 	}
