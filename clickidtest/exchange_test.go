@@ -157,8 +157,11 @@ func TestFault_failed(t *testing.T) {
 func TestReceiver_register(t *testing.T) {
 	t.Parallel()
 	r := clickidtest.New(clickidtest.Config{})
-	body := patched(t, logEvent(validEvent), `{"event_source_id":"new"}`)
-	send := func(path string) int { return serve(r, mustRequest(path, body)).Code }
+	key := 0
+	send := func(path string) int {
+		key++
+		return serve(r, mustRequest(path, patched(t, keyed(key, validEvent), `{"event_source_id":"new"}`))).Code
+	}
 	require.Equal(t, 400, send(capiPath))
 	r.Register(clickidtest.Any, "new")
 	require.Equal(t, 200, send(capiPath))
