@@ -236,7 +236,7 @@ func TestCapture_deadCookieAndReferer(t *testing.T) {
 	}{
 		"garbage":                 {clickid.Config{}, "garbage"},
 		"a retired key":           {clickid.Config{}, newTokenOf(t, newCookieStore(t, secondKey), "old")},
-		"a store restarted empty": {clickid.Config{Store: memory}, "AAAAAAAAAAAAAAAAAAAAAA"},
+		"a store restarted empty": {clickid.Config{Store: memory}, newTokenOf(t, clickid.NewMemoryStore(), "old")},
 	} {
 		s := newSite(t, tt.cfg)
 		resp := s.visitor().get("/next", fromLanding, asPage, "Cookie: __Host-clkid="+tt.cookie)

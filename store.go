@@ -24,6 +24,9 @@ type Store interface {
 	// Save stores c until c.Expires and returns its token: 1 to
 	// [MaxTokenLength] characters of [A-Za-z0-9._~-]. The token either contains
 	// the click and is signed, or it refers to the click and cannot be guessed.
+	// It begins with its issue time, as a token of extension.NewToken does: an
+	// outbox that does not find a new click may have asked a server that does
+	// not have it yet.
 	// The error matches ErrInvalid for a click that [Click.Validate] refuses or
 	// that has expired.
 	Save(ctx context.Context, c Click) (token string, err error)

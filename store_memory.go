@@ -51,7 +51,7 @@ func (s *MemoryStore) Save(ctx context.Context, c Click) (string, error) {
 		return "", err
 	}
 	c.At, c.Expires = wholeSeconds(c.At), wholeSeconds(c.Expires)
-	token, err := reference.New()
+	token, err := reference.New(s.now())
 	if err != nil {
 		return "", err
 	}

@@ -1,7 +1,8 @@
 // Package extension is for authors of stores, linkers and framework adapters.
 // Applications do not need it.
 //
-// A [clickid.Store] calls [CheckSave] before it saves. A [clickid.Linker] calls
+// A [clickid.Store] calls [CheckSave] before it saves, and its tokens are those of
+// [NewToken] or begin like them. A [clickid.Linker] calls
 // [CheckLink] before it links, files the link under [KeyHash], and keeps the
 // token as [Seal] returns it:
 //
@@ -25,6 +26,7 @@ import (
 
 	"github.com/clickid/clickid"
 	"github.com/clickid/clickid/internal/extending"
+	"github.com/clickid/clickid/internal/reference"
 )
 
 // ContextKey is where a context keeps the visitor's click. It is for adapters
@@ -50,6 +52,14 @@ func CheckSave(c clickid.Click, now time.Time) error { return extending.CheckSav
 func CheckLink(k clickid.Key, token string, expires, now time.Time) error {
 	return extending.CheckLink(k, token, expires, now)
 }
+
+// NewToken returns a token for a store that keeps the click on a server: now in
+// whole seconds and 128 random bits, 36 characters of [A-Za-z0-9_-].
+func NewToken(now time.Time) (string, error) { return reference.New(now) }
+
+// TokenTime returns the issue time of a token of any store. It reports false for
+// a text that does not begin with one. The time is not authenticated.
+func TokenTime(token string) (time.Time, bool) { return reference.Issued(token) }
 
 // KeyHash returns the SHA-256 under which a linker files the link of k.
 func KeyHash(k clickid.Key) [32]byte { return extending.KeyHash(k) }

@@ -115,6 +115,7 @@ func TestConvert_forgottenClick(t *testing.T) {
 	r := httptest.NewRequest(http.MethodPost, "https://shop.example/withdraw", nil)
 	r.AddCookie(c.cookie)
 	require.NoError(t, c.tracker.Forget(httptest.NewRecorder(), r))
+	c.outbox.SetTokenAge(0)
 	c.deliver(t)
 	require.Eventually(t, func() bool {
 		s, err := c.outbox.Stats(context.Background())

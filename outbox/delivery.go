@@ -40,6 +40,7 @@ type Delivery struct {
 	lookups  *breaker
 	holds    *holds
 	remarks  remarks
+	tokenAge time.Duration
 	observer
 
 	stop        chan struct{}
@@ -68,6 +69,7 @@ func NewDelivery(cfg Config) (*Delivery, error) {
 		resolver: resolverOf(cfg.Destination),
 		observer: observer{hook: cfg.Hook, logger: cfg.Logger},
 		holds:    newHolds(cfg.MaxAge / 10),
+		tokenAge: tokenAge,
 		stop:     make(chan struct{}),
 	}
 	d.platform = newBreaker(cfg.MinSnooze, min(cfg.MaxSnooze, maxProbeInterval), d.platformChanged)
@@ -230,6 +232,7 @@ const (
 	reasonInterrupted = "the delivery was interrupted"
 	reasonUnavailable = "the platform is unavailable"
 	reasonLookup      = "the lookup of the click or the consent failed"
+	reasonYoung       = "the click was not found, but its token is younger than a minute"
 	reasonHeld        = "the platform refused it without naming a field; it waits until another event is accepted"
 )
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/clickid/clickid"
 	"github.com/clickid/clickid/capi"
+	"github.com/clickid/clickid/extension"
 	"github.com/clickid/clickid/outbox"
 	"github.com/stretchr/testify/require"
 )
@@ -179,6 +180,13 @@ func TestDeliver_withoutRequest(t *testing.T) {
 	client := newClient(t, unreachable, logEvent, func(cfg *capi.Config) { cfg.Resolver = r })
 	withToken := purchase("order")
 	withToken.Click, withToken.ClickToken = clickid.Click{}, "token"
+	tokenOf := func(issued time.Time) clickid.Event {
+		e := withToken
+		var err error
+		e.ClickToken, err = extension.NewToken(issued)
+		require.NoError(t, err)
+		return e
+	}
 	cancelled, cancel := context.WithCancel(context.Background())
 	cancel()
 	consent := func(c clickid.Consent, err error) func(*outbox.Config) {
@@ -198,6 +206,10 @@ func TestDeliver_withoutRequest(t *testing.T) {
 		reason  string
 	}{
 		{name: "a token without a click", event: withToken, store: clickid.ErrNotFound, action: outbox.ActionSkip, reason: "no click"},
+		{name: "a new token without a click", event: tokenOf(time.Now()), store: clickid.ErrNotFound, action: outbox.ActionSnooze, reason: "younger than a minute"},
+		{name: "an old token without a click", event: tokenOf(time.Now().Add(-61 * time.Second)), store: clickid.ErrNotFound, action: outbox.ActionSkip, reason: "no click"},
+		{name: "a token dated ahead", event: tokenOf(time.Now().Add(time.Hour)), store: clickid.ErrNotFound, action: outbox.ActionSkip, reason: "no click"},
+		{name: "a new token that is forged", event: tokenOf(time.Now()), store: clickid.ErrInvalid, action: outbox.ActionSkip, reason: "no click"},
 		{name: "a forged token", event: withToken, store: clickid.ErrInvalid, action: outbox.ActionSkip, reason: "no click"},
 		{name: "the store is unavailable", event: withToken, store: errors.New("unavailable"), action: outbox.ActionSnooze, reason: "lookup"},
 		{name: "consent denied", event: purchase("order"), config: consent(clickid.ConsentDenied, nil), action: outbox.ActionSkip, reason: "denied"},
@@ -237,6 +249,34 @@ func TestDeliver_withoutRequest(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestDeliver_youngToken checks that the wait for a new click counts neither as
+// an attempt nor as a failure of the store.
+func TestDeliver_youngToken(t *testing.T) {
+	t.Parallel()
+	r := &recorder{}
+	store := &resolver{err: clickid.ErrNotFound}
+	d := newDelivery(t, outbox.Config{
+		Destination: newClient(t, always(reply(200, `{"events_received":1,"events_processed":1}`)), logEvent, func(cfg *capi.Config) { cfg.Resolver = store }),
+		Hook:        r.hook, MaxAttempts: 1,
+	})
+	e := purchase("young")
+	var err error
+	e.Click = clickid.Click{}
+	e.ClickToken, err = extension.NewToken(time.Now())
+	require.NoError(t, err)
+	record := admit(t, d, e)
+	for range 20 {
+		got := d.Deliver(context.Background(), record, 1)
+		require.Equal(t, outbox.ActionSnooze, got.Action, got.Failure.Reason)
+		require.Nil(t, got.Progress)
+		require.Greater(t, got.Wait, time.Duration(0))
+		require.LessOrEqual(t, got.Wait, time.Minute)
+	}
+	require.Zero(t, r.count(outbox.KindLookupsFailing))
+	store.err = nil
+	require.Equal(t, outbox.ActionSkip, d.Deliver(context.Background(), record, 1).Action, "the store responds at once")
 }
 
 // resolver stands in for a tracker.

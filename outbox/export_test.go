@@ -38,5 +38,8 @@ func (m *Memory) ForgetDelivered() {
 	m.storage.done = nil
 }
 
+// SetTokenAge sets the age from which a missing click is an absence.
+func (m *Memory) SetTokenAge(age time.Duration) { m.delivery.tokenAge = age }
+
 // ForgetProgress makes m forget what the deliveries of an event leave behind.
 func (m *Memory) ForgetProgress() { m.storage.forgetful = true }

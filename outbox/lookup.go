@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/extension"
 )
 
 // consentTimeout limits a call of [Config].Consent.
@@ -28,6 +29,9 @@ func (d *Delivery) lookUp(ctx context.Context, r Record, e *clickid.Event) (Outc
 	}
 	outcome, proceed, err := d.consentAndClick(ctx, e, needsClick)
 	switch {
+	case outcome.Failure.Reason == reasonYoung:
+		done(ending{health: healthUnknown})
+		return outcome, false
 	case err == nil:
 		done(ending{})
 		return outcome, proceed
@@ -58,12 +62,33 @@ func (d *Delivery) consentAndClick(ctx context.Context, e *clickid.Event, needsC
 	if !needsClick {
 		return Outcome{}, true, nil
 	}
+	young := d.young(e.ClickToken)
 	click, err := d.resolve(ctx, e.ClickToken)
-	if err != nil && !errors.Is(err, clickid.ErrNotFound) && !errors.Is(err, clickid.ErrInvalid) {
+	switch {
+	case errors.Is(err, clickid.ErrNotFound):
+		if young > 0 {
+			return snooze(young, reasonYoung, 0), false, nil
+		}
+	case err != nil && !errors.Is(err, clickid.ErrInvalid):
 		return Outcome{}, false, err
 	}
 	e.Click, e.ClickToken = click, ""
 	return Outcome{}, true, nil
+}
+
+// tokenAge is the age of a token from which "not found" means that there is no
+// click. Before, the server that responds may not have the click yet, such as a
+// replica after a failover.
+const tokenAge = time.Minute
+
+// young returns the time until the token has that age. A token that is dated
+// further ahead than clocks differ is not young.
+func (d *Delivery) young(token string) time.Duration {
+	issued, ok := extension.TokenTime(token)
+	if ahead := time.Until(issued); !ok || ahead > d.tokenAge {
+		return 0
+	}
+	return time.Until(issued.Add(d.tokenAge))
 }
 
 func (d *Delivery) consent(ctx context.Context, e clickid.Event) (c clickid.Consent, err error) {

@@ -56,6 +56,7 @@ const (
 	dropsMetadata    fault = "drops metadata"
 	forgetsProgress  fault = "forgets the progress of an event"
 	keepsNoNumbers   fault = "does not erase by the event's ID"
+	takesNoTime      fault = "takes the absence of a new click for final"
 	keepsNoCodes     fault = "drops the codes of attempts"
 )
 
@@ -255,8 +256,11 @@ func runSuite(t *testing.T, f fault, patience time.Duration) {
 					last, err = last.Reopen(cfg)
 				}
 				require.NoError(t, err)
-				if f == forgetsProgress {
+				switch f {
+				case forgetsProgress:
 					last.ForgetProgress()
+				case takesNoTime:
+					last.SetTokenAge(0)
 				}
 				return &faulty{last, f, make(map[string]bool)}
 			},
@@ -339,6 +343,7 @@ func TestRun_faultyOutbox(t *testing.T) {
 		{dropsMetadata, "metadata travels with an event"},
 		{keepsDiscarded, "a discarded event can be sent again"},
 		{forgetsProgress, "a provisional refusal waits until another event is accepted"},
+		{takesNoTime, "a click that is not found yet is looked up again"},
 		{keepsNoCodes, "a provisional refusal waits until another event is accepted"},
 		{forgetsProgress, "a verdict of the platform gives the next request a new key"},
 		{keepsNoNumbers, "an order is erased by its number, whether it is the event's ID or OrderID"},

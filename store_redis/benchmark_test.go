@@ -33,7 +33,7 @@ func BenchmarkMemory(b *testing.B) {
 			return err
 		}},
 		{"link to a click in Redis", func(b *testing.B, store clickid.Store, n int) error {
-			token, err := reference.New()
+			token, err := reference.New(time.Now())
 			require.NoError(b, err)
 			return store.(clickid.Linker).Link(ctx, clickid.OrderKey(strconv.Itoa(n)), token, expires)
 		}},

@@ -154,7 +154,7 @@ func (s *Store) Save(ctx context.Context, c clickid.Click) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	token, err := reference.New()
+	token, err := reference.New(now)
 	if err != nil {
 		return "", err
 	}

@@ -157,7 +157,7 @@ func TestStore_unknownCommand(t *testing.T) {
 	require.ErrorContains(t, err, "unknown command")
 	require.NotContains(t, err.Error(), c.ID)
 	require.NotContains(t, err.Error(), "args")
-	token, err := reference.New()
+	token, err := reference.New(time.Now())
 	require.NoError(t, err)
 	_, err = store.Load(ctx, token)
 	require.ErrorContains(t, err, "unknown command")

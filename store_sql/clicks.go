@@ -17,7 +17,7 @@ func (s *Store) Save(ctx context.Context, c clickid.Click) (string, error) {
 	if err := extension.CheckSave(c, s.now()); err != nil {
 		return "", err
 	}
-	token, err := reference.New()
+	token, err := reference.New(s.now())
 	if err != nil {
 		return "", err
 	}

@@ -59,7 +59,7 @@ func newScripted(t *testing.T, database Database, row []driver.Value) *Store {
 func TestStore_expiredRows(t *testing.T) {
 	ctx := context.Background()
 	expires := time.Date(2040, 1, 15, 12, 0, 0, 0, time.UTC)
-	token, err := reference.New()
+	token, err := reference.New(expires.Add(-time.Hour))
 	require.NoError(t, err)
 	key := clickid.OrderKey("42")
 	sealed, err := extension.Seal(key, token)

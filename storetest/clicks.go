@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/extension"
 )
 
 // lifetime is the lifetime of clicks and links that do not expire in the test.
@@ -114,6 +115,15 @@ func tokensHaveTheirForm(t *testing.T, f fixture) {
 		if strings.Trim(token, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~-") != "" {
 			t.Error("a token has characters outside of [A-Za-z0-9._~-]")
 		}
+	}
+}
+
+func tokensBeginWithTheirIssueTime(t *testing.T, f fixture) {
+	before := time.Now().Truncate(time.Second)
+	token := f.save(t, newClick(clickID))
+	issued, ok := extension.TokenTime(token)
+	if !ok || issued.Before(before) || issued.After(time.Now()) {
+		t.Errorf("the token does not begin with the time of Save, as that of extension.NewToken does: %v", issued)
 	}
 }
 

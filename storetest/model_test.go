@@ -49,6 +49,7 @@ const (
 	hidesContext       fault = "returns ErrNotFound when the context has ended"
 	tellsTokens        fault = "writes tokens into errors"
 	checksNothing      fault = "accepts every token in CheckToken"
+	undatedTokens      fault = "makes tokens without their issue time"
 	plainTokens        fault = "stores tokens in plain text"
 	plainLinks         fault = "stores the tokens of links in plain text"
 	deleteKeepsLinks   fault = "keeps the links of a deleted click"
@@ -159,6 +160,8 @@ func (s *model) kept(token string) string {
 	return string(hash[:])
 }
 
+var someTime = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+
 func (s *model) newToken(c clickid.Click) (string, error) {
 	s.saved++
 	switch s.fault {
@@ -167,13 +170,15 @@ func (s *model) newToken(c clickid.Click) (string, error) {
 	case escapedTokens:
 		return fmt.Sprintf("token/%d==", s.saved), nil
 	case countedTokens:
-		id := fmt.Sprintf("%016d", s.saved)
+		id := fmt.Sprintf("%d|%016d", someTime.Unix(), s.saved)
 		return base64.RawURLEncoding.EncodeToString([]byte(id)), nil
 	case sameTokens:
 		hash := reference.Hash(c.ID)
-		return base64.RawURLEncoding.EncodeToString(hash[:16]), nil
+		return base64.RawURLEncoding.EncodeToString(append(fmt.Appendf(nil, "%d|", someTime.Unix()), hash[:16]...)), nil
+	case undatedTokens:
+		return extension.NewToken(someTime)
 	}
-	return reference.New()
+	return extension.NewToken(s.now())
 }
 
 func (s *model) Save(ctx context.Context, c clickid.Click) (string, error) {
@@ -227,7 +232,7 @@ func (s *model) Load(ctx context.Context, token string) (clickid.Click, error) {
 		return clickid.Click{}, err
 	}
 	if s.is(trimsTokens) {
-		token = token[:min(len(token), 22)]
+		token = token[:min(len(token), 36)]
 	}
 	if !reference.Valid(token) && !s.is(looksUpMalformed) {
 		err := clickid.ErrInvalid

@@ -50,6 +50,7 @@ func Run(t *testing.T, newStore func(t *testing.T) clickid.Store, options Option
 		{"a saved click is found again", savedClickIsFound},
 		{"times are whole seconds in UTC", timesAreWholeSeconds},
 		{"tokens have their form", tokensHaveTheirForm},
+		{"tokens begin with their issue time", tokensBeginWithTheirIssueTime},
 		{"tokens cannot be guessed", tokensCannotBeGuessed},
 		{"an unacceptable click is invalid", unacceptableClickIsInvalid},
 		{"a malformed token is invalid", malformedTokenIsInvalid},

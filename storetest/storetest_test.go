@@ -57,6 +57,7 @@ func TestRun_faultyStore(t *testing.T) {
 		{escapedTokens, []string{"tokens have their form"}},
 		{countedTokens, []string{"tokens cannot be guessed"}},
 		{sameTokens, []string{"tokens cannot be guessed"}},
+		{undatedTokens, []string{"tokens begin with their issue time"}},
 		{trimsTokens, []string{"tokens cannot be guessed"}},
 		{savesAnything, []string{"an unacceptable click is invalid"}},
 		{savesExpired, []string{"an unacceptable click is invalid"}},

@@ -82,6 +82,7 @@ func Run(t *testing.T, newBackend func(t testing.TB) Backend) {
 		{"metadata travels with an event", testMetadata, nil},
 		{"Send with an ended context returns an error", testEndedContext, nil},
 		{"a token is resolved at delivery", testToken, nil},
+		{"a click that is not found yet is looked up again", testYoungToken, nil},
 		{"consent is checked at delivery", testConsent, nil},
 		{"a click deleted before delivery is not sent", testRecheck, nil},
 

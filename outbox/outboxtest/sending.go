@@ -12,6 +12,7 @@ import (
 	"github.com/clickid/clickid"
 	"github.com/clickid/clickid/capi"
 	"github.com/clickid/clickid/clickidtest"
+	"github.com/clickid/clickid/extension"
 	"github.com/clickid/clickid/outbox"
 )
 
@@ -197,6 +198,33 @@ func testToken(h *harness) {
 	}
 	h.onlyAccepted(ob, "known") // the other one is organic
 	h.noDeadLetters(ob)
+}
+
+// testYoungToken delivers an event whose click is not yet on the server that
+// responds, as on a replica.
+func testYoungToken(h *harness) {
+	token, err := extension.NewToken(time.Now().Add(-50 * time.Second))
+	if err != nil {
+		h.Fatal(err)
+	}
+	ob := h.started(h.config(func(cfg *capi.Config) { cfg.Resolver = lagging{} }))
+	e := event("young")
+	e.Click, e.ClickToken = clickid.Click{}, token
+	h.send(ob, e)
+	h.accepted(1)
+	h.onlyAccepted(ob, "young")
+	h.noDeadLetters(ob)
+}
+
+// lagging is a resolver that finds a click when its token is a minute old.
+type lagging struct{}
+
+func (lagging) Resolve(_ context.Context, token string) (clickid.Click, error) {
+	issued, _ := extension.TokenTime(token)
+	if time.Since(issued) < time.Minute {
+		return clickid.Click{}, clickid.ErrNotFound
+	}
+	return event("young").Click, nil
 }
 
 func testConsent(h *harness) {
