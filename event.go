@@ -65,9 +65,15 @@ type Event struct {
 	// out if the library sets a member of its name, if it cannot be encoded, or
 	// if it looks like an e-mail address, a phone number or a postal address.
 	Properties map[string]any `json:"properties,omitempty"`
-	// KeepNumbers sends item names, CustomName and Properties that look like a
-	// phone number, for example part numbers. E-mail addresses and the values
-	// of properties with names of phone numbers are still left out.
+	// Extra are further members of the event that only a dialect has, by name:
+	// its ext, and log_event's surface. User, UserID, Address and Item have
+	// such members, too. A dialect sends those that its contract documents for
+	// the place; docs/dialects.md lists them. They are checked like Properties.
+	// Together, Properties and Extra may take 64 KiB as JSON.
+	Extra map[string]any `json:"extra,omitempty"`
+	// KeepNumbers sends item names, CustomName, Properties and Extra that look
+	// like a phone number, for example part numbers. E-mail addresses and the
+	// values of members with names of phone numbers are still left out.
 	KeepNumbers bool `json:"keep_numbers,omitempty"`
 	// Consent is the consent of the user, if the application knows it. An event
 	// with denied consent is never sent. With unknown consent (the default),
@@ -114,6 +120,17 @@ type User struct {
 	// HashedPhone is the result of [HashPhone]: 64 hexadecimal characters. It
 	// is sent like HashedEmail.
 	HashedPhone string `json:"hashed_phone,omitempty"`
+	// HashedCustomerID is the result of [HashCustomerID]: 64 hexadecimal
+	// characters. ECAPI sends it with IAB fields, and the hash of ExternalID if
+	// it is empty.
+	HashedCustomerID string `json:"hashed_customer_id,omitempty"`
+	// ImpressionID is the platform's ID of an ad that the user saw. It has at
+	// most 512 characters. ECAPI sends it with IAB fields.
+	ImpressionID string `json:"impression_id,omitempty"`
+	// Addresses are postal addresses of the user, with hashed names, at most
+	// 10. ECAPI sends them with IAB fields. They do not suffice to attribute an
+	// event.
+	Addresses []Address `json:"addresses,omitempty"`
 	// IP and UserAgent are those of the visitor. The platform only uses them
 	// together, so one without the other is left out. Of a list of addresses,
 	// such as X-Forwarded-For, the first is sent without its port. Only the
@@ -125,12 +142,20 @@ type User struct {
 	// section IDs. ECAPI sends them with IAB fields.
 	GPP         string `json:"gpp,omitempty"`
 	GPPSections []int  `json:"gpp_sections,omitempty"`
+	// MeasurementOnly forbids the platform to use the event for more than
+	// attribution, such as the optimization of ads. ECAPI sends it with IAB
+	// fields. Other dialects have no such member, so they send the event with a
+	// warning.
+	MeasurementOnly bool `json:"measurement_only,omitempty"`
+	// Extra are further members, such as ext; see [Event].Extra.
+	Extra map[string]any `json:"extra,omitempty"`
 }
 
 // Identified reports whether u identifies a user. An IP address and a user
 // agent do so only together.
 func (u User) Identified() bool {
-	return u.ExternalID != "" || len(u.IDs) > 0 || u.HashedEmail != "" || u.HashedPhone != "" || u.IP != "" && u.UserAgent != ""
+	return u.ExternalID != "" || len(u.IDs) > 0 || u.HashedEmail != "" || u.HashedPhone != "" || u.HashedCustomerID != "" ||
+		u.ImpressionID != "" || u.IP != "" && u.UserAgent != ""
 }
 
 // Format prints the value of LogValue for every verb, also for %+v.
@@ -145,6 +170,8 @@ func (e Event) LogValue() slog.Value {
 type UserID struct {
 	Type  UserIDType `json:"type"`
 	Value string     `json:"value"`
+	// Extra are further members, such as ext; see [Event].Extra.
+	Extra map[string]any `json:"extra,omitempty"`
 }
 
 // RampID returns LiveRamp's person-based token as a user ID.
@@ -166,4 +193,9 @@ type Item struct {
 	Quantity int `json:"quantity,omitempty"`
 	// Price is the price of a piece, in the currency of the event's Value.
 	Price Amount `json:"price"`
+	// Discount is the discount of a piece, in the same currency. ECAPI sends it
+	// with IAB fields.
+	Discount Amount `json:"discount,omitzero"`
+	// Extra are further members, such as item_coupon; see [Event].Extra.
+	Extra map[string]any `json:"extra,omitempty"`
 }

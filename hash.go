@@ -8,6 +8,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/clickid/clickid/internal/e164"
 	"github.com/clickid/clickid/internal/text"
 )
 
@@ -59,68 +60,11 @@ func HashPhone(raw string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	number, ok := strings.CutPrefix(phone, "+")
-	if !ok {
-		return "", errors.New(`clickid: hashing a phone number: it must begin with "+" and the country code`)
+	number, problem := e164.Number(phone)
+	if problem != "" {
+		return "", errors.New("clickid: hashing a phone number: it " + problem)
 	}
-	if strings.ContainsFunc(number, notInPhone) {
-		return "", errors.New(`clickid: hashing a phone number: it must consist of ASCII digits after the "+", without extension`)
-	}
-	digits := onlyDigits(number)
-	country := countryCode(digits)
-	if !keepsZero(country) {
-		// The trunk digit in +49 (0) 30 is never dialled.
-		digits = onlyDigits(strings.Replace(number, "(0)", "", 1))
-	}
-	switch {
-	case len(digits) < 7 || len(digits) > 15 || digits[0] == '0':
-		return "", errors.New("clickid: hashing a phone number: it must have 7 to 15 digits that begin with the country code (E.164)")
-	case !keepsZero(country) && digits[len(country)] == '0':
-		return "", errors.New("clickid: hashing a phone number: it must not have a zero after the country code")
-	}
-	return hash("+" + digits), nil
-}
-
-// notInPhone reports whether r is neither a digit nor a separator of digits.
-func notInPhone(r rune) bool {
-	return (r < '0' || r > '9') && !unicode.IsSpace(r) && !unicode.Is(unicode.Pd, r) && !strings.ContainsRune("()./", r)
-}
-
-func onlyDigits(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < '0' || r > '9' {
-			return -1
-		}
-		return r
-	}, s)
-}
-
-// countryCode returns the country code that digits begin with (ITU-T E.164). It
-// has one digit for North America and Russia, two for the countries below, and
-// three for all others.
-func countryCode(digits string) string {
-	const twoDigits = " 20 27 30 31 32 33 34 36 39 40 41 43 44 45 46 47 48 49 51 52 53 54 55 56 57 58 60 61 62 63 64 65 66" +
-		" 81 82 84 86 90 91 92 93 94 95 98 "
-	switch {
-	case len(digits) < 3:
-		return digits
-	case digits[0] == '1' || digits[0] == '7':
-		return digits[:1]
-	case strings.Contains(twoDigits, " "+digits[:2]+" "):
-		return digits[:2]
-	}
-	return digits[:3]
-}
-
-// keepsZero reports whether the numbers of a country may begin with a zero that
-// is dialled from abroad, too: those of Italy, the Vatican, San Marino, Ivory
-// Coast, Burkina Faso, Benin, Gabon and Congo.
-func keepsZero(country string) bool {
-	switch country {
-	case "39", "379", "378", "225", "226", "229", "241", "242":
-		return true
-	}
-	return false
+	return hash(number), nil
 }
 
 // HashCustomerID returns the SHA-256 of an advertiser's customer identifier in
@@ -133,6 +77,23 @@ func HashCustomerID(raw string) (string, error) {
 		return "", err
 	}
 	return hash(id), nil
+}
+
+// HashName returns the SHA-256 of a first name, last name, street or postal code
+// in lowercase hexadecimal, for an [Address]. It drops invisible characters,
+// punctuation and surrounding white space, and lower-cases the text. Pass the
+// five digits of a ZIP code of the United States, and area, district and sector
+// of a British postcode. It returns an error if nothing is left to hash or raw
+// is already hashed.
+func HashName(raw string) (string, error) {
+	name, err := hashable("a part of an address", raw)
+	if err != nil {
+		return "", err
+	}
+	if name = text.Plain(name); name == "" {
+		return "", errors.New("clickid: hashing a part of an address: it has no letter or digit")
+	}
+	return hash(name), nil
 }
 
 // hashable returns raw as it is hashed. It returns an error for an empty value,

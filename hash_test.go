@@ -135,3 +135,27 @@ func TestHashCustomerID_normalises(t *testing.T) {
 		require.Error(t, err, "%q", raw)
 	}
 }
+
+// TestHashName_vectors has the vectors of the IAB standard.
+func TestHashName_vectors(t *testing.T) {
+	t.Parallel()
+	for raw, want := range map[string]string{
+		" Jane ":   "81f8f6dde88365f3928796ec7aa53f72820b06db8664f5fe76a7eb13e24546a2",
+		" Smith ":  "6627835f988e2c5e50533d491163072d3f4f41f5c8b04630150debb3722ca2dd",
+		" Female ": "9f165139a8c2894a47aea23b77d330eca847264224a44d5a17b19db8b9a72c08",
+		"10001":    "e443169117a184f91186b401133b20be670c7c0896f9886075e5d9b81e9d076b",
+	} {
+		got, err := clickid.HashName(raw)
+		require.NoError(t, err)
+		require.Equal(t, want, got, raw)
+	}
+	plain, err := clickid.HashName("O'Neil-Smith,  Jr.\u200b")
+	require.NoError(t, err)
+	same, err := clickid.HashName("oneilsmith jr")
+	require.NoError(t, err)
+	require.Equal(t, same, plain)
+	for _, raw := range []string{"", " ", "-", plain, "\xff"} {
+		_, err := clickid.HashName(raw)
+		require.ErrorContains(t, err, "clickid: hashing a part of an address: ", raw)
+	}
+}

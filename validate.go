@@ -1,16 +1,16 @@
 package clickid
 
 import (
+	"cmp"
 	"fmt"
-	"net/netip"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/clickid/clickid/internal/personaldata"
 	"github.com/clickid/clickid/internal/properties"
 	"github.com/clickid/clickid/internal/text"
+	"github.com/clickid/clickid/internal/visitor"
 )
 
 // The limits of log_event, in characters. All events keep them, so that they
@@ -22,7 +22,6 @@ const (
 	maxUserIDTypeLength = 64
 	maxOrderIDLength    = 256
 	maxItemFieldLength  = 256
-	maxUserAgentLength  = 512
 	maxItems            = 1000
 )
 
@@ -94,6 +93,7 @@ func (e Event) Validate() error {
 // and maps of the result must not be changed.
 func (e Event) Clean() (cleaned Event, warnings []string, err error) {
 	c := cleaner{event: e}
+	c.encoder = properties.NewEncoder(e.KeepNumbers, c.leaveOut)
 	c.clean()
 	if n := len(c.warnings) - maxWarnings; n > 0 {
 		c.warnings = append(c.warnings[:maxWarnings:maxWarnings], fmt.Sprintf("%d further fields were left out or changed", n))
@@ -114,6 +114,7 @@ const maxWarnings = 20
 // cleaner checks an event and collects its problems.
 type cleaner struct {
 	event    Event
+	encoder  *properties.Encoder
 	fields   []FieldError
 	warnings []string
 	// identity are identities that were left out.
@@ -143,6 +144,10 @@ func (c *cleaner) change(field, how string) {
 
 func (c *cleaner) clean() {
 	e := &c.event
+	// The members of the event take their share of the bytes before those of its
+	// parts.
+	e.Properties = c.encoder.Properties(e.Properties)
+	e.Extra = c.encoder.Extra("extra", e.Extra)
 	c.typeAndID()
 	c.time()
 	c.value()
@@ -158,7 +163,6 @@ func (c *cleaner) clean() {
 	}
 	e.OrderID = c.identifier("order_id", e.OrderID, maxOrderIDLength)
 	c.items()
-	e.Properties = properties.Encode(e.Properties, e.KeepNumbers, c.leaveOut)
 	if e.Consent < ConsentUnknown || e.Consent > ConsentDenied {
 		c.refuse("consent", "must be unknown, granted or denied")
 		e.Consent = ConsentDenied
@@ -282,10 +286,17 @@ func (c *cleaner) user() {
 			u.IDs = append(u.IDs, id)
 		}
 	}
-	u.HashedEmail = c.hash("user.hashed_email", u.HashedEmail)
-	u.HashedPhone = c.hash("user.hashed_phone", u.HashedPhone)
+	u.HashedEmail = c.hash("user.hashed_email", u.HashedEmail, c.leaveOutIdentity)
+	u.HashedPhone = c.hash("user.hashed_phone", u.HashedPhone, c.leaveOutIdentity)
+	u.HashedCustomerID = c.hash("user.hashed_customer_id", u.HashedCustomerID, c.leaveOutIdentity)
+	if problem := userIDProblem(u.ImpressionID); problem != "" {
+		c.leaveOutIdentity("user.impression_id", problem)
+		u.ImpressionID = ""
+	}
 	c.network()
 	c.privacy()
+	c.addresses()
+	u.Extra = c.encoder.Extra("user.extra", u.Extra)
 }
 
 func userIDProblem(id string) string {
@@ -307,26 +318,30 @@ func (c *cleaner) userID(field string, id UserID) (_ UserID, ok bool) {
 	case id.Value == "":
 		problem = "is required"
 	case id.Type == UserIDHashedEmail:
-		id.Value = c.hash(field+".value", id.Value)
-		return id, id.Value != ""
+		if id.Value = c.hash(field+".value", id.Value, c.leaveOutIdentity); id.Value == "" {
+			return id, false
+		}
+		problem = ""
 	}
 	if problem != "" {
 		c.leaveOutIdentity(field+".value", problem)
+		return id, false
 	}
-	return id, problem == ""
+	id.Extra = c.encoder.Extra(field+".extra", id.Extra)
+	return id, true
 }
 
 // hash returns a hash in lower case, or "" if s is not a hash.
-func (c *cleaner) hash(field, s string) string {
+func (c *cleaner) hash(field, s string, leaveOut func(field, problem string)) string {
 	normal := strings.ToLower(strings.TrimSpace(s))
 	switch {
 	case s == "":
 		return ""
 	case !isSHA256(normal):
-		c.leaveOutIdentity(field, problemHash)
+		leaveOut(field, problemHash)
 		return ""
 	case normal == hashOfNothing:
-		c.leaveOutIdentity(field, "is the hash of an empty text")
+		leaveOut(field, "is the hash of an empty text")
 		return ""
 	case normal != s:
 		c.change(field, "hashes are in lower case and without spaces")
@@ -343,7 +358,7 @@ func (c *cleaner) network() {
 		leaveOut = c.leaveOutIdentity
 	}
 	if u.IP != "" {
-		ip, ok := visitorIP(u.IP)
+		ip, ok := visitor.IP(u.IP)
 		if !ok {
 			leaveOut("user.ip", "must be an IPv4 or IPv6 address")
 		} else if ip != u.IP {
@@ -352,14 +367,11 @@ func (c *cleaner) network() {
 		u.IP = ip
 	}
 	if u.UserAgent != "" {
-		agent := oneLine(u.UserAgent)
-		if text.Longer(agent, maxUserAgentLength) {
-			agent = strings.TrimSpace(text.Truncate(agent, maxUserAgentLength))
-		}
+		agent := visitor.UserAgent(u.UserAgent)
 		if agent == "" {
 			leaveOut("user.user_agent", problemControl)
 		} else if agent != u.UserAgent {
-			c.change("user.user_agent", fmt.Sprintf("it may have %d characters, in UTF-8 and without control characters", maxUserAgentLength))
+			c.change("user.user_agent", fmt.Sprintf("it may have %d characters, in UTF-8 and without control characters", visitor.MaxUserAgent))
 		}
 		u.UserAgent = agent
 	}
@@ -367,48 +379,6 @@ func (c *cleaner) network() {
 		// The platform only uses them together.
 		u.IP, u.UserAgent = "", ""
 	}
-}
-
-// visitorIP returns the first address of a value of X-Forwarded-For, Forwarded
-// or [net/http.Request.RemoteAddr].
-func visitorIP(s string) (ip string, ok bool) {
-	for part := range strings.SplitSeq(s, ",") {
-		part = strings.TrimSpace(part)
-		if len(part) > 4 && strings.EqualFold(part[:4], "for=") {
-			part, _, _ = strings.Cut(part[4:], ";")
-		}
-		part = strings.Trim(part, `"`)
-		addr, err := netip.ParseAddr(strings.Trim(part, "[]"))
-		if err != nil {
-			withPort, _ := netip.ParseAddrPort(part)
-			addr = withPort.Addr()
-		}
-		if addr = addr.Unmap().WithZone(""); !addr.IsValid() || addr.IsUnspecified() {
-			continue
-		}
-		if same, err := netip.ParseAddr(s); err == nil && same == addr {
-			return s, true // unchanged
-		}
-		return addr.String(), true
-	}
-	return "", false
-}
-
-// oneLine returns s as UTF-8 with spaces instead of control characters.
-func oneLine(s string) string {
-	if !text.HasControl(s) {
-		return s
-	}
-	s = strings.Map(func(r rune) rune {
-		switch {
-		case unicode.IsSpace(r):
-			return ' '
-		case unicode.IsControl(r):
-			return -1
-		}
-		return r
-	}, strings.ToValidUTF8(s, ""))
-	return strings.TrimSpace(s)
 }
 
 func (c *cleaner) privacy() {
@@ -445,12 +415,21 @@ func (c *cleaner) items() {
 		if !ok {
 			continue
 		}
-		if currency := e.Currency(); currency != "" && !item.Price.IsZero() && item.Price.currency != currency {
-			c.leaveOut(field+".price", "must have the currency of the event's value and of all other prices")
-			item.Price = Amount{}
-		}
+		currency := e.Currency()
+		item.Price = c.inCurrency(field+".price", item.Price, currency)
+		item.Discount = c.inCurrency(field+".discount", item.Discount, cmp.Or(currency, item.Price.currency))
 		e.Items = append(e.Items, item)
 	}
+}
+
+// inCurrency returns an amount, or the zero Amount if its currency is another
+// than that of the event's value and earlier prices, if any.
+func (c *cleaner) inCurrency(field string, a Amount, currency string) Amount {
+	if currency == "" || a.IsZero() || a.currency == currency {
+		return a
+	}
+	c.leaveOut(field, "must have the currency of the event's value and of all other prices")
+	return Amount{}
 }
 
 // item returns an item in the form in which it is sent. ok is false if it is
@@ -475,26 +454,35 @@ func (c *cleaner) item(field string, item Item) (_ Item, ok bool) {
 		c.leaveOut(field+".quantity", "must be from 1 to 2^53")
 		item.Quantity = 0
 	}
-	if item.Price.problem != "" {
-		c.leaveOut(field+".price", item.Price.problem)
-		item.Price = Amount{}
-	} else if item.Price.rounded {
-		c.change(field+".price", fmt.Sprintf("it was rounded to %d decimals", maxFractionDigits))
-	}
+	item.Price = c.price(field+".price", item.Price)
+	item.Discount = c.price(field+".discount", item.Discount)
+	item.Extra = c.encoder.Extra(field+".extra", item.Extra)
 	return item, true
+}
+
+// price returns an amount of an item, or the zero Amount if it cannot be sent.
+func (c *cleaner) price(field string, a Amount) Amount {
+	if a.problem != "" {
+		c.leaveOut(field, a.problem)
+		return Amount{}
+	}
+	if a.rounded {
+		c.change(field, fmt.Sprintf("it was rounded to %d decimals", maxFractionDigits))
+	}
+	return a
 }
 
 // maxQuantity is the largest integer that all JSON decoders represent exactly.
 const maxQuantity = 1 << 53
 
-// Currency returns the currency of the value or of the first item with a price,
-// or "".
+// Currency returns the currency of the value or of the first item with a price
+// or a discount, or "".
 func (e *Event) Currency() string {
 	if e.Value.currency != "" {
 		return e.Value.currency
 	}
 	for i := range e.Items {
-		if c := e.Items[i].Price.currency; c != "" {
+		if c := cmp.Or(e.Items[i].Price.currency, e.Items[i].Discount.currency); c != "" {
 			return c
 		}
 	}
@@ -503,7 +491,7 @@ func (e *Event) Currency() string {
 
 const (
 	problemControl = "must be UTF-8 without control characters"
-	problemHash    = "must be a SHA-256 in 64 hexadecimal characters (HashEmail, HashPhone)"
+	problemHash    = "must be a SHA-256 in 64 hexadecimal characters (HashEmail, HashPhone, HashCustomerID, HashName)"
 )
 
 // identifierProblem returns the problem of the ID of an event, an order or an
@@ -539,7 +527,7 @@ func (c *cleaner) text(field, s string, limit int) string {
 		c.leaveOut(field, problem)
 		return ""
 	}
-	line := oneLine(s)
+	line := text.OneLine(s)
 	if text.Longer(line, limit) {
 		line = strings.TrimSpace(text.Truncate(line, limit))
 	}

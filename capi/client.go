@@ -219,8 +219,8 @@ func (cfg *Config) fillIn() {
 	}
 }
 
-// dialectValue returns the dialect that a pointer points to. It returns nil for
-// a nil pointer.
+// dialectValue returns the dialect that a pointer points to, without reference
+// to the caller's values. It returns nil for a nil pointer.
 func dialectValue(d Dialect) Dialect {
 	switch d := d.(type) {
 	case *ECAPI:
@@ -232,7 +232,9 @@ func dialectValue(d Dialect) Dialect {
 		if d == nil {
 			return nil
 		}
-		return *d
+		return d.settled()
+	case LogEvent:
+		return d.settled()
 	}
 	return d
 }

@@ -53,23 +53,24 @@ func FuzzContract(f *testing.F) {
 		f.Add(text, text, int64(i), uint32(0x3333_3333)<<(i%2))
 		f.Add(text, fuzzedTexts[(i+len(fuzzedTexts)/2)%len(fuzzedTexts)], int64(-i), uint32(i)*0x9E37_79B9)
 	}
-	receivers := map[capi.Dialect]*clickidtest.Receiver{}
-	clients := map[capi.Dialect]*capi.Client{}
-	for i, dialect := range []capi.Dialect{
+	dialects := []capi.Dialect{
 		receiverECAPI, capi.ECAPI{DataSetID: clickidtest.DataSetID, IAB: true}, withExternalID(receiverLogEvent), receiverInterchange,
-	} {
+	}
+	var clients []*capi.Client
+	for i, dialect := range dialects {
 		ecapi, _ := dialect.(capi.ECAPI)
-		receivers[dialect] = clickidtest.New(clickidtest.Config{IAB: ecapi.IAB, Keep: 10})
+		receiver := clickidtest.New(clickidtest.Config{IAB: ecapi.IAB, Keep: 10})
 		c, err := capi.New(capi.Config{
-			APIKey: clickidtest.APIKey, Dialect: dialect, KeepPageQuery: i%2 == 0, HTTPClient: &http.Client{Transport: handlerTransport{receivers[dialect]}},
+			APIKey: clickidtest.APIKey, Dialect: dialect, KeepPageQuery: i%2 == 0, HTTPClient: &http.Client{Transport: handlerTransport{receiver}},
 			RateLimit: capi.RateLimit{Requests: -1},
 		})
 		require.NoError(f, err)
-		clients[dialect] = c
+		clients = append(clients, c)
 	}
 	f.Fuzz(func(t *testing.T, text, other string, number int64, mask uint32) {
 		e := fuzzedEvent(text, other, number, mask)
-		for dialect, client := range clients {
+		for i, client := range clients {
+			dialect := dialects[i]
 			types := documentedTypes(dialect)
 			e.Type = types[uint64(number)%uint64(len(types))]
 			result := client.Check(e)
@@ -88,6 +89,25 @@ func FuzzContract(f *testing.F) {
 			t.Fatalf("%+v: %s", dialect, refusal.Body)
 		}
 	})
+}
+
+// fuzzExtra sets the fields that few shops use, and extra members everywhere.
+func fuzzExtra(e *clickid.Event, text, other string, number int64) {
+	extra := map[string]any{
+		"ext": json.RawMessage(text), "surface": map[string]any{"category": other, "property_id": text}, "customer_segments": []any{text},
+		"utcoffset": number, "age_range": json.RawMessage(text), "gender": other, "affiliation": text, "cattax": number, "price": 1, other: text,
+	}
+	e.Extra, e.User.Extra = extra, extra
+	e.User.HashedCustomerID, e.User.ImpressionID, e.User.MeasurementOnly = text, other, true
+	e.User.Addresses = []clickid.Address{{
+		Kind: clickid.AddressKind(other), HashedLastName: text, HashedPostalCode: other, City: text, State: other, Country: text, Extra: extra,
+	}}
+	for i := range e.User.IDs {
+		e.User.IDs[i].Extra = extra
+	}
+	for i := range e.Items {
+		e.Items[i].Discount, e.Items[i].Extra = clickid.Decimal(other, "USD"), extra
+	}
 }
 
 // fuzzedEvent sets the fields of an event that mask chooses.
@@ -143,6 +163,9 @@ func fuzzedEvent(text, other string, number int64, mask uint32) clickid.Event {
 	}
 	if chosen() {
 		e.User.GPPSections = []int{int(number), 7}
+	}
+	if chosen() {
+		fuzzExtra(&e, text, other, number)
 	}
 	return e
 }

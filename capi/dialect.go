@@ -116,6 +116,9 @@ func (m merged) MarshalJSON() ([]byte, error) {
 		return nil, err
 	}
 	all := maps.Clone(m.properties)
+	if all == nil {
+		all = map[string]any{}
+	}
 	for name, value := range own {
 		all[name] = value
 	}

@@ -102,6 +102,9 @@ func TestDialect_organic(t *testing.T) {
 		"UID2":                     {clickid.User{IDs: []clickid.UserID{{Type: clickid.UserIDUID2, Value: "x"}}}, false, true, true},
 		"hashed e-mail":            {clickid.User{HashedEmail: hash}, false, true, true},
 		"hashed phone":             {clickid.User{HashedPhone: hash}, false, true, true},
+		"hashed customer ID":       {clickid.User{HashedCustomerID: hash}, false, true, false},
+		"impression ID":            {clickid.User{ImpressionID: "imp_1"}, false, true, false},
+		"postal address":           {clickid.User{Addresses: []clickid.Address{{HashedLastName: hash}}}, false, false, false},
 		"IP and user agent":        {clickid.User{IP: "203.0.113.7", UserAgent: "x"}, false, true, true},
 		"IP without a user agent":  {clickid.User{IP: "203.0.113.7"}, false, false, false},
 		"user agent without an IP": {clickid.User{UserAgent: "x"}, false, false, false},
@@ -110,7 +113,8 @@ func TestDialect_organic(t *testing.T) {
 	for name, tt := range tests {
 		e := purchase("1")
 		e.Click, e.User = clickid.Click{}, tt.user
-		for dialect, identified := range map[capi.Dialect]bool{ecapi: tt.ecapi, iab: tt.iab, logEvent: tt.logEvent} {
+		for i, identified := range []bool{tt.ecapi, tt.iab, tt.logEvent} {
+			dialect := []capi.Dialect{ecapi, iab, logEvent}[i]
 			p := platformtest.Responding(platformtest.OK())
 			report, err := newClient(t, p, dialect).Send(context.Background(), e)
 			require.NoError(t, err)

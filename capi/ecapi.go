@@ -23,9 +23,10 @@ type ECAPI struct {
 	// Path is the path of the endpoint. Defaults to "/agentic/v1/events".
 	Path string
 	// IAB adds fields of the IAB standard that Scope3 does not document: hashed
-	// e-mail and phone, IP address and user agent, GPP consent, further
-	// identity providers, names and categories of items. The source of a store
-	// is then "physical_store" instead of "pos". Defaults to false.
+	// e-mail, phone and customer ID, addresses, IP addresses and user agents,
+	// GPP consent, further identity providers, names, categories and discounts
+	// of items, and extra members. docs/dialects.md lists them. The source of a
+	// store is then "physical_store" instead of "pos". Defaults to false.
 	IAB bool
 	// Currency selects the member with the currency. Defaults to
 	// CurrencyMemberDefault.
@@ -88,13 +89,18 @@ var iabSchema = schema{
 	"shipping":     isNumber(math.Inf(1)),
 	"tax":          isNumber(math.Inf(1)),
 	"ext":          isObject,
+	anyMember:      nil,
 }
 
 func (d ECAPI) fit(e *clickid.Event, r *remarks) {
 	if !d.IAB {
+		if e.User.MeasurementOnly {
+			r.leaveOut("user.measurement_only", "is not a member of Scope3's ECAPI: the platform may use the event for optimization")
+		}
 		return
 	}
-	iabSchema.fit(e, r)
+	e.Properties = iabSchema.fit("properties", e.Properties, nil, r.leaveOut)
+	iabExtras.fit(e, logEventExtras, r)
 	if !isActionSource(e.Source) {
 		r.change("source", "the IAB standard does not list it, so it is sent as other")
 		e.Source = clickid.SourceOther
@@ -145,26 +151,48 @@ type ecapiEvent struct {
 	CurrencyCode string      `json:"currency_code,omitempty"`
 	UserData     *ecapiUser  `json:"user_data,omitempty"`
 	Properties   any         `json:"properties,omitempty"`
+	Ext          any         `json:"ext,omitempty"`
 }
 
 type ecapiUser struct {
-	ClickID            string     `json:"click_id,omitempty"`
-	ExternalID         string     `json:"external_id,omitempty"`
-	CustomerIdentifier string     `json:"customer_identifier,omitempty"`
-	UIDs               []ecapiUID `json:"uids,omitempty"`
-	EmailAddress       []string   `json:"email_address,omitempty"`
-	PhoneNumbers       []string   `json:"phone_numbers,omitempty"`
-	IFA                string     `json:"ifa,omitempty"`
-	IP                 string     `json:"event_ip_address,omitempty"`
-	UserAgent          string     `json:"event_user_agent,omitempty"`
-	GPP                string     `json:"gpp_string,omitempty"`
-	GPPSections        []int      `json:"gpp_sid,omitempty"`
+	ClickID            string         `json:"click_id,omitempty"`
+	ExternalID         string         `json:"external_id,omitempty"`
+	CustomerIdentifier string         `json:"customer_identifier,omitempty"`
+	UIDs               []ecapiUID     `json:"uids,omitempty"`
+	EmailAddress       []string       `json:"email_address,omitempty"`
+	PhoneNumbers       []string       `json:"phone_numbers,omitempty"`
+	Addresses          []ecapiAddress `json:"address,omitempty"`
+	ImpressionID       string         `json:"impression_id,omitempty"`
+	IFA                string         `json:"ifa,omitempty"`
+	IP                 string         `json:"event_ip_address,omitempty"`
+	UserAgent          string         `json:"event_user_agent,omitempty"`
+	GPP                string         `json:"gpp_string,omitempty"`
+	GPPSections        []int          `json:"gpp_sid,omitempty"`
+	MeasurementOnly    bool           `json:"mmt_only,omitempty"`
+	Segments           any            `json:"customer_segments,omitempty"`
+	UTCOffset          any            `json:"utcoffset,omitempty"`
+	AgeRange           any            `json:"age_range,omitempty"`
+	Gender             any            `json:"gender,omitempty"`
+	Ext                any            `json:"ext,omitempty"`
 }
 
 type ecapiUID struct {
 	ID     string `json:"id"`
 	Source string `json:"source"`
 	AType  int    `json:"atype"`
+	Ext    any    `json:"ext,omitempty"`
+}
+
+type ecapiAddress struct {
+	FirstName  string `json:"first_name,omitempty"`
+	LastName   string `json:"last_name,omitempty"`
+	Street     string `json:"street,omitempty"`
+	City       string `json:"city,omitempty"`
+	State      string `json:"state,omitempty"`
+	Country    string `json:"country_code,omitempty"`
+	PostalCode string `json:"postal_code,omitempty"`
+	Type       int    `json:"address_type,omitempty"`
+	Ext        any    `json:"ext,omitempty"`
 }
 
 // ecapiProperties has its members in the order of their names, like a map.
@@ -175,12 +203,29 @@ type ecapiProperties struct {
 }
 
 type ecapiItem struct {
-	ID       string      `json:"id"`
-	Name     string      `json:"name,omitempty"`
-	Price    json.Number `json:"price,omitempty"`
-	Quantity int         `json:"quantity,omitempty"`
-	Brand    string      `json:"brand,omitempty"`
-	Category string      `json:"category,omitempty"`
+	ID          string      `json:"id"`
+	Name        string      `json:"name,omitempty"`
+	Price       json.Number `json:"price,omitempty"`
+	Discount    json.Number `json:"discount,omitempty"`
+	Quantity    int         `json:"quantity,omitempty"`
+	Brand       string      `json:"brand,omitempty"`
+	Category    string      `json:"category,omitempty"`
+	Affiliation any         `json:"affiliation,omitempty"`
+	Taxonomy    any         `json:"cattax,omitempty"`
+	Coupon      any         `json:"item_coupon,omitempty"`
+	ListID      any         `json:"item_list_id,omitempty"`
+	ListName    any         `json:"item_list_name,omitempty"`
+	Variant     any         `json:"item_item_variant,omitempty"`
+	LocationID  any         `json:"item_location_id,omitempty"`
+	Ext         any         `json:"ext,omitempty"`
+}
+
+// addIAB adds the members that only the IAB standard documents.
+func (i *ecapiItem) addIAB(item *clickid.Item) {
+	i.Name, i.Category, i.Discount = item.Name, item.Category, json.Number(item.Discount.Number())
+	i.Affiliation, i.Taxonomy, i.Coupon = item.Extra["affiliation"], item.Extra["cattax"], item.Extra["item_coupon"]
+	i.ListID, i.ListName = item.Extra["item_list_id"], item.Extra["item_list_name"]
+	i.Variant, i.LocationID, i.Ext = item.Extra["item_item_variant"], item.Extra["item_location_id"], item.Extra["ext"]
 }
 
 func (d ECAPI) encode(e *clickid.Event, pageURL string) (wireEvent, error) {
@@ -194,6 +239,9 @@ func (d ECAPI) encode(e *clickid.Event, pageURL string) (wireEvent, error) {
 		Value:       json.Number(e.Value.Number()),
 		UserData:    d.user(e),
 		Properties:  d.properties(e, pageURL),
+	}
+	if d.IAB {
+		event.Ext = e.Extra["ext"]
 	}
 	member := d.Currency
 	if member == CurrencyMemberDefault {
@@ -257,9 +305,9 @@ func (d ECAPI) user(e *clickid.Event) *ecapiUser {
 	for _, id := range e.User.IDs {
 		switch id.Type {
 		case clickid.UserIDRampID:
-			u.UIDs = append(u.UIDs, ecapiUID{ID: id.Value, Source: "liveramp.com", AType: atypePerson})
+			u.UIDs = append(u.UIDs, ecapiUID{ID: id.Value, Source: "liveramp.com", AType: atypePerson, Ext: d.uidExt(id)})
 		case clickid.UserIDID5:
-			u.UIDs = append(u.UIDs, ecapiUID{ID: id.Value, Source: "id5-sync.com", AType: atypeDevice})
+			u.UIDs = append(u.UIDs, ecapiUID{ID: id.Value, Source: "id5-sync.com", AType: atypeDevice, Ext: d.uidExt(id)})
 		default:
 			if d.IAB {
 				u.addIAB(id)
@@ -269,10 +317,19 @@ func (d ECAPI) user(e *clickid.Event) *ecapiUser {
 	if d.IAB {
 		u.addIABUser(&e.User)
 	}
-	if !d.identified(e) && u.GPP == "" && u.GPPSections == nil {
+	if !d.identified(e) && u.GPP == "" && u.GPPSections == nil && !u.MeasurementOnly {
 		return nil
 	}
 	return u
+}
+
+// uidExt returns the extensions of a user ID, which only the IAB standard
+// documents.
+func (d ECAPI) uidExt(id clickid.UserID) any {
+	if !d.IAB {
+		return nil
+	}
+	return id.Extra["ext"]
 }
 
 // addIAB adds a user ID for which only the IAB standard has a place.
@@ -283,13 +340,13 @@ func (u *ecapiUser) addIAB(id clickid.UserID) {
 	case id.Type == clickid.UserIDMAID:
 		u.IFA = id.Value
 	default:
-		u.UIDs = append(u.UIDs, ecapiUID{ID: iabHash(id.Value), Source: iabSource(id.Type), AType: atypePerson})
+		u.UIDs = append(u.UIDs, ecapiUID{ID: iabHash(id.Value), Source: iabSource(id.Type), AType: atypePerson, Ext: id.Extra["ext"]})
 	}
 }
 
 // addIABUser adds what else only the IAB standard has a place for.
 func (u *ecapiUser) addIABUser(user *clickid.User) {
-	if user.ExternalID != "" {
+	if u.CustomerIdentifier = user.HashedCustomerID; u.CustomerIdentifier == "" && user.ExternalID != "" {
 		u.CustomerIdentifier = iabHash(user.ExternalID)
 	}
 	if user.HashedEmail != "" {
@@ -299,8 +356,20 @@ func (u *ecapiUser) addIABUser(user *clickid.User) {
 		u.PhoneNumbers = []string{user.HashedPhone}
 	}
 	u.IP, u.UserAgent = user.IP, user.UserAgent
-	u.GPP, u.GPPSections = user.GPP, user.GPPSections
+	u.GPP, u.GPPSections, u.MeasurementOnly = user.GPP, user.GPPSections, user.MeasurementOnly
+	u.ImpressionID = user.ImpressionID
+	u.Segments, u.UTCOffset, u.AgeRange = user.Extra["customer_segments"], user.Extra["utcoffset"], user.Extra["age_range"]
+	u.Gender, u.Ext = user.Extra["gender"], user.Extra["ext"]
+	for _, a := range user.Addresses {
+		u.Addresses = append(u.Addresses, ecapiAddress{
+			FirstName: a.HashedFirstName, LastName: a.HashedLastName, Street: a.HashedStreet, PostalCode: a.HashedPostalCode,
+			City: a.City, State: a.State, Country: a.Country, Type: addressTypes[a.Kind], Ext: a.Extra["ext"],
+		})
+	}
 }
+
+// addressTypes are the numbers of the IAB standard. 0 omits the type.
+var addressTypes = map[clickid.AddressKind]int{clickid.AddressBilling: 1, clickid.AddressShipping: 2}
 
 // Agent types of AdCOM 1.0.
 const (
@@ -344,7 +413,7 @@ func (d ECAPI) properties(e *clickid.Event, pageURL string) any {
 		for i, item := range e.Items {
 			own.Items[i] = ecapiItem{ID: item.ID, Price: json.Number(item.Price.Number()), Quantity: item.Quantity, Brand: item.Brand}
 			if d.IAB {
-				own.Items[i].Name, own.Items[i].Category = item.Name, item.Category
+				own.Items[i].addIAB(&item)
 			}
 		}
 	}

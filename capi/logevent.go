@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/internal/properties"
 	"github.com/clickid/clickid/internal/rawjson"
 	"github.com/clickid/clickid/internal/text"
 )
@@ -40,6 +41,13 @@ type LogEvent struct {
 	// with the platform first. Defaults to false: an event that has only an
 	// ExternalID is then not attributable.
 	SendExternalID bool
+	// Extra are further members of a request, by name: account, context, ext,
+	// and adcp_version such as "3.1". They are checked by [New], and not sent
+	// by default.
+	Extra map[string]any
+
+	extra         json.RawMessage // Extra as it is sent, or nil
+	extraProblems []error         // of Extra
 }
 
 const (
@@ -66,7 +74,21 @@ func (d LogEvent) problems() []error {
 	if d.AdvertiserID != "" && (!text.Unreserved(d.AdvertiserID, maxAdvertiserID) || d.AdvertiserID == "." || d.AdvertiserID == "..") {
 		problems = append(problems, fmt.Errorf("capi: LogEvent.AdvertiserID must be 1 to %d characters of [A-Za-z0-9._~-]", maxAdvertiserID))
 	}
-	return problems
+	return append(problems, d.extraProblems...)
+}
+
+// settled returns d with its extra members encoded, so that later changes of
+// the map have no effect.
+func (d LogEvent) settled() LogEvent {
+	d.extra, d.extraProblems = nil, nil
+	problem := func(field, problem string) {
+		d.extraProblems = append(d.extraProblems, fmt.Errorf("capi: %s %s", field, problem))
+	}
+	members := properties.NewEncoder(true, problem).Extra("LogEvent.Extra", d.Extra)
+	if members = requestExtras.fit("LogEvent.Extra", members, nil, problem); len(members) > 0 {
+		d.extra, _ = rawjson.Encode(members) // they are encoded already
+	}
+	return d
 }
 
 func (d LogEvent) destination() string    { return d.EventSourceID }
@@ -108,6 +130,7 @@ func (d LogEvent) published() RateLimit {
 
 func (d LogEvent) identified(e *clickid.Event) bool {
 	user := e.User
+	user.HashedCustomerID, user.ImpressionID = "", ""
 	if !d.SendExternalID {
 		user.ExternalID = ""
 	}
@@ -123,24 +146,33 @@ type logEvent struct {
 	SourceURL    string     `json:"event_source_url,omitempty"`
 	UserMatch    *userMatch `json:"user_match,omitempty"`
 	CustomData   any        `json:"custom_data,omitempty"`
+	Surface      any        `json:"surface,omitempty"`
+	Ext          any        `json:"ext,omitempty"`
 }
 
 type userMatch struct {
-	ClickID     string           `json:"click_id,omitempty"`
-	ClickIDType string           `json:"click_id_type,omitempty"`
-	UIDs        []clickid.UserID `json:"uids,omitempty"`
-	HashedEmail string           `json:"hashed_email,omitempty"`
-	HashedPhone string           `json:"hashed_phone,omitempty"`
-	ClientIP    string           `json:"client_ip,omitempty"`
-	UserAgent   string           `json:"client_user_agent,omitempty"`
+	ClickID     string        `json:"click_id,omitempty"`
+	ClickIDType string        `json:"click_id_type,omitempty"`
+	UIDs        []logEventUID `json:"uids,omitempty"`
+	HashedEmail string        `json:"hashed_email,omitempty"`
+	HashedPhone string        `json:"hashed_phone,omitempty"`
+	ClientIP    string        `json:"client_ip,omitempty"`
+	UserAgent   string        `json:"client_user_agent,omitempty"`
+	Ext         any           `json:"ext,omitempty"`
+}
+
+type logEventUID struct {
+	Type  clickid.UserIDType `json:"type"`
+	Value string             `json:"value"`
+	Ext   any                `json:"ext,omitempty"`
 }
 
 // customData has its members in the order of their names, like a map.
 type customData struct {
-	Contents []logEventContent `json:"contents,omitempty"`
-	Currency string            `json:"currency,omitempty"`
-	OrderID  string            `json:"order_id,omitempty"`
-	Value    json.Number       `json:"value,omitempty"`
+	Contents any         `json:"contents,omitempty"`
+	Currency string      `json:"currency,omitempty"`
+	OrderID  string      `json:"order_id,omitempty"`
+	Value    json.Number `json:"value,omitempty"`
 }
 
 type logEventContent struct {
@@ -159,6 +191,8 @@ func (d LogEvent) encode(e *clickid.Event, pageURL string) (wireEvent, error) {
 		ActionSource: d.actionSource(e.Source),
 		SourceURL:    pageURL,
 		CustomData:   d.customData(e),
+		Surface:      e.Extra["surface"],
+		Ext:          e.Extra["ext"],
 	}
 	if d.identified(e) {
 		event.UserMatch = d.userMatch(e)
@@ -207,18 +241,21 @@ func (d LogEvent) actionSource(s clickid.Source) string {
 func (d LogEvent) userMatch(e *clickid.Event) *userMatch {
 	m := &userMatch{
 		ClickID:     e.Click.ID,
-		UIDs:        e.User.IDs,
 		HashedEmail: e.User.HashedEmail,
 		HashedPhone: e.User.HashedPhone,
+		ClientIP:    e.User.IP,
+		UserAgent:   e.User.UserAgent,
+		Ext:         e.User.Extra["ext"],
+	}
+	for _, id := range e.User.IDs {
+		m.UIDs = append(m.UIDs, logEventUID{id.Type, id.Value, id.Extra["ext"]})
 	}
 	if m.ClickID != "" {
 		m.ClickIDType = d.clickIDType(e.Click)
 	}
 	if d.SendExternalID && e.User.ExternalID != "" {
-		// Appends to a copy of the caller's slice.
-		m.UIDs = append(m.UIDs[:len(m.UIDs):len(m.UIDs)], clickid.UserID{Type: clickid.UserIDOther, Value: e.User.ExternalID})
+		m.UIDs = append(m.UIDs, logEventUID{Type: clickid.UserIDOther, Value: e.User.ExternalID})
 	}
-	m.ClientIP, m.UserAgent = e.User.IP, e.User.UserAgent
 	return m
 }
 
@@ -236,10 +273,7 @@ func (d LogEvent) clickIDType(c clickid.Click) string {
 func (d LogEvent) customData(e *clickid.Event) any {
 	data := customData{Currency: e.Currency(), OrderID: e.OrderID, Value: json.Number(e.Value.Number())}
 	if len(e.Items) > 0 {
-		data.Contents = make([]logEventContent, len(e.Items))
-		for i, item := range e.Items {
-			data.Contents[i] = logEventContent{ID: item.ID, Quantity: item.Quantity, Price: json.Number(item.Price.Number()), Brand: item.Brand}
-		}
+		data.Contents = contents(e.Items)
 	}
 	switch {
 	case len(e.Properties) > 0:
@@ -250,9 +284,26 @@ func (d LogEvent) customData(e *clickid.Event) any {
 	return &data
 }
 
+// contents returns the contents of the items, with their extra members.
+func contents(items []clickid.Item) any {
+	own, extra := make([]logEventContent, len(items)), false
+	for i, item := range items {
+		own[i] = logEventContent{ID: item.ID, Quantity: item.Quantity, Price: json.Number(item.Price.Number()), Brand: item.Brand}
+		extra = extra || len(item.Extra) > 0
+	}
+	if !extra {
+		return own
+	}
+	all := make([]any, len(items))
+	for i := range items {
+		all[i] = merged{own: own[i], properties: items[i].Extra}
+	}
+	return all
+}
+
 // request wraps events that are encoded already.
 func (d LogEvent) request(events [][]byte, key func(content []byte) string) []byte {
-	size := 512
+	size := 512 + len(d.extra)
 	for _, event := range events {
 		size += len(event) + 1
 	}
@@ -265,6 +316,10 @@ func (d LogEvent) request(events [][]byte, key func(content []byte) string) []by
 	if d.TestEventCode != "" {
 		body = append(body, `,"test_event_code":`...)
 		body = rawjson.AppendString(body, d.TestEventCode)
+	}
+	if len(d.extra) > 0 {
+		body = append(body, ',')
+		body = append(body, d.extra[1:len(d.extra)-1]...) // without the braces
 	}
 	body = append(body, `,"events":[`...)
 	for i, event := range events {
@@ -286,10 +341,11 @@ var logEventSchema = schema{
 	"content_name":     isText(0),
 	"content_category": isText(0),
 	"search_string":    isText(0),
-	"num_items":        isInteger,
+	"num_items":        isInteger(0, maxInteger),
 	"progress_percent": isNumber(100),
 	"progress_seconds": isNumber(math.Inf(1)),
 	"ext":              isObject,
+	anyMember:          nil,
 }
 
 // uidTypes are the types of user IDs that the contract lists.
@@ -299,7 +355,14 @@ var uidTypes = []clickid.UserIDType{
 }
 
 func (d LogEvent) fit(e *clickid.Event, r *remarks) {
-	logEventSchema.fit(e, r)
+	e.Properties = logEventSchema.fit("properties", e.Properties, nil, r.leaveOut)
+	logEventExtras.fit(e, iabExtras, r)
+	if e.User.MeasurementOnly {
+		r.leaveOut("user.measurement_only", "is not a member of log_event: the platform may use the event for optimization")
+	}
+	if e.Source == clickid.SourceWebsite && e.PageURL == "" {
+		r.warnings = append(r.warnings, "page_url is expected by the platform with the source website")
+	}
 	_, percent := e.Properties["progress_percent"]
 	_, seconds := e.Properties["progress_seconds"]
 	if e.Type == clickid.WatchMilestone && !percent && !seconds {

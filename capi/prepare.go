@@ -196,7 +196,8 @@ func (c *Client) encode(o *outgoing) {
 }
 
 // encodeWithin encodes the event. Where it is too large for a request, it
-// leaves out the properties, then the items, then the page URL.
+// leaves out the extra members of event and user, then the properties, the items
+// and the page URL.
 func (c *Client) encodeWithin(o *outgoing) (problem string) {
 	warn := func(warning string) { o.result.Warnings = append(o.result.Warnings, warning) }
 	page, warning := sentURL(o.event.PageURL, c.cfg.KeepPageQuery)
@@ -214,6 +215,9 @@ func (c *Client) encodeWithin(o *outgoing) (problem string) {
 			return ""
 		}
 		switch {
+		case hasExtra(o.event):
+			withoutExtra(o.event)
+			warn("extra members were left out: with them, the event is larger than MaxBatchBytes")
 		case len(o.event.Properties) > 0 && o.event.Type != clickid.WatchMilestone:
 			o.event.Properties = nil
 			warn("properties were left out: with them, the event is larger than MaxBatchBytes")
@@ -226,6 +230,25 @@ func (c *Client) encodeWithin(o *outgoing) (problem string) {
 		default:
 			return fmt.Sprintf("takes %d bytes, more than MaxBatchBytes", size)
 		}
+	}
+}
+
+// hasExtra reports whether event or user have extra members.
+func hasExtra(e *clickid.Event) bool {
+	return len(e.Extra) > 0 || len(e.User.Extra) > 0 ||
+		slices.ContainsFunc(e.User.IDs, func(id clickid.UserID) bool { return len(id.Extra) > 0 }) ||
+		slices.ContainsFunc(e.User.Addresses, func(a clickid.Address) bool { return len(a.Extra) > 0 })
+}
+
+// withoutExtra removes these members, without changing the given slices.
+func withoutExtra(e *clickid.Event) {
+	e.Extra, e.User.Extra = nil, nil
+	e.User.IDs, e.User.Addresses = slices.Clone(e.User.IDs), slices.Clone(e.User.Addresses)
+	for i := range e.User.IDs {
+		e.User.IDs[i].Extra = nil
+	}
+	for i := range e.User.Addresses {
+		e.User.Addresses[i].Extra = nil
 	}
 }
 

@@ -32,43 +32,72 @@ func (r *remarks) refuse(field, problem string) {
 	r.refused = append(r.refused, clickid.FieldError{Field: field, Problem: problem})
 }
 
-// schema describes the documented properties of a dialect. Each function
-// returns the value as it is sent, or what is wrong with it.
+// schema describes the documented members of an object. Each function returns
+// the value as it is sent, or its problem.
 type schema map[string]func(v any) (sent any, problem string)
 
-// fit brings the documented properties of e into their form, and leaves out
-// those that have none. The given map is not changed.
-func (s schema) fit(e *clickid.Event, r *remarks) {
-	copied := false
-	for _, name := range slices.Sorted(maps.Keys(e.Properties)) {
-		rule, ok := s[name]
-		encoded, isJSON := e.Properties[name].(json.RawMessage)
-		if !ok || !isJSON {
+// anyMember is the name by which a schema allows members that it does not list.
+// Without it they are left out.
+const anyMember = ""
+
+// fit returns the given members in their form, without those that have none. It
+// does not change the map. It warns of members that are left out, unless only
+// the other schema documents them.
+func (s schema) fit(field string, given map[string]any, other schema, leaveOut func(field, problem string)) map[string]any {
+	members, copied := given, false
+	_, open := s[anyMember]
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		if open && s[name] == nil {
 			continue
 		}
-		value, err := rawjson.Decode(encoded)
-		problem := "cannot be encoded as JSON"
-		if err == nil {
-			value, problem = rule(value)
-		}
-		var data []byte
-		if problem == "" {
-			if data, err = rawjson.Encode(value); err != nil {
-				problem = "cannot be encoded as JSON"
-			} else if string(data) == string(encoded) {
-				continue
-			}
+		data, problem := s.member(name, given[name])
+		if problem == "" && string(data) == string(given[name].(json.RawMessage)) {
+			continue
 		}
 		if !copied {
-			e.Properties, copied = maps.Clone(e.Properties), true
+			members, copied = maps.Clone(given), true
 		}
-		if problem != "" {
-			delete(e.Properties, name)
-			r.leaveOut("properties."+name, problem)
+		if problem == "" {
+			members[name] = json.RawMessage(data)
 			continue
 		}
-		e.Properties[name] = json.RawMessage(data)
+		delete(members, name)
+		if problem != problemUnknown || !other.documents(name) {
+			leaveOut(field+"."+name, problem)
+		}
 	}
+	return members
+}
+
+// documents reports whether s allows a member.
+func (s schema) documents(name string) bool {
+	_, open := s[anyMember]
+	return open || s[name] != nil
+}
+
+const problemUnknown = "is not a member that the dialect documents here"
+
+// member returns a member as it is sent, or its problem.
+func (s schema) member(name string, given any) (data json.RawMessage, problem string) {
+	encoded, ok := given.(json.RawMessage)
+	rule := s[name]
+	switch {
+	case !ok:
+		return nil, "cannot be encoded as JSON"
+	case rule == nil:
+		return nil, problemUnknown
+	}
+	value, err := rawjson.Decode(encoded)
+	if err != nil {
+		return nil, "cannot be encoded as JSON"
+	}
+	if value, problem = rule(value); problem != "" {
+		return nil, problem
+	}
+	if data, err = rawjson.Encode(value); err != nil {
+		return nil, "cannot be encoded as JSON"
+	}
+	return data, ""
 }
 
 // isText takes a string of 1 to limit characters; 0 means any length.
@@ -107,23 +136,28 @@ func isTexts(limit int) func(any) (any, string) {
 // maxInteger is the largest integer that every reader of JSON represents.
 const maxInteger = 1 << 53
 
-// isInteger takes an integer from 0 to 2^53 in any form, such as 2.0, and sends
-// it without point and exponent.
-func isInteger(v any) (any, string) {
-	const problem = "must be an integer from 0 to 2^53"
-	n, ok := v.(json.Number)
-	if !ok {
-		return nil, problem
+// isInteger takes an integer from low to high in any form, such as 2.0, and
+// sends it without point and exponent.
+func isInteger(low, high int64) func(any) (any, string) {
+	problem := fmt.Sprintf("must be an integer from %d to %d", low, high)
+	if high == maxInteger {
+		problem = fmt.Sprintf("must be an integer from %d to 2^53", low)
 	}
-	// The range is checked first: the exact form of 1e999999999 takes a while.
-	if f, err := n.Float64(); err != nil || f < 0 || f > maxInteger || f != math.Trunc(f) {
-		return nil, problem
+	return func(v any) (any, string) {
+		n, ok := v.(json.Number)
+		if !ok {
+			return nil, problem
+		}
+		// The range is checked first: the exact form of 1e999999999 takes a while.
+		if f, err := n.Float64(); err != nil || f < float64(low) || f > float64(high) || f != math.Trunc(f) {
+			return nil, problem
+		}
+		exact, ok := new(big.Rat).SetString(n.String())
+		if !ok || !exact.IsInt() || exact.Num().Cmp(big.NewInt(high)) > 0 {
+			return nil, problem
+		}
+		return json.Number(exact.Num().String()), ""
 	}
-	exact, ok := new(big.Rat).SetString(n.String())
-	if !ok || !exact.IsInt() || exact.Num().Cmp(big.NewInt(maxInteger)) > 0 {
-		return nil, problem
-	}
-	return json.Number(exact.Num().String()), ""
 }
 
 // isNumber takes a number from 0 to limit, both included.

@@ -26,6 +26,10 @@ var (
 		"rampid", "rampid_derived", "id5", "uid2", "euid", "pairid", "maid", "hashed_email",
 		"publisher_first_party", "world_id_nullifier", "other",
 	)
+	surfaceCategories = oneOf(
+		"owned_property", "website", "app", "offline", "phone_call", "chat", "email", "in_store", "system_generated", "other",
+	)
+	adcpVersion    = pattern(`^(0|[1-9]\d*)\.(0|[1-9]\d*)(-[a-zA-Z0-9]([a-zA-Z0-9.-]*[a-zA-Z0-9])?)?$`)
 	idempotencyKey = pattern(`^[A-Za-z0-9_.:-]{16,255}$`)
 	threeCapitals  = pattern(`^[A-Z]{3}$`)
 )
@@ -95,6 +99,11 @@ func (x *exchange) openRequest(o *object) batch {
 			b.list = nil
 		}
 	}
+	o.text("adcp_version", 0, adcpVersion)
+	o.integer("adcp_major_version", 1, 99)
+	o.object("account")
+	o.object("context")
+	o.object("ext")
 	o.refuseOthers()
 	return b
 }
@@ -203,9 +212,22 @@ func (x *exchange) logEventMembers(o *object, e *Event) {
 	if e.Type == "watch_milestone" && (data == nil || !data.has("progress_percent") && !data.has("progress_seconds")) {
 		o.wrong("custom_data", "must have progress_percent or progress_seconds with the type watch_milestone")
 	}
+	if surface := o.object("surface"); surface != nil {
+		eventSurface(surface)
+	}
 	o.object("ext")
 	o.refuseOthers()
 	o.noPersonalData(o.path, "", o.members)
+}
+
+// eventSurface checks the documented members and allows others.
+func eventSurface(o *object) {
+	o.require("category")
+	o.text("category", 0, surfaceCategories)
+	o.text("property_type", 128)
+	o.text("namespace", 128)
+	o.text("property_id", 256)
+	o.object("ext")
 }
 
 func userMatch(o *object, e *Event) {
@@ -218,6 +240,7 @@ func userMatch(o *object, e *Event) {
 		} else {
 			u.Value = uid.text("value", 512)
 		}
+		uid.object("ext")
 		uid.refuseOthers()
 		if u.Provider == "other" && e.ExternalID == "" {
 			e.ExternalID = u.Value
@@ -233,6 +256,7 @@ func userMatch(o *object, e *Event) {
 	}
 	o.text("client_ip", 45, ipAddress)
 	o.text("client_user_agent", 512)
+	o.object("ext")
 	o.refuseOthers()
 	if len(uids) == 0 && !o.has("hashed_email") && !o.has("hashed_phone") && !o.has("click_id") &&
 		!(o.has("client_ip") && o.has("client_user_agent")) {
@@ -240,7 +264,8 @@ func userMatch(o *object, e *Event) {
 	}
 }
 
-// customData checks the documented members and allows others.
+// customData checks the documented members and allows others, also those of
+// contents.
 func customData(o *object, e *Event) {
 	e.Value = o.number("value", 0, unbounded)
 	e.Currency = o.text("currency", 0, threeCapitals)
@@ -259,7 +284,7 @@ func customData(o *object, e *Event) {
 		item.integer("quantity", 1, unbounded)
 		item.number("price", 0, unbounded)
 		item.text("brand", 256)
-		item.refuseOthers()
+		item.object("ext")
 	}
 	o.object("ext")
 	o.noPostalAddress(o.path, o.members)

@@ -64,8 +64,12 @@ func storable(e clickid.Event) (clickid.Event, []string) {
 	drop("value", e.Value, func() { e.Value = clickid.Amount{} })
 	drop("click", e.Click, func() { e.Click = clickid.Click{ID: e.Click.ID, Param: e.Click.Param} })
 	drop("consent", e.Consent, func() { e.Consent = clickid.ConsentUnknown })
+	drop("extra", e.Extra, func() { e.Extra = nil })
+	drop("user.extra", e.User, func() { e.User = withoutExtra(e.User) })
 	e.Items = slices.Clone(e.Items)
 	for i := range e.Items {
+		drop(fmt.Sprintf("items[%d].extra", i), e.Items[i].Extra, func() { e.Items[i].Extra = nil })
+		drop(fmt.Sprintf("items[%d].discount", i), e.Items[i].Discount, func() { e.Items[i].Discount = clickid.Amount{} })
 		drop(fmt.Sprintf("items[%d].price", i), e.Items[i].Price, func() { e.Items[i].Price = clickid.Amount{} })
 	}
 	e.Properties = maps.Clone(e.Properties)
@@ -77,4 +81,17 @@ func storable(e clickid.Event) (clickid.Event, []string) {
 		drop(field, e.Properties[name], func() { delete(e.Properties, name) })
 	}
 	return e, dropped
+}
+
+// withoutExtra returns u without its extra members, the only ones that may be invalid.
+func withoutExtra(u clickid.User) clickid.User {
+	u.Extra = nil
+	u.IDs, u.Addresses = slices.Clone(u.IDs), slices.Clone(u.Addresses)
+	for i := range u.IDs {
+		u.IDs[i].Extra = nil
+	}
+	for i := range u.Addresses {
+		u.Addresses[i].Extra = nil
+	}
+	return u
 }

@@ -1,4 +1,5 @@
-// Package properties checks and encodes the properties of an event.
+// Package properties checks and encodes the properties and extra members of an
+// event.
 package properties
 
 import (
@@ -16,11 +17,11 @@ import (
 	"github.com/clickid/clickid/internal/text"
 )
 
-// Limits of an event's properties.
+// Limits of the free members of an event.
 const (
 	maxName  = 128       // characters of a name
 	maxDepth = 8         // nested objects and arrays
-	maxBytes = 64 * 1024 // of all properties as JSON
+	maxBytes = 64 * 1024 // of all members of an event as JSON
 )
 
 // reserved contains the members that a dialect sets from the event's fields.
@@ -38,62 +39,83 @@ var reserved = map[string]string{
 	"custom_event_name": "custom_name",
 }
 
-// Encode returns the properties as [json.RawMessage] by name, without those
-// that cannot be sent. It calls leftOut for each of these, with "?" instead of
-// a name that may be personal. With keepNumbers it does not look for phone
-// numbers in text.
-func Encode(given map[string]any, keepNumbers bool, leftOut func(field, problem string)) map[string]any {
-	if len(given) == 0 {
-		return nil
-	}
-	e := encoder{problemOf: personaldata.Problem}
+// Encoder encodes the free members of one event: its properties and the extra
+// members of its objects. Together they may take maxBytes.
+type Encoder struct {
+	problemOf func(text string) string
+	leftOut   func(field, problem string)
+	left      int // bytes
+}
+
+// NewEncoder returns an encoder that calls leftOut for each member that cannot
+// be sent, with "?" instead of a name that may be personal. With keepNumbers it
+// does not look for phone numbers in text.
+func NewEncoder(keepNumbers bool, leftOut func(field, problem string)) *Encoder {
+	e := &Encoder{problemOf: personaldata.Problem, leftOut: leftOut, left: maxBytes}
 	if keepNumbers {
 		e.problemOf = personaldata.ProblemOfEmail
+	}
+	return e
+}
+
+// Properties returns the event's properties as [json.RawMessage] by name,
+// without those that cannot be sent.
+func (e *Encoder) Properties(given map[string]any) map[string]any {
+	return e.encode("properties", given, reserved)
+}
+
+// Extra is Properties for the extra members in a field.
+func (e *Encoder) Extra(field string, given map[string]any) map[string]any {
+	return e.encode(field, given, nil)
+}
+
+func (e *Encoder) encode(parent string, given map[string]any, reserved map[string]string) map[string]any {
+	if len(given) == 0 {
+		return nil
 	}
 	encoded := make(map[string]any, len(given))
 	size := 0
 	for _, name := range slices.Sorted(maps.Keys(given)) {
-		data, field, problem := e.property(name, given[name])
+		field := fieldName(parent, name)
+		if filled, ok := reserved[name]; ok {
+			e.leftOut(field, "is filled in from the event's "+filled)
+			continue
+		}
+		data, field, problem := e.member(field, name, given[name])
 		if problem != "" {
-			leftOut(field, problem)
+			e.leftOut(field, problem)
 			continue
 		}
 		size += len(name) + len(data) + len(`"":,`)
 		encoded[name] = json.RawMessage(data)
 	}
-	if size > maxBytes {
-		shrink(encoded, size, leftOut)
+	if size > e.left {
+		size = e.shrink(parent, encoded, size)
 	}
+	e.left -= size
 	return encoded
 }
 
-// shrink removes the largest properties until the others are small enough.
-func shrink(encoded map[string]any, size int, leftOut func(field, problem string)) {
+// shrink removes the largest members until the others are small enough, and
+// returns their size.
+func (e *Encoder) shrink(parent string, encoded map[string]any, size int) int {
 	length := func(name string) int { return len(encoded[name].(json.RawMessage)) }
 	names := slices.Sorted(maps.Keys(encoded))
 	slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(length(b), length(a)) })
 	for _, name := range names {
-		if size <= maxBytes {
-			return
+		if size <= e.left {
+			break
 		}
 		size -= len(name) + length(name) + len(`"":,`)
 		delete(encoded, name)
-		leftOut(fieldName("properties", name), fmt.Sprintf("is too large; all properties may take %d bytes as JSON", maxBytes))
+		e.leftOut(fieldName(parent, name), fmt.Sprintf("is too large; properties and extra members may take %d bytes as JSON", maxBytes))
 	}
+	return size
 }
 
-// encoder encodes the properties of an event.
-type encoder struct {
-	problemOf func(text string) string
-}
-
-// property returns a property as JSON, or the field that cannot be sent and its
+// member returns a member as JSON, or the field that cannot be sent and its
 // problem.
-func (e encoder) property(name string, given any) (data []byte, field, problem string) {
-	field = fieldName("properties", name)
-	if filled, ok := reserved[name]; ok {
-		return nil, field, "is filled in from the event's " + filled
-	}
+func (e *Encoder) member(field, name string, given any) (data []byte, wrong, problem string) {
 	if problem := nameProblem(name); problem != "" {
 		return nil, field, problem
 	}
@@ -145,7 +167,7 @@ func nameProblem(name string) string {
 
 // check returns the first field in a property that cannot be sent, and its
 // problem.
-func (e encoder) check(field, name string, value any, depth int) (wrong, problem string) {
+func (e *Encoder) check(field, name string, value any, depth int) (wrong, problem string) {
 	if depth > maxDepth {
 		return field, fmt.Sprintf("is nested deeper than %d levels", maxDepth)
 	}
