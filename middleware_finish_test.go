@@ -1,70 +1,16 @@
 package clickid_test
 
 import (
-	"bytes"
 	"cmp"
 	"context"
-	"io"
-	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"testing"
 	"time"
 
 	"github.com/clickid/clickid"
 	"github.com/stretchr/testify/require"
 )
-
-// largeUpload returns a form with a file that net/http keeps on disk.
-func largeUpload(t *testing.T) (body *bytes.Buffer, contentType string) {
-	t.Helper()
-	body = new(bytes.Buffer)
-	form := multipart.NewWriter(body)
-	part, err := form.CreateFormFile("file", "large.bin")
-	require.NoError(t, err)
-	_, err = part.Write(make([]byte, 1<<20))
-	require.NoError(t, err)
-	require.NoError(t, form.Close())
-	return body, form.FormDataContentType()
-}
-
-func TestFinish_temporaryFiles(t *testing.T) {
-	dir := t.TempDir()
-	t.Setenv("TMPDIR", dir)
-	s := newSite(t, clickid.Config{})
-	for _, http2 := range []bool{false, true} {
-		server := httptest.NewUnstartedServer(s.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if err := r.ParseMultipartForm(1 << 10); err != nil {
-				http.Error(w, err.Error(), http.StatusBadRequest)
-				return
-			}
-			files, err := os.ReadDir(dir)
-			if err != nil || len(files) == 0 {
-				http.Error(w, "the file is not on disk", http.StatusInternalServerError)
-			}
-		})))
-		server.EnableHTTP2 = http2
-		server.StartTLS()
-		for _, target := range []string{"/upload", "/upload?clkid=abc"} {
-			body, contentType := largeUpload(t)
-			r, err := http.NewRequest(http.MethodPost, server.URL+target, body)
-			require.NoError(t, err)
-			r.Header.Set("Content-Type", contentType)
-			r.Header.Set("Cookie", "__Host-clkid=x")
-			resp, err := server.Client().Do(r)
-			require.NoError(t, err)
-			text, err := io.ReadAll(resp.Body)
-			require.NoError(t, err)
-			require.NoError(t, resp.Body.Close())
-			require.Equal(t, http.StatusOK, resp.StatusCode, string(text))
-		}
-		server.Close()
-		files, err := os.ReadDir(dir)
-		require.NoError(t, err)
-		require.Empty(t, files, "HTTP/2: %v", http2)
-	}
-}
 
 func TestFinish_pattern(t *testing.T) {
 	t.Parallel()

@@ -9,6 +9,7 @@ import (
 	"testing/fstest"
 	"time"
 
+	"github.com/clickid/clickid"
 	echoadapter "github.com/clickid/clickid/adapter_echo"
 	"github.com/clickid/clickid/internal/adaptertest"
 	"github.com/labstack/echo/v4"
@@ -61,6 +62,26 @@ func serve(t *testing.T, site adaptertest.Site[echo.HandlerFunc]) string {
 		return site.Tracker.Forget(c.Response(), c.Request())
 	}))
 	return adaptertest.Serve(t, e)
+}
+
+func TestMiddleware_uploads(t *testing.T) {
+	adaptertest.HTTPUploads(t, func(tracker *clickid.Tracker, parsed func()) http.Handler {
+		e := echo.New()
+		if tracker != nil {
+			e.Use(echoadapter.Middleware(tracker))
+		}
+		e.POST(adaptertest.UploadPath, func(c echo.Context) error {
+			if err := c.Request().ParseMultipartForm(adaptertest.UploadMemory); err != nil {
+				return err
+			}
+			if _, err := c.FormFile("file"); err != nil {
+				return err
+			}
+			parsed()
+			return c.NoContent(http.StatusOK)
+		})
+		return e
+	})
 }
 
 func pages(awaitReader func()) []adaptertest.Page[echo.HandlerFunc] {

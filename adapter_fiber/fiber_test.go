@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/clickid/clickid"
 	fiberadapter "github.com/clickid/clickid/adapter_fiber"
 	"github.com/clickid/clickid/internal/adaptertest"
 	"github.com/gofiber/fiber/v3"
@@ -76,6 +77,12 @@ func serve(t *testing.T, site adaptertest.Site[fiber.Handler]) string {
 		return nil, site.Tracker.Forget(w, r)
 	}), look, noContent)
 
+	return listen(t, app)
+}
+
+// listen serves app and returns its URL.
+func listen(t *testing.T, app *fiber.App) string {
+	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -88,6 +95,23 @@ func serve(t *testing.T, site adaptertest.Site[fiber.Handler]) string {
 		}
 	})
 	return "http://" + listener.Addr().String()
+}
+
+func TestMiddleware_uploads(t *testing.T) {
+	adaptertest.Uploads(t, func(t *testing.T, tracker *clickid.Tracker, parsed func()) (string, *http.Client) {
+		app := fiber.New(fiber.Config{StreamRequestBody: true, DisablePreParseMultipartForm: true}) // so that the file is on disk
+		if tracker != nil {
+			app.Use(fiberadapter.Middleware(tracker))
+		}
+		app.Post(adaptertest.UploadPath, func(c fiber.Ctx) error {
+			if _, err := c.FormFile("file"); err != nil {
+				return err
+			}
+			parsed()
+			return nil
+		})
+		return listen(t, app), http.DefaultClient
+	})
 }
 
 func pages(awaitReader func()) []adaptertest.Page[fiber.Handler] {

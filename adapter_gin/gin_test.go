@@ -169,6 +169,24 @@ func pages(awaitReader func()) []adaptertest.Page[gin.HandlerFunc] {
 	}
 }
 
+func TestMiddleware_uploads(t *testing.T) {
+	adaptertest.HTTPUploads(t, func(tracker *clickid.Tracker, parsed func()) http.Handler {
+		router := gin.New()
+		router.MaxMultipartMemory = adaptertest.UploadMemory
+		if tracker != nil {
+			router.Use(ginadapter.Middleware(tracker))
+		}
+		router.POST(adaptertest.UploadPath, func(c *gin.Context) {
+			if _, err := c.FormFile("file"); err != nil {
+				_ = c.AbortWithError(http.StatusBadRequest, err)
+				return
+			}
+			parsed()
+		})
+		return router
+	})
+}
+
 // TestMiddleware_handleContext covers Engine.HandleContext. It runs the
 // middleware again and drops the keys of Context.Set.
 func TestMiddleware_handleContext(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/clickid/clickid"
 	"github.com/clickid/clickid/internal/adaptertest"
 	"github.com/stretchr/testify/require"
 )
@@ -37,6 +38,22 @@ func serve(t *testing.T, site adaptertest.Site[http.HandlerFunc]) string {
 		h = site.Tracker.Handler(h)
 	}
 	return adaptertest.Serve(t, recovering(h))
+}
+
+func TestUploads_netHTTP(t *testing.T) {
+	adaptertest.HTTPUploads(t, func(tracker *clickid.Tracker, parsed func()) http.Handler {
+		h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if err := r.ParseMultipartForm(adaptertest.UploadMemory); err != nil {
+				http.Error(w, err.Error(), http.StatusBadRequest)
+				return
+			}
+			parsed()
+		})
+		if tracker == nil {
+			return h
+		}
+		return tracker.Handler(h)
+	})
 }
 
 // TestHandler_timeoutHandler shows why http.TimeoutHandler belongs outside the
