@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/clickid/clickid/internal/extending"
@@ -19,12 +20,14 @@ import (
 // or loads the click at the first lookup and keeps it for the request. It gets
 // the consent when it is needed.
 type visit struct {
-	context.Context
-	tracker *Tracker // nil for a click of WithClick
-	main    *visit   // the visit of the outermost of several trackers
+	context.Context                       // nil in a visit that joined another
+	tracker         *Tracker              // nil for a click of WithClick
+	request         *http.Request         // nil for a click of WithClick
+	captured        atomic.Bool           // the tracker has seen the request
+	next            atomic.Pointer[visit] // of another tracker, see join
 
 	mu       sync.Mutex
-	request  *http.Request // for the consent; nil once it is known
+	asked    bool // consent is final
 	consent  Consent
 	lines    []string // the Cookie headers
 	resolved bool     // click, token and err are final
@@ -38,44 +41,31 @@ type visit struct {
 
 // Value returns the visit for its key.
 func (v *visit) Value(key any) any {
-	switch key {
-	case extending.ContextKey:
-		return v.main
-	case trackerKey{v.tracker}:
+	if key == extending.ContextKey {
 		return v
 	}
 	return v.Context.Value(key)
 }
 
-// trackerKey is the key of a tracker's visit among those of several trackers.
-type trackerKey struct{ *Tracker }
-
 // Format does not print click and token.
 func (v *visit) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "clickid.visit") }
 
+// visitFrom returns the first of the visits in ctx, or nil.
 func visitFrom(ctx context.Context) *visit {
 	v, _ := ctx.Value(extending.ContextKey).(*visit)
 	return v
 }
 
-// visitOf returns the visit of t in ctx, or nil.
-func (t *Tracker) visitOf(ctx context.Context) *visit {
-	if v := visitFrom(ctx); v == nil || v.tracker == t {
-		return v
-	}
-	v, _ := ctx.Value(trackerKey{t}).(*visit)
-	return v
-}
-
 // newVisit returns r with a new visit.
-func (t *Tracker) newVisit(r *http.Request) (*visit, *http.Request) {
-	ctx := r.Context()
-	v := &visit{Context: ctx, tracker: t, request: r, lines: r.Header["Cookie"]}
-	v.main = v
-	if outer := visitFrom(ctx); outer != nil && outer.tracker != nil {
-		v.main = outer
+func (t *Tracker) newVisit(r *http.Request) (v *visit, traced *http.Request) {
+	if first := visitFrom(r.Context()); first != nil && first.tracker != nil {
+		v, traced = t.join(first, r), r.WithContext(r.Context())
+	} else {
+		v = &visit{Context: r.Context(), tracker: t, request: r, lines: r.Header["Cookie"]}
+		traced = r.WithContext(v)
 	}
-	return v, r.WithContext(v)
+	v.captured.Store(true)
+	return v, traced
 }
 
 // Context returns r's context with the visitor's click and consent, for a GET
@@ -85,18 +75,23 @@ func (t *Tracker) Context(r *http.Request) context.Context {
 	if t.visitOf(r.Context()) != nil {
 		return r.Context()
 	}
-	v, _ := t.newVisit(r)
-	return v
+	_, traced := t.newVisit(r)
+	return traced.Context()
 }
 
 // Lookup returns the visitor's click. It decodes or loads the click at the
-// first call and keeps it for the request.
+// first call and keeps it for the request. Behind several trackers it is that
+// of the outermost; see [Tracker.Lookup].
 //
 // The error matches [ErrNotFound] if there is certainly no click: the visitor
 // has none, or ctx is not that of a request behind a [Tracker]. Any other error
 // means that the store is unavailable.
 func Lookup(ctx context.Context) (Click, error) {
-	v := visitFrom(ctx)
+	return outermost(ctx).find(ctx)
+}
+
+// find is lookup for a visit that may be nil.
+func (v *visit) find(ctx context.Context) (Click, error) {
 	if v == nil {
 		return Click{}, ErrNotFound
 	}
@@ -110,10 +105,11 @@ func FromContext(ctx context.Context) (Click, bool) {
 }
 
 // WithClick returns a context with the click c, for webhooks, workers and
-// tests. With the zero Click, Lookup returns ErrNotFound.
+// tests. With the zero Click, Lookup returns ErrNotFound. If c has a Param, only
+// trackers with that parameter use it; see [Tracker.Bind].
 func WithClick(ctx context.Context, c Click) context.Context {
-	v := &visit{Context: ctx, consent: ConsentGranted, resolved: true, click: c}
-	v.main = v
+	v := &visit{Context: ctx, asked: true, consent: ConsentGranted, resolved: true, click: c}
+	v.next.Store(visitFrom(ctx))
 	if c.IsZero() {
 		v.err = ErrNotFound
 	}
@@ -131,8 +127,10 @@ func WithClick(ctx context.Context, c Click) context.Context {
 // characters of payment metadata, as reported by [KindLongToken] at the
 // capture. In a cookie store this happens with click IDs of more than 200
 // characters.
-func Token(ctx context.Context) (string, bool) {
-	v := visitFrom(ctx)
+func Token(ctx context.Context) (string, bool) { return outermost(ctx).sendable(ctx) }
+
+// sendable returns the token if conversions may use it.
+func (v *visit) sendable(ctx context.Context) (string, bool) {
 	if v == nil || !v.permits() {
 		return "", false
 	}
@@ -285,7 +283,7 @@ func (v *visit) settle(c Click, token string, landed bool) {
 func (v *visit) grant() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.consent, v.request = ConsentGranted, nil
+	v.consent, v.asked = ConsentGranted, true
 	if v.token == "" || v.err != nil {
 		v.resolved = false
 	}
@@ -302,7 +300,7 @@ func (v *visit) stored(token string) {
 func (v *visit) forget() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.consent, v.request = ConsentDenied, nil
+	v.consent, v.asked = ConsentDenied, true
 	v.lines = nil
 	v.click, v.token, v.err, v.resolved = Click{}, "", ErrNotFound, true
 	v.landed, v.landedID, v.refusal = false, "", ""
@@ -311,13 +309,13 @@ func (v *visit) forget() {
 // currentConsent returns the visitor's consent.
 func (v *visit) currentConsent() Consent {
 	v.mu.Lock()
-	r := v.request
+	asked := v.asked
 	v.mu.Unlock()
-	if r != nil {
-		consent := v.tracker.Consent(r) // without the lock, since it is application code
+	if !asked {
+		consent := v.tracker.Consent(v.request) // without the lock, since it is application code
 		v.mu.Lock()
-		if v.request != nil {
-			v.consent, v.request = consent, nil
+		if !v.asked {
+			v.consent, v.asked = consent, true
 		}
 		v.mu.Unlock()
 	}
@@ -466,13 +464,6 @@ func detached(ctx context.Context, timeout time.Duration) (context.Context, cont
 func (t *Tracker) newClick(id, param string) Click {
 	at := wholeSeconds(t.now())
 	return Click{ID: id, Param: param, At: at, Expires: at.Add(t.ttl.Truncate(time.Second))}
-}
-
-// hasLanded reports whether the click of this request's URL is stored.
-func (v *visit) hasLanded() bool {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.landed
 }
 
 func (v *visit) markLanded(landed bool) {

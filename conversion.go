@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
-	"strings"
 	"time"
+
+	"github.com/clickid/clickid/internal/errlist"
 )
 
 // DefaultConvertTimeout limits a call of [Convert].
@@ -38,8 +38,9 @@ var (
 // Convert finds the visitor's click in ctx and sends the event with it to s. A
 // shop calls it when an order completes.
 //
-// A Click or ClickToken in the event takes precedence over the visitor's. An
-// order without a click is organic: it is not sent, and the error is nil. A
+// A Click or ClickToken in the event takes precedence over the visitor's. Behind
+// several trackers, Convert uses the click and the consent of the outermost, and
+// those of another tracker for a sender of its [Tracker.Bind]. An order without a click is organic: it is not sent, and the error is nil. A
 // failed lookup never makes an order organic. If s resolves tokens later (see
 // [Sender]), it gets the token without a lookup. Otherwise Convert looks up the
 // click, and the verdict is [VerdictFailed] if the store is unavailable.
@@ -52,80 +53,85 @@ var (
 // but keeps its deadline, and ends within 10 seconds unless [ConvertTimeout]
 // sets another limit. The error is that of the result.
 func Convert(ctx context.Context, s Sender, e Event, options ...ConvertOption) (Result, error) {
-	return convert(ctx, s, e, options, func(ctx context.Context, e *Event, later bool) error {
-		return visitFrom(ctx).fill(ctx, e, later)
-	})
+	return convert(ctx, s, nil, e, options, fillFromVisit)
 }
 
 // ConvertFor is [Convert] with the click that is linked to a key of the
 // application, such as the order of a payment webhook or a session. If the key
-// has no link, it uses the click of the visitor in ctx, if any.
+// has no link, it uses the tracker's click of the visitor in ctx, if any. For a
+// sender of another tracker's [Tracker.Bind] it uses the links and the visitor's
+// click of that tracker.
 //
 // The verdict is [VerdictFailed] if the linker or the store is unavailable. A
 // webhook that returns the error is sent again.
 func (t *Tracker) ConvertFor(ctx context.Context, k Key, s Sender, e Event, options ...ConvertOption) (Result, error) {
-	return convert(ctx, s, e, options, func(ctx context.Context, e *Event, later bool) error {
+	return convert(ctx, s, t, e, options, func(ctx context.Context, t *Tracker, e *Event, later bool) error {
 		err := t.fill(ctx, k, e, later)
 		if errors.Is(err, ErrNotFound) {
-			return visitFrom(ctx).fill(ctx, e, later)
+			return fillFromVisit(ctx, t, e, later)
 		}
 		return err
 	})
 }
 
-// finder sets the click of an event. With later it sets the token, for a sender
-// that resolves it.
-type finder func(ctx context.Context, e *Event, later bool) error
+// finder sets the click of an event to that of a tracker, or of the outermost
+// one if t is nil. With later it sets the token, for a sender that resolves it.
+type finder func(ctx context.Context, t *Tracker, e *Event, later bool) error
 
-// once returns a finder that calls find at most once for each value of later,
-// so that several senders share a lookup.
+// once returns a finder that calls find at most once for the same arguments, so
+// that several senders share a lookup.
 func (find finder) once() finder {
+	type arguments struct {
+		t     *Tracker
+		later bool
+	}
 	type found struct {
-		asked bool
 		click Click
 		token string
 		err   error
 	}
-	var kept [2]found
-	return func(ctx context.Context, e *Event, later bool) error {
-		f := &kept[0]
-		if later {
-			f = &kept[1]
-		}
-		if !f.asked {
+	kept := make(map[arguments]found)
+	return func(ctx context.Context, t *Tracker, e *Event, later bool) error {
+		f, known := kept[arguments{t, later}]
+		if !known {
 			var filled Event
-			f.err = find(ctx, &filled, later)
-			f.asked, f.click, f.token = true, filled.Click, filled.ClickToken
+			f.err = find(ctx, t, &filled, later)
+			f.click, f.token = filled.Click, filled.ClickToken
+			kept[arguments{t, later}] = f
 		}
 		e.Click, e.ClickToken = f.click, f.token
 		return f.err
 	}
 }
 
-// convert sets the click of e with find and sends e to s.
-func convert(ctx context.Context, s Sender, e Event, options []ConvertOption, find finder) (Result, error) {
+// convert sets the click of e with find and sends e to s. t is nil for the
+// outermost tracker.
+func convert(ctx context.Context, s Sender, t *Tracker, e Event, options []ConvertOption, find finder) (Result, error) {
 	o := convertOptions{timeout: DefaultConvertTimeout}
 	for _, option := range options {
 		option(&o)
 	}
 	ctx, cancel := detached(ctx, o.timeout)
 	defer cancel()
-	result := convertTo(ctx, s, e, find.once())
+	result := convertTo(ctx, s, t, e, find.once())
 	return result, result.Err
 }
 
-func convertTo(ctx context.Context, s Sender, e Event, find finder) Result {
+func convertTo(ctx context.Context, s Sender, t *Tracker, e Event, find finder) Result {
+	if b, ok := s.(bound); ok {
+		return convertTo(ctx, b.sender, b.tracker, e, find)
+	}
 	if s == nil {
 		return failed(&e, errNoSender)
 	}
 	if several, ok := s.(senders); ok && len(several) > 0 {
 		parts := make([]Result, 0, len(several))
 		several.each(ctx, func(ctx context.Context, part Sender) {
-			parts = append(parts, convertTo(ctx, part, e, find))
+			parts = append(parts, convertTo(ctx, part, t, e, find))
 		})
 		return combine(&e, parts)
 	}
-	if v := visitFrom(ctx); v != nil && e.Consent == ConsentUnknown {
+	if v := visitorOf(ctx, t); v != nil && e.Consent == ConsentUnknown {
 		switch consent := v.currentConsent(); {
 		case consent == ConsentDenied:
 			e.Consent = ConsentDenied
@@ -138,7 +144,7 @@ func convertTo(ctx context.Context, s Sender, e Event, find finder) Result {
 	}
 	var untraced *traceError
 	if e.Click.IsZero() && e.ClickToken == "" && e.Consent != ConsentDenied {
-		err := find(ctx, &e, resolvesTokens(s))
+		err := find(ctx, t, &e, resolvesTokens(s))
 		if err != nil && !errors.Is(err, ErrNotFound) {
 			return failed(&e, fmt.Errorf("clickid: looking up the click of the event: %w", err))
 		}
@@ -225,7 +231,8 @@ type Sender interface {
 // parts.
 //
 // [Convert] passes the token to senders that resolve tokens, and the click to
-// others. A failed lookup only fails the latter.
+// others. A failed lookup only fails the latter. Each sender of [Tracker.Bind]
+// gets the click of its own tracker.
 //
 // Later changes of the list have no effect. A nil sender in the list and an
 // empty list fail every event.
@@ -283,7 +290,7 @@ func (s senders) ResolvesTokens() bool {
 func (s senders) each(ctx context.Context, f func(ctx context.Context, part Sender)) {
 	for i, part := range s {
 		if part == nil {
-			part = nilSender{}
+			part = failing{errNilInSenders}
 		}
 		withShare(ctx, len(s)-i, func(ctx context.Context) { f(ctx, part) })
 	}
@@ -299,19 +306,19 @@ func withShare(ctx context.Context, n int, f func(ctx context.Context)) {
 	f(ctx)
 }
 
-// nilSender replaces a nil sender in a list.
-type nilSender struct{}
+// failing fails every event, in place of a sender that is missing.
+type failing struct{ err error }
 
-func (nilSender) Send(_ context.Context, events ...Event) (Report, error) {
+func (f failing) Send(_ context.Context, events ...Event) (Report, error) {
 	report := Report{Results: make([]Result, len(events))}
 	for i := range events {
-		report.Results[i] = failed(&events[i], errNilInSenders)
+		report.Results[i] = failed(&events[i], f.err)
 	}
 	return report, report.Err()
 }
 
 // ResolvesTokens returns true, since the event fails without a lookup.
-func (nilSender) ResolvesTokens() bool { return true }
+func (failing) ResolvesTokens() bool { return true }
 
 // combine returns the result of an event from those of its destinations.
 func combine(e *Event, parts []Result) Result {
@@ -352,58 +359,12 @@ type Report struct {
 func (r Report) Err() error {
 	var all []error
 	for _, result := range r.Results {
-		switch err := result.Err.(type) {
-		case nil:
-		case *sendErrors:
-			all = append(all, err.all...)
-		default:
-			all = append(all, err)
+		if result.Err != nil {
+			all = append(all, result.Err)
 		}
 	}
-	switch len(all) {
-	case 0:
-		return nil
-	case 1:
-		return all[0]
-	}
-	return &sendErrors{all}
+	return errlist.Join(all)
 }
-
-// maxErrorTexts is the number of texts in the error of a report.
-const maxErrorTexts = 10
-
-// sendErrors are the errors of several events.
-type sendErrors struct{ all []error }
-
-// Error returns the first distinct texts and the number of the others.
-func (s *sendErrors) Error() string {
-	var b strings.Builder
-	seen := make(map[string]bool, len(s.all))
-	for _, err := range s.all {
-		text := err.Error()
-		if seen[text] {
-			continue
-		}
-		seen[text] = true
-		if len(seen) > maxErrorTexts {
-			continue
-		}
-		if len(seen) > 1 {
-			b.WriteByte('\n')
-		}
-		b.WriteString(text)
-	}
-	if more := len(seen) - maxErrorTexts; more > 0 {
-		fmt.Fprintf(&b, "\nand %d more", more)
-	}
-	return b.String()
-}
-
-// Unwrap returns the errors of all events.
-func (s *sendErrors) Unwrap() []error { return s.all }
-
-// Format prints Error for every verb, also for %#v.
-func (s *sendErrors) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.Error()) }
 
 // Accepted reports whether every event was accepted or queued. It is false for
 // a report without results.

@@ -89,11 +89,11 @@ func (t *Tracker) LinkIn(ctx context.Context, transaction Linker, k Key) error {
 // connection beside that of the transaction; the link then lasts as long as a
 // click can.
 func (t *Tracker) linkable(ctx context.Context, load bool) (token string, expires time.Time, err error) {
-	v := visitFrom(ctx)
+	v := t.visitor(ctx)
 	if v == nil {
 		return "", time.Time{}, ErrNotFound
 	}
-	if token, ok := v.unloadedToken(); ok && !load && v.tracker == t && !t.loadsLocally(token) {
+	if token, ok := v.unloadedToken(); ok && !load && !t.loadsLocally(token) {
 		if v.currentConsent() != ConsentGranted {
 			return "", time.Time{}, ErrNoConsent
 		}
@@ -106,10 +106,7 @@ func (t *Tracker) linkable(ctx context.Context, load bool) (token string, expire
 	if v.currentConsent() != ConsentGranted {
 		return "", time.Time{}, ErrNoConsent
 	}
-	own := v.tracker == t
-	if own {
-		token = v.currentToken(ctx)
-	}
+	token = v.currentToken(ctx)
 	if err != nil {
 		if token == "" {
 			return "", time.Time{}, err
@@ -119,12 +116,12 @@ func (t *Tracker) linkable(ctx context.Context, load bool) (token string, expire
 		return token, t.now().Add(t.ttl), nil
 	}
 	if token == "" {
-		// The store does not have the click: it is that of WithClick or of
-		// another tracker, or could not be stored on the landing.
+		// The store does not have the click: it is that of WithClick, or could
+		// not be stored on the landing.
 		if token, err = t.save(ctx, click); err != nil {
 			return "", time.Time{}, err
 		}
-		if own {
+		if v.tracker == t {
 			v.stored(token)
 		}
 	}

@@ -197,16 +197,6 @@ func TestLink_withClick(t *testing.T) {
 	require.Equal(t, click, linked)
 }
 
-func TestLink_otherTracker(t *testing.T) {
-	t.Parallel()
-	a := newSite(t, clickid.Config{Store: clickid.NewMemoryStore()})
-	b := newSite(t, clickid.Config{Store: clickid.NewMemoryStore()})
-	require.NoError(t, b.Link(a.visitor().get("/?clkid=abc").ctx, clickid.OrderKey("1")))
-	click, err := b.Linked(context.Background(), clickid.OrderKey("1"))
-	require.NoError(t, err)
-	require.Equal(t, "abc", click.ID)
-}
-
 func TestLink_failedLinker(t *testing.T) {
 	t.Parallel()
 	unavailable := errors.New("connection refused")

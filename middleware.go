@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/clickid/clickid/internal/extending"
@@ -117,6 +118,9 @@ type Tracker struct {
 	hook        func(context.Context, Observation)
 	logger      *slog.Logger
 	now         func() time.Time
+
+	outer    atomic.Pointer[Tracker] // the outermost tracker around this one, once it is known
+	conflict atomic.Bool             // a conflict of cookie names was reported
 }
 
 // New returns a tracker. Its error joins all problems of cfg.
@@ -228,18 +232,27 @@ func (t *Tracker) Handler(next http.Handler) http.Handler {
 		slog.Error("clickid: the tracker is nil and captures no clicks; check the error of clickid.New")
 		return next
 	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		captured := t.Capture(w, r)
-		if captured == r {
-			next.ServeHTTP(w, r)
-			return
-		}
-		if t.Strip(w, captured) {
-			return
-		}
-		defer t.Finish(w, r, captured)
-		next.ServeHTTP(w, captured)
-	})
+	t.surround(next)
+	return &handler{t, next}
+}
+
+// handler is the http.Handler of a tracker.
+type handler struct {
+	tracker *Tracker
+	next    http.Handler
+}
+
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	captured := h.tracker.Capture(w, r)
+	if captured == r {
+		h.next.ServeHTTP(w, r)
+		return
+	}
+	if h.tracker.Strip(w, captured) {
+		return
+	}
+	defer h.tracker.Finish(w, r, captured)
+	h.next.ServeHTTP(w, captured)
 }
 
 // Capture is for adapters of frameworks. They call Capture and Strip before the
@@ -253,7 +266,10 @@ func (t *Tracker) Handler(next http.Handler) http.Handler {
 // override these headers.
 func (t *Tracker) Capture(w http.ResponseWriter, r *http.Request) *http.Request {
 	read := t.read(r)
-	if !read.concerns && !read.lost || t.visitOf(r.Context()) != nil { // wrapped twice
+	if !read.concerns && !read.lost {
+		return r
+	}
+	if v := t.visitOf(r.Context()); v != nil && v.captured.Load() { // wrapped twice
 		return r
 	}
 	if read.lost && t.Consent(r) != ConsentDenied {
@@ -261,6 +277,9 @@ func (t *Tracker) Capture(w http.ResponseWriter, r *http.Request) *http.Request 
 	}
 	if !read.concerns {
 		return r
+	}
+	if first := visitFrom(r.Context()); first != nil && first.tracker != nil {
+		t.outer.Store(first.tracker)
 	}
 	v, r := t.newVisit(r)
 	if read.present {
@@ -329,7 +348,11 @@ func (t *Tracker) Strip(w http.ResponseWriter, r *http.Request) bool {
 	if !t.stripParam {
 		return false
 	}
-	if v := t.visitOf(r.Context()); v == nil || !v.hasLanded() || transportOf(r) != transportSecure {
+	v := t.visitOf(r.Context())
+	if v == nil || transportOf(r) != transportSecure {
+		return false
+	}
+	if _, stored, _ := v.landing(); !stored {
 		return false
 	}
 	target, ok := strippedTarget(r, t.params)

@@ -11,7 +11,8 @@ import (
 type Observation struct {
 	// Kind is the kind of the observation.
 	Kind Kind
-	// Reason is set for KindRefused, KindUnchanged and KindClickAtRisk.
+	// Reason is set for KindRefused, KindUnchanged, KindClickAtRisk and
+	// KindCookieConflict.
 	Reason Reason
 	// Param is the URL parameter of the click ID, if any.
 	Param string
@@ -67,6 +68,9 @@ const (
 	// KindLongToken means that the token of a captured click is longer than the
 	// 500 characters of payment metadata, so that [Token] returns false.
 	KindLongToken Kind = "long token"
+	// KindCookieConflict means that two trackers in a chain have the same
+	// cookie, so that each deletes the clicks of the other. It is reported once.
+	KindCookieConflict Kind = "cookie conflict"
 	// KindPanic means that a function of [Config] panicked. The page was
 	// served.
 	KindPanic Kind = "panic"
@@ -88,6 +92,9 @@ const (
 	ReasonDomain    Reason = "Cookie.Domain does not cover the request's host: name the hosts that keep clicks in Config.Hosts, or correct the domain"
 	ReasonPlainHTTP Reason = "browsers refuse a secure cookie over plain HTTP: serve the landing over HTTPS, or set Cookie.Insecure for development"
 
+	// Two trackers share the cookie.
+	ReasonCookieName Reason = "another tracker around this one has the same cookie: give each tracker its own Config.Cookie.Name"
+
 	// The response loses the click.
 	ReasonRedirect      Reason = "the landing is redirected to where its cookie is not sent, without the click parameter: keep the query in that redirect"
 	ReasonStripped      Reason = "StripParam has removed the click parameter before a redirect to where the cookie is not sent: set Config.Hosts to the hosts after the redirect, or share the cookie with Cookie.Domain"
@@ -101,7 +108,7 @@ func (t *Tracker) observe(ctx context.Context, o Observation) {
 	t.callHook(ctx, o)
 	level := slog.LevelDebug
 	switch o.Kind {
-	case KindStoreError, KindFellBack, KindPanic:
+	case KindStoreError, KindFellBack, KindCookieConflict, KindPanic:
 		level = slog.LevelError
 	case KindLostClick, KindClickAtRisk, KindLongToken:
 		level = slog.LevelWarn

@@ -33,8 +33,8 @@ func serve(t *testing.T, site adaptertest.Site[echo.HandlerFunc]) string {
 	if site.Compress {
 		e.Use(middleware.Gzip())
 	}
-	for range site.Mount.Times() {
-		e.Use(echoadapter.Middleware(site.Tracker))
+	for _, tracker := range site.Trackers() {
+		e.Use(echoadapter.Middleware(tracker))
 	}
 	for i, page := range site.Pages {
 		e.GET(adaptertest.Path(i), page.Handler, look)

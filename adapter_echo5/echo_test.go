@@ -34,8 +34,8 @@ func serve(t *testing.T, site adaptertest.Site[echo.HandlerFunc]) string {
 	if site.Compress {
 		e.Use(middleware.Gzip())
 	}
-	for range site.Mount.Times() {
-		e.Use(echo5adapter.Middleware(site.Tracker))
+	for _, tracker := range site.Trackers() {
+		e.Use(echo5adapter.Middleware(tracker))
 	}
 	for i, page := range site.Pages {
 		e.GET(adaptertest.Path(i), page.Handler, look)

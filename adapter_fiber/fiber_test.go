@@ -46,8 +46,8 @@ func serve(t *testing.T, site adaptertest.Site[fiber.Handler]) string {
 			return holdsBack[c.Path()]
 		}}))
 	}
-	for range site.Mount.Times() {
-		app.Use(fiberadapter.Middleware(site.Tracker))
+	for _, tracker := range site.Trackers() {
+		app.Use(fiberadapter.Middleware(tracker))
 	}
 	// No path below is a static file. Inside the groups it is a folder without
 	// an index, for which fasthttp resets the header before the handler runs.

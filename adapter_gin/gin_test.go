@@ -48,8 +48,8 @@ func serve(t *testing.T, site adaptertest.Site[gin.HandlerFunc], fallback bool) 
 	router.Use(gin.CustomRecoveryWithWriter(io.Discard, func(c *gin.Context, _ any) {
 		c.AbortWithStatus(http.StatusInternalServerError)
 	}))
-	for range site.Mount.Times() {
-		router.Use(ginadapter.Middleware(site.Tracker))
+	for _, tracker := range site.Trackers() {
+		router.Use(ginadapter.Middleware(tracker))
 	}
 	for i, page := range site.Pages {
 		router.GET(adaptertest.Path(i), look, page.Handler)

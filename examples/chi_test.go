@@ -21,8 +21,8 @@ func serveChi(t *testing.T, site adaptertest.Site[http.HandlerFunc]) string {
 	if site.Compress {
 		router.Use(middleware.Compress(5, "text/plain"))
 	}
-	for range site.Mount.Times() {
-		router.Use(site.Tracker.Handler)
+	for _, tracker := range site.Trackers() {
+		router.Use(tracker.Handler)
 	}
 	adaptertest.HTTPRoutes(site, func(method, path string, h http.HandlerFunc) {
 		if method == "" {

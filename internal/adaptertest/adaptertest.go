@@ -85,6 +85,7 @@ const RequestContext = "the request's context"
 // Every page calls Look for every idiom before its handler runs.
 type Site[H any] struct {
 	Tracker  *clickid.Tracker
+	Inner    *clickid.Tracker // of another ad network, or nil
 	Mount    Mount
 	Compress bool // with the framework's own compression, if it has one
 	Pages    []Page[H]
@@ -108,15 +109,18 @@ const GroupPath = "/shop/eu/page"
 // Path returns the path of page i.
 func Path(i int) string { return "/page/" + strconv.Itoa(i) }
 
-// Times returns how often the middleware is added to the whole application.
-func (m Mount) Times() int {
-	switch m {
-	case OnApp:
-		return 1
-	case Twice:
-		return 2
+// Trackers returns the trackers whose middleware is added to the whole
+// application, from the outermost to the innermost.
+func (s Site[H]) Trackers() []*clickid.Tracker {
+	switch {
+	case s.Mount == Twice:
+		return []*clickid.Tracker{s.Tracker, s.Tracker}
+	case s.Mount == OnApp && s.Inner != nil:
+		return []*clickid.Tracker{s.Tracker, s.Inner}
+	case s.Mount == OnApp:
+		return []*clickid.Tracker{s.Tracker}
 	}
-	return 0
+	return nil
 }
 
 // patience limits the waits of a test that fails.
@@ -144,6 +148,7 @@ func Run[H any](t *testing.T, r Router[H]) {
 	}
 	t.Run("groups", suite.groups)
 	t.Run("middleware twice", suite.twice)
+	t.Run("several ad networks", suite.networks)
 	t.Run("unknown path", suite.unknownPath)
 	t.Run("trailing slash", suite.trailingSlash)
 	t.Run("StripParam", suite.stripParam)

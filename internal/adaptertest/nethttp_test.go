@@ -3,6 +3,7 @@ package adaptertest_test
 import (
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -34,8 +35,8 @@ func serve(t *testing.T, site adaptertest.Site[http.HandlerFunc]) string {
 	mux.Handle("/shop/", shop)
 
 	var h http.Handler = mux
-	for range site.Mount.Times() {
-		h = site.Tracker.Handler(h)
+	for _, tracker := range slices.Backward(site.Trackers()) {
+		h = tracker.Handler(h)
 	}
 	return adaptertest.Serve(t, recovering(h))
 }
