@@ -82,8 +82,9 @@ func (t *Tracker) Consent(r *http.Request) (consent Consent) {
 	return ConsentUnknown
 }
 
-// RequiresConsent reports whether [Config].Consent is set. Senders use it for
-// events whose consent is unknown.
+// RequiresConsent reports whether [Config].Consent is set. Senders with t as
+// their [Resolver] then leave out the user identities of events whose consent is
+// unknown.
 func (t *Tracker) RequiresConsent() bool { return t != nil && t.consentOf != nil }
 
 func (t *Tracker) deniedByGPC(r *http.Request) bool {

@@ -306,3 +306,35 @@ func TestConvert_unknownConsentStoredClick(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, clickid.VerdictSkippedConsent, result.Verdict)
 }
+
+// keeping is a sender that keeps the consent of the last event.
+type keeping struct{ consent clickid.Consent }
+
+func (k *keeping) Send(_ context.Context, events ...clickid.Event) (clickid.Report, error) {
+	k.consent = events[0].Consent
+	return clickid.Report{Results: []clickid.Result{{Verdict: clickid.VerdictAccepted}}}, nil
+}
+
+// TestConvert_marksConsent checks that senders can tell a consenting visitor's
+// event from one whose consent is unknown.
+func TestConvert_marksConsent(t *testing.T) {
+	t.Parallel()
+	visitor := func(cfg clickid.Config, headers ...string) context.Context {
+		return newSite(t, cfg).visitor().get("/?clkid=abc", headers...).ctx
+	}
+	for name, tt := range map[string]struct {
+		ctx  context.Context
+		want clickid.Consent
+	}{
+		"granted":                            {visitor(clickid.Config{Consent: byHeader}, yes), clickid.ConsentGranted},
+		"no consent function":                {visitor(clickid.Config{}), clickid.ConsentGranted},
+		"unknown, where the setting permits": {visitor(clickid.Config{Consent: byHeader, SendUnknown: true}), clickid.ConsentGranted},
+		"no visitor":                         {context.Background(), clickid.ConsentUnknown},
+		"a click of a worker":                {clickid.WithClick(context.Background(), clickid.Click{ID: "abc"}), clickid.ConsentUnknown},
+	} {
+		var k keeping
+		_, err := clickid.Convert(tt.ctx, &k, purchase("1"))
+		require.NoError(t, err, name)
+		require.Equal(t, tt.want, k.consent, name)
+	}
+}

@@ -46,8 +46,9 @@ var (
 // click, and the verdict is [VerdictFailed] if the store is unavailable.
 //
 // The event of a visitor who has denied consent is skipped, and so is that of a
-// visitor whose consent is unknown, unless [Config].SendUnknown is set. Consent
-// in the event takes precedence over the visitor's.
+// visitor whose consent is unknown, unless [Config].SendUnknown is set. The events
+// of other visitors have [ConsentGranted]. Consent in the event takes precedence
+// over the visitor's.
 //
 // Convert outlives the visitor's connection: it ignores the cancellation of ctx
 // but keeps its deadline, and ends within 10 seconds unless [ConvertTimeout]
@@ -135,7 +136,11 @@ func convertTo(ctx context.Context, s Sender, t *Tracker, e Event, find finder) 
 		switch consent := v.currentConsent(); {
 		case consent == ConsentDenied:
 			e.Consent = ConsentDenied
-		case consent == ConsentUnknown && !v.tracker.sendUnknown:
+		case v.tracker == nil:
+			// WithClick makes no statement about user identities.
+		case consent == ConsentGranted, v.tracker.sendUnknown:
+			e.Consent = ConsentGranted
+		default:
 			return Result{
 				Type: e.Type, ID: e.ID, Verdict: VerdictSkippedConsent,
 				Reason: "the visitor's consent is unknown",
@@ -541,6 +546,10 @@ func (k SendErrorKind) String() string {
 }
 
 // Resolver finds the click of a token. A [Tracker] is a resolver.
+//
+// A method RequiresConsent() bool is optional. If it returns true, senders leave
+// out the user identities of events whose consent is unknown; see
+// [Event].Consent.
 type Resolver interface {
 	// Resolve returns the click of a token. The error matches ErrNotFound or
 	// ErrInvalid if there is certainly none. Any other error means that the

@@ -76,9 +76,11 @@ type Event struct {
 	// values of members with names of phone numbers are still left out.
 	KeepNumbers bool `json:"keep_numbers,omitempty"`
 	// Consent is the consent of the user, if the application knows it. An event
-	// with denied consent is never sent. With unknown consent (the default),
-	// Convert uses the consent of the visitor, and the event is sent if there
-	// is no visitor.
+	// with denied consent is not sent. With unknown consent (the default),
+	// Convert uses the consent of the visitor. Without a visitor, as in a
+	// webhook, the event is sent. If the sender's resolver is a tracker with
+	// [Config].Consent, it is sent without user identities but with its click,
+	// which was stored with consent, and skipped if it has none.
 	Consent Consent `json:"consent,omitempty"`
 	// Keys are the application's keys of the user or order. An outbox finds the
 	// event by them for erasure. The keys of OrderID and User.ExternalID are
@@ -156,6 +158,12 @@ type User struct {
 func (u User) Identified() bool {
 	return u.ExternalID != "" || len(u.IDs) > 0 || u.HashedEmail != "" || u.HashedPhone != "" || u.HashedCustomerID != "" ||
 		u.ImpressionID != "" || u.IP != "" && u.UserAgent != ""
+}
+
+// WithoutIdentities returns u without personal data: with its GPP string, its
+// sections and MeasurementOnly.
+func (u User) WithoutIdentities() User {
+	return User{GPP: u.GPP, GPPSections: u.GPPSections, MeasurementOnly: u.MeasurementOnly}
 }
 
 // Format prints the value of LogValue for every verb, also for %+v.

@@ -58,13 +58,14 @@ type Config struct {
 	// banner. It is called for requests with a click (in the URL or a
 	// same-origin Referer) or the tracker's cookie, and for requests that send
 	// a conversion. It must be fast and safe for concurrent use. Without it,
-	// consent counts as granted.
+	// consent counts as granted. With it, the events of webhooks have no user
+	// identities unless their own Consent is granted; see [Event].Consent.
 	Consent func(*http.Request) Consent
 	// IgnoreGPC ignores the header Sec-GPC: 1 (Global Privacy Control). By
 	// default it means that consent is denied, regardless of Consent.
 	IgnoreGPC bool
 	// SendUnknown makes Convert send the events of visitors whose consent is
-	// unknown. By default they are skipped.
+	// unknown, with their user identities. By default they are skipped.
 	SendUnknown bool
 	// Accept reports whether to accept a click ID of 1 to 512 visible ASCII
 	// characters. Defaults to [ValidID]. [IsULID] is stricter.

@@ -67,7 +67,8 @@ type Config struct {
 	// by itself is rejected.
 	MaxBatchBytes int
 	// Resolver finds the click of an event's ClickToken. It is usually the
-	// [clickid.Tracker]. Without a resolver such events fail.
+	// [clickid.Tracker]. Without a resolver such events fail. A tracker also
+	// tells whether user identities require consent; see [clickid.Event].Consent.
 	Resolver clickid.Resolver
 	// SendUnattributed sends events without anything to attribute them by. By
 	// default they are skipped.
@@ -116,6 +117,8 @@ type Client struct {
 	limiter  *limiter
 	slots    chan struct{} // one for each request under way
 
+	requiresConsent bool // of user identities
+
 	hanging   hangGuard
 	confirmed atomic.Bool // a response has confirmed an event
 	warned    throttle    // of the warnings in the log
@@ -139,6 +142,9 @@ func New(cfg Config) (*Client, error) {
 		http:     apihttp.NewClient(cfg.HTTPClient, cfg.Concurrency),
 		limiter:  newLimiter(cfg.RateLimit),
 		slots:    make(chan struct{}, cfg.Concurrency),
+	}
+	if r, ok := cfg.Resolver.(interface{ RequiresConsent() bool }); ok {
+		c.requiresConsent = r.RequiresConsent()
 	}
 	c.overhead = len(c.requestOf([]*outgoing{{}}))
 	return c, nil

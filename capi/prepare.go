@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -22,6 +23,7 @@ type outgoing struct {
 	responses int            // verdicts of the platform so far
 	again     bool           // the platform wants it again later
 	isolated  *ResponseError // refuses it singly, without a word about it
+	withheld  bool           // its user identities were left out for want of consent
 	result    *clickid.Result
 	response  *response // the response with its verdict, if any
 }
@@ -109,7 +111,17 @@ func (c *Client) clean(e *clickid.Event, o *outgoing) bool {
 		o.settle(clickid.VerdictSkippedConsent, "the user denied consent", nil)
 		return false
 	}
+	withholds := c.withholds(e)
+	if withholds {
+		anonymous := *e
+		anonymous.User = e.User.WithoutIdentities()
+		o.withheld = e.User.Identified()
+		e = &anonymous
+	}
 	cleaned, warnings, err := e.Clean()
+	if withholds {
+		warnings = append(warnings, "the user identities were left out: the user's consent is unknown")
+	}
 	o.result.Warnings = warnings
 	problems := &clickid.EventError{Type: cleaned.Type}
 	if err != nil {
@@ -133,6 +145,11 @@ func (c *Client) clean(e *clickid.Event, o *outgoing) bool {
 	}
 	o.event = &cleaned
 	return true
+}
+
+// withholds reports whether the event is sent without its user identities.
+func (c *Client) withholds(e *clickid.Event) bool {
+	return e.Consent == clickid.ConsentUnknown && c.requiresConsent && !reflect.DeepEqual(e.User, e.User.WithoutIdentities())
 }
 
 // lostIdentity returns the reason why an event has no identity left although it
@@ -181,6 +198,10 @@ func (c *Client) askResolver(ctx context.Context, token string) (click clickid.C
 // attribute it by or it is too large.
 func (c *Client) encode(o *outgoing) {
 	if !c.attributable(o.event) {
+		if o.withheld {
+			o.settle(clickid.VerdictSkippedConsent, "the user's consent is unknown, and there is no click", nil)
+			return
+		}
 		reason := "there is no click and no user identity to attribute it by"
 		if o.event.User.Identified() {
 			reason = "there is no click, and the dialect does not carry the user identities that the event has"

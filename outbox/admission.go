@@ -2,6 +2,8 @@ package outbox
 
 import (
 	"context"
+	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,6 +16,7 @@ type sender struct {
 	destination Destination
 	metadata    func(context.Context) map[string]string // or nil
 	queue       Enqueuer
+	asksLater   bool // the consent is checked at delivery
 }
 
 // ResolvesTokens reports whether the clicks of tokens are resolved at delivery.
@@ -71,7 +74,18 @@ func (s sender) admit(ctx context.Context, events []clickid.Event) *admission {
 // admitOne returns the record of an event and its result. The record is nil if
 // the event is not stored.
 func (s sender) admitOne(e clickid.Event, now time.Time) (*Record, clickid.Result) {
+	identified := e.User.Identified()
+	withholds := s.withholds(e)
+	if withholds {
+		e = withoutIdentities(e)
+	}
 	result := s.check(e)
+	if withholds {
+		result.Warnings = append(result.Warnings, "the user identities were left out: the user's consent is unknown")
+		if identified && result.Verdict == clickid.VerdictSkippedOrganic {
+			result.Verdict, result.Reason = clickid.VerdictSkippedConsent, "the user's consent is unknown, and there is no click"
+		}
+	}
 	reason := result.Reason
 	switch result.Verdict {
 	case clickid.VerdictReady:
@@ -98,6 +112,26 @@ func (s sender) admitOne(e clickid.Event, now time.Time) (*Record, clickid.Resul
 	return &record, result
 }
 
+// withholds reports whether the user identities of an event are left out, since
+// the resolver requires consent and the event has none.
+func (s sender) withholds(e clickid.Event) bool {
+	if s.asksLater || e.Consent != clickid.ConsentUnknown {
+		return false
+	}
+	r, ok := resolverOf(s.destination).(interface{ RequiresConsent() bool })
+	return ok && r.RequiresConsent() && !reflect.DeepEqual(e.User, e.User.WithoutIdentities())
+}
+
+// withoutIdentities returns e without user identities. It can still be erased by
+// the customer's key.
+func withoutIdentities(e clickid.Event) clickid.Event {
+	if e.User.ExternalID != "" {
+		e.Keys = append(slices.Clone(e.Keys), clickid.CustomerKey(e.User.ExternalID))
+	}
+	e.User = e.User.WithoutIdentities()
+	return e
+}
+
 // check calls the destination's Check. If it panics, for example in a
 // MarshalJSON of the event, the event is refused.
 func (s sender) check(e clickid.Event) (result clickid.Result) {
@@ -106,6 +140,9 @@ func (s sender) check(e clickid.Event) (result clickid.Result) {
 			result = clickid.Result{Type: e.Type, ID: e.ID, Verdict: clickid.VerdictRejected, Reason: "checking the event panicked"}
 		}
 	}()
+	if s.asksLater && e.Consent == clickid.ConsentUnknown {
+		e.Consent = clickid.ConsentGranted // as at delivery, if it is sent
+	}
 	return s.destination.Check(e)
 }
 

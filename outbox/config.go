@@ -39,7 +39,8 @@ type Config struct {
 	// concurrently at each delivery and must return within five seconds. Only
 	// events with [clickid.ConsentGranted] are sent; others are skipped. If it
 	// fails, the event waits. Without it, the consent at the time of queueing
-	// counts.
+	// counts, and an event whose consent is unknown may lose its user
+	// identities before it is stored; see [clickid.Event].Consent.
 	Consent func(ctx context.Context, e clickid.Event) (clickid.Consent, error)
 	// Metadata returns metadata for the events of a Send with the context ctx,
 	// such as its trace context. It is stored with the event, and

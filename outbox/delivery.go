@@ -94,7 +94,11 @@ func (d *Delivery) Logger() *slog.Logger { return d.cfg.Logger }
 // validation refuses them. Other events are skipped or failed. If q returns an
 // error, all events with a record have failed.
 func (d *Delivery) Sender(q Enqueuer) clickid.Sender {
-	return sender{destination: d.cfg.Destination, metadata: d.cfg.Metadata, queue: q}
+	return d.sender(q)
+}
+
+func (d *Delivery) sender(q Enqueuer) sender {
+	return sender{destination: d.cfg.Destination, metadata: d.cfg.Metadata, queue: q, asksLater: d.cfg.Consent != nil}
 }
 
 // Admit checks events as the destination does before it sends them, and returns
@@ -102,7 +106,7 @@ func (d *Delivery) Sender(q Enqueuer) clickid.Sender {
 // verdicts queued and dead-lettered for them, and skipped or failed for other
 // events. Events of the same identity share a record.
 func (d *Delivery) Admit(ctx context.Context, events ...clickid.Event) (clickid.Report, []Record) {
-	admitted := sender{destination: d.cfg.Destination, metadata: d.cfg.Metadata}.admit(ctx, events)
+	admitted := d.sender(nil).admit(ctx, events)
 	return admitted.report, admitted.records
 }
 

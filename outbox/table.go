@@ -87,11 +87,12 @@ func NewTable(cfg TableConfig) (*Table, error) {
 // an *sql.DB in place of a transaction each Send is a transaction of its own, and
 // notifies.
 func (t *Table) In(tx Execer) clickid.Sender {
-	return t.sender(tx, t.metadata)
+	return t.sender(tx, Config{Metadata: t.metadata})
 }
 
-func (t *Table) sender(tx Execer, metadata func(context.Context) map[string]string) clickid.Sender {
-	return sender{destination: t.destination, metadata: metadata, queue: EnqueueFunc(func(ctx context.Context, records []Record) (map[string]string, error) {
+// sender returns a sender with the Metadata and the Consent of cfg.
+func (t *Table) sender(tx Execer, cfg Config) clickid.Sender {
+	return sender{destination: t.destination, metadata: cfg.Metadata, asksLater: cfg.Consent != nil, queue: EnqueueFunc(func(ctx context.Context, records []Record) (map[string]string, error) {
 		db, autocommit := tx.(*sql.DB)
 		if !autocommit {
 			return nil, t.insert(ctx, tx, records)

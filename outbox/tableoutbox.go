@@ -53,11 +53,11 @@ func (o *TableOutbox) Migrate(ctx context.Context) error { return o.table.Migrat
 
 // In returns a sender that writes into the table through tx; see [Table.In].
 func (o *TableOutbox) In(tx Execer) clickid.Sender {
-	metadata := o.table.metadata
-	if metadata == nil {
-		metadata = o.queue.Delivery().cfg.Metadata
+	cfg := o.queue.Delivery().cfg
+	if o.table.metadata != nil {
+		cfg.Metadata = o.table.metadata
 	}
-	return o.table.sender(tx, metadata)
+	return o.table.sender(tx, cfg)
 }
 
 // Notify wakes the relay after a commit; see [Table.Notify].
