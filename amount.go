@@ -6,8 +6,9 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/clickid/clickid/internal/decimal"
+	"github.com/clickid/clickid/internal/iso4217"
 	"github.com/clickid/clickid/internal/rawjson"
-	"github.com/clickid/clickid/internal/text"
 )
 
 // Amount is an exact amount of money: a decimal number with a currency. The
@@ -35,41 +36,25 @@ const (
 // [StripeMinor] and [AdyenMinor]. A negative number is invalid: send a [Refund]
 // event.
 func Minor(units int64, currency string) Amount {
-	return minor(units, currency, minorExponent)
+	return minor(units, currency, iso4217.Exponent)
 }
 
 // StripeMinor returns an amount in the units of Stripe's API and webhooks. It
 // is [Minor] except for ISK and UGX, which have two decimals, and MGA, which
 // has none.
 func StripeMinor(units int64, currency string) Amount {
-	return minor(units, currency, func(currency string) int {
-		switch currency {
-		case "ISK", "UGX":
-			return 2
-		case "MGA":
-			return 0
-		}
-		return minorExponent(currency)
-	})
+	return minor(units, currency, iso4217.Stripe)
 }
 
 // AdyenMinor returns an amount in the units of Adyen's API and webhooks. It is
 // [Minor] except for CLP and ISK, which have two decimals, and CVE and IDR,
 // which have none.
 func AdyenMinor(units int64, currency string) Amount {
-	return minor(units, currency, func(currency string) int {
-		switch currency {
-		case "CLP", "ISK":
-			return 2
-		case "CVE", "IDR":
-			return 0
-		}
-		return minorExponent(currency)
-	})
+	return minor(units, currency, iso4217.Adyen)
 }
 
 func minor(units int64, currency string, exponentOf func(currency string) int) Amount {
-	currency, ok := currencyCode(currency)
+	currency, ok := iso4217.Code(currency)
 	switch {
 	case !ok:
 		return Amount{problem: problemCurrency}
@@ -95,19 +80,21 @@ func minor(units int64, currency string, exponentOf func(currency string) int) A
 // 149.90. Signs, exponents, thousands separators and decimal commas are
 // invalid.
 func Decimal(number, currency string) Amount {
-	currency, ok := currencyCode(currency)
+	currency, ok := iso4217.Code(currency)
 	if !ok {
 		return Amount{problem: problemCurrency}
 	}
-	integer, fraction, problem := digits(number)
-	if problem != "" {
-		return Amount{currency: currency, problem: problem}
-	}
-	integer, fraction, rounded := round(integer, fraction)
-	if len(integer) > maxIntegerDigits {
+	integer, fraction, negative, ok := decimal.Parse(number)
+	integer, fraction, rounded := decimal.Round(integer, fraction, maxFractionDigits)
+	switch {
+	case !ok:
+		return Amount{currency: currency, problem: problemForm}
+	case negative:
+		return Amount{currency: currency, problem: problemNegative}
+	case len(integer) > maxIntegerDigits:
 		return Amount{currency: currency, problem: problemLarge}
 	}
-	if missing := minorExponent(currency) - len(fraction); missing > 0 {
+	if missing := iso4217.Exponent(currency) - len(fraction); missing > 0 {
 		fraction += strings.Repeat("0", missing)
 	}
 	if fraction != "" {
@@ -125,59 +112,6 @@ const (
 	problemLarge    = "must not have more than 15 digits before the point"
 	problemQueued   = "was refused when the event was queued"
 )
-
-// currencyCode returns a currency in upper case.
-func currencyCode(currency string) (code string, ok bool) {
-	code = strings.ToUpper(strings.Trim(currency, " "))
-	// ToUpper would turn "ſ" into S.
-	letters := strings.Trim(currency, " ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz") == ""
-	return code, letters && len(code) == 3 && !strings.Contains(code, " ")
-}
-
-// digits returns the digits before and after the point, without surplus zeros.
-// The integer is at least "0".
-func digits(number string) (integer, fraction, problem string) {
-	number, negative := strings.CutPrefix(strings.Trim(number, " "), "-")
-	integer, fraction, _ = strings.Cut(number, ".")
-	if !text.Digits(integer + fraction) {
-		return "", "", problemForm
-	}
-	integer, fraction = strings.TrimLeft(integer, "0"), strings.TrimRight(fraction, "0")
-	if negative && integer+fraction != "" {
-		return "", "", problemNegative
-	}
-	if integer == "" {
-		integer = "0"
-	}
-	return integer, fraction, ""
-}
-
-// round rounds to maxFractionDigits decimals, half to even.
-func round(integer, fraction string) (_, _ string, rounded bool) {
-	if len(fraction) <= maxFractionDigits {
-		return integer, fraction, false
-	}
-	rest := fraction[maxFractionDigits:]
-	number := []byte(integer + fraction[:maxFractionDigits])
-	last := number[len(number)-1]
-	if half := "5"; rest > half || rest == half && last%2 == 1 {
-		number = increment(number)
-	}
-	point := len(number) - maxFractionDigits
-	return string(number[:point]), strings.TrimRight(string(number[point:]), "0"), true
-}
-
-// increment adds one to a number of decimal digits.
-func increment(number []byte) []byte {
-	for i := len(number) - 1; i >= 0; i-- {
-		if number[i] < '9' {
-			number[i]++
-			return number
-		}
-		number[i] = '0'
-	}
-	return append([]byte{'1'}, number...)
-}
 
 // IsZero reports whether a is missing. An amount of 0.00 is not.
 func (a Amount) IsZero() bool { return a == Amount{} }
@@ -237,7 +171,7 @@ func (a *Amount) UnmarshalJSON(data []byte) error {
 	}
 	if v.Problem != "" {
 		*a = Amount{problem: problemQueued}
-		a.currency, _ = currencyCode(v.Currency)
+		a.currency, _ = iso4217.Code(v.Currency)
 		for _, known := range []string{problemCurrency, problemNegative, problemForm, problemLarge} {
 			if v.Problem == known {
 				a.problem = known
@@ -248,31 +182,3 @@ func (a *Amount) UnmarshalJSON(data []byte) error {
 	*a = Decimal(strings.Trim(string(v.Number), `"`), v.Currency)
 	return a.Validate()
 }
-
-// minorExponent returns the number of decimals of a currency in list one of ISO
-// 4217. Most currencies have two.
-func minorExponent(currency string) int {
-	switch currency {
-	case "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF",
-		"UGX", "UYI", "VND", "VUV", "XAF", "XOF", "XPF":
-		return 0
-	case "BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND":
-		return 3
-	case "CLF", "UYW":
-		return 4
-	}
-	return 2
-}
-
-// isoCurrencies are the codes in list one of ISO 4217 as of 2026, without
-// metals and test codes.
-const isoCurrencies = " AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BHD BIF BMD BND BOB BOV BRL BSD BTN BWP BYN BZD" +
-	" CAD CDF CHE CHF CHW CLF CLP CNY COP COU CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP" +
-	" GMD GNF GTQ GYD HKD HNL HTG HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP" +
-	" LKR LRD LSL LYD MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MXV MYR MZN NAD NGN NIO NOK NPR NZD OMR PAB PEN" +
-	" PGK PHP PKR PLN PYG QAR RON RSD RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT" +
-	" TND TOP TRY TTD TWD TZS UAH UGX USD USN UYI UYU UYW UZS VED VES VND VUV WST XAD XAF XCD XCG XDR XOF XPF XSU XUA" +
-	" YER ZAR ZMW ZWG "
-
-// listed reports whether the currency is in ISO 4217's list one.
-func listed(currency string) bool { return strings.Contains(isoCurrencies, " "+currency+" ") }

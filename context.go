@@ -466,12 +466,6 @@ func (t *Tracker) newClick(id, param string) Click {
 	return Click{ID: id, Param: param, At: at, Expires: at.Add(t.ttl.Truncate(time.Second))}
 }
 
-func (v *visit) markLanded(landed bool) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.landed = landed
-}
-
 // tokens returns all well-formed tokens of the visitor: those of the cookies,
 // and that of a click stored in this request.
 func (v *visit) tokens() []string {

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/clickid/clickid/internal/iso4217"
 	"github.com/clickid/clickid/internal/query"
 )
 
@@ -281,7 +282,7 @@ func FuzzAmount(f *testing.F) {
 				a.rounded != (difference.Sign() != 0) {
 				t.Fatalf("%q %q became %v", number, currency, a)
 			}
-			if _, decimals, _ := strings.Cut(a.Number(), "."); len(decimals) < minorExponent(a.Currency()) {
+			if _, decimals, _ := strings.Cut(a.Number(), "."); len(decimals) < iso4217.Exponent(a.Currency()) {
 				t.Fatalf("%q %q became %v", number, currency, a)
 			}
 			if again := Decimal(a.Number(), a.Currency()); again.Number() != a.Number() {
@@ -297,7 +298,7 @@ func FuzzAmount(f *testing.F) {
 			}
 			return
 		}
-		want = new(big.Rat).SetFrac64(units, int64Power(minorExponent(m.Currency())))
+		want = new(big.Rat).SetFrac64(units, int64Power(iso4217.Exponent(m.Currency())))
 		got, ok := new(big.Rat).SetString(m.Number())
 		if !ok || got.Cmp(want) != 0 || units < 0 {
 			t.Fatalf("%d units of %s became %s", units, currency, m.Number())

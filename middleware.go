@@ -464,7 +464,7 @@ func (t *Tracker) keep(w http.ResponseWriter, r *http.Request, v *visit, id stri
 			o.Reason = ReasonTouch
 		}
 		if o.Reason != "" {
-			v.markLanded(!o.Recovered)
+			v.settle(stored, v.knownToken(), !o.Recovered)
 			t.observe(ctx, o)
 			return nil
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/clickid/clickid/internal/iso4217"
 	"github.com/clickid/clickid/internal/personaldata"
 	"github.com/clickid/clickid/internal/properties"
 	"github.com/clickid/clickid/internal/text"
@@ -230,7 +231,7 @@ func (c *cleaner) value() {
 	case value.rounded:
 		c.change("value", fmt.Sprintf("it was rounded to %d decimals", maxFractionDigits))
 	}
-	if value.number != "" && !listed(value.currency) {
+	if value.number != "" && !iso4217.Listed(value.currency) {
 		c.warnings = append(c.warnings, "value has a currency that ISO 4217 does not list; the platform may refuse it")
 	}
 }
