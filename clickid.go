@@ -10,6 +10,7 @@ import (
 	"github.com/clickid/clickid/internal/query"
 	"github.com/clickid/clickid/internal/text"
 	"github.com/clickid/clickid/internal/ulid"
+	"github.com/clickid/clickid/internal/visitor"
 )
 
 // MaxIDLength is the maximum length of a click ID in bytes.
@@ -43,6 +44,10 @@ type Click struct {
 	// Expires is the time of expiry, in whole seconds and UTC. It is set at the
 	// capture and does not change.
 	Expires time.Time `json:"expires"`
+	// LandingIP and LandingUserAgent are those of the visitor at the capture,
+	// if [Config].LandingIP is set.
+	LandingIP        string `json:"landing_ip,omitempty"`
+	LandingUserAgent string `json:"landing_user_agent,omitempty"`
 }
 
 // IsZero reports whether c is the zero Click.
@@ -74,6 +79,9 @@ func (c Click) Validate() error {
 		problems = append(problems, fmt.Errorf("%w: At and Expires are required", ErrInvalid))
 	} else if c.Expires.Unix() <= c.At.Unix() {
 		problems = append(problems, fmt.Errorf("%w: Expires must be after At, by whole seconds", ErrInvalid))
+	}
+	if _, ok := visitor.IP(c.LandingIP); c.LandingIP != "" && !ok || c.LandingUserAgent != visitor.UserAgent(c.LandingUserAgent) {
+		problems = append(problems, fmt.Errorf("%w: LandingIP must be an address and LandingUserAgent one line of at most %d characters", ErrInvalid, visitor.MaxUserAgent))
 	}
 	return errors.Join(problems...)
 }
@@ -108,47 +116,59 @@ func validParam(name string) bool { return text.Unreserved(name, maxParamLength)
 // most 128 bits. Set [Config].Accept to it to refuse other click IDs.
 func IsULID(id string) bool { return ulid.Valid(id) }
 
-// payloadVersion is the first byte of a payload. Later layouts use another.
-const payloadVersion = 1
+// The first byte of a payload is its layout.
+const (
+	payloadVersion = 1
+	payloadLanding = 2 // with address and user agent of the landing
+)
 
 // encodePayload encodes a click: version, time of capture in seconds, lifetime
-// in seconds, length of the parameter, parameter, ID.
+// in seconds, parameter, in the second layout address and user agent of the
+// landing, and ID. Lengths precede all but the ID.
 func encodePayload(c Click) []byte {
-	b := make([]byte, 0, 16+len(c.Param)+len(c.ID))
-	b = append(b, payloadVersion)
+	b := make([]byte, 0, 20+len(c.Param)+len(c.LandingIP)+len(c.LandingUserAgent)+len(c.ID))
+	parts := [...]string{c.Param, c.LandingIP, c.LandingUserAgent}
+	n := 1
+	if b = append(b, payloadVersion); c.LandingIP != "" || c.LandingUserAgent != "" {
+		b[0], n = payloadLanding, len(parts)
+	}
 	b = binary.AppendVarint(b, c.At.Unix())
 	b = binary.AppendVarint(b, c.Expires.Unix()-c.At.Unix())
-	b = append(b, byte(len(c.Param)))
-	b = append(b, c.Param...)
+	for _, part := range parts[:n] {
+		b = binary.AppendUvarint(b, uint64(len(part)))
+		b = append(b, part...)
+	}
 	return append(b, c.ID...)
 }
 
-func decodePayload(b []byte) (Click, bool) {
-	if len(b) == 0 || b[0] != payloadVersion {
+func decodePayload(b []byte) (c Click, ok bool) {
+	if len(b) == 0 || b[0] != payloadVersion && b[0] != payloadLanding {
 		return Click{}, false
 	}
-	b = b[1:]
-	at, n := binary.Varint(b)
-	if n <= 0 {
+	parts := [...]*string{&c.Param, &c.LandingIP, &c.LandingUserAgent}
+	count := 1
+	if b[0] == payloadLanding {
+		count = len(parts)
+	}
+	at, n := binary.Varint(b[1:])
+	lifetime, m := binary.Varint(b[1+max(n, 0):])
+	if n <= 0 || m <= 0 {
 		return Click{}, false
 	}
-	b = b[n:]
-	lifetime, n := binary.Varint(b)
-	if n <= 0 || n == len(b) {
-		return Click{}, false
+	c.At, c.Expires = time.Unix(at, 0).UTC(), time.Unix(at+lifetime, 0).UTC()
+	b = b[1+n+m:]
+	text := string(b) // one allocation for all
+	for _, part := range parts[:count] {
+		length, n := binary.Uvarint(b)
+		if n <= 0 || length > uint64(len(b)-n) {
+			return Click{}, false
+		}
+		end := n + int(length)
+		*part = text[n:end]
+		b, text = b[end:], text[end:]
 	}
-	length := int(b[n])
-	b = b[n+1:]
-	if length > len(b) {
-		return Click{}, false
-	}
-	names := string(b) // one allocation for both
-	return Click{
-		Param:   names[:length],
-		ID:      names[length:],
-		At:      time.Unix(at, 0).UTC(),
-		Expires: time.Unix(at+lifetime, 0).UTC(),
-	}, true
+	c.ID = text
+	return c, true
 }
 
 // MarshalBinary encodes c in a compact, versioned form, for a [Store] that

@@ -26,7 +26,7 @@ func TestClick_MarshalBinary(t *testing.T) {
 	for i := range len(b) - len(documentedID) + 1 {
 		require.ErrorIs(t, new(clickid.Click).UnmarshalBinary(b[:i]), clickid.ErrInvalid, "cut to %d bytes", i)
 	}
-	b[0] = 2
+	b[0] = 3
 	before := read
 	require.ErrorIs(t, read.UnmarshalBinary(b), clickid.ErrInvalid)
 	require.Equal(t, before, read, "what cannot be read must change nothing")

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/clickid/clickid/internal/extending"
+	"github.com/clickid/clickid/internal/visitor"
 )
 
 // visit is a request's context with the visitor's click and consent. It decodes
@@ -461,9 +462,23 @@ func detached(ctx context.Context, timeout time.Duration) (context.Context, cont
 }
 
 // newClick returns a click that is captured now.
-func (t *Tracker) newClick(id, param string) Click {
+func (t *Tracker) newClick(r *http.Request, id, param string) Click {
 	at := wholeSeconds(t.now())
-	return Click{ID: id, Param: param, At: at, Expires: at.Add(t.ttl.Truncate(time.Second))}
+	c := Click{ID: id, Param: param, At: at, Expires: at.Add(t.ttl.Truncate(time.Second))}
+	if t.landingIP != nil {
+		c.LandingIP, c.LandingUserAgent = t.landing(r)
+	}
+	return c
+}
+
+// landing returns address and user agent of the visitor, or neither.
+func (t *Tracker) landing(r *http.Request) (ip, userAgent string) {
+	defer t.reportPanic(r.Context(), "LandingIP")
+	given, _ := visitor.IP(t.landingIP(r))
+	if agent := visitor.UserAgent(first(r.Header, "User-Agent")); given != "" && agent != "" {
+		ip, userAgent = given, agent
+	}
+	return ip, userAgent
 }
 
 // tokens returns all well-formed tokens of the visitor: those of the cookies,

@@ -5,10 +5,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/clickid/clickid/internal/e164"
+	"github.com/clickid/clickid/internal/mailaddr"
 	"github.com/clickid/clickid/internal/text"
 )
 
@@ -22,30 +22,10 @@ func HashEmail(raw string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	local, domain, ok := strings.Cut(email, "@")
-	if !ok || local == "" || strings.ContainsFunc(email, notInEmail) || !isMailDomain(domain) {
+	if !mailaddr.Valid(email) {
 		return "", errors.New("clickid: hashing an e-mail address: it must have the form name@domain and nothing around it")
 	}
 	return hash(email), nil
-}
-
-// notInEmail reports whether r is in no address that people type.
-func notInEmail(r rune) bool {
-	return unicode.IsSpace(r) || strings.ContainsRune("<>()[]{},;:\"\\|", r) || '\uFF01' <= r && r <= '\uFF5E'
-}
-
-func isMailDomain(domain string) bool {
-	labels := strings.Split(domain, ".")
-	for _, label := range labels {
-		if label == "" || label[0] == '-' || label[len(label)-1] == '-' || len(label) > 63 || strings.ContainsFunc(label, notInLabel) {
-			return false
-		}
-	}
-	return len(labels) > 1 && !text.Digits(labels[len(labels)-1])
-}
-
-func notInLabel(r rune) bool {
-	return r != '-' && !unicode.IsLetter(r) && !unicode.IsDigit(r) && !unicode.IsMark(r)
 }
 
 // HashPhone reduces a phone number to E.164 ("+", country code and number,

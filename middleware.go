@@ -70,6 +70,11 @@ type Config struct {
 	// Accept reports whether to accept a click ID of 1 to 512 visible ASCII
 	// characters. Defaults to [ValidID]. [IsULID] is stricter.
 	Accept func(id string) bool
+	// LandingIP returns the visitor's address: that of r.RemoteAddr, or of a
+	// header that the application's proxy sets. With it, the address and the
+	// user agent of a landing are stored with its click, and ECAPI sends them
+	// with IAB fields. Both are personal data. Defaults to none.
+	LandingIP func(r *http.Request) string
 	// StoreTimeout limits the store calls of a step. A landing has at most two
 	// steps: it loads the earlier click and saves the new one. Other pages only
 	// have a step if they look up the click, or if it is erased because consent
@@ -114,6 +119,7 @@ type Tracker struct {
 	ignoreGPC   bool
 	sendUnknown bool
 	accept      func(string) bool
+	landingIP   func(*http.Request) string // or nil
 	timeout     time.Duration
 	stripParam  bool
 	hook        func(context.Context, Observation)
@@ -139,6 +145,7 @@ func New(cfg Config) (*Tracker, error) {
 		consentOf:   cfg.Consent,
 		ignoreGPC:   cfg.IgnoreGPC,
 		sendUnknown: cfg.SendUnknown,
+		landingIP:   cfg.LandingIP,
 		timeout:     cmp.Or(cfg.StoreTimeout, DefaultStoreTimeout),
 		stripParam:  cfg.StripParam,
 		hook:        cfg.Hook,
@@ -332,7 +339,7 @@ func (t *Tracker) take(w http.ResponseWriter, r *http.Request, v *visit, read re
 		v.lands(read.id)
 	}
 	if v.currentConsent() == ConsentUnknown {
-		v.settle(t.newClick(read.id, read.param), "", false)
+		v.settle(t.newClick(r, read.id, read.param), "", false)
 		o.Kind = KindDeferred
 		t.observe(ctx, o)
 		return
@@ -443,7 +450,7 @@ func (t *Tracker) keepsCookie(r *http.Request, u *url.URL) bool {
 // precedence. It reports the result. The error is that of the store.
 func (t *Tracker) keep(w http.ResponseWriter, r *http.Request, v *visit, id string, o Observation) error {
 	ctx := r.Context()
-	landed := t.newClick(id, o.Param)
+	landed := t.newClick(r, id, o.Param)
 	if reason := t.cookieRefusal(r); reason != "" {
 		// Only this request has the click. Finish reports it, unless a redirect
 		// keeps the parameter.

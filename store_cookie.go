@@ -157,6 +157,10 @@ func (s *cookieStore) save(c Click) (string, error) {
 	}
 	// A cookie value may contain "=", but a URL or a form would escape it.
 	token := strings.TrimRight(encoded, "=")
+	if len(token) > MaxTokenLength && c.LandingUserAgent != "" {
+		c.LandingIP, c.LandingUserAgent = "", ""
+		return s.save(c)
+	}
 	if len(token) > MaxTokenLength {
 		return "", fmt.Errorf("%w: ID and Param are too long for a token", ErrInvalid)
 	}

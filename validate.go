@@ -268,10 +268,24 @@ func (c *cleaner) click() {
 		c.leaveOut("click.param", fmt.Sprintf("must be 1 to %d characters of [A-Za-z0-9._~-]", maxParamLength))
 		e.Click.Param = ""
 	}
+	c.landing()
 	if e.ClickToken != "" && !validToken(e.ClickToken) {
 		c.leaveOutIdentity("click_token", fmt.Sprintf("must be 1 to %d characters of [A-Za-z0-9._~-]", MaxTokenLength))
 		e.ClickToken = ""
 	}
+}
+
+// landing leaves out address and user agent of the landing if one of them cannot
+// be sent.
+func (c *cleaner) landing() {
+	click := &c.event.Click
+	ip, _ := visitor.IP(click.LandingIP)
+	agent := visitor.UserAgent(click.LandingUserAgent)
+	if given := click.LandingIP != "" || click.LandingUserAgent != ""; given && (ip == "" || agent == "") {
+		c.leaveOut("click.landing_ip", "must be an address, together with landing_user_agent")
+		ip, agent = "", ""
+	}
+	click.LandingIP, click.LandingUserAgent = ip, agent
 }
 
 func (c *cleaner) user() {

@@ -166,6 +166,8 @@ type ecapiUser struct {
 	IFA                string         `json:"ifa,omitempty"`
 	IP                 string         `json:"event_ip_address,omitempty"`
 	UserAgent          string         `json:"event_user_agent,omitempty"`
+	LandingIP          string         `json:"landing_ip_address,omitempty"`
+	LandingUserAgent   string         `json:"landing_user_agent,omitempty"`
 	GPP                string         `json:"gpp_string,omitempty"`
 	GPPSections        []int          `json:"gpp_sid,omitempty"`
 	MeasurementOnly    bool           `json:"mmt_only,omitempty"`
@@ -316,6 +318,7 @@ func (d ECAPI) user(e *clickid.Event) *ecapiUser {
 	}
 	if d.IAB {
 		u.addIABUser(&e.User)
+		u.LandingIP, u.LandingUserAgent = e.Click.LandingIP, e.Click.LandingUserAgent
 	}
 	if !d.identified(e) && u.GPP == "" && u.GPPSections == nil && !u.MeasurementOnly {
 		return nil

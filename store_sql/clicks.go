@@ -22,7 +22,7 @@ func (s *Store) Save(ctx context.Context, c clickid.Click) (string, error) {
 		return "", err
 	}
 	hash := reference.Hash(token)
-	if _, err := s.exec(ctx, "saving the click", s.sql.save, hash[:], c.ID, c.Param, c.At.Unix(), c.Expires.Unix()); err != nil {
+	if _, err := s.exec(ctx, "saving the click", s.sql.save, hash[:], c.ID, c.Param, c.LandingIP, c.LandingUserAgent, c.At.Unix(), c.Expires.Unix()); err != nil {
 		return "", err
 	}
 	return token, nil
@@ -39,7 +39,7 @@ func (s *Store) Load(ctx context.Context, token string) (clickid.Click, error) {
 	var c clickid.Click
 	var at, expires int64
 	hash := reference.Hash(token)
-	found, err := s.queryRow(ctx, "loading the click", s.sql.load, []any{hash[:]}, &c.ID, &c.Param, &at, &expires)
+	found, err := s.queryRow(ctx, "loading the click", s.sql.load, []any{hash[:]}, &c.ID, &c.Param, &c.LandingIP, &c.LandingUserAgent, &at, &expires)
 	if err != nil {
 		return clickid.Click{}, err
 	}

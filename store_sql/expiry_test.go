@@ -73,7 +73,7 @@ func TestStore_expiredRows(t *testing.T) {
 		{"at", expires, false},
 		{"after", expires.Add(time.Hour), false},
 	} {
-		clicks := newScripted(t, DatabasePostgreSQL, []driver.Value{"01ARZ3NDEKTSV4RRFFQ69G5FAV", "clkid", expires.Unix() - 3600, expires.Unix()})
+		clicks := newScripted(t, DatabasePostgreSQL, []driver.Value{"01ARZ3NDEKTSV4RRFFQ69G5FAV", "clkid", "", "", expires.Unix() - 3600, expires.Unix()})
 		clicks.now = func() time.Time { return row.now }
 		click, err := clicks.Load(ctx, token)
 		links := newScripted(t, DatabasePostgreSQL, []driver.Value{sealed, expires.Unix()})

@@ -43,9 +43,9 @@ func newStatements(d Database, prefix string) statements {
 		}
 	}
 	return statements{
-		save: text("INSERT INTO {clicks} (token_hash, click_id, param, captured_at, expires_at)" +
-			" VALUES (?, ?, ?, {time}, {time})"),
-		load:   text("SELECT click_id, param, {captured seconds}, {seconds} FROM {clicks} WHERE token_hash = ?"),
+		save: text("INSERT INTO {clicks} (token_hash, click_id, param, landing_ip, landing_user_agent, captured_at, expires_at)" +
+			" VALUES (?, ?, ?, ?, ?, {time}, {time})"),
+		load:   text("SELECT click_id, param, landing_ip, landing_user_agent, {captured seconds}, {seconds} FROM {clicks} WHERE token_hash = ?"),
 		remove: text("DELETE FROM {clicks} WHERE token_hash = ?"),
 
 		link: text("INSERT INTO {links} (key_hash, token_hash, sealed_token, expires_at)" +

@@ -82,7 +82,9 @@ func savedClickIsFound(t *testing.T, f fixture) {
 	longest := newClick(longestID)
 	longest.Param = strings.Repeat("p", 64)
 	longest.Expires = longest.At.Add(clickid.MaxTTL)
-	clicks = append(clicks, old, short, longest)
+	landed := newClick("landing")
+	landed.LandingIP, landed.LandingUserAgent = "2001:db8::1", "Mözilla/5.0 (X11; Linux)"
+	clicks = append(clicks, old, short, longest, landed)
 
 	tokens := make([]string, len(clicks))
 	for i, c := range clicks {

@@ -3,11 +3,13 @@
 
 -- One row per ad click. token_hash is the SHA-256 of the visitor's token.
 CREATE TABLE IF NOT EXISTS clickid_clicks (
-    token_hash  BINARY(32)   NOT NULL,
-    click_id    VARCHAR(512) NOT NULL,
-    param       VARCHAR(64)  NOT NULL,
-    captured_at DATETIME     NOT NULL,
-    expires_at  DATETIME     NOT NULL,
+    token_hash         BINARY(32)   NOT NULL,
+    click_id           VARCHAR(512) NOT NULL,
+    param              VARCHAR(64)  NOT NULL,
+    landing_ip         VARCHAR(45)  NOT NULL DEFAULT '',
+    landing_user_agent VARCHAR(512) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL DEFAULT '',
+    captured_at        DATETIME     NOT NULL,
+    expires_at         DATETIME     NOT NULL,
     PRIMARY KEY (token_hash),
     KEY expires_at (expires_at)
 ) ENGINE = InnoDB, CHARACTER SET = ascii, COLLATE = ascii_bin;

@@ -3,11 +3,13 @@
 
 -- One row per ad click. token_hash is the SHA-256 of the visitor's token.
 CREATE TABLE IF NOT EXISTS clickid_clicks (
-    token_hash  bytea        NOT NULL CHECK (octet_length(token_hash) = 32),
-    click_id    varchar(512) NOT NULL,
-    param       varchar(64)  NOT NULL,
-    captured_at timestamptz  NOT NULL,
-    expires_at  timestamptz  NOT NULL,
+    token_hash         bytea        NOT NULL CHECK (octet_length(token_hash) = 32),
+    click_id           varchar(512) NOT NULL,
+    param              varchar(64)  NOT NULL,
+    landing_ip         varchar(45)  NOT NULL DEFAULT '',
+    landing_user_agent varchar(512) NOT NULL DEFAULT '',
+    captured_at        timestamptz  NOT NULL,
+    expires_at         timestamptz  NOT NULL,
     PRIMARY KEY (token_hash)
 );
 

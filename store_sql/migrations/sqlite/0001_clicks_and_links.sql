@@ -4,11 +4,13 @@
 
 -- One row per ad click. token_hash is the SHA-256 of the visitor's token.
 CREATE TABLE IF NOT EXISTS clickid_clicks (
-    token_hash  BLOB    NOT NULL PRIMARY KEY CHECK (length(token_hash) = 32),
-    click_id    TEXT    NOT NULL,
-    param       TEXT    NOT NULL,
-    captured_at INTEGER NOT NULL,
-    expires_at  INTEGER NOT NULL
+    token_hash         BLOB    NOT NULL PRIMARY KEY CHECK (length(token_hash) = 32),
+    click_id           TEXT    NOT NULL,
+    param              TEXT    NOT NULL,
+    landing_ip         TEXT    NOT NULL DEFAULT '',
+    landing_user_agent TEXT    NOT NULL DEFAULT '',
+    captured_at        INTEGER NOT NULL,
+    expires_at         INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX IF NOT EXISTS clickid_clicks_expires_at ON clickid_clicks (expires_at);
