@@ -1,12 +1,12 @@
 package clickid
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
 	"time"
 
+	"github.com/clickid/clickid/internal/payload"
 	"github.com/clickid/clickid/internal/query"
 	"github.com/clickid/clickid/internal/text"
 	"github.com/clickid/clickid/internal/ulid"
@@ -116,61 +116,6 @@ func validParam(name string) bool { return text.Unreserved(name, maxParamLength)
 // most 128 bits. Set [Config].Accept to it to refuse other click IDs.
 func IsULID(id string) bool { return ulid.Valid(id) }
 
-// The first byte of a payload is its layout.
-const (
-	payloadVersion = 1
-	payloadLanding = 2 // with address and user agent of the landing
-)
-
-// encodePayload encodes a click: version, time of capture in seconds, lifetime
-// in seconds, parameter, in the second layout address and user agent of the
-// landing, and ID. Lengths precede all but the ID.
-func encodePayload(c Click) []byte {
-	b := make([]byte, 0, 20+len(c.Param)+len(c.LandingIP)+len(c.LandingUserAgent)+len(c.ID))
-	parts := [...]string{c.Param, c.LandingIP, c.LandingUserAgent}
-	n := 1
-	if b = append(b, payloadVersion); c.LandingIP != "" || c.LandingUserAgent != "" {
-		b[0], n = payloadLanding, len(parts)
-	}
-	b = binary.AppendVarint(b, c.At.Unix())
-	b = binary.AppendVarint(b, c.Expires.Unix()-c.At.Unix())
-	for _, part := range parts[:n] {
-		b = binary.AppendUvarint(b, uint64(len(part)))
-		b = append(b, part...)
-	}
-	return append(b, c.ID...)
-}
-
-func decodePayload(b []byte) (c Click, ok bool) {
-	if len(b) == 0 || b[0] != payloadVersion && b[0] != payloadLanding {
-		return Click{}, false
-	}
-	parts := [...]*string{&c.Param, &c.LandingIP, &c.LandingUserAgent}
-	count := 1
-	if b[0] == payloadLanding {
-		count = len(parts)
-	}
-	at, n := binary.Varint(b[1:])
-	lifetime, m := binary.Varint(b[1+max(n, 0):])
-	if n <= 0 || m <= 0 {
-		return Click{}, false
-	}
-	c.At, c.Expires = time.Unix(at, 0).UTC(), time.Unix(at+lifetime, 0).UTC()
-	b = b[1+n+m:]
-	text := string(b) // one allocation for all
-	for _, part := range parts[:count] {
-		length, n := binary.Uvarint(b)
-		if n <= 0 || length > uint64(len(b)-n) {
-			return Click{}, false
-		}
-		end := n + int(length)
-		*part = text[n:end]
-		b, text = b[end:], text[end:]
-	}
-	c.ID = text
-	return c, true
-}
-
 // MarshalBinary encodes c in a compact, versioned form, for a [Store] that
 // keeps it as one value. It encodes any click that [Click.Validate] accepts,
 // with times in whole seconds.
@@ -178,13 +123,14 @@ func (c Click) MarshalBinary() ([]byte, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	return encodePayload(c), nil
+	return payload.Encode(payload.Click(c)), nil
 }
 
 // UnmarshalBinary decodes the result of MarshalBinary. The error matches
 // [ErrInvalid].
 func (c *Click) UnmarshalBinary(b []byte) error {
-	read, ok := decodePayload(b)
+	decoded, ok := payload.Decode(b)
+	read := Click(decoded)
 	if !ok || read.Validate() != nil {
 		return fmt.Errorf("%w: the version of the stored click is unknown", ErrInvalid)
 	}

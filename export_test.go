@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/clickid/clickid/internal/payload"
 )
 
 // AdvanceClock moves the clock of one of this package's stores.
@@ -77,6 +79,6 @@ func SignPayload(s Store, purpose string, payload []byte) string {
 // TokenPurpose, EncodePayload and NonceLength are what SignPayload signs.
 var (
 	TokenPurpose  = tokenPurpose
-	EncodePayload = func(c Click) []byte { return append(make([]byte, nonceLength), encodePayload(c)...) }
+	EncodePayload = func(c Click) []byte { return append(make([]byte, nonceLength), payload.Encode(payload.Click(c))...) }
 	NonceLength   = nonceLength
 )

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/clickid/clickid/internal/iso4217"
+	"github.com/clickid/clickid/internal/payload"
 	"github.com/clickid/clickid/internal/query"
 )
 
@@ -174,20 +175,20 @@ func FuzzToken(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	good := encodePayload(c)
+	good := payload.Encode(payload.Click(c))
 	f.Add(token, good)
 	f.Add(token+"=", good[:3])
 	f.Add(token[:len(token)-1], append(good, 0))
 	f.Add("", []byte{})
-	f.Add("MTgwMDAwMDAwMHxhYmN8", []byte{payloadVersion, 0x80, 0x80, 0x80})
+	f.Add("MTgwMDAwMDAwMHxhYmN8", []byte{1, 0x80, 0x80, 0x80})
 	f.Add(strings.Repeat("A", MaxTokenLength+1), bytes.Repeat([]byte{0xff}, 40))
-	f.Fuzz(func(t *testing.T, text string, payload []byte) {
+	f.Fuzz(func(t *testing.T, text string, content []byte) {
 		// The signature holds the time of signing, so that each process and each
 		// earlier run has signed this click under another token.
-		if click, err := store.Load(context.Background(), text); err == nil && !bytes.Equal(encodePayload(click), good) {
+		if click, err := store.Load(context.Background(), text); err == nil && !bytes.Equal(payload.Encode(payload.Click(click)), good) {
 			t.Fatalf("%q is not signed and gives %q", text, click.ID)
 		}
-		signed, err := store.keys[0].codec.Encode(tokenPurpose, append(make([]byte, nonceLength), payload...))
+		signed, err := store.keys[0].codec.Encode(tokenPurpose, append(make([]byte, nonceLength), content...))
 		if err != nil {
 			return // longer than any token
 		}
@@ -197,7 +198,7 @@ func FuzzToken(f *testing.F) {
 			return
 		}
 		if click.Validate() != nil || !click.Expires.After(now) || click.At.After(now.Add(futureTolerance)) || len(signed) > MaxTokenLength {
-			t.Fatalf("%x gives the click %q, %q, %v, %v", payload, click.ID, click.Param, click.At, click.Expires)
+			t.Fatalf("%x gives the click %q, %q, %v, %v", content, click.ID, click.Param, click.At, click.Expires)
 		}
 		again, err := store.Save(context.Background(), click)
 		if err != nil {

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/clickid/clickid/internal/payload"
 	"github.com/gorilla/securecookie"
 )
 
@@ -147,11 +148,11 @@ func (s *cookieStore) save(c Click) (string, error) {
 	if err := checkSave(c, s.now()); err != nil {
 		return "", err
 	}
-	payload := append(make([]byte, nonceLength, nonceLength+16+len(c.Param)+len(c.ID)), encodePayload(c)...)
-	if _, err := rand.Read(payload[:nonceLength]); err != nil {
+	signed := append(make([]byte, nonceLength), payload.Encode(payload.Click(c))...)
+	if _, err := rand.Read(signed[:nonceLength]); err != nil {
 		return "", fmt.Errorf("clickid: signing the click: %w", err)
 	}
-	encoded, err := s.keys[0].codec.Encode(tokenPurpose, payload)
+	encoded, err := s.keys[0].codec.Encode(tokenPurpose, signed)
 	if err != nil {
 		return "", fmt.Errorf("clickid: signing the click: %w", err)
 	}
@@ -255,8 +256,9 @@ var (
 
 // check decodes a payload with a valid signature. It may still be invalid if
 // the machine that signed it had a wrong clock.
-func (s *cookieStore) check(payload []byte) (Click, error) {
-	c, ok := decodePayload(payload)
+func (s *cookieStore) check(encoded []byte) (Click, error) {
+	decoded, ok := payload.Decode(encoded)
+	c := Click(decoded)
 	if !ok || c.Validate() != nil {
 		return Click{}, errUnknownVersion
 	}
