@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -552,5 +554,59 @@ func TestBind_resolvesTokens(t *testing.T) {
 	tracker := newTracker(t, clickid.Config{})
 	for s, want := range map[clickid.Sender]bool{&queue{}: true, &direct{}: false} {
 		require.Equal(t, want, tracker.Bind(s).(interface{ ResolvesTokens() bool }).ResolvesTokens())
+	}
+}
+
+// TestToken_longClickIDs captures the click IDs of several networks.
+func TestToken_longClickIDs(t *testing.T) {
+	t.Parallel()
+	fbclid := "IwZXh0bgNhZW0BMABhZGlkAasR3tB7mQ" + strings.Repeat("Xk9-_", 28) + "_aem_7dQv0pTz"
+	require.Len(t, fbclid, 185)
+	anything := func(string) bool { return true }
+	memory := func() clickid.Store { return clickid.NewMemoryStore() }
+	cookie := func() clickid.Store { return newCookieStore(t, firstKey) }
+	fallback := func() clickid.Store {
+		store, err := clickid.NewFallbackStore(clickid.NewMemoryStore(), newCookieStore(t, firstKey))
+		require.NoError(t, err)
+		return store
+	}
+	for name, tt := range map[string]struct {
+		id     string
+		accept func(string) bool
+		long   bool // in a cookie store
+	}{
+		"fbclid of 156 characters":      {fbclid[:156], nil, false},
+		"fbclid of 185 characters":      {fbclid, nil, false},
+		"irclickid":                     {"2XyRkB:SAxyPTkqzR2T3TRzKUkHVX2zhPVcTTE0", anything, false},
+		"255 characters":                {strings.Repeat("x", 255), nil, true},
+		"the longest":                   {strings.Repeat("x", clickid.MaxIDLength), nil, true},
+		"the longest with other signs":  {strings.Repeat("x:", clickid.MaxIDLength/2), anything, true},
+		"the longest without other IDs": {strings.Repeat("x", clickid.MaxIDLength), clickid.ValidID, true},
+	} {
+		for kind, store := range map[string]func() clickid.Store{"cookie": cookie, "memory": memory, "fallback": fallback} {
+			t.Run(name+" "+kind, func(t *testing.T) {
+				t.Parallel()
+				long := tt.long && kind == "cookie"
+				s := newRealSite(t, clickid.Config{Store: store(), Accept: tt.accept})
+				v := s.visitor()
+				landing := v.get("/?clkid=" + url.QueryEscape(tt.id))
+				want := []clickid.Kind{clickid.KindCaptured}
+				if long {
+					want = append(want, clickid.KindLongToken)
+				}
+				require.Equal(t, want, s.kinds())
+				for _, resp := range []*response{landing, v.get("/")} {
+					require.Equal(t, tt.id, resp.id())
+					token, ok := clickid.Token(resp.ctx)
+					require.Equal(t, !long, ok)
+					require.Equal(t, long, len(token) > 500)
+					click, err := s.Resolve(context.Background(), token)
+					require.NoError(t, err)
+					require.Equal(t, tt.id, click.ID, "the token is valid at any length")
+				}
+				require.Empty(t, s.kinds(), "observed once")
+				require.Equal(t, long, strings.Contains(s.log.String(), `level=WARN msg="clickid: long token"`))
+			})
+		}
 	}
 }

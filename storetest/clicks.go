@@ -16,8 +16,17 @@ const lifetime = 30 * 24 * time.Hour
 
 const clickID = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
 
-// longestID uses every character that a click ID may have.
+// longestID uses every character that is accepted by default.
 var longestID = ("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~-" + strings.Repeat("z", clickid.MaxIDLength))[:clickid.MaxIDLength]
+
+// otherIDs are those that only Config.Accept admits, and the forms of other ad
+// networks.
+var otherIDs = []string{
+	"2XyRkB:SAxyPTkqzR2T3TRzKUkHVX2zhPVcTTE0",                                          // Impact
+	"IwZXh0bgNhZW0BMABhZGlkAasR3tB7mQ" + strings.Repeat("Xk9-_", 28) + "_aem_7dQv0pTz", // Meta
+	"!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~",
+	strings.Repeat(":%\\'", clickid.MaxIDLength/4),
+}
 
 // newClick returns a click that is captured now.
 func newClick(id string) clickid.Click {
@@ -85,6 +94,9 @@ func savedClickIsFound(t *testing.T, f fixture) {
 	landed := newClick("landing")
 	landed.LandingIP, landed.LandingUserAgent = "2001:db8::1", "Mözilla/5.0 (X11; Linux)"
 	clicks = append(clicks, old, short, longest, landed)
+	for _, id := range otherIDs {
+		clicks = append(clicks, newClick(id))
+	}
 
 	tokens := make([]string, len(clicks))
 	for i, c := range clicks {

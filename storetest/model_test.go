@@ -26,6 +26,7 @@ const (
 
 	loadsOnce          fault = "forgets a click after Load"
 	mixesUpParam       fault = "loads every click with the same parameter"
+	cutsIDs            fault = "keeps click IDs up to a colon"
 	keepsFractions     fault = "keeps fractions of seconds"
 	roundsUp           fault = "rounds times to the nearest second"
 	keepsZone          fault = "keeps the time zone"
@@ -191,6 +192,9 @@ func (s *model) Save(ctx context.Context, c clickid.Click) (string, error) {
 	}
 	if err != nil {
 		return "", err
+	}
+	if s.is(cutsIDs) {
+		c.ID, _, _ = strings.Cut(c.ID, ":")
 	}
 	for _, at := range []*time.Time{&c.At, &c.Expires} {
 		switch s.fault {

@@ -50,6 +50,7 @@ func TestRun_faultyStore(t *testing.T) {
 	}{
 		{loadsOnce, []string{"a saved click is found again"}},
 		{mixesUpParam, []string{"a saved click is found again"}},
+		{cutsIDs, []string{"a saved click is found again"}},
 		{keepsFractions, []string{"times are whole seconds in UTC"}},
 		{roundsUp, []string{"times are whole seconds in UTC"}},
 		{keepsZone, []string{"times are whole seconds in UTC"}},
