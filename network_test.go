@@ -417,17 +417,18 @@ func TestBind_consent(t *testing.T) {
 	})
 	user := order("1")
 	user.User.ExternalID = "customer-7"
+	const granted, denied = clickid.ConsentGranted, clickid.ConsentDenied
 	for name, tt := range map[string]struct {
 		headers      []string
 		outer, inner clickid.Consent
 		sent         [2]bool
 	}{
-		"both granted":       {[]string{"Scope3: yes", "Google: yes"}, 0, 0, [2]bool{true, true}},
-		"the outer denied":   {[]string{"Scope3: no", "Google: yes"}, clickid.ConsentDenied, 0, [2]bool{true, true}},
-		"the inner denied":   {[]string{"Scope3: yes", "Google: no"}, 0, clickid.ConsentDenied, [2]bool{true, true}},
-		"the outer unknown":  {[]string{"Google: yes"}, 0, 0, [2]bool{false, true}},
-		"the inner unknown":  {[]string{"Scope3: yes"}, 0, 0, [2]bool{true, true}},
-		"only the inner has": {[]string{"Scope3: no", "Google: yes", "Cookie: __Host-gclid=x"}, clickid.ConsentDenied, 0, [2]bool{true, true}},
+		"both granted":       {[]string{"Scope3: yes", "Google: yes"}, granted, granted, [2]bool{true, true}},
+		"the outer denied":   {[]string{"Scope3: no", "Google: yes"}, denied, granted, [2]bool{true, true}},
+		"the inner denied":   {[]string{"Scope3: yes", "Google: no"}, granted, denied, [2]bool{true, true}},
+		"the outer unknown":  {[]string{"Google: yes"}, 0, granted, [2]bool{false, true}},
+		"the inner unknown":  {[]string{"Scope3: yes"}, granted, granted, [2]bool{true, true}},
+		"only the inner has": {[]string{"Scope3: no", "Google: yes", "Cookie: __Host-gclid=x"}, denied, granted, [2]bool{true, true}},
 	} {
 		for _, method := range []string{http.MethodGet, http.MethodPost} {
 			b := n.browser()
