@@ -1,6 +1,6 @@
 // Command clickid accompanies the library of the same name. The command demo
-// shows the journey from an ad click to an accepted conversion, and keygen
-// prints keys for the cookie store.
+// shows the journey from an ad click to an accepted conversion, send and upload
+// send events from flags and files, and keygen prints keys for the cookie store.
 //
 // It exits with 0 on success, with 1 after a failure, and with 2 after wrong
 // usage.
@@ -50,13 +50,21 @@ type failure struct{ err error }
 func (f *failure) Error() string { return f.err.Error() }
 func (f *failure) Unwrap() error { return f.err }
 
+// usage is an error of usage that an action finds.
+type usage struct{ err error }
+
+func wrongUsage(err error) error { return &usage{err} }
+
+func (u *usage) Error() string { return u.err.Error() }
+func (u *usage) Unwrap() error { return u.err }
+
 func newCommand(stdout, stderr io.Writer) *cli.Command {
 	root := &cli.Command{
 		Name:           "clickid",
 		Usage:          "connect ad clicks with conversions",
 		Writer:         stdout,
 		ErrWriter:      stderr,
-		Commands:       []*cli.Command{demoCommand(), keygenCommand()},
+		Commands:       []*cli.Command{demoCommand(), sendCommand(), uploadCommand(), keygenCommand()},
 		ExitErrHandler: func(context.Context, *cli.Command, error) {}, // run returns the exit code
 		OnUsageError:   usageError,
 		Action: func(_ context.Context, cmd *cli.Command) error {
@@ -71,12 +79,13 @@ func newCommand(stdout, stderr io.Writer) *cli.Command {
 		action := sub.Action
 		sub.Action = func(ctx context.Context, cmd *cli.Command) error {
 			if cmd.Args().Present() {
-				return fmt.Errorf("%s takes no arguments, got %q", cmd.Name, cmd.Args().First())
+				return fmt.Errorf("%s: unexpected argument %q", cmd.Name, cmd.Args().First())
 			}
-			if err := action(ctx, cmd); err != nil {
-				return &failure{err}
+			err := action(ctx, cmd)
+			if err == nil || errors.As(err, new(*usage)) {
+				return err
 			}
-			return nil
+			return &failure{err}
 		}
 	}
 	return root

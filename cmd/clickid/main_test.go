@@ -182,7 +182,7 @@ func TestRun_wrongUsage(t *testing.T) {
 		{"bogus", `unknown command "bogus"`},
 		{"-bogus", "bogus"},
 		{"demo -bogus", "bogus"},
-		{"demo once", `demo takes no arguments, got "once"`},
+		{"demo once", `demo: unexpected argument "once"`},
 		{"demo -dialect pixel", "must be logevent or ecapi"},
 		{"demo -refuse 200", "must be an HTTP status from 300 to 599"},
 		{"demo -timeout soon", "timeout"},

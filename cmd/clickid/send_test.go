@@ -1,0 +1,95 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/clickid/clickid/clickidtest"
+	"github.com/stretchr/testify/require"
+)
+
+// sending prepares a call that sends to a receiver.
+func sending(t *testing.T, platform *clickidtest.Server, stdin string, args ...string) *exec.Cmd {
+	t.Helper()
+	cmd, _ := prepare(t, args...)
+	cmd.Env = append(cmd.Env, "CLICKID_API_KEY="+clickidtest.APIKey, "CLICKID_BASE_URL="+platform.URL, "CLICKID_EVENT_SOURCE="+clickidtest.EventSourceID)
+	cmd.Stdin = strings.NewReader(stdin)
+	return cmd
+}
+
+// callSending calls the command and checks that the API key is not printed.
+func callSending(t *testing.T, platform *clickidtest.Server, stdin string, args ...string) result {
+	t.Helper()
+	cmd := sending(t, platform, stdin, args...)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); cmd.ProcessState == nil {
+		require.NoError(t, err)
+	}
+	require.NotContains(t, stdout.String()+stderr.String(), clickidtest.APIKey)
+	return result{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
+}
+
+func TestSend(t *testing.T) {
+	t.Parallel()
+	platform := clickidtest.NewServer(t)
+	r := callSending(t, platform, "", "send", "-json", "-id", "1", "-click", click, "-value", "149.99", "-currency", "EUR", "-email", "Anna@Example.com")
+	require.Equal(t, 0, r.code, r.stderr)
+	var printed struct{ Verdict, ID string }
+	require.NoError(t, json.Unmarshal([]byte(r.stdout), &printed))
+	require.Equal(t, "accepted", printed.Verdict)
+
+	r = callSending(t, platform, `{"type":"lead","id":"2","time":"2026-11-20T14:03:00Z","click":{"id":"`+click+`"}}`, "send")
+	require.Equal(t, 0, r.code, r.stderr)
+	require.Equal(t, "lead 2: accepted\n", r.stdout)
+	r = callSending(t, platform, "", "send", "-dialect", "ecapi", "-data-set", clickidtest.DataSetID, "-id", "3", "-click", click)
+	require.Equal(t, 0, r.code, r.stderr)
+	require.Equal(t, []string{"1", "2", "3"}, acceptedIDs(platform))
+
+	r = callSending(t, platform, "", "send", "-dry-run", "-id", "4", "-click", click)
+	require.Equal(t, 0, r.code, r.stderr)
+	require.Contains(t, r.stdout, `"event_id": "4"`)
+	require.NotContains(t, r.stdout, click)
+	r = callSending(t, platform, "", "send", "-id", "5")
+	require.Equal(t, exitFailed, r.code)
+	require.Contains(t, r.stdout, "purchase 5: skipped: organic\n")
+	r = callSending(t, platform, "{", "send")
+	require.Equal(t, exitFailed, r.code)
+	require.Contains(t, r.stderr, "standard input is not one event in JSON")
+	require.Len(t, platform.Requests(), 3)
+}
+
+func TestSending_usage(t *testing.T) {
+	t.Parallel()
+	platform := clickidtest.NewServer(t)
+	for args, want := range map[string]string{
+		"upload":                              "upload needs the name of a file",
+		"upload -map id x.csv":                "-map must have the form FIELD=COLUMN",
+		"upload -map colour=x x.csv":          `there is no field "colour"`,
+		"upload -map id=a -map id=b x.csv":    "the field id has two columns",
+		"upload -timezone Berlin x.csv":       "must be a time zone such as Europe/Berlin",
+		"upload -encoding ebcdic x.csv":       "must be one of",
+		"upload -delimiter ;; x.csv":          "must be one character",
+		"upload -dialect ecapi x.csv":         "ecapi needs -data-set",
+		"upload x.csv y.csv":                  `unexpected argument "y.csv"`,
+		"send":                                "send needs the flags of an event",
+		"send -id 1 -value 1,5 -currency EUR": "-value has a comma",
+		"send -id 1 -value 1.5":               "-currency is missing",
+		"send -id 1 -time today":              "-time is not a time",
+	} {
+		r := callSending(t, platform, "", strings.Fields(args)...)
+		require.Equal(t, exitUsage, r.code, args)
+		require.Contains(t, r.stderr, want, args)
+		require.Empty(t, r.stdout)
+	}
+	cmd, _ := prepare(t, "send", "-id", "1")
+	cmd.Env = append(os.Environ(), "CLICKID_API_KEY=")
+	output, err := cmd.CombinedOutput()
+	require.Error(t, err)
+	require.Contains(t, string(output), "the environment variable CLICKID_API_KEY must have the API key")
+	require.Empty(t, platform.Requests())
+}
