@@ -23,6 +23,7 @@ const maxProblems = 100
 // problems collects the problems of a request.
 type problems struct {
 	found []Problem
+	asked func(field string) // for a test: is called with each member that is looked for; or nil
 }
 
 func (p *problems) add(field, format string, args ...any) {
@@ -54,7 +55,7 @@ type object struct {
 	*problems
 	path    string
 	members map[string]any
-	asked   []string
+	known   []string
 }
 
 // newObject returns v as an object, or reports a problem and returns nil.
@@ -78,9 +79,12 @@ func (o *object) has(name string) bool {
 
 // take returns a member and marks it as known.
 func (o *object) take(name string) (any, bool) {
+	if o.problems.asked != nil {
+		o.problems.asked(o.field(name))
+	}
 	v, ok := o.members[name]
 	if ok {
-		o.asked = append(o.asked, name)
+		o.known = append(o.known, name)
 	}
 	return v, ok
 }
@@ -96,12 +100,12 @@ func (o *object) require(names ...string) {
 
 // refuseOthers reports members that the contract does not know.
 func (o *object) refuseOthers() {
-	if len(o.asked) == len(o.members) {
+	if len(o.known) == len(o.members) {
 		return
 	}
 	var others []string
 	for name := range o.members {
-		if !slices.Contains(o.asked, name) {
+		if !slices.Contains(o.known, name) {
 			others = append(others, name)
 		}
 	}

@@ -29,7 +29,7 @@ const latestSecond = 1e11
 
 // ecapi handles a request in the dialect ECAPI.
 func (x *exchange) ecapi() response {
-	var p problems
+	p := problems{asked: x.asked}
 	o, refusal := x.payload(&p)
 	if o == nil {
 		return refusal

@@ -323,7 +323,7 @@ var (
 
 // syncSources registers, changes and archives event sources.
 func (x *exchange) syncSources() response {
-	var p problems
+	p := problems{asked: x.asked}
 	o, refusal := x.payload(&p)
 	if o == nil {
 		return refusal

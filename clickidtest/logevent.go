@@ -36,7 +36,7 @@ var (
 
 // logEvent handles a request in the dialect log_event.
 func (x *exchange) logEvent() response {
-	var p problems
+	p := problems{asked: x.asked}
 	o, refusal := x.payload(&p)
 	if o == nil {
 		return refusal
@@ -152,7 +152,7 @@ func (x *exchange) earlier() (response, bool) {
 
 // readEvent checks one event of the request.
 func (x *exchange) readEvent(b *batch, index int, v any, raw json.RawMessage) {
-	var p problems
+	p := problems{asked: x.asked}
 	path := eventPath(index)
 	e := &Event{
 		Dialect: DialectLogEvent, Destination: b.source, TestCode: b.testCode,

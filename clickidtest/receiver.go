@@ -114,6 +114,7 @@ type Receiver struct {
 	cleared  int // those that arrived before Clear
 	requests []*Request
 	changed  chan struct{} // closed at the next change; nil without waiters
+	asked    func(string)  // see problems
 }
 
 // New returns a receiver. Later changes of cfg have no effect.
