@@ -1,6 +1,7 @@
 // Command clickid accompanies the library of the same name. The command demo
 // shows the journey from an ad click to an accepted conversion, send and upload
-// send events from flags and files, and keygen prints keys for the cookie store.
+// send events from flags and files, sources registers event sources, and keygen
+// prints keys for the cookie store.
 //
 // It exits with 0 on success, with 1 after a failure, and with 2 after wrong
 // usage.
@@ -64,31 +65,37 @@ func newCommand(stdout, stderr io.Writer) *cli.Command {
 		Usage:          "connect ad clicks with conversions",
 		Writer:         stdout,
 		ErrWriter:      stderr,
-		Commands:       []*cli.Command{demoCommand(), sendCommand(), uploadCommand(), keygenCommand()},
+		Commands:       []*cli.Command{demoCommand(), sendCommand(), uploadCommand(), sourcesCommand(), keygenCommand()},
 		ExitErrHandler: func(context.Context, *cli.Command, error) {}, // run returns the exit code
-		OnUsageError:   usageError,
-		Action: func(_ context.Context, cmd *cli.Command) error {
-			if name := cmd.Args().First(); name != "" {
-				return fmt.Errorf("unknown command %q", name)
-			}
-			return cli.ShowRootCommandHelp(cmd)
-		},
 	}
-	for _, sub := range root.Commands {
-		sub.OnUsageError = usageError
-		action := sub.Action
-		sub.Action = func(ctx context.Context, cmd *cli.Command) error {
-			if cmd.Args().Present() {
-				return fmt.Errorf("%s: unexpected argument %q", cmd.Name, cmd.Args().First())
-			}
-			err := action(ctx, cmd)
-			if err == nil || errors.As(err, new(*usage)) {
-				return err
-			}
-			return &failure{err}
-		}
-	}
+	complete(root)
 	return root
+}
+
+// complete sets what all commands have in common.
+func complete(cmd *cli.Command) {
+	cmd.OnUsageError = usageError
+	action := cmd.Action
+	if action == nil {
+		action = func(_ context.Context, cmd *cli.Command) error { return cli.ShowSubcommandHelp(cmd) }
+	}
+	unexpected := "unexpected argument"
+	if len(cmd.Commands) > 0 {
+		unexpected = "unknown command"
+	}
+	cmd.Action = func(ctx context.Context, cmd *cli.Command) error {
+		if cmd.Args().Present() {
+			return fmt.Errorf("%s: %s %q", cmd.Name, unexpected, cmd.Args().First())
+		}
+		err := action(ctx, cmd)
+		if err == nil || errors.As(err, new(*usage)) {
+			return err
+		}
+		return &failure{err}
+	}
+	for _, sub := range cmd.Commands {
+		complete(sub)
+	}
 }
 
 // usageError returns err as it is. By default the library prints the whole help

@@ -180,6 +180,7 @@ func TestRun_wrongUsage(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct{ args, want string }{
 		{"bogus", `unknown command "bogus"`},
+		{"sources bogus", `unknown command "bogus"`},
 		{"-bogus", "bogus"},
 		{"demo -bogus", "bogus"},
 		{"demo once", `demo: unexpected argument "once"`},

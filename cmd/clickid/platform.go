@@ -34,6 +34,8 @@ func platformFlags() []cli.Flag {
 	}
 }
 
+var errNoKey = errors.New("the environment variable CLICKID_API_KEY must have the API key")
+
 func oneOf(values ...string) func(string) error {
 	return func(s string) error {
 		if !slices.Contains(values, s) {
@@ -51,7 +53,7 @@ func newClient(cmd *cli.Command, adjust func(*capi.Config)) (*capi.Client, error
 		BaseURL: cmd.String("base-url"),
 	}
 	if cfg.APIKey == "" {
-		return nil, errors.New("the environment variable CLICKID_API_KEY must have the API key")
+		return nil, errNoKey
 	}
 	if cmd.Bool("staging") {
 		cfg.Environment = capi.EnvironmentStaging

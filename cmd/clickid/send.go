@@ -118,7 +118,7 @@ func printResult(cmd *cli.Command, report clickid.Report) error {
 	warnings := append(r.Warnings, report.Warnings...)
 	w := cmd.Root().Writer
 	if cmd.Bool("json") {
-		return json.NewEncoder(w).Encode(struct {
+		return printJSON(cmd, struct {
 			Verdict      string   `json:"verdict"`
 			Type         string   `json:"type"`
 			ID           string   `json:"id"`

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -164,7 +163,7 @@ func mapping(pairs []string) (map[string]string, error) {
 func printTotals(cmd *cli.Command, t upload.Totals) error {
 	w := cmd.Root().Writer
 	if cmd.Bool("json") {
-		return json.NewEncoder(w).Encode(t)
+		return printJSON(cmd, t)
 	}
 	_, err := fmt.Fprintf(w, "%d rows: %d accepted, %d rejected by the platform, %d invalid, %d with a warning\n",
 		t.Rows, t.Accepted, t.Rejected, t.Invalid, t.Warnings)
