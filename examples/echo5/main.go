@@ -52,11 +52,12 @@ func run(ctx context.Context) error {
 	})
 	router.POST("/orders", func(c *echo.Context) error {
 		result, err := clickid.Convert(c.Request().Context(), client, clickid.Event{
-			Type:   clickid.Purchase,
-			ID:     rand.Text(), // use the order number of your shop
-			Time:   time.Now(),
-			Value:  clickid.Decimal("149.99", "USD"),
-			Source: clickid.SourceWebsite,
+			Type:    clickid.Purchase,
+			ID:      rand.Text(), // use the order number of your shop
+			Time:    time.Now(),
+			Value:   clickid.Decimal("149.99", "USD"),
+			Source:  clickid.SourceWebsite,
+			PageURL: "https://shop.example/checkout",
 		})
 		if err != nil {
 			log.Print(err) // the order is still valid

@@ -153,6 +153,7 @@ func complete(ctx context.Context, db *sql.DB, ob *sqliteoutbox.Outbox, n notice
 		Time:       n.PaidAt, // not when the notice arrived
 		Value:      clickid.Minor(cents, "USD"),
 		Source:     clickid.SourceWebsite,
+		PageURL:    "https://shop.example/checkout",
 		ClickToken: token,
 	})
 	if errors.Is(err, clickid.ErrInvalidEvent) {

@@ -51,11 +51,12 @@ func (o order) EventID() string { return "order-" + strconv.FormatInt(o.Number, 
 // event returns the order as a conversion.
 func (o order) event() clickid.Event {
 	return clickid.Event{
-		Type:   clickid.Purchase,
-		ID:     o.EventID(),
-		Time:   o.Placed,
-		Value:  clickid.Decimal(o.Product.Price, currency),
-		Source: clickid.SourceWebsite,
+		Type:    clickid.Purchase,
+		ID:      o.EventID(),
+		Time:    o.Placed,
+		Value:   clickid.Decimal(o.Product.Price, currency),
+		Source:  clickid.SourceWebsite,
+		PageURL: "https://shop.example/checkout",
 		Items: []clickid.Item{{
 			ID:       o.Product.ID,
 			Name:     o.Product.Name,
