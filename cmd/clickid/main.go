@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	_ "time/tzdata" // Windows and the container image have no time zones
 
 	"github.com/urfave/cli/v3"
 )
