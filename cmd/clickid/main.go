@@ -15,7 +15,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-	_ "time/tzdata" // Windows and the container image have no time zones
+	_ "time/tzdata" // for systems without a database of time zones
 
 	"github.com/urfave/cli/v3"
 )
