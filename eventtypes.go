@@ -57,6 +57,17 @@ const (
 	Custom         EventType = "custom" // needs Event.CustomName
 )
 
+// EventTypes returns the documented types.
+func EventTypes() []EventType {
+	return []EventType{
+		Purchase, Refund, AddToCart, RemoveFromCart, ViewedCart, AddToWishlist,
+		BeginCheckout, AddPaymentInfo, Donate, Lead, QualifyLead, CloseConvertLead,
+		DisqualifyLead, SignUp, CompleteRegistration, Subscribe, StartTrial, Contact,
+		Schedule, SubmitApplication, PageView, ViewContent, ContentView, SelectContent,
+		SelectItem, Search, Share, Follow, WatchMilestone, Install, AppLaunch, Custom,
+	}
+}
+
 // Source is the place of an event. The constants are the documented values of
 // both dialects. The platform may accept more.
 type Source string

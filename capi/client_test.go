@@ -170,3 +170,16 @@ func TestClient_Name(t *testing.T) {
 	require.Equal(t, "ecapi ping.scope3.com ds_abc123xyz", newClient(t, platformtest.Responding(platformtest.OK()), ecapi).Name())
 	require.Equal(t, "logevent ping.scope3.com shop", newClient(t, platformtest.Responding(platformtest.OK()), logEvent).Name())
 }
+
+func TestDestinationName(t *testing.T) {
+	t.Parallel()
+	for _, d := range []capi.Dialect{logEvent, ecapi, capi.LogEvent{EventSourceID: "shop", AdvertiserID: "adv"}} {
+		name, err := capi.DestinationName(capi.Config{Dialect: d})
+		require.NoError(t, err)
+		require.Equal(t, newClient(t, platformtest.Responding(platformtest.OK()), d).Name(), name)
+	}
+	_, err := capi.DestinationName(capi.Config{})
+	require.ErrorContains(t, err, "Dialect is required")
+	_, err = capi.DestinationName(capi.Config{Dialect: capi.LogEvent{}})
+	require.ErrorContains(t, err, "EventSourceID")
+}

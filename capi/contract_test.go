@@ -160,12 +160,7 @@ func TestContract_typesAndSources(t *testing.T) {
 		clickid.Purchase, clickid.AddToCart, clickid.BeginCheckout, clickid.AddPaymentInfo, clickid.Lead,
 		clickid.SignUp, clickid.CompleteRegistration, clickid.Subscribe, clickid.PageView, clickid.ViewContent,
 	}
-	all := append([]clickid.EventType{
-		clickid.Refund, clickid.RemoveFromCart, clickid.ViewedCart, clickid.AddToWishlist, clickid.Donate,
-		clickid.QualifyLead, clickid.CloseConvertLead, clickid.DisqualifyLead, clickid.StartTrial, clickid.Contact, clickid.Schedule,
-		clickid.SubmitApplication, clickid.ContentView, clickid.SelectContent, clickid.SelectItem, clickid.Search,
-		clickid.Share, clickid.Follow, clickid.WatchMilestone, clickid.Install, clickid.AppLaunch, clickid.Custom,
-	}, scope3...)
+	all := clickid.EventTypes()
 	sources := []clickid.Source{
 		clickid.SourceWebsite, clickid.SourceApp, clickid.SourceInStore, clickid.SourcePhoneCall, clickid.SourceEmail, clickid.SourceChat, clickid.SourceBusinessMessaging,
 		clickid.SourceOffline, clickid.SourceSystemGenerated, clickid.SourceOther,

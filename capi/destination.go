@@ -2,6 +2,7 @@ package capi
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
@@ -21,6 +22,20 @@ func (c *Client) Name() string {
 func destinationName(d Dialect, host string) string {
 	parts := []string{d.name(), host, d.advertiser(), d.destination()}
 	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), " ")
+}
+
+// DestinationName returns the Name of a client of cfg, which needs no APIKey. It
+// is for tools that look into an outbox; see outbox.Administration.
+func DestinationName(cfg Config) (string, error) {
+	cfg.Dialect = dialectValue(cfg.Dialect)
+	if cfg.Dialect == nil {
+		return "", errors.New("capi: Dialect is required: LogEvent or ECAPI")
+	}
+	base, err := baseURL(&cfg)
+	if err := errors.Join(append(cfg.Dialect.problems(), err)...); err != nil {
+		return "", err
+	}
+	return destinationName(cfg.Dialect, base.Hostname()), nil
 }
 
 // Check validates e exactly as Send does and returns what Send would do with

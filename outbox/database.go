@@ -95,11 +95,19 @@ func (d Database) insert(name string, rows int) string {
 	return b.String()
 }
 
+// rowColumns are the columns of a row of the table.
+const rowColumns = "id, identity, payload, attributes, erase_keys, queued_at"
+
+// withKey returns the query for the rows of a destination with a key.
+func (d Database) withKey(name string) string {
+	return "SELECT " + rowColumns + " FROM " + name + " WHERE destination = " + d.placeholder(1) + " AND erase_keys LIKE " + d.placeholder(2) + " ORDER BY id"
+}
+
 // batch returns the query for up to limit rows whose id is greater than its
 // argument, in the order of their insertion. On databases that lock rows, the
 // query locks them and skips rows that others have locked.
 func (d Database) batch(name string, limit int) string {
-	query := fmt.Sprintf("SELECT id, identity, payload, attributes, erase_keys, queued_at FROM %s WHERE id > %s AND destination = %s ORDER BY id LIMIT %d",
+	query := fmt.Sprintf("SELECT "+rowColumns+" FROM %s WHERE id > %s AND destination = %s ORDER BY id LIMIT %d",
 		name, d.placeholder(1), d.placeholder(2), limit)
 	if d.locks() {
 		query += " FOR UPDATE SKIP LOCKED"

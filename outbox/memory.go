@@ -221,6 +221,9 @@ func (m *Memory) Start(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("outbox: starting: %w", err)
 	}
+	if err := m.delivery.CheckStart(); err != nil {
+		return err
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.run != nil {
@@ -320,7 +323,7 @@ func (m *Memory) DeadLetters(ctx context.Context, page Page) ([]DeadLetter, erro
 	dead = dead[:min(page.Limit, len(dead))]
 	letters := make([]DeadLetter, len(dead))
 	for i, entry := range dead {
-		letters[i] = NewDeadLetter(entry.record.Identity, entry.record, entry.failure, entry.attempts, entry.ended)
+		letters[i] = entry.letter()
 	}
 	return letters, nil
 }
@@ -399,6 +402,42 @@ func (m *Memory) Erase(ctx context.Context, k clickid.Key) (int, error) {
 		}
 	}
 	return erased, nil
+}
+
+// Find implements [Outbox].
+func (m *Memory) Find(ctx context.Context, eventID string, types ...clickid.EventType) ([]Entry, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("outbox: finding an event: %w", err)
+	}
+	search := m.delivery.Search(eventID, types...)
+	m.storage.mu.Lock()
+	defer m.storage.mu.Unlock()
+	m.storage.prune()
+	var entries []Entry
+	add := func(entry Entry, ok bool) {
+		if ok {
+			entries = append(entries, entry)
+		}
+	}
+	for identity, entry := range m.storage.entries {
+		switch entry.state {
+		case memoryDone:
+			add(search.Delivered(identity, entry.ended))
+		case memoryDead:
+			add(search.Dead(entry.letter()))
+		default:
+			add(search.Queued(entry.record))
+		}
+	}
+	for _, skip := range m.storage.skips {
+		add(search.Skipped(skip))
+	}
+	return entries, nil
+}
+
+// letter returns the dead letter of an entry.
+func (e *memoryEntry) letter() DeadLetter {
+	return NewDeadLetter(e.record.Identity, e.record, e.failure, e.attempts, e.ended)
 }
 
 // Stats implements [Outbox].

@@ -70,6 +70,12 @@ type Outbox interface {
 	// Discard deletes dead letters and returns the number that it found.
 	// Without IDs it deletes none.
 	Discard(ctx context.Context, ids ...string) (int, error)
+	// Find returns the state of the events with an ID: those that are queued or
+	// dead letters, and those that were delivered or skipped within the
+	// deduplication window. Several events have the same ID if their types
+	// differ, if one was refused by validation, or if one was skipped earlier.
+	// Delivered events are found if their type is documented or one of types.
+	Find(ctx context.Context, eventID string, types ...clickid.EventType) ([]Entry, error)
 	// Erase erases the events of a user or order from queue and dead letters,
 	// and returns their number. An event that is being sent may still arrive.
 	Erase(ctx context.Context, k clickid.Key) (int, error)

@@ -57,6 +57,11 @@ const (
 	forgetsProgress  fault = "forgets the progress of an event"
 	keepsNoNumbers   fault = "does not erase by the event's ID"
 	takesNoTime      fault = "takes the absence of a new click for final"
+	findsNoDelivered fault = "does not find what it has delivered"
+	findsSkips       fault = "finds skipped events as delivered"
+	findsNoReasons   fault = "finds events without the reason"
+	findsByOrder     fault = "finds other events of the order"
+	startsTools      fault = "starts without a client"
 	keepsNoCodes     fault = "drops the codes of attempts"
 )
 
@@ -137,7 +142,7 @@ func (f *faulty) Send(ctx context.Context, events ...clickid.Event) (clickid.Rep
 
 func (f *faulty) Start(ctx context.Context) error {
 	err := f.Memory.Start(ctx)
-	if f.fault == startsTwice {
+	if f.fault == startsTwice || f.fault == startsTools {
 		return nil
 	}
 	return err
@@ -209,6 +214,28 @@ func (f *faulty) Erase(ctx context.Context, k clickid.Key) (int, error) {
 		return 0, nil
 	}
 	return f.Memory.Erase(ctx, k)
+}
+
+func (f *faulty) Find(ctx context.Context, eventID string, types ...clickid.EventType) ([]outbox.Entry, error) {
+	entries, err := f.Memory.Find(ctx, eventID, types...)
+	switch f.fault {
+	case findsNoDelivered:
+		entries = slices.DeleteFunc(entries, func(e outbox.Entry) bool { return e.State == outbox.StateDelivered })
+	case findsByOrder:
+		other, err := f.Memory.Find(ctx, "another", types...)
+		return append(entries, other...), err
+	}
+	for i := range entries {
+		switch f.fault {
+		case findsNoReasons:
+			entries[i].Reason = ""
+		case findsSkips:
+			if entries[i].State == outbox.StateSkipped {
+				entries[i].State = outbox.StateDelivered
+			}
+		}
+	}
+	return entries, err
 }
 
 func (f *faulty) Stats(ctx context.Context) (outbox.Stats, error) {
@@ -344,6 +371,11 @@ func TestRun_faultyOutbox(t *testing.T) {
 		{keepsDiscarded, "a discarded event can be sent again"},
 		{forgetsProgress, "a provisional refusal waits until another event is accepted"},
 		{takesNoTime, "a click that is not found yet is looked up again"},
+		{findsNoDelivered, "Find gives the state of an event"},
+		{findsSkips, "Find gives the state of an event"},
+		{findsNoReasons, "Find gives the state of an event"},
+		{findsByOrder, "Find gives the state of an event"},
+		{startsTools, "a tool finds and replays events without a client"},
 		{keepsNoCodes, "a provisional refusal waits until another event is accepted"},
 		{forgetsProgress, "a verdict of the platform gives the next request a new key"},
 		{keepsNoNumbers, "an order is erased by its number, whether it is the event's ID or OrderID"},

@@ -204,7 +204,7 @@ func (t *Table) Erase(ctx context.Context, db *sql.DB, k clickid.Key) (int, erro
 	}
 	// Rows are found without a lock and deleted by their id, since a DELETE
 	// that searches blocks orders on MySQL.
-	ids, err := t.find(ctx, db, hash)
+	ids, err := t.idsOf(ctx, db, hash)
 	erased := 0
 	for len(ids) > 0 && err == nil {
 		part := ids[:min(len(ids), maxBatch)]
@@ -219,8 +219,23 @@ func (t *Table) Erase(ctx context.Context, db *sql.DB, k clickid.Key) (int, erro
 	return erased, nil
 }
 
-// find returns the ids of the rows with the hash of a key.
-func (t *Table) find(ctx context.Context, db *sql.DB, hash string) ([]int64, error) {
+// find returns the entries of the rows of an event.
+func (t *Table) find(ctx context.Context, db *sql.DB, search Search) ([]Entry, error) {
+	rows, err := t.read(ctx, db, t.database.withKey(t.name), t.destinationID(), "%"+search.Key+"%")
+	if err != nil {
+		return nil, fmt.Errorf("outbox: finding an event in the outbox table: %w", err)
+	}
+	var entries []Entry
+	for _, r := range rows {
+		if entry, ok := search.Queued(r.record); ok {
+			entries = append(entries, entry)
+		}
+	}
+	return entries, nil
+}
+
+// idsOf returns the ids of the rows with the hash of a key.
+func (t *Table) idsOf(ctx context.Context, db *sql.DB, hash string) ([]int64, error) {
 	rows, err := db.QueryContext(ctx, "SELECT id FROM "+t.name+" WHERE erase_keys LIKE "+t.database.placeholder(1), "%"+hash+"%")
 	if err != nil {
 		return nil, err
@@ -264,7 +279,12 @@ type row struct {
 
 // batch reads up to limit rows after an id.
 func (t *Table) batch(ctx context.Context, q querier, after int64, limit int) ([]row, error) {
-	rows, err := q.QueryContext(ctx, t.database.batch(t.name, limit), after, t.destinationID())
+	return t.read(ctx, q, t.database.batch(t.name, limit), after, t.destinationID())
+}
+
+// read returns the rows of a query for the columns of rowColumns.
+func (t *Table) read(ctx context.Context, q querier, query string, args ...any) ([]row, error) {
+	rows, err := q.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}

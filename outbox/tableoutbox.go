@@ -108,6 +108,16 @@ func (o *TableOutbox) Discard(ctx context.Context, ids ...string) (int, error) {
 	return o.queue.Discard(ctx, ids...)
 }
 
+// Find implements [Outbox]. It looks for the event in table and queue.
+func (o *TableOutbox) Find(ctx context.Context, eventID string, types ...clickid.EventType) ([]Entry, error) {
+	entries, err := o.table.find(ctx, o.db, o.queue.Delivery().Search(eventID, types...))
+	if err != nil {
+		return nil, err
+	}
+	inQueue, err := o.queue.Find(ctx, eventID, types...)
+	return append(entries, inQueue...), err
+}
+
 // Erase implements [Outbox]. It erases from the table first, since its events
 // move to the queue.
 func (o *TableOutbox) Erase(ctx context.Context, k clickid.Key) (int, error) {

@@ -84,14 +84,19 @@ func (o *Outbox) DeadLetters(ctx context.Context, page outbox.Page) ([]outbox.De
 	// asynq lists the oldest first.
 	letters := make([]outbox.DeadLetter, 0, min(page.Limit, len(tasks)))
 	for i := len(tasks) - 1 - page.Offset; i >= 0 && len(letters) < page.Limit; i-- {
-		var l letter
-		if err := json.Unmarshal(tasks[i].Payload, &l); err != nil {
-			l.Reason = "the dead letter is damaged and can only be discarded"
-		}
-		failure := outbox.Failure{Reason: l.Reason, Status: l.Status}
-		letters = append(letters, outbox.NewDeadLetter(tasks[i].ID, l.Record, failure, l.Attempts, l.FailedAt))
+		letters = append(letters, readLetter(tasks[i]))
 	}
 	return letters, nil
+}
+
+// readLetter returns the dead letter of a task.
+func readLetter(task *asynq.TaskInfo) outbox.DeadLetter {
+	var l letter
+	if err := json.Unmarshal(task.Payload, &l); err != nil {
+		l.Reason = "the dead letter is damaged and can only be discarded"
+	}
+	failure := outbox.Failure{Reason: l.Reason, Status: l.Status}
+	return outbox.NewDeadLetter(task.ID, l.Record, failure, l.Attempts, l.FailedAt)
 }
 
 // listPage is the number of tasks that the inspector reads at once.

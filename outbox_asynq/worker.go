@@ -27,6 +27,9 @@ type worker struct {
 // acknowledged events; see [Config].AcceptLoss. An outbox cannot be started
 // again after Stop.
 func (o *Outbox) Start(ctx context.Context) error {
+	if err := o.delivery.CheckStart(); err != nil {
+		return err
+	}
 	if err := o.checkDurability(ctx); err != nil {
 		return err
 	}

@@ -124,6 +124,9 @@ func (o *Outbox[TTx]) Start(ctx context.Context) error {
 	if o.started {
 		return errStarted
 	}
+	if err := o.delivery.CheckStart(); err != nil {
+		return err
+	}
 	if err := o.refuseForeignJobs(ctx); err != nil {
 		return err
 	}

@@ -249,6 +249,11 @@ func (o *Outbox) Discard(ctx context.Context, ids ...string) (int, error) {
 	return o.river.Discard(ctx, ids...)
 }
 
+// Find returns the state of the events with an ID. See [outbox.Outbox].
+func (o *Outbox) Find(ctx context.Context, eventID string, types ...clickid.EventType) ([]outbox.Entry, error) {
+	return o.river.Find(ctx, eventID, types...)
+}
+
 // Erase erases the events of a user or order. See [outbox.Outbox].
 func (o *Outbox) Erase(ctx context.Context, k clickid.Key) (int, error) {
 	return o.river.Erase(ctx, k)

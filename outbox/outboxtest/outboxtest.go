@@ -103,6 +103,8 @@ func Run(t *testing.T, newBackend func(t testing.TB) Backend) {
 		{"a user's events are erased from queue and dead letters", testErase, nil},
 		{"an order is erased by its number, whether it is the event's ID or OrderID", testEraseByNumber, nil},
 		{"Stats counts the events", testStats, nil},
+		{"Find gives the state of an event", testFind, nil},
+		{"a tool finds and replays events without a client", testAdministration, remembers},
 
 		{"a second Start is an error, Stop without Start is not", testStartStop, nil},
 		{"cancelling the context of Start stops the delivery", testCancelledStart, nil},

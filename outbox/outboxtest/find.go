@@ -1,0 +1,117 @@
+package outboxtest
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/outbox"
+)
+
+// find returns the entries of an event, one state after the other.
+func (h *harness) find(ob outbox.Outbox, eventID string) []outbox.Entry {
+	h.Helper()
+	entries, err := ob.Find(h.ctx, eventID)
+	if err != nil {
+		h.Fatalf("Find: %v", err)
+	}
+	slices.SortFunc(entries, func(a, b outbox.Entry) int { return int(a.State) - int(b.State) })
+	return entries
+}
+
+// states fails unless the entries of an event have the given states.
+func (h *harness) states(ob outbox.Outbox, eventID string, want ...outbox.State) []outbox.Entry {
+	h.Helper()
+	entries := h.find(ob, eventID)
+	var got []outbox.State
+	for _, entry := range entries {
+		got = append(got, entry.State)
+		if entry.EventID != eventID || entry.Type != clickid.Purchase {
+			h.Errorf("an entry of %s is of %s %q", eventID, entry.Type, entry.EventID)
+		}
+	}
+	if !slices.Equal(got, want) {
+		h.Errorf("%s is %v, want %v", eventID, got, want)
+	}
+	return entries
+}
+
+func testFind(h *harness) {
+	h.refuse("refused")
+	cfg := h.config()
+	cfg.Consent = func(_ context.Context, e clickid.Event) (clickid.Consent, error) {
+		if e.ID == "denied" {
+			return clickid.ConsentDenied, nil
+		}
+		return clickid.ConsentGranted, nil
+	}
+	ob := h.openOutbox(cfg)
+	sameOrder := event("another")
+	sameOrder.OrderID = "good"
+	before := time.Now().Add(-time.Second)
+	h.send(ob, event("good"), event("refused"), event("denied"), sameOrder)
+	h.sendRefused(ob, refusedEvent("corrected"))
+	h.send(ob, event("corrected"))
+	h.states(ob, "unknown")
+	for _, entry := range h.states(ob, "good", outbox.StateQueued) {
+		if entry.QueuedAt.Before(before) || entry.QueuedAt.After(time.Now().Add(time.Second)) || !entry.EndedAt.IsZero() {
+			h.Errorf("the queued event was queued at %v and ended at %v", entry.QueuedAt, entry.EndedAt)
+		}
+	}
+	h.start(ob)
+	h.accepted(3)
+	letters := h.dead(ob, 2)
+	h.empty(ob)
+	late := time.Now().Add(time.Second)
+	for _, entry := range h.states(ob, "good", outbox.StateDelivered) {
+		if entry.EndedAt.Before(before) || entry.EndedAt.After(late) {
+			h.Errorf("the event was delivered at %v", entry.EndedAt)
+		}
+	}
+	for _, entry := range h.states(ob, "refused", outbox.StateDeadLettered) {
+		if !slices.ContainsFunc(letters, func(l outbox.DeadLetter) bool { return l.ID == entry.DeadLetterID && l.EventID == "refused" }) {
+			h.Errorf("the ID %q is not that of the dead letter", entry.DeadLetterID)
+		}
+		if !strings.Contains(entry.Reason, "INVALID_REQUEST") || len(entry.Attempts) != 1 || entry.Attempts[0].Status != 400 {
+			h.Errorf("the dead letter has the reason %q and the attempts %v", entry.Reason, entry.Attempts)
+		}
+	}
+	for _, entry := range h.states(ob, "denied", outbox.StateSkipped) {
+		if !strings.Contains(entry.Reason, "denied") || entry.EndedAt.Before(before) || entry.EndedAt.After(late) {
+			h.Errorf("the event was skipped at %v: %q", entry.EndedAt, entry.Reason)
+		}
+	}
+	h.states(ob, "corrected", outbox.StateDelivered, outbox.StateDeadLettered)
+}
+
+// testAdministration opens the storage as a tool does, without a client.
+func testAdministration(h *harness) {
+	lift := h.refuse("bad-0", "bad-1")
+	ob := h.started(h.config())
+	h.send(ob, events("bad", 2)...)
+	h.dead(ob, 2)
+	h.stop(ob)
+	lift()
+	tool := h.openOutbox(outbox.Config{Destination: outbox.Administration(h.client().Name()), Logger: h.config().Logger})
+	if err := tool.Start(h.ctx); err == nil {
+		h.Error("Start without a client returns no error")
+	}
+	if report, err := tool.Send(h.ctx, event("new")); err == nil || report.Results[0].Verdict != clickid.VerdictFailed {
+		h.Errorf("Send without a client returns %v", report.Results)
+	}
+	entries := h.states(tool, "bad-0", outbox.StateDeadLettered)
+	if len(entries) != 1 {
+		return
+	}
+	h.replay(tool, 1, entries[0].DeadLetterID)
+	h.states(tool, "bad-0", outbox.StateQueued)
+	if n, err := tool.Discard(h.ctx, h.dead(tool, 1)[0].ID); n != 1 || err != nil {
+		h.Errorf("Discard returns %d, %v", n, err)
+	}
+	h.states(tool, "bad-1")
+	ob = h.started(h.config())
+	h.accepted(1)
+	h.onlyAccepted(ob, "bad-0")
+}
