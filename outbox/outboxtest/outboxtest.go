@@ -1,5 +1,6 @@
-// Package outboxtest is a conformance suite for implementations of
-// [outbox.Outbox]. It checks every sentence of the interface's contract:
+// Package outboxtest contains a conformance suite for implementations of
+// [outbox.Outbox], [Run], and one for implementations of [outbox.Destination],
+// [RunDestination]. They check every sentence of the interface's contract:
 //
 //	func TestOutbox(t *testing.T) {
 //		outboxtest.Run(t, func(t testing.TB) outboxtest.Backend {
