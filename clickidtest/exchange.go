@@ -2,6 +2,7 @@ package clickidtest
 
 import (
 	"bytes"
+	"encoding/json"
 	"net/http"
 	"strings"
 )
@@ -75,9 +76,12 @@ func (x *exchange) observed(resp response) Exchange {
 	if key == "" || !bytes.Contains(x.body, []byte(key)) {
 		return seen
 	}
-	seen.Body = bytes.ReplaceAll(x.body, []byte(key), []byte(hiddenKey))
-	for i := range seen.Events {
-		seen.Events[i].Raw = bytes.ReplaceAll(seen.Events[i].Raw, []byte(key), []byte(hiddenKey))
+	hide := func(data []byte) []byte { return bytes.ReplaceAll(data, []byte(key), []byte(hiddenKey)) }
+	seen.Body, seen.Response.Body = hide(seen.Body), hide(seen.Response.Body)
+	for i, e := range seen.Events {
+		seen.Events[i] = Event{}
+		// A key that breaks the JSON leaves the event empty.
+		_ = json.Unmarshal(hide(encode(e)), &seen.Events[i])
 	}
 	return seen
 }
@@ -85,9 +89,13 @@ func (x *exchange) observed(resp response) Exchange {
 // hiddenKey stands for the API key in records.
 const hiddenKey = "[API key]"
 
-// key returns what the request has for an API key, or "".
+// key returns what the request has for an API key, or "" if that is too short to
+// be a secret.
 func (x *exchange) key() string {
 	_, key, _ := strings.Cut(x.http.Header.Get("Authorization"), " ")
+	if len(key) < len(apiKeyPrefix) {
+		return ""
+	}
 	return key
 }
 

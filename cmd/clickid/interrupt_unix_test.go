@@ -5,7 +5,6 @@ package main
 import (
 	"bufio"
 	"io"
-	"net/http"
 	"os"
 	"strings"
 	"testing"
@@ -34,15 +33,4 @@ func TestDemo_interrupt(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, cmd.Wait(), "the interrupt is not a failure")
 	requireEmpty(t, tmp)
-}
-
-func get(t *testing.T, url string) string {
-	t.Helper()
-	resp, err := http.Get(url)
-	require.NoError(t, err)
-	body, err := io.ReadAll(resp.Body)
-	require.NoError(t, err)
-	require.NoError(t, resp.Body.Close())
-	require.Equal(t, http.StatusOK, resp.StatusCode, url)
-	return string(body)
 }

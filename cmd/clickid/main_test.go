@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -225,4 +227,16 @@ func TestKeygen(t *testing.T) {
 	require.Len(t, keys, 2)
 	_, err := clickid.NewCookieStore(keys...)
 	require.NoError(t, err)
+}
+
+// get returns the body of a page.
+func get(t *testing.T, url string) string {
+	t.Helper()
+	resp, err := http.Get(url)
+	require.NoError(t, err)
+	body, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	require.Equal(t, http.StatusOK, resp.StatusCode, url)
+	return string(body)
 }

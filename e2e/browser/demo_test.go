@@ -1,11 +1,7 @@
 package browser
 
 import (
-	"bufio"
-	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/chromedp/chromedp"
@@ -15,26 +11,7 @@ import (
 // startDemo starts "clickid demo" and returns the addresses that it prints.
 func startDemo(t *testing.T) (ad, shop, platform string) {
 	t.Helper()
-	binary := filepath.Join(t.TempDir(), "clickid")
-	build := exec.Command("go", "build", "-o", binary, ".")
-	build.Dir = filepath.Join("..", "..", "cmd", "clickid")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	output, err := build.CombinedOutput()
-	require.NoError(t, err, string(output))
-
-	demo := exec.Command(binary, "demo", "-db", filepath.Join(t.TempDir(), "shop.db"))
-	stdout, err := demo.StdoutPipe()
-	require.NoError(t, err)
-	require.NoError(t, demo.Start())
-	t.Cleanup(func() {
-		require.NoError(t, demo.Process.Kill())
-		_ = demo.Wait() // returns an error because the demo was killed
-	})
-	urls := make(map[string]string)
-	for lines := bufio.NewScanner(stdout); len(urls) < 3 && lines.Scan(); {
-		name, url, _ := strings.Cut(lines.Text(), ": ")
-		urls[name] = strings.TrimSpace(url)
-	}
+	urls := startCommand(t, 3, "demo", "-db", filepath.Join(t.TempDir(), "shop.db"))
 	return urls["The ad"], urls["The shop"], urls["The platform"]
 }
 

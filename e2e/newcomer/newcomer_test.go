@@ -1,11 +1,13 @@
 // Package newcomer_test follows the documentation like a new user: it copies a
-// program into an empty directory, builds and runs it, and requests a landing
-// page.
+// program into an empty directory, builds and runs it, requests a landing page
+// and, with the README's program, orders.
 package newcomer_test
 
 import (
+	"bufio"
 	"encoding/json"
 	"go/format"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -40,13 +42,14 @@ func TestPastedProgram(t *testing.T) {
 		name    string
 		sources []string
 		imports string
+		orders  bool
 	}{
-		{"net/http", readme, module},
-		{"chi", routers, "github.com/go-chi/chi/v5"},
-		{"gin", routers, module + "/adapter_gin"},
-		{"echo v4", routers, module + "/adapter_echo"},
-		{"echo v5", routers, module + "/adapter_echo5"},
-		{"fiber", routers, module + "/adapter_fiber"},
+		{name: "net/http", sources: readme, imports: module, orders: true},
+		{name: "chi", sources: routers, imports: "github.com/go-chi/chi/v5"},
+		{name: "gin", sources: routers, imports: module + "/adapter_gin"},
+		{name: "echo v4", sources: routers, imports: module + "/adapter_echo"},
+		{name: "echo v5", sources: routers, imports: module + "/adapter_echo5"},
+		{name: "fiber", sources: routers, imports: module + "/adapter_fiber"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -57,7 +60,7 @@ func TestPastedProgram(t *testing.T) {
 				}
 			}
 			require.Len(t, found, 1, "programs that import %s", tt.imports)
-			try(t, root, found[0])
+			try(t, root, found[0], tt.orders)
 		})
 	}
 }
@@ -79,9 +82,9 @@ func programs(t *testing.T, document string) []string {
 	return found
 }
 
-// try builds the program in an empty directory, runs it and requests a landing
-// page.
-func try(t *testing.T, root, source string) {
+// try builds the program in an empty directory, runs it against the command's
+// receiver, requests a landing page and, if asked to, orders.
+func try(t *testing.T, root, source string, orders bool) {
 	dir := t.TempDir()
 	goCommand(t, dir, "mod", "init", "example.com/shop")
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "main.go"), []byte(source), 0o600))
@@ -96,6 +99,9 @@ func try(t *testing.T, root, source string) {
 	require.NoError(t, listener.Close())
 	cmd := exec.Command(filepath.Join(dir, "shop"))
 	cmd.Env = append(os.Environ(), "PORT="+port, "CLICKID_COOKIE_KEY=MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=")
+	if orders {
+		cmd.Env = append(cmd.Env, receive(t, root)...)
+	}
 	var output strings.Builder
 	cmd.Stdout, cmd.Stderr = &output, &output
 	require.NoError(t, cmd.Start())
@@ -109,10 +115,60 @@ func try(t *testing.T, root, source string) {
 		}
 	}()
 
-	landing := landWhenReady(t, "http://127.0.0.1:"+port+"/?clkid="+clickID, ended)
+	shop := "http://127.0.0.1:" + port
+	landing := landWhenReady(t, shop+"/?clkid="+clickID, ended)
 	require.Equal(t, http.StatusOK, landing.StatusCode)
 	require.Len(t, landing.Header["Set-Cookie"], 1)
 	require.Regexp(t, `^__Host-clkid=[A-Za-z0-9._~-]+; Path=/; Max-Age=2592000; HttpOnly; Secure; SameSite=Lax$`, landing.Header.Get("Set-Cookie"))
+	if orders {
+		require.Equal(t, "Thank you! Conversion: accepted\n", order(t, shop, landing.Cookies()[0]))
+	}
+}
+
+var variable = regexp.MustCompile(`(?m)^  export (\w+=\S+)$`)
+
+// receive starts "clickid receive" and returns the variables that it prints.
+func receive(t *testing.T, root string) []string {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "clickid")
+	build := exec.Command("go", "build", "-o", binary, ".")
+	build.Dir = filepath.Join(root, "cmd", "clickid")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	output, err := build.CombinedOutput()
+	require.NoError(t, err, string(output))
+
+	command := exec.Command(binary, "receive", "-addr", "127.0.0.1:0")
+	stdout, err := command.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, command.Start())
+	t.Cleanup(func() {
+		require.NoError(t, command.Process.Kill())
+		_ = command.Wait() // returns an error because the command was killed
+	})
+	var printed strings.Builder
+	for lines := bufio.NewScanner(stdout); lines.Scan() && !strings.HasPrefix(lines.Text(), "Press"); {
+		printed.WriteString(lines.Text() + "\n")
+	}
+	var variables []string
+	for _, match := range variable.FindAllStringSubmatch(printed.String(), -1) {
+		variables = append(variables, match[1])
+	}
+	require.Len(t, variables, 2, printed.String())
+	return variables
+}
+
+// order places an order as the visitor with the cookie and returns the page.
+func order(t *testing.T, shop string, cookie *http.Cookie) string {
+	t.Helper()
+	req, err := http.NewRequest(http.MethodPost, shop+"/orders", nil)
+	require.NoError(t, err)
+	req.AddCookie(cookie)
+	resp, err := http.DefaultClient.Do(req)
+	require.NoError(t, err)
+	page, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	return string(page)
 }
 
 // unpublished returns edits of a go.mod that replace the published modules with

@@ -1,0 +1,4 @@
+package receiver
+
+// WhyRule is whyRule for tests.
+var WhyRule = whyRule

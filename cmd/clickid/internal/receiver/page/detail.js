@@ -1,0 +1,142 @@
+import { byId, call, dialectName, element, pill } from "./dom.js";
+
+// Detail shows one event with its request and its response.
+export class Detail {
+  #panel = byId("detail");
+  #open;
+  number;
+
+  constructor(open) {
+    this.#open = open;
+  }
+
+  async show(number) {
+    this.number = number;
+    if (await this.refresh()) this.#panel.focus();
+  }
+
+  // refresh fetches the event again and reports whether it is still shown.
+  async refresh() {
+    const number = this.number;
+    let content;
+    try {
+      content = this.#render(await call("GET", `events/${number}`));
+    } catch (error) {
+      content = [this.#heading("Event " + number), element("p", { class: "error" }, error.message)];
+    }
+    if (number !== this.number) return false; // another event was opened in the meantime
+    const inside = this.#panel.contains(document.activeElement);
+    const scrolled = this.#panel.scrollTop;
+    this.#panel.replaceChildren(...content);
+    this.#panel.hidden = false;
+    document.body.classList.add("with-detail");
+    if (inside) this.#panel.focus();
+    this.#panel.scrollTop = scrolled;
+    return true;
+  }
+
+  hide() {
+    this.number = undefined;
+    this.#panel.hidden = true;
+    this.#panel.replaceChildren();
+    document.body.classList.remove("with-detail");
+  }
+
+  #heading(text, ...extra) {
+    const close = element("button", { type: "button", class: "close", "aria-label": "Close" }, "✕");
+    close.addEventListener("click", () => this.#panel.dispatchEvent(new Event("close")));
+    return element("header", {}, element("h2", {}, text), ...extra, close);
+  }
+
+  #render({ event, raw, explanations, request, response, curl, arrivals }) {
+    const name = event.kind === "event" ? `${event.type} ${event.id ?? ""}` : `${request.method} ${request.target}`;
+    const content = [this.#heading(name, pill(event.verdict))];
+    if (explanations.length) content.push(explain(explanations));
+    content.push(this.#facts(event, arrivals));
+    if (raw) content.push(section("Event", code(raw)));
+    content.push(
+      section("Request", line(`${request.method} ${request.target}`), headers(request.header, { Authorization: ["Bearer (not recorded)"] }), body(request), copy(curl)),
+      section("Response", line(response.status ? `${response.status}` : "none: the connection was cut"), headers(response.header), body(response)),
+    );
+    return content;
+  }
+
+  #facts(event, arrivals) {
+    const facts = element("dl", { class: "facts" });
+    const add = (name, ...value) => {
+      if (value.some((part) => part)) facts.append(element("dt", {}, name), element("dd", {}, ...value));
+    };
+    add("Received", new Date(event.at).toLocaleString());
+    add("Dialect", dialectName(event.dialect));
+    add("Destination", event.destination);
+    add("Click", event.kind === "event" && (event.click_id ? `${event.click_id} ${event.click_id_type ? `(${event.click_id_type})` : ""}` : "none"));
+    add("Value", event.value && `${event.value} ${event.currency ?? ""}`);
+    add("Time", event.time && new Date(event.time).toLocaleString());
+    add("Source", event.source);
+    add("Test code", event.test_code);
+    add("Fault", event.fault);
+    if (event.attempt) {
+      add("Attempt", `${event.attempt} of ${event.attempts}`, event.duplicates ? `, ${event.duplicates} ${event.duplicates === 1 ? "duplicate" : "duplicates"}` : "");
+    }
+    if (arrivals.length > 1) add("Arrivals", ...arrivals.map((arrival) => this.#arrival(arrival, event.number)));
+    return facts;
+  }
+
+  #arrival({ number, verdict, status }, current) {
+    const text = `#${number} ${verdict}${status ? ` ${status}` : ""}`;
+    if (number === current) return element("span", { class: "arrival" }, text);
+    const link = element("button", { type: "button", class: "arrival link" }, text);
+    link.addEventListener("click", () => this.#open(number));
+    return link;
+  }
+}
+
+function section(title, ...children) {
+  return element("section", {}, element("h3", {}, title), ...children);
+}
+
+function explain(explanations) {
+  return element("ul", { class: "explanations" }, ...explanations.map(({ field, message, why }) =>
+    element("li", {}, element("strong", {}, field ? element("code", {}, field) : "", field ? " " : "", message), why ? element("p", {}, why) : "")));
+}
+
+// Scrollable areas can be reached and scrolled with the keyboard.
+function code(text) {
+  return element("pre", { tabindex: "0" }, text);
+}
+
+function line(text) {
+  return element("p", { class: "line" }, element("code", {}, text));
+}
+
+function headers(header, more = {}) {
+  const list = element("dl", { class: "headers" });
+  for (const [name, values] of Object.entries({ ...header, ...more }).sort()) {
+    for (const value of values) list.append(element("dt", {}, name), element("dd", {}, value));
+  }
+  return list;
+}
+
+function body({ body, bytes, shortened }) {
+  if (!bytes) return element("p", { class: "muted" }, "No body.");
+  const size = `${bytes.toLocaleString("en")} bytes${shortened ? ", of which the beginning is shown" : ""}`;
+  return element("div", {}, code(body), element("p", { class: "muted" }, size));
+}
+
+// copy offers the request as a command for curl.
+function copy(command) {
+  const done = element("span", { role: "status", class: "muted" });
+  const button = element("button", { type: "button", class: "copy" }, "Copy as curl");
+  button.addEventListener("click", async () => {
+    try {
+      await navigator.clipboard.writeText(command);
+      done.textContent = "Copied. The API key is read from CLICKID_API_KEY.";
+    } catch {
+      // Browsers refuse this on plain HTTP, except on loopback.
+      const text = code(command);
+      done.replaceWith(text);
+      getSelection().selectAllChildren(text);
+    }
+  });
+  return element("p", { class: "copying" }, button, " ", done);
+}

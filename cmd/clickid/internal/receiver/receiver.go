@@ -1,0 +1,125 @@
+// Package receiver serves the receiver of clickidtest with a live page and an
+// HTTP API for tests. The verdicts are those of clickidtest; this package keeps,
+// shows and explains them.
+package receiver
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/clickid/clickid/clickidtest"
+)
+
+// Options configure a [Receiver].
+type Options struct {
+	// Platform configures the receiver's accounts and rules. Its hooks and Keep
+	// are set by New, except OnExchange, which is called as well.
+	Platform clickidtest.Config
+	// Keep is the number of events that are kept; the oldest are dropped.
+	// Defaults to 10,000.
+	Keep int
+	// File is a SQLite database that keeps the events. Defaults to memory.
+	File string
+	// Hosts are names that requests may have in Host, besides those of this
+	// machine and IP addresses.
+	Hosts []string
+	// Links are shown on the page.
+	Links []Link
+	// Log receives failures to store events. Required.
+	Log *slog.Logger
+}
+
+// Link is a link to another page.
+type Link struct {
+	Text string `json:"text"`
+	URL  string `json:"url"`
+}
+
+// DefaultKeep is the default of Options.Keep.
+const DefaultKeep = 10_000
+
+// Receiver is an HTTP server's handler for the platform's API, the page and the
+// API for tests.
+type Receiver struct {
+	// Platform decides about events and injects faults.
+	Platform *clickidtest.Receiver
+
+	options Options
+	store   *store
+	stopped context.Context // ends with Close
+	stop    context.CancelFunc
+}
+
+// New returns a receiver. The caller must call Close.
+func New(ctx context.Context, options Options) (*Receiver, error) {
+	if options.Keep == 0 {
+		options.Keep = DefaultKeep
+	}
+	r := &Receiver{options: options, store: newStore(options.Keep)}
+	observer := options.Platform.OnExchange
+	cfg := options.Platform
+	cfg.Keep = options.Keep
+	cfg.OnExchange = func(e clickidtest.Exchange) {
+		if err := r.store.add(e); err != nil {
+			options.Log.Error("receive: an event is not stored in the file of -db", "error", err)
+		}
+		if observer != nil {
+			observer(e)
+		}
+	}
+	r.Platform = clickidtest.New(cfg)
+	if options.File != "" {
+		if err := r.open(ctx); err != nil {
+			return nil, err
+		}
+	}
+	r.stopped, r.stop = context.WithCancel(context.WithoutCancel(ctx))
+	return r, nil
+}
+
+// open continues with the events of the file.
+func (r *Receiver) open(ctx context.Context) error {
+	db, err := openDatabase(ctx, r.options.File)
+	if err != nil {
+		return err
+	}
+	exchanges, err := r.store.load(ctx, db)
+	if err != nil {
+		return err
+	}
+	for _, e := range exchanges {
+		r.Platform.Restore(e.Events)
+	}
+	return nil
+}
+
+// Stop ends the requests that wait for events, so that a server can end.
+func (r *Receiver) Stop() { r.stop() }
+
+// Close ends the waiting requests and closes the file.
+func (r *Receiver) Close() error {
+	r.stop()
+	return r.store.close()
+}
+
+// Handler serves everything.
+func (r *Receiver) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/", r.Platform)
+	servePage(mux)
+	r.serveAPI(mux)
+	return r.checkHost(mux)
+}
+
+// untilStopped returns a context that ends with the request, with the receiver,
+// or after the timeout if it is not 0.
+func (r *Receiver) untilStopped(req *http.Request, timeout time.Duration) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(req.Context())
+	if timeout > 0 {
+		ctx, cancel = context.WithTimeout(req.Context(), timeout)
+	}
+	stopWatching := context.AfterFunc(r.stopped, cancel)
+	return ctx, func() { stopWatching(); cancel() }
+}
