@@ -70,7 +70,7 @@ func (t *Tracker) ForgetKey(ctx context.Context, k Key) error {
 	}
 	storeCtx, cancel := t.jobContext(ctx)
 	defer cancel()
-	token, err := t.linker.Linked(storeCtx, k)
+	token, err := t.linker.Linked(storeCtx, t.ownKey(k))
 	if errors.Is(err, ErrNotFound) {
 		return nil
 	}
@@ -79,7 +79,7 @@ func (t *Tracker) ForgetKey(ctx context.Context, k Key) error {
 			return t.erasureError(ctx, []string{token}, err) // the link stays, to find the rest by
 		}
 	}
-	return t.erasureError(ctx, nil, errors.Join(err, t.linker.Unlink(storeCtx, k)))
+	return t.erasureError(ctx, nil, errors.Join(err, t.linker.Unlink(storeCtx, t.ownKey(k))))
 }
 
 // ForgetToken removes the click of a token, every link to it, and the earlier

@@ -45,6 +45,16 @@ func newKey(kind, value string) Key {
 	}
 }
 
+// within returns the key with which an ad network other than the platform finds
+// the link of k.
+func (k Key) within(network string) Key {
+	k.hash = sha256.Sum256([]byte("clickid link of " + network + "\x00" + string(k.hash[:])))
+	if k.seal != ([sha256.Size]byte{}) {
+		k.seal = sha256.Sum256([]byte("clickid seal of " + network + "\x00" + string(k.seal[:])))
+	}
+	return k
+}
+
 // IsZero reports whether k is the zero Key.
 func (k Key) IsZero() bool { return k == Key{} }
 

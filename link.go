@@ -55,7 +55,7 @@ func (t *Tracker) Link(ctx context.Context, k Key) error {
 	}
 	storeCtx, cancel := t.storeContext(ctx)
 	defer cancel()
-	if err := t.linker.Link(storeCtx, k, token, expires); err != nil {
+	if err := t.linker.Link(storeCtx, t.ownKey(k), token, expires); err != nil {
 		t.observe(ctx, Observation{Kind: KindStoreError, Err: err})
 		return fmt.Errorf("clickid: linking the click: %w", err)
 	}
@@ -80,7 +80,7 @@ func (t *Tracker) LinkIn(ctx context.Context, transaction Linker, k Key) error {
 	if err != nil {
 		return err
 	}
-	return transaction.Link(ctx, k, token, expires)
+	return transaction.Link(ctx, t.ownKey(k), token, expires)
 }
 
 // linkable returns the token of the visitor's click and the expiry of its
@@ -157,7 +157,7 @@ func (t *Tracker) linkedToken(ctx context.Context, k Key) (string, error) {
 	}
 	storeCtx, cancel := t.jobContext(ctx)
 	defer cancel()
-	token, err := t.linker.Linked(storeCtx, k)
+	token, err := t.linker.Linked(storeCtx, t.ownKey(k))
 	if err != nil {
 		return "", t.lookupError(ctx, err)
 	}

@@ -37,8 +37,9 @@ type Config struct {
 	// is a Linker. Otherwise Link and Linked return an error.
 	Linker Linker
 	// Params are the URL parameters with a click ID, in the order of
-	// preference: at most 8, of 1 to 64 characters of [A-Za-z0-9._~-]. Defaults
-	// to "clkid", "sc3clid".
+	// preference: at most 8, of 1 to 64 characters of [A-Za-z0-9._~-]. Links
+	// belong to the network of the first one; services that share a Linker need
+	// the same. Defaults to "clkid", "sc3clid".
 	Params []string
 	// TTL is the lifetime of a click from its capture, in whole seconds, up to
 	// 400 days. It is never extended. Defaults to 30 days.
@@ -111,6 +112,7 @@ type Tracker struct {
 	ownLinks    bool         // store and linker are the same
 	checker     TokenChecker // guarded, or nil
 	params      *query.Params
+	network     string // see networkOf
 	hosts       []string
 	ttl         time.Duration
 	jar         cookieJar
@@ -161,6 +163,7 @@ func New(cfg Config) (*Tracker, error) {
 	if t.logger == nil {
 		t.logger = slog.Default()
 	}
+	t.network = networkOf(t.params.Names())
 	t.accept = t.acceptance(cfg.Accept)
 	t.local, _ = cfg.Store.(localStore)
 	if checker, ok := cfg.Store.(TokenChecker); ok {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 )
 
 // Lookup is [Lookup] with the click of this tracker, for a site with a tracker
@@ -55,6 +56,26 @@ func (b bound) Send(ctx context.Context, events ...Event) (Report, error) {
 
 // ResolvesTokens reports whether the inner sender does.
 func (b bound) ResolvesTokens() bool { return resolvesTokens(b.sender) }
+
+// networkOf returns the ad network of a tracker with the parameters: "" for the
+// platform, or the first parameter.
+func networkOf(params []string) string {
+	for _, param := range params {
+		if strings.EqualFold(param, "clkid") || strings.EqualFold(param, "sc3clid") {
+			return ""
+		}
+	}
+	return strings.ToLower(params[0])
+}
+
+// ownKey returns the key of t's link. Trackers of several ad networks can share
+// a linker, and each has its link of an order.
+func (t *Tracker) ownKey(k Key) Key {
+	if t.network == "" {
+		return k
+	}
+	return k.within(t.network)
+}
 
 // fillFromVisit is the finder that only knows the visitor.
 func fillFromVisit(ctx context.Context, t *Tracker, e *Event, later bool) error {

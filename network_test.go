@@ -252,6 +252,17 @@ func TestTracker_severalNetworksStripParam(t *testing.T) {
 	}
 }
 
+// A landing from the platform is not a lost click of another network.
+func TestTracker_severalNetworksLostClick(t *testing.T) {
+	t.Parallel()
+	n := newNetworks(t, nil)
+	n.browser().get("/?clkid=abc&utm_source=scope3")
+	require.Equal(t, []clickid.Kind{clickid.KindCaptured}, n.outer.kinds())
+	require.Empty(t, n.inner.kinds())
+	n.browser().get("/?gclid=def&utm_source=scope3")
+	require.Equal(t, []clickid.Kind{clickid.KindLostClick}, n.outer.kinds())
+}
+
 func TestTracker_cookieConflict(t *testing.T) {
 	t.Parallel()
 	n := newNetworks(t, func(_, inner *clickid.Config) { inner.Cookie.Name = "" })
@@ -466,12 +477,11 @@ func TestBind_failedLookup(t *testing.T) {
 	require.NotEmpty(t, queued.events[0].ClickToken, "an outbox needs no lookup")
 }
 
-// A webhook has no visitor, but the order's key.
+// A webhook has no visitor, but the order's key. The trackers share a store.
 func TestBind_convertFor(t *testing.T) {
 	t.Parallel()
-	n := newNetworks(t, func(outer, inner *clickid.Config) {
-		outer.Store, inner.Store = clickid.NewMemoryStore(), clickid.NewMemoryStore()
-	})
+	shared := clickid.NewMemoryStore()
+	n := newNetworks(t, func(outer, inner *clickid.Config) { outer.Store, inner.Store = shared, shared })
 	key := clickid.OrderKey("1")
 	b := n.browser()
 	ctx := b.get("/?clkid=abc&gclid=def").ctx
@@ -494,9 +504,22 @@ func TestBind_convertFor(t *testing.T) {
 		require.Equal(t, "def", click.ID)
 	}
 
+	require.NoError(t, n.inner.ForgetKey(ctx, key))
+	_, err := n.inner.Linked(ctx, key)
+	require.ErrorIs(t, err, clickid.ErrNotFound)
+	linked, err := n.outer.Linked(ctx, key)
+	require.NoError(t, err, "an erasure of one network leaves the other's")
+	require.Equal(t, "abc", linked.ID)
+	tx := &transaction{}
+	require.NoError(t, n.inner.LinkIn(b.get("/?gclid=jkl").ctx, tx, key))
+	require.NoError(t, shared.Link(ctx, tx.key, tx.token, tx.expires))
+	linked, err = n.inner.Linked(ctx, key)
+	require.NoError(t, err)
+	require.Equal(t, "jkl", linked.ID)
+
 	// Without a link, each tracker uses its own click of the visitor.
 	var x, y direct
-	_, err := n.inner.ConvertFor(ctx, clickid.OrderKey("2"), clickid.Senders(n.outer.Bind(&x), &y), order("2"))
+	_, err = n.inner.ConvertFor(ctx, clickid.OrderKey("2"), clickid.Senders(n.outer.Bind(&x), &y), order("2"))
 	require.NoError(t, err)
 	require.Equal(t, "abc", x.events[0].Click.ID)
 	require.Equal(t, "def", y.events[0].Click.ID)

@@ -37,7 +37,7 @@ func (t *Tracker) read(r *http.Request) (read reading) {
 	if r.URL.RawQuery != "" {
 		found := t.params.Find(r.URL.RawQuery, t.accept)
 		read.present, read.id, read.param = found.Present, found.Value, found.Param
-		read.lost = found.Source && !found.Present && !read.cookie && captureRefusal(r) == "" && !fromOwnSite(r)
+		read.lost = t.network == "" && found.Source && !found.Present && !read.cookie && captureRefusal(r) == "" && !fromOwnSite(r)
 	}
 	if read.present {
 		read.concerns = true
