@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/clickid/clickid/internal/origin"
 )
 
 // Consent is a visitor's consent to the storage and use of the click. The zero
@@ -88,7 +90,7 @@ func (t *Tracker) Consent(r *http.Request) (consent Consent) {
 func (t *Tracker) RequiresConsent() bool { return t != nil && t.consentOf != nil }
 
 func (t *Tracker) deniedByGPC(r *http.Request) bool {
-	return !t.ignoreGPC && first(r.Header, "Sec-Gpc") == "1" // canonical form of Sec-GPC
+	return !t.ignoreGPC && origin.First(r.Header, "Sec-Gpc") == "1" // canonical form of Sec-GPC
 }
 
 // Remember stores a click for a visitor who has just consented, regardless of
@@ -146,23 +148,23 @@ func (t *Tracker) rememberable(r *http.Request) (id, param string) {
 
 // fromOtherOrigin reports whether the browser reports a page of another origin.
 func (t *Tracker) fromOtherOrigin(r *http.Request) bool {
-	origin := first(r.Header, "Origin")
-	switch first(r.Header, "Sec-Fetch-Site") {
+	from := origin.First(r.Header, "Origin")
+	switch origin.First(r.Header, "Sec-Fetch-Site") {
 	case "same-origin", "none":
 		return false
 	case "same-site":
-		if t.jar.domain == "" || origin == "" {
+		if t.jar.domain == "" || from == "" {
 			return true
 		}
 	case "cross-site":
 		return true
 	}
-	if origin == "" {
+	if from == "" {
 		return false
 	}
-	u, err := url.Parse(origin)
+	u, err := url.Parse(from)
 	if err != nil || u.Host == "" {
 		return true // also "null"
 	}
-	return !strings.EqualFold(u.Host, r.Host) && (t.jar.domain == "" || !covers(t.jar.domain, hostname(u.Host)))
+	return !strings.EqualFold(u.Host, r.Host) && (t.jar.domain == "" || !origin.Covers(t.jar.domain, origin.Hostname(u.Host)))
 }

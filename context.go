@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/clickid/clickid/internal/extending"
+	"github.com/clickid/clickid/internal/origin"
 	"github.com/clickid/clickid/internal/visitor"
 )
 
@@ -475,7 +476,7 @@ func (t *Tracker) newClick(r *http.Request, id, param string) Click {
 func (t *Tracker) landing(r *http.Request) (ip, userAgent string) {
 	defer t.reportPanic(r.Context(), "LandingIP")
 	given, _ := visitor.IP(t.landingIP(r))
-	if agent := visitor.UserAgent(first(r.Header, "User-Agent")); given != "" && agent != "" {
+	if agent := visitor.UserAgent(origin.First(r.Header, "User-Agent")); given != "" && agent != "" {
 		ip, userAgent = given, agent
 	}
 	return ip, userAgent

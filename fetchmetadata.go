@@ -3,6 +3,8 @@ package clickid
 import (
 	"net/http"
 	"strings"
+
+	"github.com/clickid/clickid/internal/origin"
 )
 
 // captureRefusal returns the reason why a request must not store its click, or
@@ -13,7 +15,7 @@ func captureRefusal(r *http.Request) Reason {
 	if r.Method != http.MethodGet {
 		return ReasonMethod
 	}
-	mode, dest := first(r.Header, "Sec-Fetch-Mode"), first(r.Header, "Sec-Fetch-Dest")
+	mode, dest := origin.First(r.Header, "Sec-Fetch-Mode"), origin.First(r.Header, "Sec-Fetch-Dest")
 	if mode == "navigate" || mode == "" {
 		switch dest {
 		case "document":
@@ -42,14 +44,14 @@ func captureRefusal(r *http.Request) Reason {
 // isPrefetch reports whether the page may not be shown to the visitor.
 // Sec-Purpose is the standard header; Purpose and X-Moz are older ones.
 func isPrefetch(h http.Header) bool {
-	return strings.HasPrefix(first(h, "Sec-Purpose"), "prefetch") ||
-		first(h, "Purpose") == "prefetch" || first(h, "X-Moz") == "prefetch"
+	return strings.HasPrefix(origin.First(h, "Sec-Purpose"), "prefetch") ||
+		origin.First(h, "Purpose") == "prefetch" || origin.First(h, "X-Moz") == "prefetch"
 }
 
 // isPart reports whether the browser tells that the request is for a part of a
 // page, such as an image.
 func isPart(r *http.Request) bool {
-	switch first(r.Header, "Sec-Fetch-Dest") {
+	switch origin.First(r.Header, "Sec-Fetch-Dest") {
 	case "", "document", "empty":
 		return false
 	}
@@ -62,8 +64,8 @@ func isPage(r *http.Request) bool {
 	if captureRefusal(r) != "" {
 		return false
 	}
-	if first(r.Header, "Sec-Fetch-Dest") != "" {
+	if origin.First(r.Header, "Sec-Fetch-Dest") != "" {
 		return true
 	}
-	return strings.Contains(first(r.Header, "Accept"), "text/html")
+	return strings.Contains(origin.First(r.Header, "Accept"), "text/html")
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/clickid/clickid/internal/extending"
 	"github.com/clickid/clickid/internal/nilcheck"
+	"github.com/clickid/clickid/internal/origin"
 	"github.com/clickid/clickid/internal/query"
 )
 
@@ -213,9 +214,9 @@ func (cfg *Config) problems() []error {
 	}
 	for i, host := range cfg.Hosts {
 		switch {
-		case host == "" || strings.Contains(host, "/") || hostname(host) != strings.ToLower(host):
+		case host == "" || strings.Contains(host, "/") || origin.Hostname(host) != strings.ToLower(host):
 			problem("Hosts[%d] must be a host name without scheme and port", i)
-		case cfg.Cookie.Domain != "" && !covers(cfg.Cookie.Domain, strings.ToLower(host)):
+		case cfg.Cookie.Domain != "" && !origin.Covers(cfg.Cookie.Domain, strings.ToLower(host)):
 			problem("Hosts[%d] is not within Cookie.Domain, so that browsers would refuse the cookie there", i)
 		}
 	}
@@ -360,7 +361,7 @@ func (t *Tracker) Strip(w http.ResponseWriter, r *http.Request) bool {
 		return false
 	}
 	v := t.visitOf(r.Context())
-	if v == nil || transportOf(r) != transportSecure {
+	if v == nil || origin.TransportOf(r) != origin.Secure {
 		return false
 	}
 	if _, stored, _ := v.landing(); !stored {
@@ -426,7 +427,7 @@ func (t *Tracker) risk(ctx context.Context, v *visit, h http.Header, r *http.Req
 // wasStripped reports whether the browser comes to r by the redirect of Strip:
 // from another site, with a click of the last minute.
 func (t *Tracker) wasStripped(ctx context.Context, v *visit, r *http.Request) bool {
-	if !t.stripParam || captureRefusal(r) != "" || fromOwnSite(r) {
+	if !t.stripParam || captureRefusal(r) != "" || origin.FromOwnSite(r) {
 		return false
 	}
 	c, err := v.lookup(ctx)
@@ -439,14 +440,14 @@ func (t *Tracker) keepsCookie(r *http.Request, u *url.URL) bool {
 	if u.Host == "" {
 		return true
 	}
-	from, to := hostname(r.Host), hostname(u.Host)
-	if from != to && (t.jar.domain == "" || !covers(t.jar.domain, to)) {
+	from, to := origin.Hostname(r.Host), origin.Hostname(u.Host)
+	if from != to && (t.jar.domain == "" || !origin.Covers(t.jar.domain, to)) {
 		return false
 	}
-	if t.jar.insecure || isLoopback(to) {
+	if t.jar.insecure || origin.Loopback(to) {
 		return true
 	}
-	return u.Scheme == "" || u.Scheme == "https" && transportOf(r) == transportSecure
+	return u.Scheme == "" || u.Scheme == "https" && origin.TransportOf(r) == origin.Secure
 }
 
 // keep stores the click and sets the cookie, unless the stored click takes

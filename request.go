@@ -1,12 +1,10 @@
 package clickid
 
 import (
-	"net"
 	"net/http"
-	"net/netip"
-	"net/url"
 	"strings"
 
+	"github.com/clickid/clickid/internal/origin"
 	"github.com/clickid/clickid/internal/query"
 )
 
@@ -37,7 +35,7 @@ func (t *Tracker) read(r *http.Request) (read reading) {
 	if r.URL.RawQuery != "" {
 		found := t.params.Find(r.URL.RawQuery, t.accept)
 		read.present, read.id, read.param = found.Present, found.Value, found.Param
-		read.lost = t.network == "" && found.Source && !found.Present && !read.cookie && captureRefusal(r) == "" && !fromOwnSite(r)
+		read.lost = t.network == "" && found.Source && !found.Present && !read.cookie && captureRefusal(r) == "" && !origin.FromOwnSite(r)
 	}
 	if read.present {
 		read.concerns = true
@@ -57,7 +55,7 @@ func (t *Tracker) read(r *http.Request) (read reading) {
 
 // keepsClicksOn reports whether host is one of Config.Hosts.
 func (t *Tracker) keepsClicksOn(host string) bool {
-	host = hostname(host)
+	host = origin.Hostname(host)
 	for _, own := range t.hosts {
 		if host == own {
 			return true
@@ -69,93 +67,13 @@ func (t *Tracker) keepsClicksOn(host string) bool {
 // cookieRefusal returns the reason why the browser would refuse the cookie, or
 // "".
 func (t *Tracker) cookieRefusal(r *http.Request) Reason {
-	if t.jar.domain != "" && !covers(t.jar.domain, hostname(r.Host)) {
+	if t.jar.domain != "" && !origin.Covers(t.jar.domain, origin.Hostname(r.Host)) {
 		return ReasonDomain
 	}
-	if !t.jar.insecure && transportOf(r) == transportPlain {
+	if !t.jar.insecure && origin.TransportOf(r) == origin.Plain {
 		return ReasonPlainHTTP
 	}
 	return ""
-}
-
-// transport is the encryption of the browser's connection.
-type transport int
-
-const (
-	transportUnknown transport = iota
-	transportSecure
-	transportPlain
-)
-
-// transportOf returns the transport of a request. Browsers only send Sec-Fetch
-// headers to trustworthy origins, which include loopback addresses. A proxy
-// that terminates TLS may forward the protocol.
-func transportOf(r *http.Request) transport {
-	h := r.Header
-	if r.TLS != nil || first(h, "Sec-Fetch-Site") != "" || first(h, "Sec-Fetch-Mode") != "" ||
-		first(h, "Sec-Fetch-Dest") != "" || isLoopback(hostname(r.Host)) {
-		return transportSecure
-	}
-	switch forwardedProtocol(h) {
-	case "https":
-		return transportSecure
-	case "http":
-		return transportPlain
-	}
-	return transportUnknown
-}
-
-// forwardedProtocol returns the protocol of the outermost proxy in lower case,
-// or "".
-func forwardedProtocol(h http.Header) string {
-	if proto := first(h, "X-Forwarded-Proto"); proto != "" {
-		proto, _, _ = strings.Cut(proto, ",")
-		return strings.ToLower(strings.TrimSpace(proto))
-	}
-	element, _, _ := strings.Cut(first(h, "Forwarded"), ",")
-	for _, pair := range strings.Split(element, ";") {
-		if name, value, _ := strings.Cut(pair, "="); strings.EqualFold(strings.TrimSpace(name), "proto") {
-			return strings.ToLower(strings.Trim(value, "\" "))
-		}
-	}
-	return ""
-}
-
-// first returns the first value of a header. name must be in canonical form.
-func first(h http.Header, name string) string {
-	if values := h[name]; len(values) > 0 {
-		return values[0]
-	}
-	return ""
-}
-
-// hostname returns the host of a Host header or URL without its port, in lower
-// case.
-func hostname(host string) string {
-	if i := strings.LastIndexByte(host, ':'); i >= 0 && i > strings.LastIndexByte(host, ']') {
-		if name, _, err := net.SplitHostPort(host); err == nil {
-			host = name
-		}
-	}
-	return strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
-}
-
-// covers reports whether a cookie of the domain is sent to host.
-func covers(domain, host string) bool {
-	prefix, ok := strings.CutSuffix(host, domain)
-	return ok && (prefix == "" || strings.HasSuffix(prefix, "."))
-}
-
-// isLoopback reports whether browsers trust host without TLS.
-func isLoopback(host string) bool {
-	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
-		return true
-	}
-	if host == "" || host[0] != '1' && host[0] != ':' {
-		return false
-	}
-	addr, err := netip.ParseAddr(host)
-	return err == nil && addr.IsLoopback()
 }
 
 // strippedTarget returns the request's target without the parameters, in origin
@@ -201,31 +119,8 @@ func (t *Tracker) refererClick(r *http.Request) (id, param string) {
 	}
 	rawQuery, _, _ = strings.Cut(rawQuery, "#")
 	f := t.params.Find(rawQuery, t.accept)
-	if f.Value == "" || !sameOrigin(values[0], r) {
+	if f.Value == "" || !origin.SameReferer(values[0], r) {
 		return "", ""
 	}
 	return f.Value, f.Param
-}
-
-// sameOrigin reports whether the Referer of r is of the same origin.
-// Sec-Fetch-Site decides if the browser sends it, since a proxy may change the
-// host. Otherwise the hosts are compared, but not the schemes: behind a proxy
-// that terminates TLS the scheme is unknown.
-func sameOrigin(referer string, r *http.Request) bool {
-	if site := first(r.Header, "Sec-Fetch-Site"); site != "" {
-		return site == "same-origin"
-	}
-	u, err := url.Parse(referer)
-	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && strings.EqualFold(u.Host, r.Host)
-}
-
-// fromOwnSite reports whether the visitor comes from a page of the site, so
-// that the request is not a landing.
-func fromOwnSite(r *http.Request) bool {
-	switch first(r.Header, "Sec-Fetch-Site") {
-	case "same-origin", "same-site":
-		return true
-	}
-	referer := first(r.Header, "Referer")
-	return referer != "" && sameOrigin(referer, r)
 }
