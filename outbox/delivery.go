@@ -144,6 +144,7 @@ func (d *Delivery) Deliver(ctx context.Context, r Record, attempt int) Outcome {
 		outcome.Skip = &Skip{ID: d.visibleID(e.ID), Type: string(e.Type), Reason: outcome.Failure.Reason, At: time.Now().UTC()}
 	}
 	d.report(ctx, r, e, outcome)
+	drainOf(ctx).settle(outcome.Action)
 	return outcome
 }
 
@@ -164,7 +165,7 @@ func (d *Delivery) deliver(ctx context.Context, r Record, e clickid.Event, damag
 	if outcome, ok := d.held(ctx, r); !ok {
 		return outcome
 	}
-	turn := d.platform.await(ctx, d.stop, holdLimit)
+	turn := d.platform.await(ctx, d.stop, drainOf(ctx).holdLimit())
 	switch {
 	case turn.leave != nil:
 		defer turn.leave()

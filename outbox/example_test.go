@@ -2,9 +2,13 @@ package outbox_test
 
 import (
 	"context"
+	"crypto/subtle"
 	"database/sql"
 	"fmt"
 	"log"
+	"net/http"
+	"net/http/httptest"
+	"strings"
 	"time"
 
 	"github.com/clickid/clickid"
@@ -101,4 +105,58 @@ func ExampleTableOutbox() {
 		return ob, ob.Start(ctx)
 	}
 	_, _ = placeOrder, open
+}
+
+// A function that a scheduler calls every minute delivers what is due. It is the
+// only code that delivers: nothing runs between two calls.
+func ExampleDrainHandler() {
+	platform, err := clickidtest.Start("127.0.0.1:0", clickidtest.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer platform.Close()
+	client, err := capi.New(capi.Config{
+		APIKey:  clickidtest.APIKey,
+		BaseURL: platform.URL,
+		Dialect: capi.LogEvent{EventSourceID: clickidtest.EventSourceID},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	ob, err := outbox.NewMemory(outbox.MemoryConfig{ // riveroutbox.New in a shop
+		Delivery:   outbox.Config{Destination: client},
+		AcceptLoss: true,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	secret := "the scheduler's secret"
+	drain := outbox.DrainHandler(ob, 20*time.Second)
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /tasks/conversions", func(w http.ResponseWriter, r *http.Request) {
+		token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		if subtle.ConstantTimeCompare([]byte(token), []byte(secret)) != 1 {
+			http.Error(w, "unauthorized", http.StatusUnauthorized)
+			return
+		}
+		drain.ServeHTTP(w, r)
+	})
+
+	// An order, in a request of its own.
+	_, err = clickid.Convert(context.Background(), ob, clickid.Event{
+		Type: clickid.Purchase, ID: "order-1001", Time: time.Now(), Value: clickid.Minor(14999, "USD"),
+		Click: clickid.Click{ID: "01ARZ3NDEKTSV4RRFFQ69G5FAV", Param: "clkid"},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	r := httptest.NewRequest(http.MethodPost, "/tasks/conversions", nil)
+	r.Header.Set("Authorization", "Bearer "+secret)
+	w := httptest.NewRecorder()
+	mux.ServeHTTP(w, r)
+	fmt.Printf("%s%d accepted\n", w.Body, platform.Count())
+	// Output:
+	// {"settled":1,"remaining":0}
+	// 1 accepted
 }

@@ -36,7 +36,10 @@ type Memory struct {
 	run *memoryRun
 }
 
-var _ Queue = (*Memory)(nil)
+var (
+	_ Queue   = (*Memory)(nil)
+	_ Drainer = (*Memory)(nil)
+)
 
 // memoryRun is the time from Start to Stop.
 type memoryRun struct {
@@ -162,14 +165,14 @@ type memoryJob struct {
 	attempt int
 }
 
-// take returns the next due entry and assigns it to owner, or the time until
-// one is due.
-func (s *memoryStorage) take(owner *Memory) (*memoryJob, time.Duration) {
+// take returns the next entry that is due at a time and assigns it to owner, or
+// the time until one is due.
+func (s *memoryStorage) take(owner *Memory, at time.Time) (*memoryJob, time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for len(s.due) > 0 {
 		next := s.due[0]
-		if wait := time.Until(next.due); wait > 0 {
+		if wait := next.due.Sub(at); wait > 0 {
 			return nil, wait
 		}
 		heap.Pop(&s.due)
@@ -229,11 +232,7 @@ func (m *Memory) Start(ctx context.Context) error {
 	if m.run != nil {
 		return errors.New("outbox: the outbox has been started already")
 	}
-	m.storage.mu.Lock()
-	if len(m.storage.done) > 0 {
-		m.delivery.Remember()
-	}
-	m.storage.mu.Unlock()
+	m.remember()
 	working, interrupt := context.WithCancel(context.WithoutCancel(ctx))
 	run := &memoryRun{stop: make(chan struct{}), interrupt: interrupt, done: make(chan struct{})}
 	m.run = run
@@ -245,6 +244,15 @@ func (m *Memory) Start(ctx context.Context) error {
 		m.work(working, run.stop)
 	}()
 	return nil
+}
+
+// remember tells the delivery about events that were delivered earlier.
+func (m *Memory) remember() {
+	m.storage.mu.Lock()
+	defer m.storage.mu.Unlock()
+	if len(m.storage.done) > 0 {
+		m.delivery.Remember()
+	}
 }
 
 // end prevents further deliveries.
@@ -265,7 +273,7 @@ func (m *Memory) work(ctx context.Context, stop <-chan struct{}) {
 		case <-stop:
 			return
 		}
-		job, wait := m.storage.take(m)
+		job, wait := m.storage.take(m, time.Now())
 		if job == nil {
 			<-slots
 			timer := time.NewTimer(wait)
@@ -284,6 +292,40 @@ func (m *Memory) work(ctx context.Context, stop <-chan struct{}) {
 			m.storage.settle(m, job.entry, m.delivery.Deliver(ctx, job.record, job.attempt))
 		}()
 	}
+}
+
+// Drain implements [Drainer].
+func (m *Memory) Drain(ctx context.Context) (Drained, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.run != nil {
+		return Drained{}, ErrStarted
+	}
+	m.remember()
+	working, settled := Draining(ctx)
+	slots := make(chan struct{}, m.workers)
+	var group sync.WaitGroup
+	for begun := time.Now(); ctx.Err() == nil; {
+		slots <- struct{}{}
+		job, _ := m.storage.take(m, begun)
+		if job == nil {
+			break
+		}
+		group.Add(1)
+		go func() {
+			defer group.Done()
+			m.storage.settle(m, job.entry, m.delivery.Deliver(working, job.record, job.attempt))
+			<-slots
+		}()
+	}
+	group.Wait()
+	m.storage.mu.Lock()
+	defer m.storage.mu.Unlock()
+	drained := Drained{Settled: settled(), Remaining: m.storage.stats().Queued}
+	if err := ctx.Err(); err != nil {
+		return drained, fmt.Errorf("outbox: draining: deliveries were interrupted: %w", err)
+	}
+	return drained, nil
 }
 
 // Stop implements [Outbox].

@@ -150,6 +150,37 @@ func (r *Relay) Run(ctx context.Context) error {
 	return ctx.Err()
 }
 
+// drain moves the events in the table to the queue. It passes an event that the
+// queue refuses, and gives up when more than a few batches in a row fail.
+func (r *Relay) drain(ctx context.Context) error {
+	r.mu.Lock()
+	running := r.run != nil
+	r.mu.Unlock()
+	if running {
+		return ErrStarted
+	}
+	const most = 12 // enough to divide the largest batch
+	c := &cursor{size: r.cfg.Batch}
+	for failures := 0; ; {
+		moved, err := r.move(ctx, c)
+		if ctx.Err() != nil {
+			return fmt.Errorf("outbox: draining: the relay was interrupted: %w", ctx.Err())
+		}
+		whole := err == nil && moved == 0
+		_ = r.report(ctx, err, whole && failures == 0)
+		switch {
+		case whole:
+			return nil
+		case err == nil:
+			failures = 0
+		default:
+			if failures++; failures > most {
+				return err
+			}
+		}
+	}
+}
+
 // Stop moves the events in the table and ends the relay. It ends at the first
 // failure or when ctx ends; the remaining events stay in the table. It returns
 // their number, and an error if ctx ended first or the number cannot be read.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"os"
 	"os/exec"
 	"slices"
@@ -62,6 +63,8 @@ const (
 	findsNoReasons   fault = "finds events without the reason"
 	findsByOrder     fault = "finds other events of the order"
 	startsTools      fault = "starts without a client"
+	drainsNothing    fault = "does not deliver when it is drained"
+	drainsStarted    fault = "drains beside its own delivery"
 	keepsNoCodes     fault = "drops the codes of attempts"
 )
 
@@ -238,6 +241,17 @@ func (f *faulty) Find(ctx context.Context, eventID string, types ...clickid.Even
 	return entries, err
 }
 
+func (f *faulty) Drain(ctx context.Context) (outbox.Drained, error) {
+	if f.fault == drainsNothing {
+		return outbox.Drained{}, nil
+	}
+	drained, err := f.Memory.Drain(ctx)
+	if f.fault == drainsStarted && errors.Is(err, outbox.ErrStarted) {
+		err = nil
+	}
+	return drained, err
+}
+
 func (f *faulty) Stats(ctx context.Context) (outbox.Stats, error) {
 	stats, err := f.Memory.Stats(ctx)
 	if f.fault == measuresNothing {
@@ -344,6 +358,9 @@ func TestRun_faultyOutbox(t *testing.T) {
 		{forgetsStopped, "queued events are delivered after a restart"},
 		{forgetsStopped, "a restart keeps dead letters"},
 		{losesKilled, "the events of a killed instance are delivered"},
+		{drainsNothing, "Drain delivers what is due"},
+		{drainsNothing, "the events of an earlier process are drained"},
+		{drainsStarted, "Drain and Start exclude each other"},
 		{deaf, "a refused configuration makes no dead letter and raises an alert"},
 		{asksNoConsent, "consent is checked at delivery"},
 		{rechecksNothing, "a click deleted before delivery is not sent"},

@@ -28,7 +28,7 @@ type TableOutbox struct {
 	db    *sql.DB
 }
 
-var _ Outbox = (*TableOutbox)(nil)
+var _ Drainer = (*TableOutbox)(nil)
 
 // NewTableOutbox returns an outbox. Its error joins all problems of cfg. It
 // sets cfg.Queue, which must be empty.
@@ -91,6 +91,20 @@ func (o *TableOutbox) Stop(ctx context.Context) (remaining int, err error) {
 	inTable, err := o.relay.Stop(ctx)
 	inQueue, stopErr := o.queue.Stop(ctx)
 	return inTable + inQueue, errors.Join(err, stopErr)
+}
+
+// Drain implements [Drainer]. It first moves the events of the table to the
+// queue, which must be a [Drainer].
+func (o *TableOutbox) Drain(ctx context.Context) (Drained, error) {
+	if err := o.relay.drain(ctx); err != nil {
+		return Drained{}, err
+	}
+	drained, err := Drain(ctx, o.queue)
+	countCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), countTimeout)
+	defer cancel()
+	waiting, countErr := o.table.Stats(countCtx, o.db)
+	drained.Remaining += waiting.Queued
+	return drained, errors.Join(err, countErr)
 }
 
 // DeadLetters implements [Outbox].

@@ -50,7 +50,10 @@ type Outbox struct {
 	serverID string  // the server's replication ID, or "" before the first look
 }
 
-var _ outbox.Queue = (*Outbox)(nil)
+var (
+	_ outbox.Queue   = (*Outbox)(nil)
+	_ outbox.Drainer = (*Outbox)(nil)
+)
 
 // New returns an outbox. Its error joins all problems of cfg. New makes no
 // connection and starts nothing. Send stores events before Start as well.

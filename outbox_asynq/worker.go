@@ -14,6 +14,7 @@ import (
 // worker is the delivery from Start to Stop.
 type worker struct {
 	server    *asynq.Server
+	base      context.Context    // of the deliveries
 	interrupt context.CancelFunc // ends every delivery at once
 	done      chan struct{}      // closed when all deliveries have ended
 
@@ -43,8 +44,27 @@ func (o *Outbox) Start(ctx context.Context) error {
 	} else if s.delivered > 0 {
 		o.delivery.Remember()
 	}
-	base, interrupt := context.WithCancel(context.WithoutCancel(ctx))
-	w := &worker{interrupt: interrupt, done: make(chan struct{}), idle: make(chan struct{})}
+	w, err := o.work(context.WithoutCancel(ctx))
+	if err != nil {
+		return err
+	}
+	o.worker = w
+	go o.repairRegularly(w.base)
+	go func() {
+		select {
+		case <-ctx.Done():
+			_, _ = o.Stop(context.WithoutCancel(ctx))
+		case <-w.done:
+		}
+	}()
+	return nil
+}
+
+// work starts an asynq server. Its deliveries have a context that is derived from
+// ctx.
+func (o *Outbox) work(ctx context.Context) (*worker, error) {
+	base, interrupt := context.WithCancel(ctx)
+	w := &worker{base: base, interrupt: interrupt, done: make(chan struct{}), idle: make(chan struct{})}
 	w.server = asynq.NewServerFromRedisClient(o.cfg.Redis, asynq.Config{
 		Concurrency:              o.cfg.Workers,
 		BaseContext:              func() context.Context { return base },
@@ -65,18 +85,9 @@ func (o *Outbox) Start(ctx context.Context) error {
 	}))
 	if err != nil {
 		interrupt()
-		return fmt.Errorf("asynqoutbox: starting asynq: %w", err)
+		return nil, fmt.Errorf("asynqoutbox: starting asynq: %w", err)
 	}
-	o.worker = w
-	go o.repairRegularly(base)
-	go func() {
-		select {
-		case <-ctx.Done():
-			_, _ = o.Stop(context.WithoutCancel(ctx))
-		case <-w.done:
-		}
-	}()
-	return nil
+	return w, nil
 }
 
 var errStarted = errors.New("asynqoutbox: the outbox has been started already")
@@ -128,22 +139,8 @@ func (o *Outbox) Stop(ctx context.Context) (remaining int, err error) {
 	o.mu.Unlock()
 	var interrupted error
 	if w != nil {
-		if w.stop() {
-			o.delivery.Interrupt()
-			go o.end(ctx, w)
-		}
-		select {
-		case <-w.idle:
-		case <-ctx.Done():
-			interrupted = fmt.Errorf("asynqoutbox: stopping: deliveries were interrupted: %w", ctx.Err())
-			w.interrupt()
-		}
-		timer := time.NewTimer(settleTime)
-		defer timer.Stop()
-		select {
-		case <-w.done:
-		case <-timer.C:
-		}
+		o.delivery.Interrupt()
+		interrupted = w.shutdown(ctx, func() { _ = o.delivery.Close(context.WithoutCancel(ctx)) })
 	}
 	countCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
 	defer cancel()
@@ -151,14 +148,32 @@ func (o *Outbox) Stop(ctx context.Context) (remaining int, err error) {
 	return s.waiting, errors.Join(interrupted, err)
 }
 
-// end ends the server after its deliveries.
-func (o *Outbox) end(ctx context.Context, w *worker) {
-	defer close(w.done)
-	w.server.Stop() // accepts no further task
-	<-w.idle
-	w.server.Shutdown() // waits until the outcomes are written
-	w.interrupt()
-	_ = o.delivery.Close(context.WithoutCancel(ctx))
+// shutdown waits for the deliveries until ctx ends, and then interrupts them. It
+// calls after once when the server has ended.
+func (w *worker) shutdown(ctx context.Context, after func()) (interrupted error) {
+	if w.stop() {
+		go func() {
+			defer close(w.done)
+			w.server.Stop() // accepts no further task
+			<-w.idle
+			w.server.Shutdown() // waits until the outcomes are written
+			w.interrupt()
+			after()
+		}()
+	}
+	select {
+	case <-w.idle:
+	case <-ctx.Done():
+		interrupted = fmt.Errorf("asynqoutbox: stopping: deliveries were interrupted: %w", ctx.Err())
+		w.interrupt()
+	}
+	timer := time.NewTimer(settleTime)
+	defer timer.Stop()
+	select {
+	case <-w.done:
+	case <-timer.C:
+	}
+	return interrupted
 }
 
 // deliver is the handler of one task. When it returns nil, asynq removes the

@@ -40,6 +40,7 @@ type Outbox[TTx any] struct {
 	driver   riverdriver.Driver[TTx]
 	delivery *outbox.Delivery
 	client   *river.Client[TTx]
+	workers  *river.Workers
 	queue    string // in River, of the destination
 	table    jobTable
 
@@ -74,7 +75,7 @@ func New[TTx any](driver riverdriver.Driver[TTx], cfg Config) (*Outbox[TTx], err
 	if err != nil {
 		return nil, fmt.Errorf("riveroutbox: River refuses the configuration: %w", err)
 	}
-	return &Outbox[TTx]{cfg: cfg, driver: driver, delivery: delivery, client: client, queue: queue, table: table}, nil
+	return &Outbox[TTx]{cfg: cfg, driver: driver, delivery: delivery, client: client, workers: workers, queue: queue, table: table}, nil
 }
 
 // queueOf returns the name of a destination's queue in River, so that outboxes
@@ -152,6 +153,24 @@ func (o *Outbox[TTx]) Start(ctx context.Context) error {
 	return nil
 }
 
+// prepare checks the tables before a delivery.
+func (o *Outbox[TTx]) prepare(ctx context.Context) error {
+	if err := o.refuseForeignJobs(ctx); err != nil {
+		return err
+	}
+	stats, err := o.Stats(ctx)
+	if err != nil {
+		return err
+	}
+	if stats.Delivered > 0 {
+		o.delivery.Remember()
+	}
+	if stats.Queued == 0 {
+		o.warnOfOthers(ctx)
+	}
+	return nil
+}
+
 // interruption is the time after Stop's deadline in which interrupted
 // deliveries are put back.
 const interruption = 5 * time.Second
@@ -178,14 +197,24 @@ func (o *Outbox[TTx]) Stop(ctx context.Context) (remaining int, err error) {
 func (o *Outbox[TTx]) stop(ctx context.Context) error {
 	// Events that wait during an outage have no request in progress.
 	o.delivery.Interrupt()
-	stopping := o.client.Stop(ctx)
+	stopping := stopClient(ctx, o.client)
 	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), interruption)
 	defer cancel()
-	if stopping != nil {
-		stopping = fmt.Errorf("riveroutbox: stopping: deliveries were interrupted: %w", stopping)
-		if err := o.client.StopAndCancel(late); err != nil {
-			stopping = errors.Join(stopping, fmt.Errorf("riveroutbox: stopping River: %w", err))
-		}
-	}
 	return errors.Join(stopping, o.delivery.Close(late))
+}
+
+// stopClient waits for the deliveries in progress until ctx ends, and then
+// interrupts them.
+func stopClient[TTx any](ctx context.Context, client *river.Client[TTx]) error {
+	stopping := client.Stop(ctx)
+	if stopping == nil {
+		return nil
+	}
+	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), interruption)
+	defer cancel()
+	stopping = fmt.Errorf("riveroutbox: stopping: deliveries were interrupted: %w", stopping)
+	if err := client.StopAndCancel(late); err != nil {
+		stopping = errors.Join(stopping, fmt.Errorf("riveroutbox: stopping River: %w", err))
+	}
+	return stopping
 }

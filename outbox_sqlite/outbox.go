@@ -59,7 +59,10 @@ type Outbox struct {
 	lock *flock.Flock // held during the delivery; nil for a database in memory
 }
 
-var _ outbox.Queue = (*Outbox)(nil)
+var (
+	_ outbox.Queue   = (*Outbox)(nil)
+	_ outbox.Drainer = (*Outbox)(nil)
+)
 
 // Open opens a file for the outbox. It creates the file with permissions for
 // its owner only. The error joins all problems of cfg. Call Migrate and Start
@@ -178,18 +181,24 @@ func (o *Outbox) Start(ctx context.Context) error {
 	if err := o.check(ctx); err != nil {
 		return err
 	}
+	return o.exclusively(ctx, func() error { return o.river.Start(ctx) })
+}
+
+// exclusively calls deliver while it holds the lock on the delivery, and keeps the lock
+// if deliver succeeds.
+func (o *Outbox) exclusively(ctx context.Context, deliver func() error) error {
 	if o.lock == nil {
 		path, err := filePath(ctx, o.db)
 		if err != nil {
 			return err
 		}
 		if path == "" {
-			return o.river.Start(ctx)
+			return deliver()
 		}
 		o.lock = flock.New(path + ".delivery.lock")
 	}
 	if o.lock.Locked() {
-		return o.river.Start(ctx)
+		return deliver()
 	}
 	locked, err := o.lock.TryLock()
 	if err != nil {
@@ -200,12 +209,32 @@ func (o *Outbox) Start(ctx context.Context) error {
 	}
 	err = takeOver(ctx, o.db)
 	if err == nil {
-		err = o.river.Start(ctx)
+		err = deliver()
 	}
 	if err != nil {
 		return errors.Join(err, o.lock.Unlock())
 	}
 	return nil
+}
+
+// Drain delivers the events that are due, including those that an earlier process
+// was sending when it died. See [outbox.Drainer]. The error matches
+// [ErrDelivering] if another process delivers.
+func (o *Outbox) Drain(ctx context.Context) (drained outbox.Drained, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if err := o.check(ctx); err != nil {
+		return outbox.Drained{}, err
+	}
+	started := o.lock != nil && o.lock.Locked()
+	err = o.exclusively(ctx, func() (err error) {
+		drained, err = o.river.Drain(ctx)
+		return err
+	})
+	if err == nil && !started && o.lock != nil {
+		err = o.lock.Unlock()
+	}
+	return drained, err
 }
 
 // Stop ends the delivery. See [outbox.Outbox].

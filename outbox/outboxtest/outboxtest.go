@@ -113,6 +113,10 @@ func Run(t *testing.T, newBackend func(t testing.TB) Backend) {
 		{"Stop in an outage reports the remaining events", testStopInOutage, nil},
 		{"Stop interrupts hanging deliveries at its deadline", testStopInterrupts, nil},
 
+		{"Drain delivers what is due", testDrain, nil},
+		{"Drain and Start exclude each other", testDrainAndStart, nil},
+		{"the events of an earlier process are drained", testDrainAfterRestart, remembers},
+
 		{"an identity is known after a restart", testIdentityAfterRestart, remembers},
 		{"queued events are delivered after a restart", testRestart, remembers},
 		{"a restart keeps dead letters", testDeadLettersAfterRestart, remembers},
