@@ -83,9 +83,19 @@ func (f *findings) checkModule(r *repository, m *module, before []*module) {
 	}
 	if m.kind != kindCommand {
 		for _, unused := range slices.Sorted(maps.Keys(replaced)) {
+			if !m.tagged() && r.commandRequires(unused) {
+				continue // for the workspace, since the command has no replace lines
+			}
 			f.addf("%s: remove the replace line of %s, which nothing requires", name, unused)
 		}
 	}
+}
+
+// commandRequires reports whether a command requires a module.
+func (r *repository) commandRequires(path string) bool {
+	return slices.ContainsFunc(r.modules, func(m *module) bool {
+		return m.kind == kindCommand && slices.ContainsFunc(m.file.Require, func(line *modfile.Require) bool { return line.Mod.Path == path })
+	})
 }
 
 // leadsTo reports whether a path in m's go.mod is the sibling's folder.

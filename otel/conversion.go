@@ -1,0 +1,126 @@
+package clickidotel
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/capi"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// Sender returns s with a span for each Send and a count of the verdicts. An
+// outbox takes the span as the origin of the delivery, if its Metadata is
+// [Telemetry.Metadata]. s is a client or an outbox: [clickid.Senders] and
+// Tracker.Bind come around the returned sender.
+func (t *Telemetry) Sender(s clickid.Sender) clickid.Sender {
+	measured := measuredSender{sender: s, telemetry: t}
+	if later, ok := s.(tokenResolver); ok {
+		return struct {
+			measuredSender
+			tokenResolver
+		}{measured, later}
+	}
+	return measured
+}
+
+// tokenResolver is a sender that resolves tokens at delivery; see
+// [clickid.Sender].
+type tokenResolver interface{ ResolvesTokens() bool }
+
+type measuredSender struct {
+	sender    clickid.Sender
+	telemetry *Telemetry
+}
+
+// Send implements [clickid.Sender].
+func (m measuredSender) Send(ctx context.Context, events ...clickid.Event) (clickid.Report, error) {
+	t := m.telemetry
+	ctx, span := t.tracer.Start(ctx, "clickid.send", trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(attribute.Int("messaging.batch.message_count", len(events))))
+	defer span.End()
+	report, err := m.sender.Send(ctx, events...)
+	for _, result := range report.Results {
+		t.count(ctx, result)
+	}
+	if len(report.Results) == 1 {
+		result := report.Results[0]
+		span.SetAttributes(eventAttributes(result)...)
+		if !t.hideEventIDs {
+			span.SetAttributes(attribute.String("clickid.event.id", result.ID))
+		}
+	}
+	if err != nil {
+		span.SetStatus(codes.Error, "")
+		span.SetAttributes(errorType(err))
+	}
+	return report, err
+}
+
+// count counts a result, or its parts if several senders got the event.
+func (t *Telemetry) count(ctx context.Context, r clickid.Result) {
+	for _, part := range r.Parts {
+		t.count(ctx, part)
+	}
+	if len(r.Parts) == 0 {
+		t.conversions.Add(ctx, 1, metric.WithAttributes(eventAttributes(r)...))
+	}
+}
+
+func eventAttributes(r clickid.Result) []attribute.KeyValue {
+	attributes := []attribute.KeyValue{
+		attribute.String("clickid.verdict", r.Verdict.String()),
+		attribute.String("clickid.event.type", string(r.Type)),
+	}
+	if r.Destination != "" {
+		attributes = append(attributes, attribute.String("clickid.destination", r.Destination))
+	}
+	return attributes
+}
+
+// OnAttempt is the Hook of a capi.Config. It measures each request to the
+// platform and reports it as a span.
+func (t *Telemetry) OnAttempt(ctx context.Context, a capi.Attempt) {
+	attributes := []attribute.KeyValue{attribute.String("server.address", a.Host)}
+	if a.Status != 0 {
+		attributes = append(attributes, attribute.Int("http.response.status_code", a.Status))
+	}
+	var refusal *capi.ResponseError
+	switch {
+	case errors.As(a.Err, &refusal):
+		attributes = append(attributes, attribute.String("error.type", refusal.Kind().String()))
+	case a.Err != nil:
+		attributes = append(attributes, errorType(a.Err))
+	}
+	t.attemptDuration.Record(ctx, a.Duration.Seconds(), metric.WithAttributes(attributes...))
+	t.recordPlatform(ctx, a.Warnings, a.MatchQuality)
+	end := time.Now()
+	_, span := t.tracer.Start(ctx, "clickid.attempt", trace.WithSpanKind(trace.SpanKindClient), trace.WithTimestamp(end.Add(-a.Duration)),
+		trace.WithAttributes(append(attributes,
+			attribute.Int("http.request.resend_count", a.Number-1),
+			attribute.Int("http.request.body.size", a.Bytes),
+			attribute.Int("messaging.batch.message_count", a.Events))...))
+	if a.Err != nil {
+		span.SetStatus(codes.Error, "")
+	}
+	span.End(trace.WithTimestamp(end))
+}
+
+// recordPlatform records what the platform remarks about accepted events.
+func (t *Telemetry) recordPlatform(ctx context.Context, warnings []string, quality *float64) {
+	if len(warnings) > 0 {
+		t.warnings.Add(ctx, int64(len(warnings)))
+	}
+	if quality != nil {
+		t.matchQuality.Record(ctx, *quality)
+	}
+}
+
+// Reconciled records how many more events were delivered than the platform has
+// counted. A negative difference means that it has counted more.
+func (t *Telemetry) Reconciled(ctx context.Context, delivered, counted int64) {
+	t.difference.Record(ctx, float64(delivered-counted))
+}
