@@ -179,13 +179,6 @@ func (v *visit) unloadedToken() (string, bool) {
 	return token, ok && token != ""
 }
 
-// knownToken returns the token of the click that was looked up, or "".
-func (v *visit) knownToken() string {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.token
-}
-
 // onlyToken returns the visitor's token if it is known without loading a click,
 // which is the case for no token and for one that is well-formed.
 func (t *Tracker) onlyToken(lines []string) (token string, ok bool) {
@@ -273,71 +266,54 @@ func missingTrace(ctx context.Context) error {
 	return errUntracked
 }
 
-// settle sets the visitor's click to the result of this request's capture.
-func (v *visit) settle(c Click, token string, landed bool) {
+// change calls f with the lock.
+func (v *visit) change(f func()) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.click, v.token, v.err, v.resolved, v.landed = c, token, nil, true, landed
+	f()
+}
+
+// settle sets the visitor's click to the result of this request's capture.
+func (v *visit) settle(c Click, token string, landed bool) {
+	v.change(func() { v.click, v.token, v.err, v.resolved, v.landed = c, token, nil, true, landed })
 }
 
 // grant records the visitor's consent and makes the next lookup search for a
 // click. It affects contexts that already have the visit.
 func (v *visit) grant() {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.consent, v.asked = ConsentGranted, true
-	if v.token == "" || v.err != nil {
-		v.resolved = false
-	}
-}
-
-// stored records the token of a click that was stored after the capture.
-func (v *visit) stored(token string) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.token = token
+	v.change(func() {
+		v.consent, v.asked = ConsentGranted, true
+		if v.token == "" || v.err != nil {
+			v.resolved = false
+		}
+	})
 }
 
 // forget records that there is no click.
 func (v *visit) forget() {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.consent, v.asked = ConsentDenied, true
-	v.lines = nil
-	v.click, v.token, v.err, v.resolved = Click{}, "", ErrNotFound, true
-	v.landed, v.landedID, v.refusal = false, "", ""
+	v.change(func() {
+		v.consent, v.asked = ConsentDenied, true
+		v.lines = nil
+		v.click, v.token, v.err, v.resolved = Click{}, "", ErrNotFound, true
+		v.landed, v.landedID, v.refusal = false, "", ""
+	})
 }
 
 // currentConsent returns the visitor's consent.
-func (v *visit) currentConsent() Consent {
-	v.mu.Lock()
-	asked := v.asked
-	v.mu.Unlock()
-	if !asked {
-		consent := v.tracker.Consent(v.request) // without the lock, since it is application code
-		v.mu.Lock()
+func (v *visit) currentConsent() (consent Consent) {
+	var asked bool
+	v.change(func() { consent, asked = v.consent, v.asked })
+	if asked {
+		return consent
+	}
+	consent = v.tracker.Consent(v.request) // without the lock, since it is application code
+	v.change(func() {
 		if !v.asked {
 			v.consent, v.asked = consent, true
 		}
-		v.mu.Unlock()
-	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.consent
-}
-
-// lands records that the URL of this request has a click.
-func (v *visit) lands(id string) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.landedID = id
-}
-
-// refuse records that the browser would refuse the cookie.
-func (v *visit) refuse(reason Reason) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.refusal = reason
+		consent = v.consent
+	})
+	return consent
 }
 
 // landing returns the click ID of this request's URL, or "", whether it is

@@ -6,13 +6,12 @@ import (
 	"iter"
 	"net"
 	"net/http"
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/clickid/clickid/internal/text"
+	"github.com/clickid/clickid/internal/origin"
 	"golang.org/x/net/publicsuffix"
 )
 
@@ -53,7 +52,7 @@ func SharedDomain(host string) (string, error) {
 		host = h
 	}
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
-	if isIP(host) {
+	if origin.IsIP(host) {
 		return "", errors.New("clickid: an IP address has no domain to share a cookie on")
 	}
 	domain, err := publicsuffix.EffectiveTLDPlusOne(host)
@@ -61,11 +60,6 @@ func SharedDomain(host string) (string, error) {
 		return "", fmt.Errorf("clickid: host has no registrable domain: %w", err)
 	}
 	return domain, nil
-}
-
-func isIP(host string) bool {
-	_, err := netip.ParseAddr(strings.Trim(host, "[]"))
-	return err == nil
 }
 
 // cookieJar reads and writes the cookie of a tracker.
@@ -95,7 +89,7 @@ func newCookieJar(c Cookie) (cookieJar, []error) {
 		problem(fmt.Sprintf("Cookie.Name is too long: browsers drop cookies of more than %d bytes", maxCookieSize))
 	}
 	if c.Domain != "" {
-		if text := domainProblem(c.Domain); text != "" {
+		if text := origin.DomainProblem(c.Domain); text != "" {
 			problem("Cookie.Domain " + text)
 		}
 	}
@@ -114,25 +108,6 @@ func newCookieJar(c Cookie) (cookieJar, []error) {
 	}
 	jar.assign = jar.name + "="
 	return jar, problems
-}
-
-// domainProblem returns the reason why domain cannot be a cookie's Domain, or
-// "".
-func domainProblem(domain string) string {
-	switch {
-	case isIP(domain):
-		return "must not be an IP address"
-	case strings.Contains(domain, ":"):
-		return "must not have a port: cookies do not know ports"
-	case domain != strings.ToLower(domain) || !text.Unreserved(domain, 253) || strings.ContainsAny(domain, "_~"):
-		return "must be a host name in lower case, internationalised names in their xn-- form"
-	case strings.HasPrefix(domain, ".") || strings.HasSuffix(domain, ".") || strings.Contains(domain, ".."):
-		return "must be written without leading, trailing or doubled dots"
-	}
-	if _, err := publicsuffix.EffectiveTLDPlusOne(domain); err != nil {
-		return "is a public suffix: browsers refuse a cookie for all its sites"
-	}
-	return ""
 }
 
 func isCookieName(name string) bool {
@@ -174,6 +149,16 @@ func (j cookieJar) isSet(lines []string) bool {
 func (j cookieJar) present(lines []string) bool {
 	for _, line := range lines {
 		if _, _, ok := j.next(line); ok {
+			return true
+		}
+	}
+	return false
+}
+
+// contains reports whether ok is true for one of the cookies.
+func (j cookieJar) contains(lines []string, ok func(value string) bool) bool {
+	for value := range j.values(lines) {
+		if ok(value) {
 			return true
 		}
 	}

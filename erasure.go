@@ -2,6 +2,7 @@ package clickid
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/http"
@@ -30,22 +31,17 @@ func (e *ErasureError) Unwrap() error { return e.Err }
 // Format keeps the tokens out of every verb's output.
 func (e *ErasureError) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(e.Error())) }
 
-// Forget removes everything that is kept of the visitor's clicks, for consent
-// that is withdrawn: the cookie, the record, every link to it, and the earlier
-// clicks that it replaced. The request's context has no click afterwards, and
-// counts as denied.
+// Forget erases the visitor's clicks: the cookie, the stored click, the earlier
+// clicks that it replaced, and all their links. The visitor's consent counts as
+// denied for the rest of the request.
 //
-// When the store fails, the error is an [*ErasureError]. The cookie then keeps
-// the tokens for another try: the visitor counts as denied, and the next page
-// repeats the erasure. Without [Config].Consent, a withdrawal on the landing page
-// replaces the cookie by one without a token, so that the Referer of the next
-// page does not bring the click back.
+// The error is an [*ErasureError] if the store or linker fails. The visitor's
+// consent then counts as denied until the next page repeats the erasure.
 //
-// A token that the cookie store signed can be revoked only where the tracker has
-// a linker, which keeps a list of the revoked tokens until they expire. Without
-// one, copies that the application kept with its orders remain valid.
+// Tokens of a cookie store are only revoked with [Config].Linker. Without it,
+// tokens that the application has stored remain valid.
 //
-// Call it before the response's header is written.
+// Call it before the header of the response is written.
 func (t *Tracker) Forget(w http.ResponseWriter, r *http.Request) error {
 	v := t.visitOf(r.Context())
 	if v == nil {
@@ -53,48 +49,57 @@ func (t *Tracker) Forget(w http.ResponseWriter, r *http.Request) error {
 	}
 	mark := ""
 	if id, _ := t.rememberable(r); id != "" && t.consentOf == nil {
-		mark = markForgotten // or the next page's Referer brings the click back
+		mark = markForgotten // or the next page takes the click from its Referer
 	}
 	err := t.forget(w, r, v, mark)
 	t.observe(r.Context(), Observation{Kind: KindForgotten})
 	return err
 }
 
-// ForgetKey removes the click that the application linked to k, every link to
-// it, and the earlier clicks that it replaced, for an erasure without a
-// visitor's request. A key without a link is
-// not an error.
+// ForgetKey erases the clicks of k, for an erasure without a visitor's request:
+// the linked click, those that were linked to k before it on other devices, the
+// earlier clicks that they replaced, and all their links. It returns nil for a
+// key without a link.
 func (t *Tracker) ForgetKey(ctx context.Context, k Key) error {
 	if err := t.checkLinkable(k); err != nil {
 		return err
 	}
 	storeCtx, cancel := t.jobContext(ctx)
 	defer cancel()
-	token, err := t.linker.Linked(storeCtx, t.ownKey(k))
-	if errors.Is(err, ErrNotFound) {
-		return nil
+	k = t.ownKey(k)
+	tokens, err := t.tokensOf(storeCtx, k)
+	if errors.Is(err, ErrInvalid) { // the key does not open its link
+		err = errors.Join(err, t.linker.Unlink(storeCtx, k))
 	}
-	if err == nil {
-		if err = t.erase(storeCtx, token); err != nil {
-			return t.erasureError(ctx, []string{token}, err) // the link stays, to find the rest by
-		}
+	if err != nil {
+		return t.erasureError(ctx, nil, err)
 	}
-	return t.erasureError(ctx, nil, errors.Join(err, t.linker.Unlink(storeCtx, t.ownKey(k))))
+	return t.eraseAll(ctx, storeCtx, tokens)
 }
 
-// ForgetToken removes the click of a token, every link to it, and the earlier
-// clicks that it replaced. An unknown or expired token is not an error; the
-// error matches [ErrInvalid] when the token is malformed.
+// ForgetToken erases the click of a token, the earlier clicks that it replaced,
+// and all their links. It returns nil for an unknown or expired token. The error
+// matches [ErrInvalid] if the token is malformed.
 func (t *Tracker) ForgetToken(ctx context.Context, token string) error {
 	if !validToken(token) {
 		return errMalformedToken
 	}
 	storeCtx, cancel := t.jobContext(ctx)
 	defer cancel()
-	if err := t.erase(storeCtx, token); err != nil {
-		return t.erasureError(ctx, []string{token}, err)
+	return t.eraseAll(ctx, storeCtx, []string{token})
+}
+
+// eraseAll erases the clicks of tokens. The links to those that are left stay for
+// the next try.
+func (t *Tracker) eraseAll(ctx, storeCtx context.Context, tokens []string) error {
+	var left []string
+	var failures []error
+	for _, token := range tokens {
+		if err := t.erase(storeCtx, token); err != nil {
+			left, failures = append(left, token), append(failures, err)
+		}
 	}
-	return nil
+	return t.erasureError(ctx, left, errors.Join(failures...))
 }
 
 // deny serves a visitor who has denied consent. Images and other parts of a page
@@ -184,26 +189,33 @@ func (t *Tracker) erase(ctx context.Context, token string) error {
 	return nil
 }
 
-// eraseOne removes a click and the links to it. The record goes last, so that a
-// failure can be repeated.
+// eraseOne deletes a click and the links to it. These lead to the click in the
+// next try after a failure, and are deleted last.
 func (t *Tracker) eraseOne(ctx context.Context, token string) error {
-	if t.linker != nil && !t.ownLinks {
-		if err := t.linker.UnlinkToken(ctx, token); err != nil {
-			return err
-		}
+	if err := t.revoke(ctx, token); err != nil {
+		return err
 	}
 	if err := t.store.Delete(ctx, token); err != nil {
 		return err
 	}
+	if t.linker == nil || t.ownLinks {
+		return nil // Delete has deleted the links
+	}
+	return t.linker.UnlinkToken(ctx, token)
+}
+
+// revoke adds a signed token to the linker's list of revoked tokens.
+func (t *Tracker) revoke(ctx context.Context, token string) error {
 	if t.linker == nil || t.local == nil {
 		return nil
 	}
-	// A signed token remains valid: the linker keeps a list of the revoked ones.
 	c, local, err := t.local.loadLocally(token)
 	if !local || err != nil {
 		return nil
 	}
-	return t.linker.Link(ctx, revokedKey(token), token, c.Expires)
+	k := revokedKey(token)
+	// Not a link to the token, since UnlinkToken would delete it.
+	return t.linker.Link(ctx, k, hex.EncodeToString(k.hash[:]), c.Expires)
 }
 
 // revokedKey is where the linker keeps that a token was revoked.
@@ -229,13 +241,70 @@ func (t *Tracker) checkRevoked(ctx context.Context, token string) error {
 	return t.lookupError(ctx, err)
 }
 
+// maxHistory limits the earlier clicks of a key that are remembered.
+const maxHistory = 16
+
+// historyKey is where the linker keeps one of the tokens that were linked to k.
+// The seal makes it as secret as the value of k.
+func historyKey(k Key, i int) Key {
+	return newKey("history", fmt.Sprintf("%x %d", k.seal, i))
+}
+
+// link links token to k with a linker. It remembers the token that it replaces,
+// for example that of another device, so that ForgetKey finds both clicks.
+func (t *Tracker) link(ctx context.Context, linker Linker, k Key, token string, expires time.Time) error {
+	earlier, err := linker.Linked(ctx, k)
+	if err == nil && earlier != token {
+		err = t.rememberLink(ctx, linker, k, token, earlier)
+	}
+	if err != nil && !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrInvalid) {
+		return err
+	}
+	return linker.Link(ctx, k, token, expires)
+}
+
+func (t *Tracker) rememberLink(ctx context.Context, linker Linker, k Key, token, earlier string) error {
+	if linked, err := linker.Linked(ctx, supersededKey(token)); err == nil && linked == earlier {
+		return nil // an erasure of the new click finds it
+	}
+	for i := 0; ; i++ {
+		place := historyKey(k, i)
+		known, err := linker.Linked(ctx, place)
+		switch {
+		case err == nil && known == earlier:
+			return nil
+		case errors.Is(err, ErrNotFound) || i == maxHistory-1:
+			return linker.Link(ctx, place, earlier, t.now().Add(t.ttl))
+		case err != nil:
+			return err
+		}
+	}
+}
+
+// tokensOf returns all tokens that are or were linked to k.
+func (t *Tracker) tokensOf(ctx context.Context, k Key) (tokens []string, err error) {
+	places := []Key{k}
+	for i := range maxHistory {
+		places = append(places, historyKey(k, i))
+	}
+	for _, place := range places {
+		token, err := t.linker.Linked(ctx, place)
+		switch {
+		case err == nil:
+			tokens = append(tokens, token)
+		case !errors.Is(err, ErrNotFound):
+			return nil, err
+		}
+	}
+	return tokens, nil
+}
+
 // supersede links a replaced click to the one that replaces it, so that an
 // erasure finds both.
 func (t *Tracker) supersede(ctx context.Context, token, earlier string, expires time.Time) {
-	if t.linker == nil || earlier == "" || earlier == token {
-		return
-	}
-	if err := t.linker.Link(ctx, supersededKey(token), earlier, expires); err != nil {
+	storeCtx, cancel := t.storeContext(ctx)
+	defer cancel()
+	if err := t.linker.Link(storeCtx, supersededKey(token), earlier, expires); err != nil {
 		t.observe(ctx, Observation{Kind: KindStoreError, Err: err})
 	}
 }
@@ -278,30 +347,15 @@ func pendingTokens(value string) ([]string, bool) {
 
 // erasurePending reports whether an erasure of the visitor's clicks has failed.
 func (t *Tracker) erasurePending(lines []string) bool {
-	for value := range t.jar.values(lines) {
-		if strings.HasPrefix(value, markPending) {
-			return true
-		}
-	}
-	return false
+	return t.jar.contains(lines, func(value string) bool { return strings.HasPrefix(value, markPending) })
 }
 
-// forgotten reports whether the visitor's clicks were erased on their wish.
+// forgotten reports whether the visitor has withdrawn consent.
 func (t *Tracker) forgotten(lines []string) bool {
-	for value := range t.jar.values(lines) {
-		if value == markForgotten {
-			return true
-		}
-	}
-	return false
+	return t.jar.contains(lines, func(value string) bool { return value == markForgotten })
 }
 
 // onlyForgotten reports whether there is nothing to erase.
 func (t *Tracker) onlyForgotten(lines []string) bool {
-	for value := range t.jar.values(lines) {
-		if value != markForgotten {
-			return false
-		}
-	}
-	return true
+	return !t.jar.contains(lines, func(value string) bool { return value != markForgotten })
 }

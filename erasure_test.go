@@ -7,10 +7,12 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/internal/erasuretest"
 	"github.com/clickid/clickid/internal/platformtest"
 	"github.com/stretchr/testify/require"
 )
@@ -160,71 +162,18 @@ func TestForget_failedStore(t *testing.T) {
 	}
 }
 
-// erasableSites are the pairs of store and linker that hold something.
-func erasableSites(t *testing.T) map[string]clickid.Config {
-	t.Helper()
-	fallback, err := clickid.NewFallbackStore(clickid.NewMemoryStore(), newCookieStore(t, firstKey))
-	require.NoError(t, err)
-	unavailable := &flakyStore{MemoryStore: clickid.NewMemoryStore(), outage: refuseConnections}
-	return map[string]clickid.Config{
-		"a store with links":          {Store: clickid.NewMemoryStore()},
-		"cookies with links":          {Store: newCookieStore(t, firstKey), Linker: clickid.NewMemoryStore()},
-		"two stores":                  {Store: clickid.NewMemoryStore(), Linker: clickid.NewMemoryStore()},
-		"a fallback store":            {Store: fallback},
-		"a fallback store's fallback": {Store: mustFallback(t, unavailable, newCookieStore(t, firstKey)), Linker: clickid.NewMemoryStore()},
-	}
-}
-
-func mustFallback(t *testing.T, primary, fallback clickid.Store) clickid.Store {
-	t.Helper()
-	store, err := clickid.NewFallbackStore(primary, fallback)
-	require.NoError(t, err)
-	return store
-}
-
-// The visitor lands twice, and each click has links of its own.
-func TestErasure_reachesSupersededClicks(t *testing.T) {
+func TestErasure_pairs(t *testing.T) {
 	t.Parallel()
-	ctx := context.Background()
-	keys := []clickid.Key{clickid.CustomerKey("42"), clickid.OrderKey("1"), clickid.OrderKey("2")}
-	erasures := map[string]func(*site, *visitor, string) error{
-		"Forget": func(s *site, v *visitor, _ string) error {
-			s.page = forgetting(s, nil)
-			v.get("/forget")
-			return nil
-		},
-		"ForgetKey":   func(s *site, _ *visitor, _ string) error { return s.ForgetKey(ctx, clickid.OrderKey("2")) },
-		"ForgetToken": func(s *site, _ *visitor, token string) error { return s.ForgetToken(ctx, token) },
-		"a denial":    func(_ *site, v *visitor, _ string) error { v.get("/", gpc); return nil },
-	}
-	for name, erase := range erasures {
-		for pair, cfg := range erasableSites(t) {
-			t.Run(name+" "+pair, func(t *testing.T) {
-				s := newRealSite(t, cfg)
-				v := s.visitor()
-				var tokens []string
-				for i, id := range []string{"a", "b", "c"} {
-					landing := v.get("/?clkid=" + id)
-					token, ok := clickid.Token(landing.ctx)
-					require.True(t, ok)
-					tokens = append(tokens, token)
-					require.NoError(t, s.Link(landing.ctx, keys[i]))
-				}
-				other := s.visitor().get("/?clkid=a")
-				require.NoError(t, s.Link(other.ctx, clickid.OrderKey("other")))
-
-				require.NoError(t, erase(s, v, tokens[2]))
-				for i, k := range keys {
-					_, err := s.Linked(ctx, k)
-					require.ErrorIs(t, err, clickid.ErrNotFound)
-					_, err = s.Resolve(ctx, tokens[i])
-					require.ErrorIs(t, err, clickid.ErrNotFound)
-				}
-				_, err := s.Linked(ctx, clickid.OrderKey("other"))
-				require.NoError(t, err, "another visitor with the same click keeps theirs")
-			})
-		}
-	}
+	erasuretest.RunStore(t, clickid.NewMemoryStore())
+	t.Run("two stores", func(t *testing.T) {
+		erasuretest.Run(t, clickid.Config{Store: clickid.NewMemoryStore(), Linker: clickid.NewMemoryStore()})
+	})
+	t.Run("a fallback store during an outage", func(t *testing.T) {
+		unavailable := &flakyStore{MemoryStore: clickid.NewMemoryStore(), outage: refuseConnections}
+		store, err := clickid.NewFallbackStore(unavailable, newCookieStore(t, firstKey))
+		require.NoError(t, err)
+		erasuretest.Run(t, clickid.Config{Store: store, Linker: clickid.NewMemoryStore()})
+	})
 }
 
 func TestForget_notUndoneByTheReferer(t *testing.T) {
@@ -344,4 +293,34 @@ func TestForget_cookieStore(t *testing.T) {
 	s.clock.advance(time.Hour)
 	_, err := s.Resolve(context.Background(), token)
 	require.NoError(t, err, "a copy kept with an order cannot be revoked, as the documentation says")
+}
+
+// TestForget_clickThatCouldNotBeLoaded replaces a click while the store fails to
+// load it.
+func TestForget_clickThatCouldNotBeLoaded(t *testing.T) {
+	t.Parallel()
+	memory := clickid.NewMemoryStore()
+	store := &failedLoads{MemoryStore: memory}
+	s := newRealSite(t, clickid.Config{Store: store})
+	v := s.visitor()
+	earlier, _ := clickid.Token(v.get("/?clkid=abc").ctx)
+	store.fail.Store(true)
+	v.get("/?clkid=def")
+	store.fail.Store(false)
+	s.page = forgetting(s, nil)
+	v.get("/forget")
+	_, err := s.Resolve(context.Background(), earlier)
+	require.ErrorIs(t, err, clickid.ErrNotFound)
+}
+
+type failedLoads struct {
+	*clickid.MemoryStore
+	fail atomic.Bool
+}
+
+func (s *failedLoads) Load(ctx context.Context, token string) (clickid.Click, error) {
+	if s.fail.Load() {
+		return clickid.Click{}, errors.New("connection refused")
+	}
+	return s.MemoryStore.Load(ctx, token)
 }

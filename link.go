@@ -55,7 +55,7 @@ func (t *Tracker) Link(ctx context.Context, k Key) error {
 	}
 	storeCtx, cancel := t.storeContext(ctx)
 	defer cancel()
-	if err := t.linker.Link(storeCtx, t.ownKey(k), token, expires); err != nil {
+	if err := t.link(storeCtx, t.linker, t.ownKey(k), token, expires); err != nil {
 		t.observe(ctx, Observation{Kind: KindStoreError, Err: err})
 		return fmt.Errorf("clickid: linking the click: %w", err)
 	}
@@ -68,7 +68,8 @@ func (t *Tracker) Link(ctx context.Context, k Key) error {
 //	err = tracker.LinkIn(ctx, store.In(tx), clickid.OrderKey(order.ID))
 //
 // Linked finds the link if the linker has the same records as [Config].Linker.
-// The click is not loaded, so that the transaction needs no second connection.
+// LinkIn reads the link that it replaces with the same linker and does not load
+// the click, so that the transaction needs no second connection.
 // A click that is not stored yet is stored outside of the transaction. The link
 // is limited by ctx and not by [Config].StoreTimeout, since a timeout would
 // abort the transaction. Its error is returned and not reported.
@@ -80,7 +81,7 @@ func (t *Tracker) LinkIn(ctx context.Context, transaction Linker, k Key) error {
 	if err != nil {
 		return err
 	}
-	return transaction.Link(ctx, t.ownKey(k), token, expires)
+	return t.link(ctx, transaction, t.ownKey(k), token, expires)
 }
 
 // linkable returns the token of the visitor's click and the expiry of its
@@ -122,7 +123,7 @@ func (t *Tracker) linkable(ctx context.Context, load bool) (token string, expire
 			return "", time.Time{}, err
 		}
 		if v.tracker == t {
-			v.stored(token)
+			v.change(func() { v.token = token })
 		}
 	}
 	return token, click.Expires, nil

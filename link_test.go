@@ -105,7 +105,7 @@ func TestLinkIn(t *testing.T) {
 	landing := s.visitor().get("/?clkid=abc")
 	ctx, cancel := context.WithCancel(landing.ctx)
 	defer cancel()
-	order, tx := clickid.OrderKey("42"), &transaction{}
+	order, tx := clickid.OrderKey("42"), &transaction{Linker: clickid.NewMemoryStore()}
 	require.NoError(t, s.LinkIn(ctx, tx, order))
 	require.Equal(t, order, tx.key)
 	token, ok := clickid.Token(ctx)
@@ -123,7 +123,7 @@ func TestLinkIn(t *testing.T) {
 
 	rolledBack := errors.New("the transaction has been rolled back")
 	s.noticed = nil
-	require.Equal(t, rolledBack, s.LinkIn(landing.ctx, &transaction{err: rolledBack}, order))
+	require.Equal(t, rolledBack, s.LinkIn(landing.ctx, &transaction{Linker: clickid.NewMemoryStore(), err: rolledBack}, order))
 	require.Empty(t, s.noticed)
 }
 
@@ -157,7 +157,7 @@ func TestLink_errors(t *testing.T) {
 			for name, tt := range tests {
 				err := s.Link(tt.ctx, tt.key)
 				require.ErrorIs(t, err, tt.want, name)
-				err = s.LinkIn(tt.ctx, &transaction{}, tt.key)
+				err = s.LinkIn(tt.ctx, &transaction{Linker: clickid.NewMemoryStore()}, tt.key)
 				require.ErrorIs(t, err, tt.want, name)
 			}
 			_, err := s.Linked(context.Background(), clickid.Key{})

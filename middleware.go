@@ -77,11 +77,12 @@ type Config struct {
 	// user agent of a landing are stored with its click, and ECAPI sends them
 	// with IAB fields. Both are personal data. Defaults to none.
 	LandingIP func(r *http.Request) string
-	// StoreTimeout limits the store calls of a step. A landing has at most two
-	// steps: it loads the earlier click and saves the new one. Other pages only
-	// have a step if they look up the click, or if it is erased because consent
-	// is denied. Resolve, Linked and erasures outside of a request have 40 times
-	// as long. Defaults to 250 ms.
+	// StoreTimeout limits the store calls of a step. A landing has at most three
+	// steps: it loads the earlier click, saves the new one, and records with the
+	// Linker which click it replaces. Other pages only have a step if they look
+	// up the click, or if it is erased because consent is denied. Resolve, Linked
+	// and erasures outside of a request have 40 times as long. Defaults to 250
+	// ms.
 	StoreTimeout time.Duration
 	// StripParam redirects a landing (302) to the same URL without the
 	// parameter after its click is stored, so that copied links have no click.
@@ -303,7 +304,7 @@ func (t *Tracker) Capture(w http.ResponseWriter, r *http.Request) *http.Request 
 	case v.currentConsent() == ConsentDenied:
 		t.deny(w, r, v, read)
 	case read.passing != "":
-		v.lands(read.passing)
+		v.change(func() { v.landedID = read.passing })
 	case read.present || read.recovered:
 		t.take(w, r, v, read)
 	}
@@ -340,7 +341,7 @@ func (t *Tracker) take(w http.ResponseWriter, r *http.Request, v *visit, read re
 		}
 	}
 	if !read.recovered {
-		v.lands(read.id)
+		v.change(func() { v.landedID = read.id })
 	}
 	if v.currentConsent() == ConsentUnknown {
 		v.settle(t.newClick(r, read.id, read.param), "", false)
@@ -459,7 +460,7 @@ func (t *Tracker) keep(w http.ResponseWriter, r *http.Request, v *visit, id stri
 		// Only this request has the click. Finish reports it, unless a redirect
 		// keeps the parameter.
 		v.settle(landed, "", false)
-		v.refuse(reason)
+		v.change(func() { v.refusal = reason })
 		return nil
 	}
 	if issued, ok := landed.Issued(); ok {
@@ -467,6 +468,8 @@ func (t *Tracker) keep(w http.ResponseWriter, r *http.Request, v *visit, id stri
 	}
 	// If the earlier click cannot be loaded, the new one is stored.
 	stored, err := v.lookup(ctx)
+	var earlier string
+	v.change(func() { earlier = v.token })
 	if err == nil {
 		o.Kind = KindUnchanged
 		if stored.ID == landed.ID {
@@ -475,18 +478,16 @@ func (t *Tracker) keep(w http.ResponseWriter, r *http.Request, v *visit, id stri
 			o.Reason = ReasonTouch
 		}
 		if o.Reason != "" {
-			v.settle(stored, v.knownToken(), !o.Recovered)
+			v.settle(stored, earlier, !o.Recovered)
 			t.observe(ctx, o)
 			return nil
 		}
 	}
 
-	earlier := v.knownToken()
 	token, err := t.save(ctx, landed)
-	if err == nil && stored.ID != "" && t.linker != nil {
-		storeCtx, cancel := t.storeContext(ctx)
-		t.supersede(storeCtx, token, earlier, stored.Expires)
-		cancel()
+	if err == nil && earlier != "" && t.linker != nil {
+		// It expires before the new click if it could not be loaded.
+		t.supersede(ctx, token, earlier, cmp.Or(stored.Expires, landed.Expires))
 	}
 	if err != nil {
 		// Only this request has the click.

@@ -510,7 +510,7 @@ func TestBind_convertFor(t *testing.T) {
 	linked, err := n.outer.Linked(ctx, key)
 	require.NoError(t, err, "an erasure of one network leaves the other's")
 	require.Equal(t, "abc", linked.ID)
-	tx := &transaction{}
+	tx := &transaction{Linker: clickid.NewMemoryStore()}
 	require.NoError(t, n.inner.LinkIn(b.get("/?gclid=jkl").ctx, tx, key))
 	require.NoError(t, shared.Link(ctx, tx.key, tx.token, tx.expires))
 	linked, err = n.inner.Linked(ctx, key)
@@ -540,7 +540,7 @@ func TestLink_ownClick(t *testing.T) {
 	n := newNetworks(t, func(_, inner *clickid.Config) { inner.Linker = clickid.NewMemoryStore() })
 	ctx := n.browser().get("/?clkid=abc").ctx
 	require.ErrorIs(t, n.inner.Link(ctx, clickid.OrderKey("1")), clickid.ErrNotFound)
-	require.ErrorIs(t, n.inner.LinkIn(ctx, &transaction{}, clickid.OrderKey("1")), clickid.ErrNotFound)
+	require.ErrorIs(t, n.inner.LinkIn(ctx, &transaction{Linker: clickid.NewMemoryStore()}, clickid.OrderKey("1")), clickid.ErrNotFound)
 }
 
 func TestBind_outsideOfARequest(t *testing.T) {

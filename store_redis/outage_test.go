@@ -170,8 +170,8 @@ func TestStore_fallback(t *testing.T) {
 	require.ErrorIs(t, err, clickid.ErrNotFound)
 }
 
-// TestStore_linksOnly keeps clicks in the visitor's cookie, so that landings write
-// nothing to Redis.
+// TestStore_linksOnly keeps clicks in the visitor's cookie, so that only landings
+// that replace a click write to Redis.
 func TestStore_linksOnly(t *testing.T) {
 	client := newClient(t, testserver.Redis(t))
 	prefix := sharedPrefix(t, client)
@@ -185,6 +185,8 @@ func TestStore_linksOnly(t *testing.T) {
 	shop.Lands(t, "landed-later")
 	shop.Get(t, "/page")
 	require.Zero(t, counted, "pages and landings sent commands")
+	shop.Get(t, "/?clkid=replaces", landed...)
+	require.NotZero(t, counted, "an erasure finds the replaced click")
 
 	order := clickid.OrderKey("42")
 	require.NoError(t, shop.Tracker.Link(shop.Visit(landed), order))

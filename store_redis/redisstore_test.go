@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/internal/erasuretest"
 	"github.com/clickid/clickid/internal/reference"
 	"github.com/clickid/clickid/internal/testserver"
 	redisstore "github.com/clickid/clickid/store_redis"
@@ -29,6 +30,12 @@ func TestStore_singleServer(t *testing.T) {
 		stores[store] = own
 		return store
 	}, storetest.Options{Dump: func(t *testing.T, store any) []byte { return dump(t, client, stores[store]) }})
+}
+
+func TestStore_erasure(t *testing.T) {
+	t.Parallel()
+	client := newClient(t, testserver.Redis(t))
+	erasuretest.RunStore(t, newStore(t, client, sharedPrefix(t, client)))
 }
 
 // TestStore_brokenServer breaks the client's connections, and pauses the server.

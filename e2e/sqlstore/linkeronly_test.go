@@ -45,7 +45,8 @@ func TestStore_linksOnly(t *testing.T) {
 		require.NoError(t, err)
 		s := outagetest.NewShop(t, clickid.Config{Store: cookies, Linker: links})
 
-		// Landings and pages send no statement and open no connection.
+		// Landings that replace no click, and pages, send no statement and open
+		// no connection.
 		for range 100 {
 			visitor := s.Get(t, "/?clkid=01ARZ3NDEKTSV4RRFFQ69G5FAV").Cookies()
 			require.Len(t, visitor, 1)
@@ -59,18 +60,18 @@ func TestStore_linksOnly(t *testing.T) {
 		require.Zero(t, statements.n.Load())
 		require.Zero(t, connector.connects.Load())
 
-		// Linking is one statement. Finding the order is one, and another asks
-		// whether the token was revoked.
+		// Linking is two statements: one reads the link that it replaces. Finding
+		// the order is one, and another asks whether the token was revoked.
 		visitor := s.Get(t, "/?clkid=01ARZ3NDEKTSV4RRFFQ69G5FAV").Cookies()
 		session, order := clickid.SessionKey("s3ss10n"), clickid.OrderKey("42")
 		ctx := s.Visit(visitor)
 		require.NoError(t, s.Tracker.Link(ctx, order))
-		require.EqualValues(t, 1, statements.n.Load())
+		require.EqualValues(t, 2, statements.n.Load())
 		require.NoError(t, s.Tracker.Link(ctx, session))
 		c, err := s.Tracker.Linked(context.Background(), order)
 		require.NoError(t, err)
 		require.Equal(t, "01ARZ3NDEKTSV4RRFFQ69G5FAV", c.ID)
-		require.EqualValues(t, 4, statements.n.Load())
+		require.EqualValues(t, 6, statements.n.Load())
 
 		// The tables do not contain the token.
 		require.NotContains(t, string(dump(t, tables)), visitor[0].Value)

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/internal/erasuretest"
 	"github.com/clickid/clickid/internal/testserver"
 	sqlstore "github.com/clickid/clickid/store_sql"
 	"github.com/clickid/clickid/storetest"
@@ -23,6 +24,13 @@ func TestStore(t *testing.T) {
 		storetest.Run(t, func(t *testing.T) clickid.Store {
 			return d.migrated(t, db, testserver.Name()+"_")
 		}, storetest.Options{Dump: dump})
+	})
+}
+
+func TestStore_erasure(t *testing.T) {
+	onEachDatabase(t, func(t *testing.T, d testDatabase) {
+		s, _ := d.store(t)
+		erasuretest.RunStore(t, s)
 	})
 }
 
