@@ -13,8 +13,8 @@ import (
 	"github.com/urfave/cli/v3"
 )
 
-// stopTimeout bounds the end of the demo.
-const stopTimeout = 10 * time.Second
+// stopTimeout bounds the end of the servers. A busy machine needs it.
+const stopTimeout = time.Minute
 
 func demoCommand() *cli.Command {
 	return &cli.Command{
@@ -22,8 +22,8 @@ func demoCommand() *cli.Command {
 		Usage: "run an ad, a shop and the ad platform's receiver in one process",
 		Description: "The demo serves pages for a browser until it is interrupted. With -once it makes\n" +
 			"the whole journey over HTTP and exits: it writes its progress to standard error,\n" +
-			"and the last line of standard output is a JSON object with click_id, event_id and\n" +
-			"accepted.\n\n" +
+			"with the click, the cookie, the conversion and the response as they passed. The\n" +
+			"last line of standard output is a JSON object with click_id, event_id and accepted.\n\n" +
 			"The demo needs no configuration, no network and no other servers.",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "once", Usage: "make the journey and exit; the exit code is 0 only if every step succeeded"},
@@ -31,7 +31,7 @@ func demoCommand() *cli.Command {
 			&cli.StringFlag{Name: "db", Usage: "keep the shop's orders, clicks and outbox in the SQLite database `FILE`", DefaultText: "a temporary file"},
 			&cli.StringFlag{Name: "dialect", Usage: "send conversions as `DIALECT`: logevent or ecapi", Value: string(demo.LogEvent), Validator: demo.CheckDialect},
 			&cli.IntFlag{Name: "refuse", Usage: "refuse every request to the receiver with the HTTP status `STATUS`", Validator: checkStatus, HideDefault: true},
-			&cli.DurationFlag{Name: "timeout", Usage: "end -once with an error after `DURATION`", Value: time.Minute, Validator: checkTimeout},
+			&cli.DurationFlag{Name: "timeout", Usage: "end -once with an error after `DURATION`", Value: 5 * time.Minute, Validator: checkTimeout},
 		},
 		Action: func(ctx context.Context, cmd *cli.Command) error {
 			options := demo.Options{

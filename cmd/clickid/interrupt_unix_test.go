@@ -25,7 +25,7 @@ func TestDemo_interrupt(t *testing.T) {
 			urls[name] = strings.TrimSpace(url)
 		}
 	}
-	for name, want := range map[string]string{"The ad": "Advertisement", "The shop": "Trail shoe", "The platform": "Received conversions"} {
+	for name, want := range map[string]string{"The ad": "Advertisement", "The shop": "Trail shoe", "The platform": "clickid receive"} {
 		require.Contains(t, get(t, urls[name]), want)
 	}
 	require.NoError(t, cmd.Process.Signal(os.Interrupt))

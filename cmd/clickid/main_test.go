@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/clickidtest"
 	"github.com/stretchr/testify/require"
 )
 
@@ -110,6 +111,13 @@ func TestDemo_once(t *testing.T) {
 			require.NotEmpty(t, o.EventID)
 			require.Empty(t, o.Error)
 			require.NotContains(t, r.stderr, "✗")
+			for _, passed := range []string{
+				"> GET /summer?clkid=" + o.ClickID, "< Set-Cookie: clkid=", "> POST /orders\n", "> Cookie: clkid=",
+				`"click_id": "` + o.ClickID + `"`, "< 200 OK\n",
+			} {
+				require.Contains(t, r.stderr, passed)
+			}
+			require.NotContains(t, r.stderr, clickidtest.APIKey)
 		})
 	}
 }

@@ -60,7 +60,7 @@ func checkKeep(n int) error {
 func receive(ctx context.Context, cmd *cli.Command) (err error) {
 	account, err := receiveAccount(cmd)
 	if err != nil {
-		return err
+		return wrongUsage(err)
 	}
 	r, err := receiver.New(ctx, receiver.Options{
 		Platform: clickidtest.Config{Accounts: []clickidtest.Account{account}, IAB: cmd.Bool("iab")},
@@ -108,7 +108,7 @@ func receiveAccount(cmd *cli.Command) (clickidtest.Account, error) {
 	if cmd.Bool("check-key") {
 		account.APIKey = os.Getenv(envAPIKey)
 		if !strings.HasPrefix(account.APIKey, "scope3_") || account.APIKey == "scope3_" {
-			return account, fmt.Errorf("receive: -check-key needs an API key that begins with scope3_ in %s", envAPIKey)
+			return account, fmt.Errorf("-check-key needs an API key that begins with scope3_ in %s", envAPIKey)
 		}
 	}
 	return account, nil

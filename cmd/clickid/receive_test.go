@@ -89,17 +89,18 @@ func TestReceive_failures(t *testing.T) {
 	inUse := strings.TrimPrefix(startReceive(t), "http://")
 	for _, row := range []struct {
 		args []string
+		code int
 		want string
 	}{
-		{[]string{"-addr", inUse}, "clickid: receive: cannot listen; choose another address with -addr: "},
-		{[]string{"-db", dir, "-addr", "127.0.0.1:0"}, "clickid: receive: " + dir + " is not a usable database, or another receiver uses it; choose another file with -db: "},
-		{[]string{"-check-key"}, "clickid: receive: -check-key needs an API key that begins with scope3_ in CLICKID_API_KEY\n"},
+		{[]string{"-check-key"}, exitUsage, "clickid: -check-key needs an API key that begins with scope3_ in CLICKID_API_KEY\n"},
+		{[]string{"-addr", inUse}, exitFailed, "clickid: receive: cannot listen; choose another address with -addr: "},
+		{[]string{"-db", dir, "-addr", "127.0.0.1:0"}, exitFailed, "clickid: receive: " + dir + " is not a usable database, or another receiver uses it; choose another file with -db: "},
 	} {
 		cmd, _ := prepare(t, append([]string{"receive"}, row.args...)...)
 		cmd.Env = append(cmd.Env, "CLICKID_API_KEY=sk_secret")
 		output, err := cmd.CombinedOutput()
 		require.Error(t, err)
-		require.Equal(t, exitFailed, cmd.ProcessState.ExitCode(), row.args)
+		require.Equal(t, row.code, cmd.ProcessState.ExitCode(), row.args)
 		require.True(t, strings.HasPrefix(string(output), row.want), string(output))
 		require.NotContains(t, string(output), "sk_secret")
 	}

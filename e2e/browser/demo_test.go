@@ -1,9 +1,12 @@
 package browser
 
 import (
+	"net/http"
 	"path/filepath"
 	"testing"
 
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/require"
 )
@@ -52,13 +55,30 @@ func TestDemo(t *testing.T) {
 	b.press("main button", "form[action^='/pay/']")
 	b.press("main button", ".behind .verdict.accepted")
 
+	// In an outage the order is queued. That gives way to "accepted" without
+	// moving the focus.
+	b.resize(1280, 800)
 	b.visit(platform)
-	b.press("button.quiet", "form .warning")
+	b.until(`document.querySelector("#count-accepted").textContent === "2"`)
+	require.Equal(t, []string{ad, shop}, eval[[]string](b, `Array.from(document.querySelectorAll("#links a"), link => link.href)`))
+	b.press("#faults-toggle", "#fault-form option[value='503']")
+	b.run(chromedp.SetValue(chromedp.CSS("#fault-form [name=fault]"), "503"))
+	b.press("#fault-form [name=always]", "#fault-form [name=always]:checked")
+	b.press("#fault-form .primary", "#fault-list li")
 	b.visit(shop + "checkout/bottle")
-	b.press("main button", ".behind[data-conversion=queued]")
-	order := b.address()
-	b.visit(platform)
-	b.press("form button", "button.quiet")
-	b.visit(order)
+	b.press("main button", ".behind .verdict.queued")
+	b.run(chromedp.Focus(chromedp.CSS("main a")))
+	req, err := http.NewRequestWithContext(b.ctx, http.MethodDelete, platform+"api/v1/faults", nil)
+	require.NoError(t, err)
+	resp, err := http.DefaultClient.Do(req)
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
 	b.see(".behind .verdict.accepted")
+	require.Equal(t, "Back to the shop", eval[string](b, "document.activeElement.textContent"))
+
+	// A visitor who deletes the cookie is organic.
+	command(b, network.ClearBrowserCookies, cdp.Empty{})
+	b.visit(shop + "checkout/bottle")
+	b.press("main button", ".behind .verdict.organic")
+	require.Contains(t, b.text(".conversion"), "did not come from the ad")
 }

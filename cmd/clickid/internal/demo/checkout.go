@@ -14,8 +14,7 @@ import (
 )
 
 func (s *shop) routes() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /style.css", style)
+	mux := newMux()
 	mux.HandleFunc("GET /{$}", s.showCatalogue)
 	// The ad's landing page redirects and drops the query, as redirects for
 	// campaigns, languages and logins do. The tracker has captured the click
@@ -169,31 +168,3 @@ func (s *shop) inTransaction(ctx context.Context, f func(*sql.Tx) error) error {
 }
 
 func (s *shop) orderURL(o order) string { return "/orders/" + strconv.FormatInt(o.Number, 10) }
-
-// orderPage is the content of the thank-you page. A real shop would show only
-// the order.
-type orderPage struct {
-	Order    order
-	Click    *clickid.Click // the visitor's
-	Received *receivedEvent // by the platform; nil until then
-}
-
-func (orderPage) live() {}
-
-func (s *shop) showOrder(w http.ResponseWriter, r *http.Request) {
-	o, err := findOrder(r.Context(), s.db, r.PathValue("number"))
-	if errors.Is(err, errNoOrder) {
-		s.pages.fail(w, http.StatusNotFound, "The shop has no such order.")
-		return
-	}
-	if err != nil {
-		s.log.Error("demo: showing an order", "error", err)
-		s.pages.fail(w, http.StatusInternalServerError, "The order could not be read.")
-		return
-	}
-	page := orderPage{Order: o, Received: s.platform.find(o.EventID())}
-	if click, ok := clickid.FromContext(r.Context()); ok {
-		page.Click = &click
-	}
-	s.pages.show(w, http.StatusOK, "order.html", "Thank you", page)
-}

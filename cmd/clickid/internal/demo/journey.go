@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/clickidtest"
 )
 
 // Outcome is the result of the journey.
@@ -38,6 +39,8 @@ type journey struct {
 	customer *visitor // came from the ad
 	orders   int      // attributed ones that the receiver accepted
 	waiting  string   // event ID of the order that was placed in the outage
+	endFault func()   // ends the outage
+	exhibits []string // of the current step
 }
 
 // Walk makes the journey of an ad click over HTTP and writes its progress, one
@@ -46,7 +49,7 @@ func (w *World) Walk(ctx context.Context, progress io.Writer) (Outcome, error) {
 	j := &journey{World: w, progress: progress, customer: newVisitor(), outcome: Outcome{Dialect: w.shopPlan.dialect}}
 	started := time.Now()
 	err := j.walk(ctx)
-	j.outcome.Conversions = w.receiver.Count()
+	j.outcome.Conversions = w.platform.Platform.Count()
 	if err != nil {
 		j.outcome.Error = err.Error()
 		return j.outcome, err
@@ -81,6 +84,7 @@ func (j *journey) walk(ctx context.Context) error {
 			return fmt.Errorf("%s: %w", step.name, err)
 		}
 		fmt.Fprintf(j.progress, "✓ %-22s %s\n", step.name, detail)
+		j.printExhibits()
 	}
 	return nil
 }
@@ -103,11 +107,8 @@ func (j *journey) clickAd(ctx context.Context) (string, error) {
 	if len(page.hops) != 2 {
 		return "", fmt.Errorf("the ad led through %d redirects, want 2", len(page.hops))
 	}
-	landing, err := url.Parse(page.hops[1])
-	if err != nil {
-		return "", err
-	}
-	j.outcome.ClickID = landing.Query().Get("clkid")
+	landing := page.hops[1]
+	j.outcome.ClickID = landing.Request.URL.Query().Get("clkid")
 	if !clickid.IsULID(j.outcome.ClickID) {
 		return "", errors.New("the platform's redirect has no click ID")
 	}
@@ -117,6 +118,7 @@ func (j *journey) clickAd(ctx context.Context) (string, error) {
 	if !j.customer.hasCookie(j.ShopURL(), "clkid") {
 		return "", errors.New("the shop set no cookie")
 	}
+	j.exhibit(exhibitOf(landing, "Location", "Set-Cookie"))
 	return fmt.Sprintf("%s, through 2 redirects to %s", j.outcome.ClickID, page.url.Path), nil
 }
 
@@ -134,7 +136,15 @@ func (j *journey) openSecondPage(ctx context.Context) (string, error) {
 func (j *journey) orderFirst(ctx context.Context) (string, error) {
 	eventID, detail, err := j.orderAttributed(ctx, "trail-shoe", "card")
 	j.outcome.EventID = eventID
-	return detail, err
+	if err != nil {
+		return "", err
+	}
+	conversion, err := j.platform.acceptance(ctx, eventID)
+	if err != nil {
+		return "", err
+	}
+	j.exhibit(exhibitOf(j.customer.hops[0], "Location"), exhibitOfConversion(conversion))
+	return detail, nil
 }
 
 func (j *journey) orderAgain(ctx context.Context) (string, error) {
@@ -212,13 +222,13 @@ func (j *journey) awaitEvent(ctx context.Context, id string) error {
 	defer fail(nil)
 	go func() {
 		select {
-		case status := <-j.shopPlan.platform.refused:
+		case status := <-j.platform.refused:
 			fail(fmt.Errorf("the response was %d %s", status, http.StatusText(status)))
 		case <-ctx.Done():
 		}
 	}()
 	j.orders++
-	events, err := j.receiver.Wait(ctx, j.orders)
+	events, err := j.platform.Platform.Wait(ctx, j.orders)
 	if err != nil {
 		return fmt.Errorf("the receiver has not accepted %s: %w", id, context.Cause(ctx))
 	}
@@ -255,7 +265,8 @@ func (j *journey) awaitEmptyQueue(ctx context.Context) error {
 	}
 }
 
-// orderInOutage orders while nothing listens at the platform's address.
+// orderInOutage orders while the platform closes every connection. Its port stays
+// reserved, so that no other program can take it.
 func (j *journey) orderInOutage(ctx context.Context) (string, error) {
 	// The receiver counts an event before it sends its response, and the outbox
 	// records the delivery after that. An outage in between leaves the event in
@@ -263,7 +274,7 @@ func (j *journey) orderInOutage(ctx context.Context) (string, error) {
 	if err := j.awaitEmptyQueue(ctx); err != nil {
 		return "", err
 	}
-	j.receiver.Stop()
+	j.endFault = j.platform.Platform.Always(clickidtest.Fault{Cut: clickidtest.CutBeforeReading})
 	eventID, err := j.orderQueued(ctx, "bottle", "card")
 	j.waiting = eventID
 	return eventID + ", queued", err
@@ -285,15 +296,13 @@ func (j *journey) restart(ctx context.Context) (string, error) {
 }
 
 func (j *journey) endOutage(ctx context.Context) (string, error) {
-	if err := j.receiver.Restart(); err != nil {
-		return "", err
-	}
+	j.endFault()
 	return j.waiting + ", accepted with the click", j.awaitEvent(ctx, j.waiting)
 }
 
 // checkReceiver checks that the receiver accepted no other event.
 func (j *journey) checkReceiver(context.Context) (string, error) {
-	if count := j.receiver.Count(); count != j.orders {
+	if count := j.platform.Platform.Count(); count != j.orders {
 		return "", fmt.Errorf("the receiver accepted %d events, want %d", count, j.orders)
 	}
 	return fmt.Sprintf("%d conversions, each accepted once", j.orders), nil

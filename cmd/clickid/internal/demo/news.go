@@ -4,8 +4,7 @@ import "net/http"
 
 // newsRoutes serves a publisher's site with the ad.
 func newsRoutes(p *pages, adURL string) http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /style.css", style)
+	mux := newMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		p.show(w, http.StatusOK, "news.html", "The Daily Trail", adURL)
 	})

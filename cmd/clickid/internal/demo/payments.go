@@ -49,8 +49,7 @@ func newProvider(pages *pages, plan *shopPlan) *provider {
 }
 
 func (p *provider) routes() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /style.css", style)
+	mux := newMux()
 	mux.HandleFunc("POST /payments", p.create)
 	mux.HandleFunc("GET /pay/{id}", p.show)
 	mux.HandleFunc("POST /pay/{id}", p.pay)

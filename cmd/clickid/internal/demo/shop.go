@@ -29,7 +29,7 @@ type shopPlan struct {
 	dialect  Dialect
 	client   *http.Client
 	pages    *pages
-	platform *platform // receives the conversions; the order page shows its verdict
+	platform string // URL of the ad platform
 	log      *slog.Logger
 }
 
@@ -37,16 +37,14 @@ type shopPlan struct {
 // outbox sends the conversions of its orders.
 type shop struct {
 	*shopPlan
-	site    *site
 	db      *sql.DB
 	tracker *clickid.Tracker
 	outbox  *sqliteoutbox.Outbox
 }
 
-// openShop opens the database with the orders, the clicks and the outbox, and
-// serves the site.
-func openShop(ctx context.Context, plan *shopPlan, site *site) (_ *shop, err error) {
-	s := &shop{shopPlan: plan, site: site}
+// openShop opens the database with the orders, the clicks and the outbox.
+func openShop(ctx context.Context, plan *shopPlan) (_ *shop, err error) {
+	s := &shop{shopPlan: plan}
 	defer func() {
 		if err != nil {
 			_, closeErr := s.close(ctx)
@@ -61,7 +59,7 @@ func openShop(ctx context.Context, plan *shopPlan, site *site) (_ *shop, err err
 	}
 	client, err := capi.New(capi.Config{
 		APIKey:   clickidtest.APIKey,
-		BaseURL:  plan.platform.receiver.URL,
+		BaseURL:  plan.platform,
 		Dialect:  plan.dialect.configured(),
 		Resolver: s.tracker,
 	})
@@ -82,7 +80,6 @@ func openShop(ctx context.Context, plan *shopPlan, site *site) (_ *shop, err err
 	if err := s.outbox.Start(context.WithoutCancel(ctx)); err != nil {
 		return nil, err
 	}
-	site.serve(s.routes())
 	return s, nil
 }
 
@@ -129,15 +126,15 @@ func (s *shop) newTracker(ctx context.Context) (*clickid.Tracker, error) {
 		Cookie: clickid.Cookie{Insecure: true},
 		// Longer than in a real shop, where a page would not wait that long: no
 		// click of the demo gets lost on a busy machine.
-		StoreTimeout: 10 * time.Second,
+		StoreTimeout: time.Minute,
 		Logger:       s.log,
 	})
 }
 
-// close closes the site, the outbox and the database. It returns the number of
-// conversions that remain in the outbox.
+// close closes the outbox and the database. It returns the number of conversions
+// that remain in the outbox.
 func (s *shop) close(ctx context.Context) (remaining int, err error) {
-	failures := []error{s.site.close(ctx)}
+	var failures []error
 	if s.outbox != nil {
 		remaining, err = s.outbox.Stop(ctx)
 		failures = append(failures, err)

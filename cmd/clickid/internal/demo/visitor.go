@@ -9,20 +9,19 @@ import (
 	"net/http/cookiejar"
 	"net/url"
 	"strings"
-	"time"
 )
 
 // visitor acts as a browser: an HTTP client with cookies that follows redirects
 // and records them.
 type visitor struct {
 	client *http.Client
-	hops   []string // URLs that redirected to the latest page
+	hops   []*http.Response // that redirected to the latest page
 }
 
 // visitedPage is a page after its redirects.
 type visitedPage struct {
 	url  *url.URL
-	hops []string
+	hops []*http.Response // redirects
 	html string
 }
 
@@ -30,13 +29,12 @@ func newVisitor() *visitor {
 	jar, _ := cookiejar.New(nil) // it returns no error without options
 	v := &visitor{}
 	v.client = &http.Client{
-		Jar:     jar,
-		Timeout: 30 * time.Second,
-		CheckRedirect: func(_ *http.Request, via []*http.Request) error {
+		Jar: jar,
+		CheckRedirect: func(next *http.Request, via []*http.Request) error {
 			if len(via) > 5 {
 				return errors.New("too many redirects")
 			}
-			v.hops = append(v.hops, via[len(via)-1].URL.String())
+			v.hops = append(v.hops, next.Response)
 			return nil
 		},
 	}

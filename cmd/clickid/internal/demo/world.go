@@ -13,10 +13,13 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/clickid/clickid/capi"
 	"github.com/clickid/clickid/clickidtest"
+	"github.com/clickid/clickid/cmd/clickid/internal/receiver"
+	"github.com/clickid/clickid/cmd/clickid/internal/site"
 )
 
 // Dialect names the dialect of the shop's client.
@@ -64,22 +67,23 @@ type Options struct {
 
 // World is a running demo. Close ends it.
 type World struct {
-	news, platform, provider *site
+	newsSite, platformSite, providerSite, shopSite *site.Site
 
-	receiver *clickidtest.Server
+	platform *platform
 	shopPlan shopPlan
 	shop     *shop
+	entrance entrance                      // of the shop
 	closers  []func(context.Context) error // called in reverse order
 }
 
 // NewsURL returns the URL of the page with the ad, where the journey begins.
-func (w *World) NewsURL() string { return w.news.url + "/" }
+func (w *World) NewsURL() string { return w.newsSite.URL + "/" }
 
 // ShopURL returns the URL of the shop.
-func (w *World) ShopURL() string { return w.shopPlan.url + "/" }
+func (w *World) ShopURL() string { return w.shopSite.URL + "/" }
 
 // PlatformURL returns the URL of the page with the received conversions.
-func (w *World) PlatformURL() string { return w.platform.url + "/" }
+func (w *World) PlatformURL() string { return w.platformSite.URL + "/" }
 
 const anyPort = "127.0.0.1:0"
 
@@ -92,41 +96,60 @@ func Start(ctx context.Context, options Options) (_ *World, err error) {
 		}
 	}()
 	for _, listening := range []struct {
-		site **site
+		site **site.Site
 		addr string
-	}{{&w.news, options.Addr}, {&w.platform, anyPort}, {&w.provider, anyPort}} {
-		if *listening.site, err = listen(ctx, listening.addr); err != nil {
-			return nil, err
+	}{{&w.newsSite, options.Addr}, {&w.platformSite, anyPort}, {&w.providerSite, anyPort}, {&w.shopSite, anyPort}} {
+		if *listening.site, err = site.Listen(ctx, listening.addr); err != nil {
+			return nil, fmt.Errorf("demo: %w", err)
 		}
-		w.closers = append(w.closers, (*listening.site).close)
-	}
-	shopSite, err := listen(ctx, anyPort)
-	if err != nil {
-		return nil, err
+		w.closers = append(w.closers, (*listening.site).Close)
 	}
 	w.shopPlan = shopPlan{
-		url:      shopSite.url,
-		provider: w.provider.url,
+		url:      w.shopSite.URL,
+		provider: w.providerSite.URL,
 		secret:   []byte(rand.Text()),
-		client:   &http.Client{Timeout: 10 * time.Second},
+		client:   &http.Client{Timeout: time.Minute},
 		dialect:  options.Dialect,
 		log:      slog.New(slog.NewTextHandler(options.Log, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	}
-	if err := errors.Join(w.servePlatform(options), w.serveOthers(), w.placeDatabase(options)); err != nil {
-		return nil, errors.Join(err, shopSite.close(ctx))
+	if err := errors.Join(w.servePlatform(ctx, options), w.serveOthers(), w.placeDatabase(options)); err != nil {
+		return nil, err
 	}
 	w.closers = append(w.closers, func(ctx context.Context) error {
-		if w.shop == nil {
-			return nil // its restart failed
-		}
-		remaining, err := w.shop.close(ctx)
-		if remaining > 0 {
-			w.shopPlan.log.Warn("demo: conversions remain in the shop's outbox", "number", remaining)
-		}
-		return err
+		return w.entrance.replace(func() (http.Handler, error) {
+			remaining, err := w.closeShop(ctx)
+			if remaining > 0 {
+				w.shopPlan.log.Warn("demo: conversions remain in the shop's outbox", "number", remaining)
+			}
+			return nil, err
+		})
 	})
-	w.shop, err = openShop(ctx, &w.shopPlan, shopSite)
-	return w, err
+	if err := w.entrance.replace(func() (http.Handler, error) { return w.openShop(ctx) }); err != nil {
+		return nil, err
+	}
+	w.shopSite.Serve(&w.entrance)
+	return w, nil
+}
+
+// openShop opens the shop and returns its routes.
+func (w *World) openShop(ctx context.Context) (http.Handler, error) {
+	opened, err := openShop(ctx, &w.shopPlan)
+	if err != nil {
+		return nil, err
+	}
+	w.shop = opened
+	return opened.routes(), nil
+}
+
+// closeShop closes the shop's outbox and database, if the shop is open. It
+// returns the number of conversions that remain in the outbox.
+func (w *World) closeShop(ctx context.Context) (remaining int, err error) {
+	if w.shop == nil {
+		return 0, nil
+	}
+	remaining, err = w.shop.close(ctx)
+	w.shop = nil
+	return remaining, err
 }
 
 // pagesOf returns the pages of one site.
@@ -137,22 +160,22 @@ func (w *World) pagesOf(name, theme string) (*pages, error) {
 	})
 }
 
-func (w *World) servePlatform(options Options) error {
-	pages, err := w.pagesOf("The ad platform", "platform")
+func (w *World) servePlatform(ctx context.Context, options Options) (err error) {
+	p := newPlatform(w.ShopURL() + "summer")
+	p.Receiver, err = receiver.New(ctx, receiver.Options{
+		Platform: clickidtest.Config{OnExchange: p.watch},
+		Links:    []receiver.Link{{Text: "The ad", URL: w.NewsURL()}, {Text: "The shop", URL: w.ShopURL()}},
+		Log:      w.shopPlan.log,
+	})
 	if err != nil {
 		return err
 	}
-	p := &platform{pages: pages, landing: w.ShopURL() + "summer", refused: make(chan int, 1)}
-	if w.receiver, err = clickidtest.Start(anyPort, clickidtest.Config{OnEvent: p.remember, OnRequest: p.watch}); err != nil {
-		return err
-	}
-	w.closers = append(w.closers, func(context.Context) error { w.receiver.Close(); return nil })
+	w.closers = append(w.closers, func(context.Context) error { return p.Close() })
 	if options.Refuse != 0 {
-		w.receiver.Always(clickidtest.Fault{Status: options.Refuse})
+		p.Platform.Always(clickidtest.Fault{Status: options.Refuse})
 	}
-	p.receiver = w.receiver
-	w.platform.serve(p.routes())
-	w.shopPlan.platform = p
+	w.platform, w.shopPlan.platform = p, w.platformSite.URL
+	w.platformSite.Serve(p.routes())
 	return nil
 }
 
@@ -163,12 +186,12 @@ func (w *World) serveOthers() error {
 	if err != nil {
 		return err
 	}
-	w.news.serve(newsRoutes(news, w.platform.url+"/click"))
+	w.newsSite.Serve(newsRoutes(news, w.platformSite.URL+"/click"))
 	payments, err := w.pagesOf("Paywell", "provider")
 	if err != nil {
 		return err
 	}
-	w.provider.serve(newProvider(payments, &w.shopPlan).routes())
+	w.providerSite.Serve(newProvider(payments, &w.shopPlan).routes())
 	w.shopPlan.pages, err = w.pagesOf("Nordfell Outdoor", "shop")
 	return err
 }
@@ -188,19 +211,39 @@ func (w *World) placeDatabase(options Options) error {
 	return nil
 }
 
-// restartShop stops the shop, as a deployment does, and starts it again on the
-// same address and database.
+// restartShop closes the shop, as a deployment does, and opens it again on the
+// same database. Its port stays reserved, so that no other program can take it.
 func (w *World) restartShop(ctx context.Context) error {
-	old := w.shop
-	w.shop = nil
-	if _, err := old.close(ctx); err != nil {
-		return err
+	return w.entrance.replace(func() (http.Handler, error) {
+		if _, err := w.closeShop(ctx); err != nil {
+			return nil, err
+		}
+		return w.openShop(ctx)
+	})
+}
+
+// entrance serves a handler that can be replaced.
+type entrance struct {
+	mu      sync.RWMutex
+	handler http.Handler
+}
+
+func (e *entrance) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	if e.handler == nil {
+		http.Error(w, "the shop is closed", http.StatusServiceUnavailable)
+		return
 	}
-	shopSite, err := listen(ctx, old.site.listener.Addr().String())
-	if err != nil {
-		return err
-	}
-	w.shop, err = openShop(ctx, &w.shopPlan, shopSite)
+	e.handler.ServeHTTP(w, r)
+}
+
+// replace waits for the open requests and replaces the handler. Other requests
+// wait until then.
+func (e *entrance) replace(open func() (http.Handler, error)) (err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.handler, err = open()
 	return err
 }
 
