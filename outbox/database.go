@@ -50,12 +50,13 @@ func (d Database) placeholder(n int) string {
 	return "?"
 }
 
-// create returns the statement that creates the table unless it exists.
+// create returns the statement that creates the table, with further columns,
+// unless it exists.
 //
 // The primary key is the only index, and identities are not unique: an order that
 // repeats an identity must not wait for the relay that moves the first event, nor
 // deadlock with it. The queue stores each identity once.
-func (d Database) create(name string) string {
+func (d Database) create(name, further string) string {
 	c := d.columns()
 	// Times are UTC in milliseconds since 1970.
 	table := "CREATE TABLE IF NOT EXISTS " + name + " (" +
@@ -65,7 +66,7 @@ func (d Database) create(name string) string {
 		"payload " + c.payload + " NOT NULL, " +
 		"attributes " + c.attributes + " NOT NULL, " +
 		"erase_keys " + c.keys + " NOT NULL, " +
-		"queued_at " + c.number + " NOT NULL)"
+		"queued_at " + c.number + " NOT NULL" + further + ")"
 	if d == DatabaseMySQL {
 		table += " ENGINE=InnoDB"
 	}
@@ -117,19 +118,16 @@ func (d Database) batch(name string, limit int) string {
 
 // remove returns the statements that delete rows by their id.
 func (d Database) remove(name string, ids []int64) []string {
-	list := make([]string, len(ids))
-	for i, id := range ids {
-		list[i] = strconv.FormatInt(id, 10)
-	}
 	if d != DatabaseMySQL {
-		return []string{"DELETE FROM " + name + " WHERE id IN (" + strings.Join(list, ", ") + ")"}
+		return []string{"DELETE FROM " + name + " WHERE id IN (" + listed(ids) + ")"}
 	}
 	// For a list of ids, the optimizer may scan a small table in spite of
 	// hints. The statement then waits for rows that other relays have locked,
 	// and can deadlock. A DELETE of one row from a join with a single table
 	// always uses the key ("const" in EXPLAIN).
-	for i, id := range list {
-		list[i] = "DELETE o FROM " + name + " AS o WHERE o.id = " + id
+	statements := make([]string, len(ids))
+	for i, id := range ids {
+		statements[i] = "DELETE o FROM " + name + " AS o WHERE o.id = " + strconv.FormatInt(id, 10)
 	}
-	return list
+	return statements
 }

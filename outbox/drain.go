@@ -42,6 +42,11 @@ func Drain(ctx context.Context, ob Outbox) (Drained, error) {
 	if !ok {
 		return Drained{}, fmt.Errorf("outbox: draining: %T has no method Drain: %w", ob, errors.ErrUnsupported)
 	}
+	if q, ok := ob.(Queue); ok {
+		if err := q.Delivery().CheckStart(); err != nil {
+			return Drained{}, err
+		}
+	}
 	return d.Drain(ctx)
 }
 

@@ -70,6 +70,10 @@ const (
 	// KindRecordLost means that the queue has lost an event, for example by an
 	// eviction or a failover. A dead letter without the event remains.
 	KindRecordLost Kind = "record lost"
+	// KindRequeued means that the queue has forgotten events, for example after
+	// a failover, and that the relay has enqueued them again. No event is lost,
+	// but some may be sent twice; the platform counts an ID once.
+	KindRequeued Kind = "requeued"
 	// KindStorageReplaced means that the queue's server was restarted or
 	// replaced and may have lost acknowledged events.
 	KindStorageReplaced Kind = "storage replaced"
@@ -93,7 +97,7 @@ func (k Kind) level() slog.Level {
 	switch k {
 	case KindConfigurationRefused, KindStillUnavailable, KindDeadLetter, KindRecordLost, KindStorageReplaced:
 		return slog.LevelError
-	case KindWarning, KindPlatformUnavailable, KindLookupsFailing, KindRelayFailing, KindNewerVersion:
+	case KindWarning, KindPlatformUnavailable, KindLookupsFailing, KindRelayFailing, KindRequeued, KindNewerVersion:
 		return slog.LevelWarn
 	case KindPlatformRecovered, KindLookupsRecovered, KindRelayRecovered:
 		return slog.LevelInfo

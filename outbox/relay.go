@@ -30,6 +30,10 @@ type RelayConfig struct {
 	Interval time.Duration
 	// Timeout limits the moving of a batch. Defaults to 10 seconds.
 	Timeout time.Duration
+	// ConfirmAfter is the time after which the relay asks a [Volatile] queue for
+	// the outcomes of moved events, and the interval of that. Defaults to a
+	// minute.
+	ConfirmAfter time.Duration
 	// Logger and Hook are as in [Config]. They default to those of the queue's
 	// [Delivery], if it has one.
 	Logger *slog.Logger
@@ -41,6 +45,7 @@ const (
 	maxBatch        = 1000
 	defaultInterval = 500 * time.Millisecond
 	defaultTimeout  = 10 * time.Second
+	defaultConfirm  = time.Minute
 	maxRelayBackoff = 30 * time.Second
 	countTimeout    = 2 * time.Second // of counting the remaining events
 )
@@ -48,6 +53,10 @@ const (
 // Relay moves events from an outbox table to a queue. It locks a batch,
 // enqueues it, deletes it and commits. After an interruption the batch is
 // enqueued again, and the queue ignores the duplicates.
+//
+// If the queue is [Volatile], the events are kept in a second table until they
+// have their outcome, and enqueued again if the queue forgets them. Other queues
+// have stored an event durably when Enqueue returns.
 //
 // Several relays can work on one table, in one or several processes. Each skips
 // rows that another has locked. SQLite has no row locks: there, relays do not
@@ -87,8 +96,8 @@ func NewRelay(cfg RelayConfig) (*Relay, error) {
 	if cfg.Batch < 0 || cfg.Batch > maxBatch {
 		problems = append(problems, fmt.Errorf("outbox: RelayConfig.Batch must be from 1 to %d", maxBatch))
 	}
-	if cfg.Interval < 0 || cfg.Timeout < 0 {
-		problems = append(problems, errors.New("outbox: RelayConfig.Interval and RelayConfig.Timeout must not be negative"))
+	if cfg.Interval < 0 || cfg.Timeout < 0 || cfg.ConfirmAfter < 0 {
+		problems = append(problems, errors.New("outbox: RelayConfig.Interval, RelayConfig.Timeout and RelayConfig.ConfirmAfter must not be negative"))
 	}
 	if err := errors.Join(problems...); err != nil {
 		return nil, err
@@ -101,6 +110,9 @@ func NewRelay(cfg RelayConfig) (*Relay, error) {
 	}
 	if cfg.Timeout == 0 {
 		cfg.Timeout = defaultTimeout
+	}
+	if cfg.ConfirmAfter == 0 {
+		cfg.ConfirmAfter = defaultConfirm
 	}
 	if q, ok := cfg.Queue.(interface{ Delivery() *Delivery }); ok {
 		if cfg.Logger == nil {
@@ -135,7 +147,7 @@ func (r *Relay) Start(ctx context.Context) error {
 		defer close(run.done)
 		defer interrupt()
 		defer unwatch()
-		r.loop(working, run.stop)
+		r.work(working, run.stop)
 	}()
 	return nil
 }
@@ -146,11 +158,12 @@ func (run *relayRun) end() { run.stopOnce.Do(func() { close(run.stop) }) }
 // Run moves events until ctx ends, and returns ctx's error. The events of an
 // interrupted batch stay in the table.
 func (r *Relay) Run(ctx context.Context) error {
-	r.loop(ctx, nil)
+	r.work(ctx, nil)
 	return ctx.Err()
 }
 
-// drain moves the events in the table to the queue. It passes an event that the
+// drain moves the events in the table to the queue, and confirms those that it
+// has moved earlier. It passes an event that the
 // queue refuses, and gives up when more than a few batches in a row fail.
 func (r *Relay) drain(ctx context.Context) error {
 	r.mu.Lock()
@@ -170,6 +183,9 @@ func (r *Relay) drain(ctx context.Context) error {
 		_ = r.report(ctx, err, whole && failures == 0)
 		switch {
 		case whole:
+			if queue, ok := r.cfg.Queue.(Volatile); ok {
+				return r.confirmAll(ctx, queue)
+			}
 			return nil
 		case err == nil:
 			failures = 0
@@ -179,6 +195,18 @@ func (r *Relay) drain(ctx context.Context) error {
 			}
 		}
 	}
+}
+
+// work moves and confirms events.
+func (r *Relay) work(ctx context.Context, stop <-chan struct{}) {
+	var group sync.WaitGroup
+	group.Add(1)
+	go func() {
+		defer group.Done()
+		r.confirmLoop(ctx, stop)
+	}()
+	r.loop(ctx, stop)
+	group.Wait()
 }
 
 // Stop moves the events in the table and ends the relay. It ends at the first
@@ -289,26 +317,39 @@ type cursor struct {
 func (r *Relay) move(ctx context.Context, c *cursor) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.cfg.Timeout)
 	defer cancel()
+	moved := 0
+	err := r.inTransaction(ctx, func(db database) (err error) {
+		moved, err = r.transfer(ctx, db, c)
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	return moved, nil
+}
+
+// inTransaction calls act in a transaction. On SQLite, where it would lock out
+// the orders, each statement is a transaction.
+func (r *Relay) inTransaction(ctx context.Context, act func(db database) error) error {
 	if !r.cfg.Table.database.locks() {
 		r.cfg.Table.moving.RLock()
 		defer r.cfg.Table.moving.RUnlock()
-		return r.transfer(ctx, r.cfg.DB, c)
+		return act(r.cfg.DB)
 	}
 	// Under READ COMMITTED, MySQL only locks rows and not the gaps between
 	// them, into which orders insert.
 	tx, err := r.cfg.DB.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
 	if err != nil {
-		return 0, fmt.Errorf("outbox: relay: beginning a transaction: %w", err)
+		return fmt.Errorf("outbox: relay: beginning a transaction: %w", err)
 	}
 	defer func() { _ = tx.Rollback() }() // no effect after Commit
-	moved, err := r.transfer(ctx, tx, c)
-	if err != nil || moved == 0 {
-		return 0, err
+	if err := act(tx); err != nil {
+		return err
 	}
 	if err := tx.Commit(); err != nil {
-		return 0, fmt.Errorf("outbox: relay: committing: %w", err)
+		return fmt.Errorf("outbox: relay: committing: %w", err)
 	}
-	return moved, nil
+	return nil
 }
 
 // database is a database or a transaction.
@@ -339,7 +380,12 @@ func (r *Relay) transfer(ctx context.Context, db database, c *cursor) (int, erro
 	for i, r := range batch {
 		ids[i] = r.id
 	}
-	if _, err := table.remove(ctx, db, ids); err != nil {
+	if _, ok := r.cfg.Queue.(Volatile); ok {
+		if _, err := db.ExecContext(ctx, table.database.keep(table.name, table.moved, ids, time.Now())); err != nil {
+			return 0, fmt.Errorf("outbox: relay: keeping what was moved (has Migrate run?): %w", err)
+		}
+	}
+	if _, err := table.remove(ctx, db, table.name, ids); err != nil {
 		return 0, fmt.Errorf("outbox: relay: deleting from the outbox table: %w", err)
 	}
 	c.size = min(2*c.size, r.cfg.Batch)

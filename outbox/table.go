@@ -43,6 +43,7 @@ type Table struct {
 	destination Destination
 	metadata    func(context.Context) map[string]string // or nil
 	name        string
+	moved       string        // the table of moved events; see Volatile
 	wake        chan struct{} // wakes the relays of this process
 
 	// moving is held on SQLite while a relay of this process moves a batch, so
@@ -76,7 +77,7 @@ func NewTable(cfg TableConfig) (*Table, error) {
 	if err := errors.Join(problems...); err != nil {
 		return nil, err
 	}
-	return &Table{database: cfg.Database, destination: cfg.Destination, metadata: cfg.Metadata, name: cfg.Prefix + "outbox", wake: make(chan struct{}, 1)}, nil
+	return &Table{database: cfg.Database, destination: cfg.Destination, metadata: cfg.Metadata, name: cfg.Prefix + "outbox", moved: cfg.Prefix + "outbox_moved", wake: make(chan struct{}, 1)}, nil
 }
 
 // In returns a sender that stores the events in the table through tx. They
@@ -173,19 +174,21 @@ func (t *Table) insert(ctx context.Context, tx Execer, records []Record) error {
 	return nil
 }
 
-// Migrate creates the table unless it exists. Several instances may call it at
+// Migrate creates the table and that of moved events unless they exist. Several instances may call it at
 // the same time, on every start.
 func (t *Table) Migrate(ctx context.Context, db *sql.DB) error {
-	var found int
-	if err := db.QueryRowContext(ctx, "SELECT 1 FROM "+t.name+" WHERE 1 = 0").Scan(&found); errors.Is(err, sql.ErrNoRows) {
+	if t.hasTables(ctx, db) {
 		return nil // the account may have no permission to create tables
 	}
 	err := sqldb.Migrate(ctx, db, sqldb.Database(t.database), t.name, func(ctx context.Context, conn *sql.Conn) error {
-		_, err := conn.ExecContext(ctx, t.database.create(t.name))
+		if _, err := conn.ExecContext(ctx, t.database.create(t.name, "")); err != nil {
+			return err
+		}
+		_, err := conn.ExecContext(ctx, t.database.createMoved(t.moved))
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("outbox: creating the outbox table: %w", err)
+		return fmt.Errorf("outbox: creating the outbox tables: %w", err)
 	}
 	return nil
 }
@@ -202,16 +205,9 @@ func (t *Table) Erase(ctx context.Context, db *sql.DB, k clickid.Key) (int, erro
 		t.moving.Lock()
 		defer t.moving.Unlock()
 	}
-	// Rows are found without a lock and deleted by their id, since a DELETE
-	// that searches blocks orders on MySQL.
-	ids, err := t.idsOf(ctx, db, hash)
-	erased := 0
-	for len(ids) > 0 && err == nil {
-		part := ids[:min(len(ids), maxBatch)]
-		var n int
-		n, err = t.remove(ctx, db, part)
-		erased += n
-		ids = ids[len(part):]
+	erased, err := t.erase(ctx, db, t.name, hash)
+	if err == nil {
+		_, err = t.erase(ctx, db, t.moved, hash) // the queue counts these
 	}
 	if err != nil {
 		return erased, fmt.Errorf("outbox: erasing from the outbox table: %w", err)
@@ -219,9 +215,24 @@ func (t *Table) Erase(ctx context.Context, db *sql.DB, k clickid.Key) (int, erro
 	return erased, nil
 }
 
-// find returns the entries of the rows of an event.
-func (t *Table) find(ctx context.Context, db *sql.DB, search Search) ([]Entry, error) {
-	rows, err := t.read(ctx, db, t.database.withKey(t.name), t.destinationID(), "%"+search.Key+"%")
+// erase deletes the rows of a table with the hash of a key. They are found
+// without a lock and deleted by their id, since a DELETE that searches blocks
+// orders on MySQL.
+func (t *Table) erase(ctx context.Context, db *sql.DB, name, hash string) (erased int, err error) {
+	ids, err := t.idsOf(ctx, db, name, hash)
+	for len(ids) > 0 && err == nil {
+		part := ids[:min(len(ids), maxBatch)]
+		var n int
+		n, err = t.remove(ctx, db, name, part)
+		erased += n
+		ids = ids[len(part):]
+	}
+	return erased, err
+}
+
+// find returns the entries of the rows of an event in one of the tables.
+func (t *Table) find(ctx context.Context, db *sql.DB, name string, search Search) ([]Entry, error) {
+	rows, err := t.read(ctx, db, t.database.withKey(name), t.destinationID(), "%"+search.Key+"%")
 	if err != nil {
 		return nil, fmt.Errorf("outbox: finding an event in the outbox table: %w", err)
 	}
@@ -235,8 +246,8 @@ func (t *Table) find(ctx context.Context, db *sql.DB, search Search) ([]Entry, e
 }
 
 // idsOf returns the ids of the rows with the hash of a key.
-func (t *Table) idsOf(ctx context.Context, db *sql.DB, hash string) ([]int64, error) {
-	rows, err := db.QueryContext(ctx, "SELECT id FROM "+t.name+" WHERE erase_keys LIKE "+t.database.placeholder(1), "%"+hash+"%")
+func (t *Table) idsOf(ctx context.Context, db *sql.DB, name, hash string) ([]int64, error) {
+	rows, err := db.QueryContext(ctx, "SELECT id FROM "+name+" WHERE erase_keys LIKE "+t.database.placeholder(1), "%"+hash+"%")
 	if err != nil {
 		return nil, err
 	}
@@ -308,9 +319,12 @@ func (t *Table) read(ctx context.Context, q querier, query string, args ...any) 
 }
 
 // remove deletes rows and returns the number of those that existed.
-func (t *Table) remove(ctx context.Context, tx Execer, ids []int64) (int, error) {
+func (t *Table) remove(ctx context.Context, tx Execer, name string, ids []int64) (int, error) {
 	removed := 0
-	for _, statement := range t.database.remove(t.name, ids) {
+	if len(ids) == 0 {
+		return 0, nil
+	}
+	for _, statement := range t.database.remove(name, ids) {
 		result, err := tx.ExecContext(ctx, statement)
 		if err != nil {
 			return removed, err

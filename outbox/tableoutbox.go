@@ -124,12 +124,23 @@ func (o *TableOutbox) Discard(ctx context.Context, ids ...string) (int, error) {
 
 // Find implements [Outbox]. It looks for the event in table and queue.
 func (o *TableOutbox) Find(ctx context.Context, eventID string, types ...clickid.EventType) ([]Entry, error) {
-	entries, err := o.table.find(ctx, o.db, o.queue.Delivery().Search(eventID, types...))
+	search := o.queue.Delivery().Search(eventID, types...)
+	entries, err := o.table.find(ctx, o.db, o.table.name, search)
+	if err != nil {
+		return nil, err
+	}
+	moved, err := o.table.find(ctx, o.db, o.table.moved, search)
 	if err != nil {
 		return nil, err
 	}
 	inQueue, err := o.queue.Find(ctx, eventID, types...)
-	return append(entries, inQueue...), err
+	if err != nil {
+		return nil, err
+	}
+	if len(inQueue) == 0 {
+		inQueue = moved // the queue has forgotten it
+	}
+	return append(entries, inQueue...), nil
 }
 
 // Erase implements [Outbox]. It erases from the table first, since its events

@@ -33,9 +33,10 @@ type Config struct {
 	// request has at most as many events as there are waiting workers. Defaults
 	// to 500.
 	Workers int
-	// DeduplicationWindow is how long a delivered event is remembered, so that the same one
-	// is not sent again. Its payload is not kept, but about 200 bytes of Redis'
-	// memory are. Defaults to [outbox.DefaultDeduplicationWindow].
+	// DeduplicationWindow is how long a delivered event is remembered, so that
+	// the same one is not sent again. Its payload is not kept. It takes about 200
+	// bytes of Redis' memory; docs/outbox.md has the measurement. Defaults to
+	// [outbox.DefaultDeduplicationWindow].
 	DeduplicationWindow time.Duration
 	// PollInterval is the interval in which an idle instance looks for new
 	// events, and the precision of waits. Defaults to 500 milliseconds.

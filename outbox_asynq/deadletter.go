@@ -63,7 +63,7 @@ func (o *Outbox) keepLost(ctx context.Context, identity string) error {
 		return err
 	}
 	// A task without an index entry is not another loss when asynq repeats it.
-	_, err := o.settle(ctx, r, markFree, freeLifetime)
+	_, err := o.settle(ctx, r, markLost, freeLifetime)
 	return err
 }
 

@@ -3,6 +3,7 @@ package asynqoutbox
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -65,11 +66,12 @@ func (o *Outbox) findStored(ctx context.Context, search outbox.Search, identitie
 		markers[i] = pipe.Get(ctx, o.live.marker(identity))
 		lifetimes[i] = pipe.PTTL(ctx, o.live.marker(identity))
 	}
-	if _, err := pipe.Exec(ctx); err != nil && err != redis.Nil {
-		return nil, fmt.Errorf("asynqoutbox: finding an event: %w", err)
-	}
+	_, _ = pipe.Exec(ctx) // each command has its error
 	var entries []outbox.Entry
 	for i, identity := range identities {
+		if err := errors.Join(unlessNil(records[i].Err()), unlessNil(markers[i].Err()), lifetimes[i].Err()); err != nil {
+			return nil, fmt.Errorf("asynqoutbox: finding an event: %w", err)
+		}
 		entry, ok := outbox.Entry{}, false
 		switch {
 		case records[i].Err() == nil:

@@ -33,6 +33,7 @@ const (
 	markDelivered = "d"
 	markDead      = "x"
 	markFree      = "-" // skipped, discarded or erased: a task without a record is not a loss
+	markLost      = "-lost"
 
 	freeLifetime = 24 * time.Hour
 )
@@ -44,7 +45,7 @@ const (
 // queueing, identity.
 const storeScript = `
 local mark = redis.call("GET", KEYS[2])
-if mark and mark ~= "-" then return mark end
+if mark and string.sub(mark, 1, 1) ~= "-" then return mark end
 local stored = redis.call("GET", KEYS[1])
 if stored then return "w" .. stored end
 redis.call("SET", KEYS[1], ARGV[1], "EX", ARGV[2])

@@ -99,7 +99,7 @@ func (o *Outbox) repairRegularly(ctx context.Context) {
 	for {
 		repaired, err := o.repair(ctx)
 		orphans, err2 := o.repairOrphans(ctx)
-		repaired, err = repaired+orphans, errors.Join(err, err2, o.checkServer(ctx))
+		repaired, err = repaired+orphans, errors.Join(err, err2, o.checkServer(ctx), o.announce(ctx))
 		switch {
 		case ctx.Err() != nil:
 			return

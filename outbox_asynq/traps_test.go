@@ -209,6 +209,12 @@ func TestOutbox_delivered(t *testing.T) {
 	if err != nil || stats.Queued != 0 || stats.Delivered != 1 {
 		t.Fatalf("%+v, %v", stats, err)
 	}
+	// The figure in docs/outbox.md.
+	_, records := ob.delivery.Admit(ctx, purchase("A"))
+	used, err := ob.cfg.Redis.MemoryUsage(ctx, ob.live.marker(records[0].Identity)).Result()
+	if err != nil || used > 160 {
+		t.Fatalf("a delivered event takes %d bytes, %v", used, err)
+	}
 }
 
 // A record that Redis has lost is an alert and a dead letter, and not delivered.

@@ -98,6 +98,9 @@ func testAdministration(h *harness) {
 	if err := tool.Start(h.ctx); err == nil {
 		h.Error("Start without a client returns no error")
 	}
+	if _, err := outbox.Drain(h.ctx, tool); err == nil {
+		h.Error("Drain without a client returns no error")
+	}
 	if report, err := tool.Send(h.ctx, event("new")); err == nil || report.Results[0].Verdict != clickid.VerdictFailed {
 		h.Errorf("Send without a client returns %v", report.Results)
 	}
