@@ -144,6 +144,7 @@ func TestShops_missingConfiguration(t *testing.T) {
 		{"nethttp", "", "the cookie key is empty"},
 		{"nethttp", "CLICKID_COOKIE_KEY=c2hvcnQ=", "needs at least 32"},
 		{"webhook", "", "PAYMENT_SECRET is required"},
+		{"networks", "", "ADMIN_TOKEN is required"},
 	} {
 		t.Run(tt.name+" "+tt.want, func(t *testing.T) {
 			t.Parallel()
@@ -176,6 +177,7 @@ func TestShops_sharedFunctions(t *testing.T) {
 		require.Equal(t, part("nethttp", "serve"), part(shop, "serve"), shop)
 	}
 	require.Equal(t, part("nethttp", "configure"), part("fiber", "configure"))
+	require.Equal(t, part("nethttp", "serve"), part("networks", "serve"))
 }
 
 // TestWebhook pays for orders while the platform is unavailable, with notices
