@@ -130,7 +130,8 @@ func TestNetworks(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, http.StatusUnauthorized, send(t, forged).StatusCode)
 
-	// What was being sent during the erasure has arrived with the next request.
+	// A conversion that was being sent during the erasure has arrived by the next
+	// request.
 	requests := acme.Requests()
 	eventually("Acme is tried again", func() bool { return acme.Requests() > requests })
 	acme.Behave(outboxtest.Behaviour{})

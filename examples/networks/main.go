@@ -152,7 +152,7 @@ func configure(db *pgxpool.Pool) ([]network, error) {
 	return networks, nil
 }
 
-// stop ends the deliveries. What is left waits in the database.
+// stop ends the deliveries. Remaining conversions wait in the database.
 func (n network) stop() {
 	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
 	defer cancel()
