@@ -8,12 +8,15 @@ import (
 // ledger holds the counted events and the responses to requests with an
 // idempotency key. The receiver's lock guards it.
 type ledger struct {
-	keep      int
+	keep, keepBytes int
+
 	count     int
 	events    []*Event
+	bytes     int // of the events
 	known     map[identity]*Event
 	exchanges map[idempotency]completed
 	keys      []idempotency // in the order of their arrival
+	keyBytes  int           // of the exchanges
 }
 
 // identity identifies the events that are counted as one. ECAPI deduplicates
@@ -36,9 +39,18 @@ type completed struct {
 	events   []*Event
 }
 
-func newLedger(keep int) ledger {
+// size returns how many bytes the exchange keeps.
+func (c *completed) size() int {
+	n := len(c.response.body)
+	for _, e := range c.events {
+		n += len(e.Raw)
+	}
+	return n
+}
+
+func newLedger(cfg *Config) ledger {
 	return ledger{
-		keep:      keep,
+		keep: cfg.Keep, keepBytes: cfg.KeepBytes,
 		known:     make(map[identity]*Event),
 		exchanges: make(map[idempotency]completed),
 	}
@@ -69,10 +81,14 @@ func (l *ledger) book(e *Event, at time.Time) {
 	}
 	l.count++
 	l.events = append(l.events, e)
-	for len(l.events) > l.keep {
-		if oldest := l.events[0]; oldest.ID != "" {
+	l.bytes += len(e.Raw)
+	for l.exceeds(len(l.events), l.bytes) {
+		oldest := l.events[0]
+		if oldest.ID != "" {
 			delete(l.known, oldest.identity())
 		}
+		l.bytes -= len(oldest.Raw)
+		l.events[0] = nil
 		l.events = l.events[1:]
 	}
 }
@@ -103,8 +119,17 @@ func (e *Event) again(later *Event, at time.Time) {
 func (l *ledger) remember(key idempotency, c completed) {
 	l.exchanges[key] = c
 	l.keys = append(l.keys, key)
-	for len(l.keys) > l.keep {
+	l.keyBytes += c.size()
+	for l.exceeds(len(l.keys), l.keyBytes) {
+		oldest := l.exchanges[l.keys[0]]
+		l.keyBytes -= oldest.size()
 		delete(l.exchanges, l.keys[0])
 		l.keys = l.keys[1:]
 	}
+}
+
+// exceeds reports whether more is kept than the configuration allows. The latest
+// is always kept.
+func (l *ledger) exceeds(count, bytes int) bool {
+	return count > l.keep || count > 1 && l.keepBytes > 0 && bytes > l.keepBytes
 }

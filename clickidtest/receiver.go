@@ -60,6 +60,9 @@ type Config struct {
 	// Keep is the number of events, of requests and of idempotency keys that
 	// are kept; the oldest are dropped. Defaults to 100,000.
 	Keep int
+	// KeepBytes limits the JSON of the events that are kept, and separately that
+	// of the idempotency keys, in bytes. Defaults to no limit.
+	KeepBytes int
 	// KeyLifetime is how long the response to an idempotency key is repeated.
 	// Later requests with the key are refused with IDEMPOTENCY_EXPIRED. Defaults
 	// to a day.
@@ -143,7 +146,7 @@ func New(cfg Config) *Receiver {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Receiver{cfg: cfg, ledger: newLedger(cfg.Keep), quotas: make(map[string]*quota)}
+	return &Receiver{cfg: cfg, ledger: newLedger(&cfg), quotas: make(map[string]*quota)}
 }
 
 // endpoint is an endpoint of the platform. Endpoints differ in the events they

@@ -229,7 +229,7 @@ func (r *Receiver) Count() int {
 func (r *Receiver) Clear() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.ledger = newLedger(r.cfg.Keep)
+	r.ledger = newLedger(&r.cfg)
 	r.requests, r.cleared = nil, r.arrived
 }
 

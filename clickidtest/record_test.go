@@ -282,6 +282,21 @@ func TestConfig_keep(t *testing.T) {
 
 // Many clients at once: every event is counted once, and scripts, waits and
 // readers do not disturb.
+func TestConfig_keepBytes(t *testing.T) {
+	t.Parallel()
+	limit := 2*len(minimalEvent("lead", "1")) + len("{}")
+	r := clickidtest.New(clickidtest.Config{KeepBytes: limit})
+	for i := range 3 {
+		take(t, r, capiPath, keyed(i, minimalEvent("lead", strconv.Itoa(i))))
+	}
+	require.Equal(t, []string{"1", "2"}, ids(r.Accepted()))
+	require.Equal(t, 3, r.Count())
+	take(t, r, capiPath, keyed(0, minimalEvent("lead", "0")))
+	require.False(t, r.Requests()[3].Replayed, "the key is forgotten")
+	take(t, r, capiPath, keyed(9, patched(t, minimalEvent("lead", "9"), `{"ext":{"a":"`+x(limit)+`"}}`)))
+	require.Equal(t, []string{"9"}, ids(r.Accepted()), "the latest is always kept")
+}
+
 func TestReceiver_concurrent(t *testing.T) {
 	t.Parallel()
 	const clients, requests = 8, 40

@@ -117,3 +117,20 @@ func TestReceiver_ownFault(t *testing.T) {
 	require.Equal(t, "401", shown[0].Fault)
 	require.True(t, shown[0].Always)
 }
+
+// TestReceiver_stopSlow checks that a slow response does not outlive the
+// receiver.
+func TestReceiver_stopSlow(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	call[faults](s, 200, http.MethodPost, "/api/v1/faults", `{"fault":"slow","delay":3600}`)
+	ended := make(chan error)
+	go func() {
+		_, err := http.Post(s.url+ecapiPath, "application/json", body(purchase("order-1")))
+		ended <- err
+	}()
+	_, err := s.r.Platform.WaitRequests(t.Context(), 1)
+	require.NoError(t, err)
+	s.r.Stop()
+	require.Error(t, <-ended)
+}

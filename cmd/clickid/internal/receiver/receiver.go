@@ -5,6 +5,7 @@ package receiver
 
 import (
 	"context"
+	"crypto/rand"
 	"log/slog"
 	"net/http"
 	"time"
@@ -47,6 +48,7 @@ type Receiver struct {
 	Platform *clickidtest.Receiver
 
 	options Options
+	run     string // identifies this receiver among those at the same address
 	store   *store
 	stopped context.Context // ends with Close
 	stop    context.CancelFunc
@@ -57,10 +59,10 @@ func New(ctx context.Context, options Options) (*Receiver, error) {
 	if options.Keep == 0 {
 		options.Keep = DefaultKeep
 	}
-	r := &Receiver{options: options, store: newStore(options.Keep)}
+	r := &Receiver{options: options, run: rand.Text(), store: newStore(options.Keep)}
 	observer := options.Platform.OnExchange
 	cfg := options.Platform
-	cfg.Keep = options.Keep
+	cfg.Keep, cfg.KeepBytes = options.Keep, maxBytes
 	cfg.OnExchange = func(e clickidtest.Exchange) {
 		if err := r.store.add(e); err != nil {
 			options.Log.Error("receive: an event is not stored in the file of -db", "error", err)
@@ -107,7 +109,12 @@ func (r *Receiver) Close() error {
 // Handler serves everything.
 func (r *Receiver) Handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/", r.Platform)
+	mux.HandleFunc("/", func(w http.ResponseWriter, req *http.Request) {
+		// A fault may delay the response for longer than the receiver runs.
+		ctx, cancel := r.untilStopped(req, 0)
+		defer cancel()
+		r.Platform.ServeHTTP(w, req.WithContext(ctx))
+	})
 	servePage(mux)
 	r.serveAPI(mux)
 	return r.checkHost(mux)

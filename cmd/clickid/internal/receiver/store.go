@@ -9,7 +9,7 @@ import (
 )
 
 // maxBytes bounds the bodies that are kept.
-const maxBytes = 128 << 20
+const maxBytes = 64 << 20
 
 // Counts are the numbers of arrivals since the last clear, dropped ones
 // included.

@@ -117,3 +117,18 @@ func TestNew_unusableFile(t *testing.T) {
 		require.ErrorContains(t, err, "receive: "+file+" is not a usable database, or another receiver uses it; choose another file with -db")
 	}
 }
+
+// TestReceiver_memory checks that few large events are bounded too.
+func TestReceiver_memory(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	filler := strings.Repeat("x", 3<<20)
+	for i := range 12 {
+		status, _ := s.send(ecapiPath, strings.Replace(purchase(fmt.Sprintf("order-%d", i)), `"value"`, `"properties":{"a":"`+filler+`"},"value"`, 1))
+		require.Equal(t, 200, status)
+	}
+	kept := get[list](s, 200, "/api/v1/events")
+	require.Less(t, kept.Total, 12)
+	require.Equal(t, 12-kept.Total, kept.Counts.Dropped)
+	require.Equal(t, "order-11", kept.Events[kept.Total-1].ID)
+}

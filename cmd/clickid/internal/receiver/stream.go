@@ -19,6 +19,8 @@ type snapshot struct {
 	Events []Entry `json:"events"` // the latest, oldest first
 	Total  int     `json:"total"`
 	Links  []Link  `json:"links"`
+	// Run changes when the receiver restarts, so that numbers may repeat.
+	Run string `json:"run"`
 }
 
 // arrivals are the events that have arrived since the last message.
@@ -66,7 +68,7 @@ func (r *Receiver) stream(w http.ResponseWriter, req *http.Request) {
 		name, message, now, changed := r.store.since(&at, f, limit)
 		now.Faults = r.faults()
 		if name == "snapshot" {
-			message = snapshot{message.(arrivals).Events, message.(arrivals).Total, append([]Link{}, r.options.Links...)}
+			message = snapshot{message.(arrivals).Events, message.(arrivals).Total, append([]Link{}, r.options.Links...), r.run}
 		}
 		if name != "" && send(w, name, message) != nil || send(w, "state", now) != nil || out.Flush() != nil {
 			return // the page is closed

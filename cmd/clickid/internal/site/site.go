@@ -44,7 +44,7 @@ func reachable(addr net.Addr) string {
 
 // Serve starts to serve requests.
 func (s *Site) Serve(handler http.Handler) {
-	s.server = &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
+	s.server = &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 64 << 10}
 	go func() {
 		if err := s.server.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
 			s.failed <- err

@@ -27,8 +27,8 @@ function connect() {
   source.onopen = () => connection("live");
   source.onerror = () => connection("reconnecting");
   source.addEventListener("snapshot", (message) => {
-    const { events, total, links } = JSON.parse(message.data);
-    list.reset(events, total);
+    const { events, total, links, run } = JSON.parse(message.data);
+    list.reset(events, total, run);
     plot.reset();
     showLinks(links);
     showTypes(events);

@@ -9,6 +9,7 @@ export class List {
   #rows = new Map(); // by number
   #list = byId("events");
   #selected;
+  #run;
   #total = 0; // that match the filter
   #open;
   #query;
@@ -24,12 +25,14 @@ export class List {
     byId("older").addEventListener("click", () => this.#showOlder());
   }
 
-  // reset shows other events, which are oldest first.
-  reset(events, total) {
+  // reset shows other events, which are oldest first. Another run of the receiver
+  // uses numbers again.
+  reset(events, total, run) {
     const numbers = new Set(events.map((event) => event.number));
     for (const [number, row] of this.#rows) {
-      if (!numbers.has(number)) this.#remove(number, row);
+      if (!numbers.has(number) || run !== this.#run) this.#remove(number, row);
     }
+    this.#run = run;
     this.#total = total;
     this.#insert(events, false);
     this.select(this.#selected);
