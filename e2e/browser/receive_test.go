@@ -193,8 +193,8 @@ func TestReceive_live(t *testing.T) {
 	p.run(chromedp.KeyEvent(kb.Enter))
 	p.until(`document.querySelector("#detail h2").textContent.includes("order-2")`)
 	p.run(chromedp.KeyEvent(kb.Escape))
-	p.until(`document.querySelector("#detail").hidden`)
-	require.Equal(t, "2", eval[string](p.browser, `document.activeElement.dataset.number`))
+	p.until(`!document.querySelector("#detail").open`)
+	p.until(`document.activeElement.dataset.number === "2"`)
 
 	p.run(chromedp.Click(chromedp.CSS("#clear")))
 	p.rows(0)
@@ -340,7 +340,7 @@ func TestReceive_appearance(t *testing.T) {
 			p.until(`document.activeElement.id === "detail"`)
 			p.looksGood(name + "-detail")
 			p.run(chromedp.Click(chromedp.CSS("#detail .close")))
-			p.until(`document.querySelector("#detail").hidden`)
+			p.until(`!document.querySelector("#detail").open`)
 		}
 	}
 	p.hasNoProblems()
@@ -349,6 +349,7 @@ func TestReceive_appearance(t *testing.T) {
 // looksGood checks the page as it is shown now.
 func (p *receiverPage) looksGood(name string) {
 	p.t.Helper()
+	eval[bool](p.browser, "(scrollTo(0, 0), true)")
 	p.screenshot(name)
 	require.Empty(p.t, eval[[]string](p.browser, offScreen), name)
 	require.Empty(p.t, eval[[]string](p.browser, faint), name)

@@ -78,12 +78,6 @@ async function open(number) {
   await detail.show(number);
 }
 
-function close() {
-  detail.hide();
-  list.focusSelected();
-  list.select(undefined);
-}
-
 let typing;
 filters.addEventListener("input", () => {
   clearTimeout(typing);
@@ -94,10 +88,13 @@ byId("clear").addEventListener("click", async () => {
   await call("DELETE", "events");
   detail.hide();
 });
-byId("detail").addEventListener("close", close);
+byId("detail").addEventListener("close", () => {
+  list.focusSelected();
+  list.select(undefined);
+});
 document.addEventListener("keydown", (event) => {
   const inField = event.target.matches("input, select, textarea");
-  if (event.key === "Escape" && detail.number) close();
+  if (event.key === "Escape") detail.hide();
   if (event.key === "/" && !inField) {
     event.preventDefault();
     filters.elements.text.focus();

@@ -8,6 +8,7 @@ export class Detail {
 
   constructor(open) {
     this.#open = open;
+    this.#panel.addEventListener("close", () => this.#forget());
   }
 
   async show(number) {
@@ -28,23 +29,33 @@ export class Detail {
     const inside = this.#panel.contains(document.activeElement);
     const scrolled = this.#panel.scrollTop;
     this.#panel.replaceChildren(...content);
-    this.#panel.hidden = false;
-    document.body.classList.add("with-detail");
+    if (!this.#panel.open) this.#appear();
     if (inside) this.#panel.focus();
     this.#panel.scrollTop = scrolled;
     return true;
   }
 
+  // appear opens the panel beside the list, or above everything on a phone.
+  #appear() {
+    document.body.classList.add("with-detail");
+    if (matchMedia("(max-width: 60rem)").matches) this.#panel.showModal();
+    else this.#panel.show();
+  }
+
+  // hide closes the panel, which sends the event close, as Escape on a phone does.
   hide() {
+    this.#panel.close();
+  }
+
+  #forget() {
     this.number = undefined;
-    this.#panel.hidden = true;
     this.#panel.replaceChildren();
     document.body.classList.remove("with-detail");
   }
 
   #heading(text, ...extra) {
     const close = element("button", { type: "button", class: "close", "aria-label": "Close" }, "✕");
-    close.addEventListener("click", () => this.#panel.dispatchEvent(new Event("close")));
+    close.addEventListener("click", () => this.hide());
     return element("header", {}, element("h2", {}, text), ...extra, close);
   }
 
