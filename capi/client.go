@@ -252,11 +252,7 @@ func baseURL(cfg *Config) (*url.URL, error) {
 		if cfg.Dialect == nil {
 			return nil, nil
 		}
-		origin := cfg.Dialect.origin(cfg.Environment)
-		if origin == "" {
-			return nil, errors.New("capi: no staging host is documented for LogEvent with AdvertiserID; use EnvironmentProduction with TestEventCode, or BaseURL")
-		}
-		return url.Parse(origin)
+		return url.Parse(cfg.Dialect.origin(cfg.Environment))
 	}
 	u, problem := apihttp.ParseBaseURL(cfg.BaseURL)
 	if problem != "" {

@@ -69,9 +69,9 @@ func TestNew_checks(t *testing.T) {
 		"an advertiser with a slash": {func(c *capi.Config) {
 			c.Dialect = capi.LogEvent{EventSourceID: "shop", AdvertiserID: "a/b"}
 		}, "AdvertiserID"},
-		"Interchange has no staging host": {func(c *capi.Config) {
+		"Interchange in staging": {func(c *capi.Config) {
 			c.Environment, c.Dialect = capi.EnvironmentStaging, capi.LogEvent{EventSourceID: "shop", AdvertiserID: "a"}
-		}, "no staging host"},
+		}, ""},
 		"Interchange under a base URL": {func(c *capi.Config) {
 			c.BaseURL, c.Dialect = "https://x.test", capi.LogEvent{EventSourceID: "shop", AdvertiserID: "a"}
 		}, ""},
@@ -182,4 +182,23 @@ func TestDestinationName(t *testing.T) {
 	require.ErrorContains(t, err, "Dialect is required")
 	_, err = capi.DestinationName(capi.Config{Dialect: capi.LogEvent{}})
 	require.ErrorContains(t, err, "EventSourceID")
+}
+
+func TestEnvironment_hosts(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		dialect             capi.Dialect
+		production, staging string
+	}{
+		{logEvent, "ping.scope3.com", "ping.staging.scope3.com"},
+		{ecapi, "ping.scope3.com", "ping.staging.scope3.com"},
+		{capi.LogEvent{EventSourceID: "shop", AdvertiserID: "adv"}, "api.interchange.io", "api.agentic.staging.scope3.com"},
+	} {
+		for env, host := range map[capi.Environment]string{capi.EnvironmentProduction: tt.production, capi.EnvironmentStaging: tt.staging} {
+			p := platformtest.Responding(platformtest.OK())
+			_, err := newClient(t, p, tt.dialect, func(cfg *capi.Config) { cfg.Environment = env }).Send(context.Background(), purchase("1"))
+			require.NoError(t, err)
+			require.Equal(t, host, p.Requests[0].URL.Host)
+		}
+	}
 }

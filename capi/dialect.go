@@ -25,8 +25,7 @@ type Dialect interface {
 	advertiser() string
 	// destination returns the data set or event source.
 	destination() string
-	// origin returns scheme and host of an environment, or "" if none is
-	// documented.
+	// origin returns scheme and host of an environment.
 	origin(Environment) string
 	// path returns the endpoint's path.
 	path() string

@@ -23,8 +23,8 @@ type LogEvent struct {
 	EventSourceID string
 	// AdvertiserID selects the Interchange endpoint of this advertiser, on
 	// another host, instead of the tracking endpoint. It has 1 to 128
-	// characters of [A-Za-z0-9._~-]. No staging host is documented for it.
-	// Defaults to none.
+	// characters of [A-Za-z0-9._~-]. Its staging host appears in public
+	// material and is not known to be in operation. Defaults to none.
 	AdvertiserID string
 	// Path is the path of the endpoint. Defaults to "/agentic/v1/capi", or,
 	// with AdvertiserID, to
@@ -53,6 +53,7 @@ type LogEvent struct {
 const (
 	logEventPath        = "/agentic/v1/capi"
 	interchangeOrigin   = "https://api.interchange.io"
+	interchangeStaging  = "https://api.agentic.staging.scope3.com"
 	interchangeRequests = 100 // per minute and address
 	maxLogEventEvents   = 10_000
 	maxEventSourceID    = 256
@@ -106,7 +107,7 @@ func (d LogEvent) origin(env Environment) string {
 	case d.AdvertiserID == "":
 		return pingOrigin(env)
 	case env == EnvironmentStaging:
-		return ""
+		return interchangeStaging
 	}
 	return interchangeOrigin
 }
