@@ -1,6 +1,9 @@
 package outbox
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // Kill ends m like a crash: it drops the outcomes of its deliveries and starts
 // no others.
@@ -43,3 +46,22 @@ func (m *Memory) SetTokenAge(age time.Duration) { m.delivery.tokenAge = age }
 
 // ForgetProgress makes m forget what the deliveries of an event leave behind.
 func (m *Memory) ForgetProgress() { m.storage.forgetful = true }
+
+// Lose replaces a queued event by a record without an event, as a queue does that
+// has lost it, and reports that unless silent is set. With done it counts as
+// delivered.
+func (m *Memory) Lose(identity string, silent, done bool) {
+	s := m.storage
+	s.mu.Lock()
+	entry := s.entries[identity]
+	delete(s.entries, identity)
+	entry.record = Record{Identity: "lost " + identity, QueuedAt: entry.record.QueuedAt}
+	s.entries[entry.record.Identity] = entry
+	if done {
+		entry.state, entry.ended = memoryDone, time.Now()
+	}
+	s.mu.Unlock()
+	if !silent {
+		m.delivery.Observe(context.Background(), Observation{Kind: KindRecordLost})
+	}
+}

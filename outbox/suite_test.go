@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -65,6 +66,10 @@ const (
 	startsTools      fault = "starts without a client"
 	drainsNothing    fault = "does not deliver when it is drained"
 	drainsStarted    fault = "drains beside its own delivery"
+	losesReplayed    fault = "loses a replayed event that is sent again"
+	holdsUp          fault = "holds everything up while a transaction repeats a known event"
+	losesSilently    fault = "loses a record without an alert"
+	deliversLost     fault = "counts a lost record as delivered"
 	keepsNoCodes     fault = "drops the codes of attempts"
 )
 
@@ -73,6 +78,10 @@ type faulty struct {
 	*outbox.Memory
 	fault fault
 	sent  map[string]bool // identities
+
+	mu   sync.Mutex
+	open bool            // a transaction that holds everything up
+	held []clickid.Event // until it ends
 }
 
 func (f *faulty) Enqueue(ctx context.Context, records []outbox.Record) (map[string]string, error) {
@@ -113,7 +122,7 @@ func (f *faulty) Enqueue(ctx context.Context, records []outbox.Record) (map[stri
 		records = slices.DeleteFunc(records, func(r outbox.Record) bool { return r.Refused != "" })
 	case forgetsDelivered:
 		f.ForgetDelivered()
-	case keepsSkipped, keepsDiscarded:
+	case keepsSkipped, keepsDiscarded, losesReplayed:
 		records = slices.DeleteFunc(records, func(r outbox.Record) bool {
 			known := f.sent[r.Identity]
 			f.sent[r.Identity] = true
@@ -136,11 +145,25 @@ func (f *faulty) Send(ctx context.Context, events ...clickid.Event) (clickid.Rep
 			f.Delivery().Deliver(ctx, r, 1)
 		}
 	}
+	if f.hold(events) {
+		report, _ := f.Delivery().Admit(ctx, events...)
+		return report, report.Err()
+	}
 	report, err := f.Delivery().Sender(f).Send(ctx, events...)
 	if f.fault == refusesLoudly && slices.ContainsFunc(report.Results, func(r clickid.Result) bool { return r.Verdict == clickid.VerdictDeadLettered }) {
 		err = clickid.ErrInvalidEvent
 	}
 	return report, err
+}
+
+// hold keeps events while a transaction holds everything up.
+func (f *faulty) hold(events []clickid.Event) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.open {
+		f.held = append(f.held, events...)
+	}
+	return f.open
 }
 
 func (f *faulty) Start(ctx context.Context) error {
@@ -189,6 +212,16 @@ func (f *faulty) DeadLetters(ctx context.Context, page outbox.Page) ([]outbox.De
 }
 
 func (f *faulty) Replay(ctx context.Context, ids ...string) (int, error) {
+	if f.fault == losesReplayed {
+		letters, err := f.Memory.DeadLetters(ctx, outbox.Page{})
+		for _, letter := range letters {
+			ids = append(ids, letter.ID)
+		}
+		if err != nil {
+			return 0, err
+		}
+		return f.Memory.Discard(ctx, ids...)
+	}
 	n, err := f.Memory.Replay(ctx, ids...)
 	if f.fault == replaysAnything && n == 0 {
 		return f.Memory.Replay(ctx)
@@ -269,7 +302,18 @@ type transaction struct {
 func (tx *transaction) Send(ctx context.Context, events ...clickid.Event) (clickid.Report, error) {
 	report, _ := tx.Delivery().Admit(ctx, events...)
 	tx.events = append(tx.events, events...)
+	tx.mu.Lock()
+	defer tx.mu.Unlock()
+	tx.open = tx.fault == holdsUp
 	return report, report.Err()
+}
+
+// end ends the transaction.
+func (tx *transaction) end() {
+	tx.mu.Lock()
+	defer tx.mu.Unlock()
+	tx.open = false
+	tx.events = append(tx.events, tx.held...)
 }
 
 // runSuite runs the suite on an outbox with a fault or with none.
@@ -303,14 +347,16 @@ func runSuite(t *testing.T, f fault, patience time.Duration) {
 				case takesNoTime:
 					last.SetTokenAge(0)
 				}
-				return &faulty{last, f, make(map[string]bool)}
+				return &faulty{Memory: last, fault: f, sent: make(map[string]bool)}
 			},
 			Transact: func(ctx context.Context, ob outbox.Outbox, use func(clickid.Sender) error) error {
 				tx := &transaction{faulty: ob.(*faulty)}
-				if err := use(tx); err != nil && f != commitsAlways {
+				err := use(tx)
+				tx.end()
+				if err != nil && f != commitsAlways {
 					return err
 				}
-				_, err := ob.Send(ctx, tx.events...)
+				_, err = ob.Send(ctx, tx.events...)
 				return err
 			},
 			Kill: func(_ testing.TB, ob outbox.Outbox) {
@@ -318,6 +364,9 @@ func runSuite(t *testing.T, f fault, patience time.Duration) {
 				if f == losesKilled {
 					last = nil
 				}
+			},
+			Lose: func(_ testing.TB, ob outbox.Outbox, identity string) {
+				ob.(*faulty).Memory.Lose(identity, f == losesSilently, f == deliversLost)
 			},
 			Patience: patience,
 		}
@@ -393,6 +442,10 @@ func TestRun_faultyOutbox(t *testing.T) {
 		{findsNoReasons, "Find gives the state of an event"},
 		{findsByOrder, "Find gives the state of an event"},
 		{startsTools, "a tool finds and replays events without a client"},
+		{losesReplayed, "a replayed dead letter does not meet the event that was sent again"},
+		{holdsUp, "a known event in an open transaction holds nothing up"},
+		{losesSilently, "a lost record is an alert and a dead letter"},
+		{deliversLost, "a lost record is an alert and a dead letter"},
 		{keepsNoCodes, "a provisional refusal waits until another event is accepted"},
 		{forgetsProgress, "a verdict of the platform gives the next request a new key"},
 		{keepsNoNumbers, "an order is erased by its number, whether it is the event's ID or OrderID"},

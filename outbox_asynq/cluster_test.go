@@ -69,6 +69,7 @@ func TestOutbox_clusterConformance(t *testing.T) {
 				Open: func(tb testing.TB, cfg outbox.Config) outbox.Outbox {
 					return newOutbox(tb, asynqoutbox.Config{Delivery: cfg, Redis: cluster, Queue: queue, AcceptLoss: true})
 				},
+				Lose: loseRecord(cluster, queue),
 			}
 		})
 	})

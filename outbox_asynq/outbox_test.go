@@ -70,8 +70,19 @@ func TestConformance(t *testing.T) {
 					Delivery: cfg, Redis: client, Queue: queue, AcceptLoss: true,
 				})
 			},
+			Lose: loseRecord(client, queue),
 		}
 	})
+}
+
+// loseRecord deletes the record of an event and leaves its task.
+func loseRecord(client redis.UniversalClient, queue string) func(testing.TB, outbox.Outbox, string) {
+	return func(tb testing.TB, _ outbox.Outbox, identity string) {
+		tb.Helper()
+		if n, err := client.Del(context.Background(), "clickid:{"+queue+"}:event:"+identity).Result(); n != 1 || err != nil {
+			tb.Fatalf("%d records were deleted: %v", n, err)
+		}
+	}
 }
 
 // newClient returns a client of the receiver.

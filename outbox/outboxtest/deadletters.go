@@ -271,3 +271,24 @@ func testStats(h *harness) {
 	h.accepted(3)
 	h.eventually("Stats reports an empty queue", func() bool { return h.stats(ob) == outbox.Stats{Delivered: 3, DeadLetters: 1} })
 }
+
+func testLost(h *harness) {
+	ob := h.openOutbox(h.config())
+	h.send(ob, event("lost"), event("kept"))
+	h.backend.Lose(h, ob, h.records(h.config(), event("lost"))[0].Identity)
+	h.start(ob)
+	h.accepted(1)
+	if letter := h.dead(ob, 1)[0]; letter.ID == "" || letter.Reason == "" {
+		h.Errorf("the dead letter has the ID %q and the reason %q", letter.ID, letter.Reason)
+	}
+	h.onlyAccepted(ob, "kept")
+	if stats := h.stats(ob); stats.Delivered != 1 {
+		h.Errorf("%d events count as delivered, want 1", stats.Delivered)
+	}
+	if !h.saw(outbox.KindRecordLost) {
+		h.Error("the hook was not called for the lost record")
+	}
+	h.send(ob, event("lost"))
+	h.accepted(2)
+	h.onlyAccepted(ob, "kept", "lost")
+}

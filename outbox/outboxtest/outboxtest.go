@@ -43,6 +43,10 @@ type Backend struct {
 	// closing its connections and cancelling its contexts. A later Stop must be
 	// harmless. Nil if the queue cannot simulate a crash.
 	Kill func(t testing.TB, ob outbox.Outbox)
+	// Lose removes the record of a queued event from the storage of an outbox
+	// that is not started, as an eviction or a failover does, and leaves what
+	// the queue keeps apart from it. Nil if the queue keeps both together.
+	Lose func(t testing.TB, ob outbox.Outbox, identity string)
 	// Single means that only one instance can be started at a time.
 	Single bool
 	// Exclusive means that nothing else can be stored while a transaction is open,
@@ -127,6 +131,8 @@ func Run(t *testing.T, newBackend func(t testing.TB) Backend) {
 		{"a rollback sends nothing", testRollback, transacts},
 		{"an event that validation refuses commits with the order", testRefusedCommit, transacts},
 		{"a known event in an open transaction holds nothing up", testKnownInTransaction, transacts},
+
+		{"a lost record is an alert and a dead letter", testLost, func(b Backend) bool { return b.Lose != nil }},
 
 		{"a queue stores records, each identity once", testQueue, nil},
 		{"a record of a newer version waits", testNewerVersion, nil},
