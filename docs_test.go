@@ -37,7 +37,7 @@ var (
 	_ clickid.Store
 )
 `
-	for _, guide := range []string{"consent.md", "browsers-and-cdn.md"} {
+	for _, guide := range []string{"consent.md", "browsers-and-cdn.md", "networks.md"} {
 		text, err := os.ReadFile(filepath.Join("docs", guide))
 		require.NoError(t, err)
 		source := header
