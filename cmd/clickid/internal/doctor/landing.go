@@ -1,0 +1,104 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// land opens the landing with a new click, and follows the redirects.
+func (e *exam) land(ctx context.Context) bool {
+	e.click, e.customer = newClick(), e.newVisitor()
+	e.landing = e.customer.open(ctx, e.landingURL(e.Params[0], e.click))
+	hops, last := e.landing.hops, e.landing.last()
+	if len(hops) == 0 {
+		e.note(landing, true, e.landing.err)
+		return false
+	}
+	e.note(redirectLoop, last.next != nil && e.landing.err != "", e.landing.err)
+	broken := last.next == nil && e.landing.err != ""
+	e.note(landing, broken, e.landing.err)
+	if e.landing.err != "" {
+		return false
+	}
+	e.pass(landing, place(last.url))
+	e.note(encryption, !trustworthy(last.url), place(last.url))
+	e.noteStatus(last)
+	lost := e.judgeRedirects(time.Now())
+	if timedOut := last.status == http.StatusServiceUnavailable || last.status == http.StatusGatewayTimeout; timedOut {
+		e.note(cookieTimeout, len(e.landing.cookies()) == 0, fmt.Sprintf("status %d", last.status))
+	} else {
+		e.note(cookieTimeout, false, "")
+	}
+	e.judgeHits(e.landing)
+	e.policy = referrerPolicy(last.header, e.landing.page)
+	return !lost && last.status < 500
+}
+
+// noteStatus notes the status of a page.
+func (e *exam) noteStatus(h hop) {
+	e.note(pageStatus, h.status >= 400, fmt.Sprintf("%s: %d", place(h.url), h.status))
+}
+
+// judgeRedirects notes how the redirects treat the click, and reports whether
+// they lose it.
+func (e *exam) judgeRedirects(now time.Time) (lost bool) {
+	for _, name := range []Name{redirectQuery, redirectHost, redirectHTTPS, redirectHTTP} {
+		e.note(name, false, "")
+	}
+	for _, h := range e.landing.hops {
+		if h.next == nil {
+			break
+		}
+		seen := place(h.url) + " → " + place(h.next)
+		if trustworthy(h.url) && !trustworthy(h.next) {
+			e.note(redirectHTTP, true, seen)
+		}
+		if lost || e.hasClick(h.next) || len(e.customer.held(h.next, now, false)) > 0 {
+			continue
+		}
+		lost = true
+		switch {
+		case h.url.Scheme == "http" && h.next.Scheme == "https":
+			e.note(redirectHTTPS, true, seen)
+		case trustworthy(h.url) && !trustworthy(h.next): // noted
+		case hostname(h.url) != hostname(h.next):
+			e.note(redirectHost, true, seen)
+		case len(h.set) == 0:
+			e.note(redirectQuery, true, seen)
+		default:
+			e.judgeUnsent(h, seen)
+		}
+	}
+	return lost
+}
+
+// judgeUnsent notes why a redirect on the host of the cookie does not get it.
+func (e *exam) judgeUnsent(h hop, seen string) {
+	c := h.set[len(h.set)-1]
+	switch refusal := c.refusal(h.url); {
+	case refusal != "":
+		e.note(cookieRefused, true, refusal)
+	case c.sameSite == "strict":
+		e.note(cookieStrict, true, seen)
+	default:
+		e.note(cookiePath, true, c.describe())
+	}
+}
+
+// hasClick reports whether the click is in the query of u.
+func (e *exam) hasClick(u *url.URL) bool { return strings.Contains(u.RawQuery, e.click) }
+
+// held returns the click's cookies that the visitor sends to u.
+func (v *visitor) held(u *url.URL, now time.Time, fromSite bool) []storedCookie {
+	var list []storedCookie
+	for _, c := range v.jar.sent(u, now, fromSite, true) {
+		if v.isClick(c.name) {
+			list = append(list, c)
+		}
+	}
+	return list
+}

@@ -1,0 +1,38 @@
+package doctor
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// judgeReferrer notes what the landing's Referrer-Policy does to the click.
+func (e *exam) judgeReferrer(context.Context) bool {
+	seen := ""
+	if e.policy != "" {
+		seen = "Referrer-Policy: " + e.policy
+	}
+	e.note(referrerHidden, hidesQuery(e.policy), seen)
+	e.note(referrerLeak, e.policy == "unsafe-url" || e.policy == "no-referrer-when-downgrade", seen)
+	return true
+}
+
+// hidesQuery reports whether a policy removes the query also within an origin.
+func hidesQuery(policy string) bool {
+	return slices.Contains([]string{"no-referrer", "origin", "strict-origin"}, policy)
+}
+
+// referrerPolicy returns the policy of a page, or "". Of several the last known
+// one counts, and <meta> replaces the header.
+func referrerPolicy(h http.Header, p page) (policy string) {
+	list := strings.Join(h["Referrer-Policy"], ",") + "," + p.referrer
+	for value := range strings.SplitSeq(strings.ToLower(list), ",") {
+		switch value = strings.TrimSpace(value); value {
+		case "no-referrer", "origin", "strict-origin", "same-origin", "origin-when-cross-origin",
+			"strict-origin-when-cross-origin", "unsafe-url", "no-referrer-when-downgrade":
+			policy = value
+		}
+	}
+	return policy
+}
