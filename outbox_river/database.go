@@ -78,7 +78,9 @@ func (o *Outbox[TTx]) withLock(ctx context.Context, act func() error) error {
 
 // inTransaction commits the changes of act, or rolls them back if act fails.
 func (o *Outbox[TTx]) inTransaction(ctx context.Context, act func(tx TTx) error) error {
-	tx, err := o.driver.GetExecutor().Begin(ctx)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil) // after the transaction: database/sql rolls it back with its context
+	tx, err := o.begin(ctx, cancel)
 	if err != nil {
 		return fmt.Errorf("riveroutbox: beginning a transaction: %w", err)
 	}
@@ -90,6 +92,32 @@ func (o *Outbox[TTx]) inTransaction(ctx context.Context, act func(tx TTx) error)
 		return fmt.Errorf("riveroutbox: committing: %w", err)
 	}
 	return nil
+}
+
+// connectionLimit is the longest wait for a connection of the pool.
+const connectionLimit = 10 * time.Second
+
+// errNoConnection replaces the end of a wait for a connection. The drivers do not
+// show the size of their pool.
+var errNoConnection = errors.New("no connection of the pool was free in time; in the order's transaction use In(tx), " +
+	"since a pool of one connection would wait for itself")
+
+// begin begins a transaction. It waits for a connection for half of the time that
+// ctx leaves, so that the caller can still use the order's transaction.
+func (o *Outbox[TTx]) begin(ctx context.Context, cancel context.CancelCauseFunc) (riverdriver.ExecutorTx, error) {
+	limit := connectionLimit
+	if deadline, ok := ctx.Deadline(); ok {
+		limit = min(limit, time.Until(deadline)/2)
+	}
+	timer := time.AfterFunc(limit, func() { cancel(errNoConnection) })
+	tx, err := o.driver.GetExecutor().Begin(ctx)
+	if timer.Stop() {
+		return tx, err
+	}
+	if err == nil {
+		_ = tx.Rollback(context.WithoutCancel(ctx))
+	}
+	return nil, context.Cause(ctx)
 }
 
 // ErrForeignJobs means that the application runs River itself in the schema or
