@@ -434,3 +434,73 @@ func ExampleSenders() {
 	// 0 accepted
 	// 1 failed
 }
+
+// A shop with two ad networks has a tracker for each, and each platform gets the
+// click of its own network.
+func ExampleTracker_Bind() {
+	platform, other := startPlatform(), startPlatform()
+	defer platform.Close()
+	defer other.Close()
+	newClient := func(baseURL string) *capi.Client {
+		client, err := capi.New(capi.Config{
+			APIKey:  clickidtest.APIKey,
+			Dialect: capi.LogEvent{EventSourceID: clickidtest.EventSourceID},
+			BaseURL: baseURL,
+		})
+		if err != nil {
+			log.Fatal(err)
+		}
+		return client
+	}
+	store, err := clickid.NewCookieStore(cookieKey)
+	if err != nil {
+		log.Fatal(err)
+	}
+	scope3 := newExampleTracker()
+	acme, err := clickid.New(clickid.Config{
+		Store:  store,
+		Params: []string{"acmeclid"},
+		Cookie: clickid.Cookie{Name: "acmeclid"},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	both := clickid.Senders(scope3.Bind(newClient(platform.URL)), acme.Bind(newClient(other.URL)))
+
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", func(http.ResponseWriter, *http.Request) {})
+	mux.HandleFunc("POST /orders", func(w http.ResponseWriter, r *http.Request) {
+		_, err := clickid.Convert(r.Context(), both, clickid.Event{
+			Type:  clickid.Purchase,
+			ID:    "order-1001",
+			Time:  time.Now(),
+			Value: clickid.Minor(14999, "USD"),
+		})
+		if err != nil {
+			log.Print(err)
+		}
+	})
+	shop, browser := openShop(scope3.Handler(acme.Handler(mux)))
+	defer shop.Close()
+
+	for _, request := range []struct{ method, path string }{
+		{http.MethodGet, "/?clkid=01ARZ3NDEKTSV4RRFFQ69G5FAV"},
+		{http.MethodGet, "/?acmeclid=a7Qd2"},
+		{http.MethodPost, "/orders"},
+	} {
+		r, err := http.NewRequest(request.method, shop.URL+request.path, nil)
+		if err != nil {
+			log.Fatal(err)
+		}
+		resp, err := browser.Do(r)
+		if err != nil {
+			log.Fatal(err)
+		}
+		resp.Body.Close()
+	}
+	fmt.Println(platform.Accepted()[0].ClickID)
+	fmt.Println(other.Accepted()[0].ClickID)
+	// Output:
+	// 01ARZ3NDEKTSV4RRFFQ69G5FAV
+	// a7Qd2
+}
