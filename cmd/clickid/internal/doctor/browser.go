@@ -6,11 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/net/idna"
 )
 
 // Limits of one visit.
@@ -48,6 +51,7 @@ type request struct {
 	method  string // "" means GET
 	url     *url.URL
 	from    *url.URL // the page with the link, or nil for another site
+	policy  string   // the Referrer-Policy of that page
 	purpose purpose
 	form    url.Values
 	stay    bool // do not follow redirects
@@ -55,13 +59,15 @@ type request struct {
 
 // hop is a request and its response.
 type hop struct {
-	url    *url.URL
-	status int
-	header http.Header
-	sent   []storedCookie // the click's cookies of the request
-	set    []cookie       // the click's cookies of the response
-	other  bool           // the response sets other cookies
-	next   *url.URL       // of a redirect, or nil
+	url     *url.URL
+	status  int
+	header  http.Header
+	sent    []storedCookie // the click's cookies of the request
+	set     []cookie       // the click's cookies of the response
+	other   bool           // the response sets other cookies
+	next    *url.URL       // of a redirect, or nil
+	held    bool           // the browser sends a click's cookie to next
+	refresh string         // the Referer of a redirect by the page itself, or ""
 }
 
 // visit is a page with the redirects that lead to it.
@@ -120,10 +126,7 @@ func (v *visitor) open(ctx context.Context, u *url.URL) visit {
 
 // visit sends a request and follows the redirects.
 func (v *visitor) visit(ctx context.Context, r request) (result visit) {
-	relation := "cross-site"
-	if r.from != nil {
-		relation = "same-origin"
-	}
+	relation := originOf(r)
 	for {
 		relation = related(relation, r.from, r.url)
 		h, body, err := v.fetch(ctx, r, relation)
@@ -131,15 +134,26 @@ func (v *visitor) visit(ctx context.Context, r request) (result visit) {
 			result.err = cause(err)
 			return result
 		}
-		result.hops = append(result.hops, h)
 		result.page = parsePage(body)
-		if h.next == nil && h.status < 300 && result.page.refresh != "" {
-			h.next = resolve(r.url, result.page.refresh)
-			result.hops[len(result.hops)-1].next = h.next
+		leaves := h.next == nil
+		if leaves && r.method != http.MethodHead && r.purpose.dest == "document" {
+			h.next = refreshOf(h, result.page)
 		}
-		switch {
-		case h.next == nil || r.stay:
+		if h.next == nil || r.stay {
+			result.hops = append(result.hops, h)
 			return result
+		}
+		if leaves {
+			// The page itself navigates, and not the site with the link.
+			r = request{from: r.url, policy: referrerPolicy(h.header, result.page), purpose: r.purpose}
+			relation = originOf(r)
+			h.refresh = refererOf(r.from, h.next, r.policy)
+		} else if h.status != http.StatusTemporaryRedirect && h.status != http.StatusPermanentRedirect && r.method == http.MethodPost {
+			r.method, r.form = "", nil
+		}
+		h.held = len(v.held(h.next, time.Now(), related(relation, r.from, h.next) != "cross-site")) > 0
+		result.hops = append(result.hops, h)
+		switch {
 		case h.next.Scheme != "http" && h.next.Scheme != "https" || h.next.Host == "":
 			result.err = "it redirects to an address of the scheme " + cmp.Or(h.next.Scheme, "(none)")
 			return result
@@ -147,11 +161,16 @@ func (v *visitor) visit(ctx context.Context, r request) (result visit) {
 			result.err = fmt.Sprintf("more than %d redirects", maxRedirects)
 			return result
 		}
-		if h.status != http.StatusTemporaryRedirect && h.status != http.StatusPermanentRedirect && r.method == http.MethodPost {
-			r.method, r.form = "", nil
-		}
 		r.url = h.next
 	}
+}
+
+// originOf returns the value of Sec-Fetch-Site before the first request.
+func originOf(r request) string {
+	if r.from == nil {
+		return "cross-site"
+	}
+	return "same-origin"
 }
 
 // related returns the value of Sec-Fetch-Site for the next request of a chain.
@@ -245,34 +264,28 @@ func (v *visitor) describe(req *http.Request, r request, relation string) {
 			h.Set("Sec-Fetch-User", "?1")
 		}
 	}
-	if r.from != nil && (trustworthy(r.url) || !trustworthy(r.from)) {
-		h.Set("Referer", v.refererOf(r.from, r.url))
+	if r.from != nil {
+		if referer := refererOf(r.from, r.url, r.policy); referer != "" {
+			h.Set("Referer", referer)
+		}
 	}
 }
 
-// refererOf returns the Referer of a request under the browsers' default
-// policy, or that of the landing.
-func (v *visitor) refererOf(from, to *url.URL) string {
-	origin := from.Scheme + "://" + from.Host + "/"
-	if !sameOrigin(from, to) || hidesQuery(v.policy) {
-		return origin
-	}
-	page := *from
-	page.Fragment = ""
-	return page.String()
-}
-
-// nextOf returns the target of a redirect, or nil.
+// nextOf returns the target of a redirect by status, or nil.
 func nextOf(u *url.URL, resp *http.Response) *url.URL {
 	switch resp.StatusCode {
 	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
 		if location := resp.Header.Get("Location"); location != "" {
 			return resolve(u, location)
 		}
-	default:
-		if target := refreshTarget(resp.Header.Get("Refresh")); target != "" {
-			return resolve(u, target)
-		}
+	}
+	return nil
+}
+
+// refreshOf returns the target of a redirect by the page itself, or nil.
+func refreshOf(h hop, p page) *url.URL {
+	if target := cmp.Or(refreshTarget(h.header.Get("Refresh")), p.refresh); target != "" {
+		return resolve(h.url, target)
 	}
 	return nil
 }
@@ -284,7 +297,20 @@ func resolve(u *url.URL, reference string) *url.URL {
 	if err != nil {
 		return &url.URL{}
 	}
+	asciiHost(target)
 	return target
+}
+
+// asciiHost replaces an internationalised host by its form in requests.
+func asciiHost(u *url.URL) {
+	host, err := idna.Lookup.ToASCII(u.Hostname())
+	if err != nil || host == u.Hostname() {
+		return // the request will fail, or does not need it
+	}
+	if port := u.Port(); port != "" {
+		host = net.JoinHostPort(host, port)
+	}
+	u.Host = host
 }
 
 // cause returns an error without the URL.

@@ -106,7 +106,7 @@ func Kinds() []Kind {
 
 		{cookieSet, Fault, "The landing stores the click in a cookie.",
 			"No response stores the click in a cookie.",
-			"Put the tracker around the whole application, and check the names in `-param` and `-cookie`. If the site waits for consent, pass the banner's cookie with `-send-cookie`."},
+			"Put the tracker around the whole application. Check that `Config.Hosts` and `Cookie.Domain` cover the host, and the names in `-param` and `-cookie`. If the site waits for consent, pass the banner's cookie with `-send-cookie`."},
 		{cookieLate, Warning, "The landing itself stores the click.",
 			"The landing does not store the click; the next page takes it from the Referer.",
 			"Let the tracker handle the landing: no cache in front of it may serve the page."},

@@ -73,7 +73,7 @@ func (c Config) Examine(ctx context.Context) (Report, error) {
 		defer transport.CloseIdleConnections()
 		c.Transport = transport
 	}
-	c.Cookie = cmp.Or(c.Cookie, DefaultCookie)
+	c.Cookie = cmp.Or(strings.TrimPrefix(strings.TrimPrefix(c.Cookie, "__Host-"), "__Secure-"), DefaultCookie)
 	c.Timeout = cmp.Or(c.Timeout, DefaultTimeout)
 	if len(c.Params) == 0 {
 		c.Params = DefaultParams()
@@ -82,6 +82,11 @@ func (c Config) Examine(ctx context.Context) (Report, error) {
 		Transport:     c.Transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
+	for _, u := range []*url.URL{e.URL, e.Page, e.Checkout} {
+		if u != nil {
+			asciiHost(u)
+		}
+	}
 	limited, cancel := context.WithTimeout(ctx, maxRequests*c.Timeout)
 	defer cancel()
 	e.examineSite(limited)
@@ -145,8 +150,9 @@ type exam struct {
 	click    string   // the click ID of the customer
 	customer *visitor // lands first
 	landing  visit
-	late     bool // the click is stored after the landing
-	policy   string
+	next     visit  // the page after the landing
+	late     bool   // the click is stored after the landing
+	policy   string // the Referrer-Policy of the landing
 	found    cookie // the click's cookie that is judged
 }
 

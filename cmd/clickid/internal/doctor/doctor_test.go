@@ -3,6 +3,7 @@ package doctor_test
 import (
 	"crypto/rand"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -28,14 +29,16 @@ func insecure(c *clickid.Config) { c.Cookie.Insecure = true }
 func brokenRedirects(t *testing.T) map[string]sample {
 	plain, apex, www := "http://shop.example", "https://shop.example", "https://www.shop.example"
 	return map[string]sample{
-		"unknown host":      {"landing", sites{}, nil},
-		"plain HTTP":        {"https cookie-secure cookie-prefix", sites{plain: healthy(t, insecure)}, []func(*doctor.Config){from(t, plain)}},
-		"missing page":      {"status", one(tracked(t, http.NotFoundHandler())), nil},
-		"loop":              {"redirect-loop", one(redirect("/", true)), nil},
-		"app":               {"redirect-loop", one(redirect("shop:open", true)), nil},
-		"language in front": {"redirect-query", one(at("/", redirect("/en", false), healthy(t))), nil},
-		"meta refresh":      {"redirect-query", one(at("/", page(`<meta http-equiv="refresh" content="0; url=/en">`), healthy(t))), nil},
-		"apex to www":       {"redirect-host", sites{apex: tracked(t, redirect(www, false)), www: healthy(t)}, nil},
+		"unknown host":            {"landing", sites{}, nil},
+		"plain HTTP":              {"https cookie-secure cookie-prefix", sites{plain: healthy(t, insecure)}, []func(*doctor.Config){from(t, plain)}},
+		"missing page":            {"status", one(tracked(t, http.NotFoundHandler())), nil},
+		"loop":                    {"redirect-loop", one(redirect("/", true)), nil},
+		"app":                     {"redirect-loop", one(redirect("shop:open", true)), nil},
+		"language in front":       {"redirect-query", one(at("/", redirect("/en", false), healthy(t))), nil},
+		"refresh to www":          {"redirect-host", sites{apex: page(`<meta http-equiv="refresh" content="0; url=https://www.shop.example/">`), www: healthy(t)}, nil},
+		"refresh on the host":     {"prefetch-cache", one(at("/", page(`<meta http-equiv="refresh" content="0; url=/en">`), healthy(t))), nil},
+		"refresh without Referer": {"redirect-query", one(at("/", page(`<meta name="referrer" content="origin"><meta http-equiv="refresh" content="0; url=/en">`), healthy(t))), nil},
+		"apex to www":             {"redirect-host", sites{apex: tracked(t, redirect(www, false)), www: healthy(t)}, nil},
 		"StripParam before www": {"redirect-host", sites{
 			apex: tracked(t, redirect(www, true), func(c *clickid.Config) { c.StripParam = true }), www: healthy(t)}, nil},
 		"HTTP to HTTPS": {"redirect-https", sites{plain: tracked(t, redirect(apex, false)), apex: healthy(t)}, []func(*doctor.Config){from(t, plain)}},
@@ -205,4 +208,30 @@ func TestKinds_samples(t *testing.T) {
 	for _, k := range doctor.Kinds() {
 		require.Contains(t, strings.Fields(found), string(k.Name))
 	}
+}
+
+// TestConfig_form checks that the checkout form is posted as a browser does.
+func TestConfig_form(t *testing.T) {
+	t.Parallel()
+	var posted *http.Request
+	mux := http.NewServeMux()
+	mux.Handle("GET /", page(""))
+	mux.Handle("GET /pay", page(`<form method="post" action="/other"><input type="hidden" name="token" value="no"></form>
+		<form method="post" action="/orders"><input type="hidden" name="token" value="a&amp;b"><input type="hidden" name="payment" value="invoice"></form>`))
+	mux.HandleFunc("POST /orders", func(w http.ResponseWriter, r *http.Request) {
+		posted = r
+		_ = r.ParseForm()
+		http.Redirect(w, r, "https://elsewhere.example/", http.StatusSeeOther)
+	})
+	report := examine(t, one(tracked(t, mux)), func(c *doctor.Config) {
+		c.Page, c.Checkout = address(t, "https://shop.example/pay"), address(t, "https://shop.example/orders")
+		c.Form = url.Values{"payment": {"card"}}
+		c.Cookie = "__Host-clkid"
+	})
+	require.Empty(t, problems(report))
+	require.NotNil(t, posted)
+	require.Equal(t, url.Values{"token": {"a&b"}, "payment": {"card"}}, posted.PostForm)
+	require.Equal(t, "https://shop.example/pay", posted.Header.Get("Referer"))
+	require.Equal(t, "https://shop.example", posted.Header.Get("Origin"))
+	require.Equal(t, "same-origin", posted.Header.Get("Sec-Fetch-Site"))
 }

@@ -27,7 +27,7 @@ func (e *exam) land(ctx context.Context) bool {
 	e.pass(landing, place(last.url))
 	e.note(encryption, !trustworthy(last.url), place(last.url))
 	e.noteStatus(last)
-	lost := e.judgeRedirects(time.Now())
+	lost := e.judgeRedirects()
 	if timedOut := last.status == http.StatusServiceUnavailable || last.status == http.StatusGatewayTimeout; timedOut {
 		e.note(cookieTimeout, len(e.landing.cookies()) == 0, fmt.Sprintf("status %d", last.status))
 	} else {
@@ -45,7 +45,7 @@ func (e *exam) noteStatus(h hop) {
 
 // judgeRedirects notes how the redirects treat the click, and reports whether
 // they lose it.
-func (e *exam) judgeRedirects(now time.Time) (lost bool) {
+func (e *exam) judgeRedirects() (lost bool) {
 	for _, name := range []Name{redirectQuery, redirectHost, redirectHTTPS, redirectHTTP} {
 		e.note(name, false, "")
 	}
@@ -57,7 +57,7 @@ func (e *exam) judgeRedirects(now time.Time) (lost bool) {
 		if trustworthy(h.url) && !trustworthy(h.next) {
 			e.note(redirectHTTP, true, seen)
 		}
-		if lost || e.hasClick(h.next) || len(e.customer.held(h.next, now, false)) > 0 {
+		if lost || e.hasClick(h.next) || h.held || strings.Contains(h.refresh, e.click) {
 			continue
 		}
 		lost = true

@@ -16,21 +16,21 @@ func (e *exam) visitNextPage(ctx context.Context) bool {
 	}
 	stored := len(e.landing.cookies()) > 0
 	refused := !slices.ContainsFunc(e.customer.jar.cookies, func(c storedCookie) bool { return e.isClick(c.name) })
-	next := e.customer.visit(ctx, request{url: e.Page, from: from, purpose: navigation()})
-	if reason := next.err; reason != "" {
-		e.note(pageStatus, true, place(e.Page)+": "+reason)
+	e.next = e.customer.visit(ctx, request{url: e.Page, from: from, policy: e.policy, purpose: navigation()})
+	if e.next.err != "" {
+		e.note(pageStatus, true, place(e.Page)+": "+e.next.err)
 		return true
 	}
-	last := next.last()
+	last := e.next.last()
 	e.noteStatus(last)
 	switch {
 	case !stored:
-		e.late = len(next.cookies()) > 0
+		e.late = len(e.next.cookies()) > 0
 	case refused:
 		e.skip("browsers refuse the cookie", secondPage, cookieRemoved, cookieRenewed)
 	default:
 		e.note(secondPage, len(last.sent) == 0, place(last.url))
-		e.judgeKept(next)
+		e.judgeKept(e.next)
 	}
 	return true
 }
@@ -54,11 +54,15 @@ func (e *exam) postCheckout(ctx context.Context) bool {
 		e.skip("-checkout names the address of the form", checkoutForm)
 		return true
 	}
-	from := e.Page
-	page := e.customer.visit(ctx, request{url: from, from: e.landing.last().url, purpose: navigation()})
-	form := hiddenFields(page, e.Checkout)
+	if e.next.err != "" {
+		return true
+	}
+	form := hiddenFields(e.next, e.Checkout)
 	maps.Copy(form, e.Form)
-	result := e.customer.visit(ctx, request{method: http.MethodPost, url: e.Checkout, from: from, purpose: navigation(), form: form, stay: true})
+	result := e.customer.visit(ctx, request{
+		method: http.MethodPost, url: e.Checkout, form: form, stay: true, purpose: navigation(),
+		from: e.next.last().url, policy: referrerPolicy(e.next.last().header, e.next.page),
+	})
 	if result.err != "" {
 		e.note(pageStatus, true, place(e.Checkout)+": "+result.err)
 		e.skip(result.err, checkoutForm)
@@ -75,9 +79,6 @@ func (e *exam) postCheckout(ctx context.Context) bool {
 // page that posts to u.
 func hiddenFields(v visit, u *url.URL) url.Values {
 	fields := url.Values{}
-	if v.err != "" {
-		return fields
-	}
 	for _, f := range v.page.forms {
 		if target := resolve(v.last().url, f.action); target.String() != u.String() {
 			continue

@@ -140,7 +140,7 @@ func (e *exam) sendTestEvent(ctx context.Context, source interchange.RegisteredS
 		return
 	}
 	result := report.Results[0]
-	e.note(platformTest, result.Verdict != clickid.VerdictAccepted, result.Verdict.String())
+	e.note(platformTest, result.Verdict != clickid.VerdictAccepted, result.Verdict.String()+": "+result.Reason)
 	e.note(platformWarnings, false, "")
 	for _, warning := range append(result.Warnings, report.Warnings...) {
 		e.note(platformWarnings, true, warning)

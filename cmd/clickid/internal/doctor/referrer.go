@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 )
@@ -35,4 +36,19 @@ func referrerPolicy(h http.Header, p page) (policy string) {
 		}
 	}
 	return policy
+}
+
+// refererOf returns the Referer of a request from a page with a policy, or "".
+func refererOf(from, to *url.URL, policy string) string {
+	origin := from.Scheme + "://" + from.Host + "/"
+	page := *from
+	page.Fragment = ""
+	switch downgrade := trustworthy(from) && !trustworthy(to); {
+	case policy == "no-referrer", downgrade && policy != "unsafe-url" && policy != "origin" && policy != "origin-when-cross-origin",
+		policy == "same-origin" && !sameOrigin(from, to):
+		return ""
+	case policy == "unsafe-url", policy == "no-referrer-when-downgrade", sameOrigin(from, to) && !hidesQuery(policy):
+		return page.String()
+	}
+	return origin
 }

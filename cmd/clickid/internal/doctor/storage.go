@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
@@ -74,7 +75,7 @@ func (e *exam) judgeCookie(context.Context) bool {
 	e.note(cookieSession, !c.persistent, "")
 	if c.persistent {
 		lifetime := c.lifetime.Round(time.Minute)
-		e.note(cookieLifetime, lifetime < minLifetime || lifetime > maxLifetime, lifetime.String())
+		e.note(cookieLifetime, lifetime < minLifetime || lifetime > maxLifetime, fmt.Sprintf("%.1f days", lifetime.Hours()/24))
 	}
 	e.note(cookiePrefix, c.name == e.Cookie && !private, c.name)
 	e.note(cookiePath, c.path != "" && c.path != "/" || c.path == "" && defaultPath(last) != "/", c.describe())
