@@ -47,7 +47,7 @@ func buildAndTest(m *testing.M) int {
 // prepare returns a call of the binary that ends with the test and uses the
 // temporary folder tmp.
 func prepare(t *testing.T, args ...string) (cmd *exec.Cmd, tmp string) {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	t.Cleanup(cancel)
 	tmp = t.TempDir()
 	cmd = exec.CommandContext(ctx, binary, args...)

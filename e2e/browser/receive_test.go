@@ -176,6 +176,8 @@ func TestReceive_live(t *testing.T) {
 	p.until(`document.activeElement.id === "detail"`)
 	require.Contains(t, p.text("#detail"), "order-1")
 	p.run(chromedp.Focus(chromedp.CSS("#events button")))
+	selected := eval[string](p.browser, `(getSelection().selectAllChildren(document.querySelector("#detail pre")), getSelection().toString())`)
+	require.Contains(t, selected, "order-1")
 	p.send(ecapiPath, ecapi("order-2", ""))
 	p.send(ecapiPath, ecapi("order-1", withClick(clickID)))
 	rows := p.rows(3)
@@ -185,6 +187,8 @@ func TestReceive_live(t *testing.T) {
 	require.Equal(t, "1", eval[string](p.browser, `document.activeElement.dataset.number`))
 	require.Equal(t, "1", eval[string](p.browser, `document.querySelector("[aria-current]").dataset.number`))
 	p.until(`document.querySelector("#detail").innerText.includes("1 of 2, 1 duplicate")`)
+	p.until(`document.querySelector("#detail .arrival.link").textContent === "#3 duplicate 200"`)
+	require.Equal(t, selected, eval[string](p.browser, "getSelection().toString()"))
 	p.until(`document.querySelector("#count-accepted").textContent === "2"`)
 	p.until(`document.querySelectorAll("#plot rect").length === 2`)
 

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -29,12 +30,30 @@ type server struct {
 	t   *testing.T
 	r   *receiver.Receiver
 	url string
-	log *bytes.Buffer
+	log *safeBuffer
+}
+
+// safeBuffer is a buffer for concurrent use.
+type safeBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *safeBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *safeBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
 }
 
 func start(t *testing.T, edits ...func(*receiver.Options)) *server {
 	t.Helper()
-	s := &server{t: t, log: &bytes.Buffer{}}
+	s := &server{t: t, log: &safeBuffer{}}
 	anything := []string{clickidtest.Any}
 	options := receiver.Options{
 		Platform: clickidtest.Config{Accounts: []clickidtest.Account{{

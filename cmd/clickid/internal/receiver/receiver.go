@@ -21,6 +21,9 @@ type Options struct {
 	// Keep is the number of events that are kept; the oldest are dropped.
 	// Defaults to 10,000.
 	Keep int
+	// KeepBytes bounds the bodies of the requests that are kept. Defaults to
+	// 64 MiB.
+	KeepBytes int
 	// File is a SQLite database that keeps the events. Defaults to memory.
 	File string
 	// Hosts are names that requests may have in Host, besides those of this
@@ -41,6 +44,8 @@ type Link struct {
 // DefaultKeep is the default of Options.Keep.
 const DefaultKeep = 10_000
 
+const defaultKeepBytes = 64 << 20
+
 // Receiver is an HTTP server's handler for the platform's API, the page and the
 // API for tests.
 type Receiver struct {
@@ -59,10 +64,13 @@ func New(ctx context.Context, options Options) (*Receiver, error) {
 	if options.Keep == 0 {
 		options.Keep = DefaultKeep
 	}
-	r := &Receiver{options: options, run: rand.Text(), store: newStore(options.Keep)}
+	if options.KeepBytes == 0 {
+		options.KeepBytes = defaultKeepBytes
+	}
+	r := &Receiver{options: options, run: rand.Text(), store: newStore(options.Keep, options.KeepBytes)}
 	observer := options.Platform.OnExchange
 	cfg := options.Platform
-	cfg.Keep, cfg.KeepBytes = options.Keep, maxBytes
+	cfg.Keep, cfg.KeepBytes = options.Keep, options.KeepBytes
 	cfg.OnExchange = func(e clickidtest.Exchange) {
 		if err := r.store.add(e); err != nil {
 			options.Log.Error("receive: an event is not stored in the file of -db", "error", err)

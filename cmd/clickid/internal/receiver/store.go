@@ -8,9 +8,6 @@ import (
 	"github.com/clickid/clickid/clickidtest"
 )
 
-// maxBytes bounds the bodies that are kept.
-const maxBytes = 64 << 20
-
 // Counts are the numbers of arrivals since the last clear, dropped ones
 // included.
 type Counts struct {
@@ -60,7 +57,7 @@ type progress struct {
 
 // store keeps the latest entries.
 type store struct {
-	keep int
+	keep, keepBytes int
 
 	mu sync.Mutex
 	progress
@@ -73,9 +70,9 @@ type store struct {
 	db         *database     // nil without a file
 }
 
-func newStore(keep int) *store {
+func newStore(keep, keepBytes int) *store {
 	return &store{
-		keep: keep, progress: progress{Next: 1, Oldest: 1},
+		keep: keep, keepBytes: keepBytes, progress: progress{Next: 1, Oldest: 1},
 		seen: make(map[identity]*seen), changed: make(chan struct{}),
 	}
 }
@@ -147,7 +144,7 @@ func (s *store) note(k *kept) {
 
 // drop drops the oldest entries beyond the limits and returns their number.
 func (s *store) drop() (dropped int) {
-	for len(s.entries) > s.keep || s.bytes > maxBytes && len(s.entries) > 1 {
+	for len(s.entries) > s.keep || s.bytes > s.keepBytes && len(s.entries) > 1 {
 		oldest := s.entries[0]
 		s.entries[0] = nil
 		s.entries = s.entries[1:]

@@ -105,6 +105,17 @@ func TestOptions_fileDrops(t *testing.T) {
 	})
 }
 
+// TestOptions_fileFails checks that the receiver goes on without its file.
+func TestOptions_fileFails(t *testing.T) {
+	t.Parallel()
+	s := start(t, func(o *receiver.Options) { o.File = filepath.Join(t.TempDir(), "events.db") })
+	require.NoError(t, s.r.CloseFile())
+	status, _ := s.send(ecapiPath, purchase("order-1"))
+	require.Equal(t, 200, status)
+	get[list](s, 200, "/api/v1/assert?count=1")
+	require.Contains(t, s.log.String(), "receive: an event is not stored in the file of -db")
+}
+
 func TestNew_unusableFile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -118,17 +129,18 @@ func TestNew_unusableFile(t *testing.T) {
 	}
 }
 
-// TestReceiver_memory checks that few large events are bounded too.
-func TestReceiver_memory(t *testing.T) {
+// TestOptions_keepBytes checks that few large events are bounded too.
+func TestOptions_keepBytes(t *testing.T) {
 	t.Parallel()
-	s := start(t)
-	filler := strings.Repeat("x", 3<<20)
-	for i := range 12 {
-		status, _ := s.send(ecapiPath, strings.Replace(purchase(fmt.Sprintf("order-%d", i)), `"value"`, `"properties":{"a":"`+filler+`"},"value"`, 1))
+	s := start(t, func(o *receiver.Options) { o.KeepBytes = 100_000 })
+	large := `"properties":{"a":"` + strings.Repeat("x", 20_000) + `"},"value"`
+	for i := range 5 {
+		status, _ := s.send(ecapiPath, strings.Replace(purchase(fmt.Sprintf("order-%d", i)), `"value"`, large, 1))
 		require.Equal(t, 200, status)
 	}
 	kept := get[list](s, 200, "/api/v1/events")
-	require.Less(t, kept.Total, 12)
-	require.Equal(t, 12-kept.Total, kept.Counts.Dropped)
-	require.Equal(t, "order-11", kept.Events[kept.Total-1].ID)
+	require.Equal(t, []string{"order-3", "order-4"}, kept.ids())
+	require.Equal(t, 3, kept.Counts.Dropped)
+	s.send(ecapiPath, strings.Replace(purchase("order-5"), `"value"`, strings.Replace(large, "x", strings.Repeat("x", 100_000), 1), 1))
+	require.Equal(t, []string{"order-5"}, get[list](s, 200, "/api/v1/events").ids(), "the latest is always kept")
 }

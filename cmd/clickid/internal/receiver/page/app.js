@@ -37,7 +37,7 @@ function connect() {
     const { events, total } = JSON.parse(message.data);
     list.arrive(events, total);
     showTypes(events);
-    if (events.some((event) => list.isSame(event, detail.number))) detail.refresh();
+    if (events.some((event) => list.isSame(event, detail.number))) detail.update();
     const latest = events.at(-1);
     setText(byId("announcement"), `${latest.type || latest.path} ${latest.id || ""} ${latest.verdict}`);
   });

@@ -1,9 +1,11 @@
-import { byId, call, dialectName, element, pill } from "./dom.js";
+import { byId, call, dialectName, element, pill, setText } from "./dom.js";
 
 // Detail shows one event with its request and its response.
 export class Detail {
   #panel = byId("detail");
   #open;
+  #attempt;
+  #arrivals;
   number;
 
   constructor(open) {
@@ -13,26 +15,30 @@ export class Detail {
 
   async show(number) {
     this.number = number;
-    if (await this.refresh()) this.#panel.focus();
-  }
-
-  // refresh fetches the event again and reports whether it is still shown.
-  async refresh() {
-    const number = this.number;
     let content;
     try {
       content = this.#render(await call("GET", `events/${number}`));
     } catch (error) {
       content = [this.#heading("Event " + number), element("p", { class: "error" }, error.message)];
     }
-    if (number !== this.number) return false; // another event was opened in the meantime
-    const inside = this.#panel.contains(document.activeElement);
-    const scrolled = this.#panel.scrollTop;
+    if (number !== this.number) return; // another event was opened in the meantime
     this.#panel.replaceChildren(...content);
+    this.#panel.scrollTop = 0;
     if (!this.#panel.open) this.#appear();
-    if (inside) this.#panel.focus();
-    this.#panel.scrollTop = scrolled;
-    return true;
+    this.#panel.focus();
+  }
+
+  // update adds the arrivals since then. It leaves everything else as it is, so
+  // that a selected text stays selected.
+  async update() {
+    const number = this.number;
+    const { event, arrivals } = await call("GET", `events/${number}`);
+    if (number !== this.number) return;
+    setText(this.#attempt, attempts(event));
+    const last = Number(this.#arrivals.lastElementChild.dataset.number);
+    for (const arrival of arrivals) {
+      if (arrival.number > last) this.#arrivals.append(this.#arrival(arrival, number));
+    }
   }
 
   // appear opens the panel beside the list, or above everything on a phone.
@@ -86,20 +92,26 @@ export class Detail {
     add("Source", event.source);
     add("Test code", event.test_code);
     add("Fault", event.fault);
-    if (event.attempt) {
-      add("Attempt", `${event.attempt} of ${event.attempts}`, event.duplicates ? `, ${event.duplicates} ${event.duplicates === 1 ? "duplicate" : "duplicates"}` : "");
+    this.#attempt = element("span", {}, attempts(event));
+    this.#arrivals = element("span", {}, ...arrivals.map((arrival) => this.#arrival(arrival, event.number)));
+    if (event.id) {
+      add("Attempt", this.#attempt);
+      add("Arrivals", this.#arrivals);
     }
-    if (arrivals.length > 1) add("Arrivals", ...arrivals.map((arrival) => this.#arrival(arrival, event.number)));
     return facts;
   }
 
   #arrival({ number, verdict, status }, current) {
     const text = `#${number} ${verdict}${status ? ` ${status}` : ""}`;
-    if (number === current) return element("span", { class: "arrival" }, text);
-    const link = element("button", { type: "button", class: "arrival link" }, text);
+    if (number === current) return element("span", { class: "arrival", "data-number": number }, text);
+    const link = element("button", { type: "button", class: "arrival link", "data-number": number }, text);
     link.addEventListener("click", () => this.#open(number));
     return link;
   }
+}
+
+function attempts({ attempt, attempts, duplicates }) {
+  return `${attempt} of ${attempts}` + (duplicates ? `, ${duplicates} ${duplicates === 1 ? "duplicate" : "duplicates"}` : "");
 }
 
 function section(title, ...children) {

@@ -4,7 +4,7 @@ import { byId, call, element, setText } from "./dom.js";
 export class Faults {
   #form = byId("fault-form");
   #kinds = new Map();
-  #shown = "[]";
+  #faults = [];
 
   constructor() {
     const toggle = byId("faults-toggle");
@@ -31,6 +31,7 @@ export class Faults {
     }
     this.#propose();
     this.#adapt();
+    this.#render();
   }
 
   #propose() {
@@ -64,13 +65,17 @@ export class Faults {
 
   // show shows the faults that wait.
   show(faults) {
-    const shown = JSON.stringify(faults);
-    if (shown === this.#shown) return;
-    this.#shown = shown;
-    byId("faults-waiting").hidden = faults.length === 0;
-    setText(byId("faults-waiting"), String(faults.length));
-    byId("faults-clear").hidden = faults.length === 0;
-    byId("fault-list").replaceChildren(...faults.map((fault) => element("li", {}, this.#describe(fault))));
+    if (JSON.stringify(faults) === JSON.stringify(this.#faults)) return;
+    this.#faults = faults;
+    this.#render();
+  }
+
+  #render() {
+    const none = this.#faults.length === 0;
+    byId("faults-waiting").hidden = none;
+    setText(byId("faults-waiting"), String(this.#faults.length));
+    byId("faults-clear").hidden = none;
+    byId("fault-list").replaceChildren(...this.#faults.map((fault) => element("li", {}, this.#describe(fault))));
   }
 
   #describe({ fault, times, always, retry_after: retryAfter, delay }) {

@@ -73,7 +73,9 @@ export class List {
   async #showOlder() {
     const query = this.#query();
     query.set("before", Math.min(...this.#rows.keys()));
-    this.#insert((await call("GET", "events?" + query)).events, false);
+    const { events, total } = await call("GET", "events?" + query);
+    this.#total = this.#rows.size + total; // others may have been dropped
+    this.#insert(events, false);
   }
 
   // summarise shows how many events there are.
