@@ -4,15 +4,18 @@ import (
 	"context"
 	"crypto/sha256"
 	"database/sql"
+	"database/sql/driver"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/internal/memfs"
 	"github.com/clickid/clickid/internal/sqldb"
 )
 
@@ -52,10 +55,26 @@ type Table struct {
 	moving sync.RWMutex
 }
 
-// Execer is a transaction: *sql.Tx, or that of sqlx, ent or GORM's connection
-// pool. An *sql.DB also implements it.
+// Execer is a transaction: *sql.Tx, or that of a library that passes statement
+// and arguments to the database as they are. docs/databases.md has the
+// expression for sqlx, GORM, ent, sqlc, bun and pgx. An *sql.DB also implements
+// it.
 type Execer interface {
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+}
+
+// ExecFunc is an [Execer] for a transaction with another method, such as pgx.Tx.
+// It executes a statement with its arguments:
+//
+//	ob.In(outbox.ExecFunc(func(ctx context.Context, query string, args ...any) error {
+//		_, err := tx.Exec(ctx, query, args...)
+//		return err
+//	}))
+type ExecFunc func(ctx context.Context, query string, args ...any) error
+
+// ExecContext calls f. Its result has no number of rows.
+func (f ExecFunc) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	return driver.ResultNoRows, f(ctx, query, args...)
 }
 
 // NewTable returns a table. Its error joins all problems of cfg. NewTable makes
@@ -174,23 +193,58 @@ func (t *Table) insert(ctx context.Context, tx Execer, records []Record) error {
 	return nil
 }
 
-// Migrate creates the table and that of moved events unless they exist. Several instances may call it at
-// the same time, on every start.
+// Migrate creates the table and that of moved events unless they exist. Several
+// instances may call it at the same time, on every start. It accepts tables that a
+// migration tool created from [Table.GooseMigrations] or [Table.GolangMigrations].
 func (t *Table) Migrate(ctx context.Context, db *sql.DB) error {
 	if t.hasTables(ctx, db) {
 		return nil // the account may have no permission to create tables
 	}
 	err := sqldb.Migrate(ctx, db, sqldb.Database(t.database), t.name, func(ctx context.Context, conn *sql.Conn) error {
-		if _, err := conn.ExecContext(ctx, t.database.create(t.name, "")); err != nil {
-			return err
+		for _, statement := range t.schema() {
+			if _, err := conn.ExecContext(ctx, statement); err != nil {
+				return err
+			}
 		}
-		_, err := conn.ExecContext(ctx, t.database.createMoved(t.moved))
-		return err
+		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("outbox: creating the outbox tables: %w", err)
 	}
 	return nil
+}
+
+// schema returns the statements that create the tables.
+func (t *Table) schema() []string {
+	return []string{t.database.create(t.name, ""), t.database.createMoved(t.moved)}
+}
+
+// GooseMigrations returns the tables as a migration of goose, in the root of the
+// file system. Its version is 1, so give it a version table of its own:
+//
+//	provider, err := goose.NewProvider(goose.DialectPostgres, db, table.GooseMigrations(),
+//		goose.WithTableName("clickid_outbox_goose_version"))
+func (t *Table) GooseMigrations() fs.FS {
+	up, down := t.migration()
+	return memfs.New(map[string]string{migrationName + ".sql": "-- +goose Up\n" + up + "\n-- +goose Down\n" + down})
+}
+
+// GolangMigrations returns the tables as a migration of golang-migrate, in the
+// root of the file system. Its version is 1, so give it a version table of its own
+// (x-migrations-table). MySQL needs multiStatements=true in the data source name.
+//
+//	source, err := iofs.New(table.GolangMigrations(), ".")
+func (t *Table) GolangMigrations() fs.FS {
+	up, down := t.migration()
+	return memfs.New(map[string]string{migrationName + ".up.sql": up, migrationName + ".down.sql": down})
+}
+
+const migrationName = "0001_outbox"
+
+// migration returns the SQL that creates and drops the tables.
+func (t *Table) migration() (up, down string) {
+	up = strings.Join(t.schema(), ";\n\n") + ";\n"
+	return up, "DROP TABLE IF EXISTS " + t.moved + ";\n\nDROP TABLE IF EXISTS " + t.name + ";\n"
 }
 
 // Erase deletes the events with a key from the table and returns their number;

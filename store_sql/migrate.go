@@ -5,15 +5,17 @@ import (
 	"database/sql"
 	"embed"
 	"fmt"
+	"io/fs"
 	"path"
 	"strconv"
 	"strings"
 
+	"github.com/clickid/clickid/internal/memfs"
 	"github.com/clickid/clickid/internal/sqldb"
 )
 
-// migrationFiles are the schema in plain SQL with the default prefix, for
-// Migrate and for applications with their own migration tool.
+// migrationFiles are the schema in plain SQL with the default prefix. Each
+// migration has a file that ends in ".up.sql" and one that reverts it.
 //
 //go:embed migrations
 var migrationFiles embed.FS
@@ -35,9 +37,9 @@ type migration struct {
 // db needs the right to create tables. It can be another handle than
 // [Config.DB], for a database user with more rights.
 //
-// Applications with their own migration tool apply the SQL files in the folder
-// migrations of this module instead. Migrate accepts tables that were created
-// from these files, and tables of a later version.
+// Applications with their own migration tool use [Store.GooseMigrations] or
+// [Store.GolangMigrations] instead. Migrate accepts tables that they created, and
+// tables of a later version.
 func (s *Store) Migrate(ctx context.Context, db *sql.DB) error {
 	migrations, err := s.migrations()
 	if err != nil {
@@ -90,6 +92,9 @@ func (s *Store) migrations() ([]migration, error) {
 	}
 	list := make([]migration, 0, len(entries))
 	for _, entry := range entries {
+		if !strings.HasSuffix(entry.Name(), upSuffix) {
+			continue
+		}
 		text, err := migrationFiles.ReadFile(path.Join(dir, entry.Name()))
 		if err != nil {
 			return nil, fmt.Errorf("sqlstore: reading the migrations: %w", err)
@@ -102,6 +107,56 @@ func (s *Store) migrations() ([]migration, error) {
 		list = append(list, migration{version, splitStatements(strings.ReplaceAll(string(text), DefaultPrefix, s.prefix))})
 	}
 	return list, nil
+}
+
+const (
+	upSuffix   = ".up.sql"
+	downSuffix = ".down.sql"
+)
+
+// GooseMigrations returns the tables of the store as migrations of goose, in the
+// root of the file system. They depend on [Config].Database and Prefix. Their
+// versions are 1 and so on, so give them a version table of their own:
+//
+//	provider, err := goose.NewProvider(goose.DialectPostgres, db, store.GooseMigrations(),
+//		goose.WithTableName("clickid_goose_version"))
+func (s *Store) GooseMigrations() fs.FS {
+	files := make(map[string]string)
+	s.eachMigration(func(name, up, down string) {
+		files[name+".sql"] = "-- +goose Up\n" + up + "\n-- +goose Down\n" + down
+	})
+	return memfs.New(files)
+}
+
+// GolangMigrations returns the tables of the store as migrations of
+// golang-migrate, in the root of the file system. They depend on
+// [Config].Database and Prefix. Their versions are 1 and so on, so give them a
+// version table of their own (x-migrations-table). MySQL needs
+// multiStatements=true in the data source name.
+//
+//	source, err := iofs.New(store.GolangMigrations(), ".")
+func (s *Store) GolangMigrations() fs.FS {
+	files := make(map[string]string)
+	s.eachMigration(func(name, up, down string) {
+		files[name+upSuffix], files[name+downSuffix] = up, down
+	})
+	return memfs.New(files)
+}
+
+// eachMigration calls visit with the name of each migration and its files, with
+// the store's prefix.
+func (s *Store) eachMigration(visit func(name, up, down string)) {
+	dir := path.Join("migrations", string(s.database))
+	read := func(name string) string {
+		text, _ := migrationFiles.ReadFile(path.Join(dir, name)) // it is embedded
+		return strings.ReplaceAll(string(text), DefaultPrefix, s.prefix)
+	}
+	entries, _ := migrationFiles.ReadDir(dir)
+	for _, entry := range entries {
+		if name, ok := strings.CutSuffix(entry.Name(), upSuffix); ok {
+			visit(name, read(name+upSuffix), read(name+downSuffix))
+		}
+	}
 }
 
 // splitStatements splits a file into its statements, since some drivers accept

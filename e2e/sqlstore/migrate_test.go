@@ -164,7 +164,7 @@ func TestMigrate_plainFiles(t *testing.T) {
 		if d.database == sqlstore.DatabaseMySQL {
 			several = d.with(dsn, "multiStatements=true")
 		}
-		files, err := filepath.Glob(filepath.Join("..", "..", "store_sql", "migrations", string(d.database), "*.sql"))
+		files, err := filepath.Glob(filepath.Join("..", "..", "store_sql", "migrations", string(d.database), "*.up.sql"))
 		require.NoError(t, err)
 		require.NotEmpty(t, files)
 		tool := d.open(t, several)

@@ -1,0 +1,2 @@
+-- name: CreateOrder :exec
+INSERT INTO orders (number, cents) VALUES ($1, $2);

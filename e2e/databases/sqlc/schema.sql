@@ -1,0 +1,1 @@
+CREATE TABLE orders (number varchar(64) NOT NULL PRIMARY KEY, cents bigint NOT NULL);

@@ -1,0 +1,3 @@
+DROP TABLE IF EXISTS clickid_links;
+
+DROP TABLE IF EXISTS clickid_clicks;
