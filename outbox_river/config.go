@@ -40,10 +40,10 @@ type Config struct {
 	// deliveries and is for tests. Defaults to [outbox.MaxDuration] plus 10
 	// seconds.
 	JobTimeout time.Duration
-	// RescueAfter is how long an event of a killed process waits until another
-	// instance delivers it. River checks once per minute. It must be longer
-	// than JobTimeout; otherwise two instances could send an event at the same
-	// time. Defaults to 2 minutes.
+	// RescueAfter is the time after the beginning of a delivery from which an
+	// event of a killed process is delivered by another instance. River checks
+	// every 30 seconds. It must be longer than JobTimeout; otherwise two instances
+	// could send an event at the same time. Defaults to 2 minutes.
 	RescueAfter time.Duration
 	// PollInterval is the interval in which an instance looks for new events
 	// whose notification was lost. Defaults to 1 second.
