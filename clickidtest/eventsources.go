@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"maps"
+	"math"
 	"net/http"
 	"net/url"
 	"slices"
@@ -439,7 +440,7 @@ func (x *exchange) listSources() response {
 	}
 	var p problems
 	take := number(&p, values, "take", 1, maxTake, defaultTake)
-	skip := number(&p, values, "skip", 0, 1<<31, 0)
+	skip := number(&p, values, "skip", 0, math.MaxInt32, 0)
 	if len(p.found) > 0 {
 		return x.invalid(p.found)
 	}

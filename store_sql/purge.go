@@ -9,13 +9,17 @@ import (
 	"github.com/clickid/clickid/internal/sleep"
 )
 
-// purgeBatch limits the rows that one statement deletes, so that its locks, on
-// rows that no request reads, last about ten milliseconds.
-const purgeBatch = 1000
+// Limits of the rows that one statement deletes, so that its locks last about
+// ten milliseconds. They are on rows that no request reads, except in SQLite,
+// which locks the whole file.
+const (
+	purgeBatch       = 1000
+	purgeBatchSQLite = 100
+)
 
 // Purge deletes up to limit expired clicks and links, and returns how many it
 // deleted: fewer than limit when no more have expired. Each statement deletes up
-// to 1,000 rows and commits. Between two statements Purge pauses as long as the
+// to 1,000 rows, or 100 in SQLite, and commits. Between two statements Purge pauses as long as the
 // last one took, so that it uses at most half of the database's time for
 // writing. Several instances can purge at the same time.
 //
@@ -41,13 +45,17 @@ func (s *Store) purgeTable(ctx context.Context, table expired, now int64, limit 
 	// starts at the first row that is left, so that it does not read the deleted
 	// rows of all earlier batches.
 	var from int64
+	most := purgeBatch
+	if s.database == DatabaseSQLite {
+		most = purgeBatchSQLite
+	}
 	for purged < limit {
 		start := time.Now()
 		found, err := s.queryRow(ctx, action, table.first, []any{from, now}, &from)
 		if err != nil || !found {
 			return purged, err
 		}
-		batch := min(limit-purged, purgeBatch)
+		batch := min(limit-purged, most)
 		n, err := s.exec(ctx, action, table.remove, from, now, batch)
 		purged += int(n)
 		if err != nil || int(n) < batch {

@@ -78,7 +78,16 @@ func sqlitePath(dsn string) (string, error) {
 	if err != nil {
 		return "", errors.New("the URI is malformed") // without its text
 	}
-	return path, nil
+	return localPath(path, runtime.GOOS), nil
+}
+
+// localPath returns the path of a URI without the slash before the drive in
+// "/C:/clicks.db", which SQLite also removes on Windows.
+func localPath(path, goos string) string {
+	if goos == "windows" && len(path) > 2 && path[0] == '/' && path[2] == ':' {
+		return path[1:]
+	}
+	return path
 }
 
 // dsnConnector opens connections as database/sql does for drivers without a

@@ -116,8 +116,12 @@ func TestPurge_canceled(t *testing.T) {
 		s.Store = d.through(t, &afterExec{DB: db, then: cancel}, s.prefix)
 		purged, err := s.Purge(ctx, 10_000)
 		require.ErrorIs(t, err, context.Canceled)
-		require.Equal(t, 1000, purged)
-		require.Equal(t, 2000, s.count(t, "clicks"))
+		batch := 1000
+		if d.database == sqlstore.DatabaseSQLite {
+			batch = 100
+		}
+		require.Equal(t, batch, purged)
+		require.Equal(t, 3000-batch, s.count(t, "clicks"))
 	})
 }
 

@@ -17,7 +17,6 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 	"unicode"
 
@@ -122,9 +121,9 @@ func Classify(ctx context.Context, err error) Failure {
 		return Failure{Cause: "the TLS handshake failed"}
 	case errors.Is(err, context.DeadlineExceeded), isTimeout(err):
 		return Failure{Cause: "timeout", Hung: true}
-	case errors.Is(err, syscall.ECONNREFUSED):
+	case errors.Is(err, errRefused):
 		return Failure{Cause: "connection refused"}
-	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE),
+	case errors.Is(err, errReset), errors.Is(err, errPipe),
 		errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return Failure{Cause: "connection cut", Cut: true}
 	case errors.As(err, &op):
