@@ -134,17 +134,13 @@ func convertTo(ctx context.Context, s Sender, t *Tracker, e Event, find finder) 
 	}
 	if v := visitorOf(ctx, t); v != nil && e.Consent == ConsentUnknown {
 		switch consent := v.currentConsent(); {
-		case consent == ConsentDenied:
-			e.Consent = ConsentDenied
-		case v.tracker == nil:
+		case consent != ConsentDenied && v.tracker == nil:
 			// WithClick makes no statement about user identities.
-		case consent == ConsentGranted, v.tracker.sendUnknown:
+		case consent == ConsentGranted, consent == ConsentUnknown && v.tracker.sendUnknown:
 			e.Consent = ConsentGranted
 		default:
-			return Result{
-				Type: e.Type, ID: e.ID, Verdict: VerdictSkippedConsent,
-				Reason: "the visitor's consent is unknown",
-			}
+			// The sender skips it, and an outbox keeps that it did.
+			e.Consent, e.Click, e.ClickToken, e.User = ConsentDenied, Click{}, "", User{}
 		}
 	}
 	var untraced *traceError

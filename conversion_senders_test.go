@@ -243,12 +243,17 @@ func TestConvert_severalSendersWithoutConsent(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, clickid.Config{Consent: func(*http.Request) clickid.Consent { return clickid.ConsentUnknown }})
 	q := &queue{}
-	result, err := clickid.Convert(s.visitor().get("/buy?clkid=abc").ctx, clickid.Senders(q, q), order("1"))
+	e := order("1")
+	e.Click, e.User = clickid.Click{ID: "abc"}, clickid.User{ExternalID: "customer-7"}
+	result, err := clickid.Convert(s.visitor().get("/buy?clkid=abc").ctx, clickid.Senders(q, q), e)
 	require.NoError(t, err)
-	require.Equal(t, clickid.VerdictSkippedConsent, result.Verdict)
-	require.NotEmpty(t, result.Reason)
 	require.Len(t, result.Parts, 2)
-	require.Empty(t, q.events)
+	require.Len(t, q.events, 2)
+	for _, sent := range q.events {
+		require.Equal(t, clickid.ConsentDenied, sent.Consent)
+		require.True(t, sent.Click.IsZero())
+		require.Equal(t, clickid.User{}, sent.User)
+	}
 }
 
 // countingLinker counts the lookups of links. It has one, of every key.

@@ -437,7 +437,7 @@ func TestBind_consent(t *testing.T) {
 		"both granted":       {[]string{"Scope3: yes", "Google: yes"}, granted, granted, [2]bool{true, true}},
 		"the outer denied":   {[]string{"Scope3: no", "Google: yes"}, denied, granted, [2]bool{true, true}},
 		"the inner denied":   {[]string{"Scope3: yes", "Google: no"}, granted, denied, [2]bool{true, true}},
-		"the outer unknown":  {[]string{"Google: yes"}, 0, granted, [2]bool{false, true}},
+		"the outer unknown":  {[]string{"Google: yes"}, denied, granted, [2]bool{true, true}},
 		"the inner unknown":  {[]string{"Scope3: yes"}, granted, granted, [2]bool{true, true}},
 		"only the inner has": {[]string{"Scope3: no", "Google: yes", "Cookie: __Host-gclid=x"}, denied, granted, [2]bool{true, true}},
 	} {

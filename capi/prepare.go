@@ -108,7 +108,7 @@ func (c *Client) prepareOne(ctx context.Context, e *clickid.Event, o *outgoing) 
 func (c *Client) clean(e *clickid.Event, o *outgoing) bool {
 	*o.result = clickid.Result{Type: e.Type, ID: e.ID, Destination: c.Name()}
 	if e.Consent == clickid.ConsentDenied {
-		o.settle(clickid.VerdictSkippedConsent, "the user denied consent", nil)
+		o.settle(clickid.VerdictSkippedConsent, "the user has not consented", nil)
 		return false
 	}
 	withholds := c.withholds(e)

@@ -17,6 +17,7 @@ type sender struct {
 	metadata    func(context.Context) map[string]string // or nil
 	queue       Enqueuer
 	asksLater   bool // the consent is checked at delivery
+	forgetSkips bool // a skipped event leaves no record
 }
 
 // ResolvesTokens reports whether the clicks of tokens are resolved at delivery.
@@ -104,6 +105,15 @@ func (s sender) admitOne(e clickid.Event, now time.Time) (*Record, clickid.Resul
 		}
 		reason = err.Error()
 	case clickid.VerdictRejected:
+	case clickid.VerdictSkippedOrganic, clickid.VerdictSkippedConsent:
+		if s.forgetSkips {
+			return nil, result
+		}
+		record, err := skippedRecord(s.destination.Name(), e, reason, now)
+		if err != nil {
+			return nil, result // it has no time that can be stored
+		}
+		return &record, result
 	default:
 		return nil, result
 	}

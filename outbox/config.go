@@ -49,7 +49,8 @@ type Config struct {
 	Metadata func(ctx context.Context) map[string]string
 	// ForgetSkips keeps nothing of a skipped event. By default its ID, type,
 	// reason and time are kept for the deduplication window, so that an
-	// operator can find out why an order was not sent.
+	// operator can find out why an order was not sent. Each organic order then
+	// costs a record in the queue.
 	ForgetSkips bool
 	// HideEventIDs omits event IDs from logs, observations and the records of
 	// skipped events. Defaults to false.

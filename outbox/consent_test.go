@@ -46,7 +46,10 @@ func TestAdmit_unknownConsent(t *testing.T) {
 			result := report.Results[0]
 			require.Equal(t, test.verdict, result.Verdict, result.Reason)
 			if test.verdict == clickid.VerdictSkippedConsent {
-				require.Empty(t, records)
+				stored, err := records[0].Event()
+				require.NoError(t, err)
+				require.Equal(t, clickid.User{}, stored.User)
+				require.Equal(t, result.Reason, records[0].Skipped)
 				return
 			}
 			stored, err := records[0].Event()

@@ -90,21 +90,21 @@ func (d *Delivery) Destination() Destination { return d.cfg.Destination }
 func (d *Delivery) Logger() *slog.Logger { return d.cfg.Logger }
 
 // Sender returns a sender that checks events as the destination would and
-// stores their records in q. It reports them as queued, or as dead letters if
-// validation refuses them. Other events are skipped or failed. If q returns an
-// error, all events with a record have failed.
+// stores their records in q. It reports them as queued, as dead letters if
+// validation refuses them, or as skipped. If q returns an error, all events with
+// a record have failed.
 func (d *Delivery) Sender(q Enqueuer) clickid.Sender {
 	return d.sender(q)
 }
 
 func (d *Delivery) sender(q Enqueuer) sender {
-	return sender{destination: d.cfg.Destination, metadata: d.cfg.Metadata, queue: q, asksLater: d.cfg.Consent != nil}
+	return sender{destination: d.cfg.Destination, metadata: d.cfg.Metadata, queue: q, asksLater: d.cfg.Consent != nil, forgetSkips: d.cfg.ForgetSkips}
 }
 
 // Admit checks events as the destination does before it sends them, and returns
-// the records to store, including those of refused events. The report has the
-// verdicts queued and dead-lettered for them, and skipped or failed for other
-// events. Events of the same identity share a record.
+// the records to store, including those of refused and of skipped events. The
+// report has the verdicts queued, dead-lettered and skipped for them, and failed
+// for other events. Events of the same identity share a record.
 func (d *Delivery) Admit(ctx context.Context, events ...clickid.Event) (clickid.Report, []Record) {
 	admitted := d.sender(nil).admit(ctx, events)
 	return admitted.report, admitted.records
@@ -154,6 +154,8 @@ func (d *Delivery) deliver(ctx context.Context, r Record, e clickid.Event, damag
 	switch {
 	case r.Refused != "":
 		return dead(r.Refused, 0)
+	case r.Skipped != "":
+		return skip(r.Skipped)
 	case time.Since(r.QueuedAt) > d.cfg.MaxAge:
 		return dead(tooOld(r.Progress), 0)
 	case damage != nil:

@@ -331,9 +331,14 @@ func TestAdmit(t *testing.T) {
 		clickid.VerdictFailed, // without a Resolver the click cannot be resolved
 		clickid.VerdictQueued, clickid.VerdictQueued,
 	}, verdicts)
-	require.Len(t, records, 3, "equal events share a record, and the type is part of the identity")
-	require.NotEqual(t, records[0].Identity, records[2].Identity)
-	require.NotEmpty(t, records[1].Refused)
+	require.Len(t, records, 5, "equal events share a record, and the type is part of the identity")
+	require.NotEqual(t, records[0].Identity, records[4].Identity)
+	require.NotEmpty(t, records[1].Skipped)
+	require.NotEmpty(t, records[2].Skipped)
+	require.NotEmpty(t, records[3].Refused)
+	forgets := newDelivery(t, outbox.Config{Destination: newClient(t, always(refuseConnection), ecapi), ForgetSkips: true})
+	_, records = forgets.Admit(context.Background(), organic, denied)
+	require.Empty(t, records)
 	require.NotErrorIs(t, report.Err(), clickid.ErrInvalidEvent)
 }
 

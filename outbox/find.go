@@ -52,6 +52,9 @@ type Entry struct {
 	// Reason is the reason of a skip or of a dead letter, and why an event
 	// waits until another one is accepted.
 	Reason string `json:"reason,omitempty"`
+	// Attribution is what a queued event or a dead letter is attributed by:
+	// "click", "click token" or "user identity".
+	Attribution string `json:"attribution,omitempty"`
 	// DeadLetterID identifies the dead letter for Replay and Discard.
 	DeadLetterID string `json:"dead_letter_id,omitempty"`
 	// Attempts are the latest failed requests, at most ten, the oldest first.
@@ -67,8 +70,21 @@ type Entry struct {
 func (l DeadLetter) Entry() Entry {
 	return Entry{
 		Type: l.Type, EventID: l.EventID, State: StateDeadLettered, Reason: l.Reason,
-		DeadLetterID: l.ID, Attempts: l.History, QueuedAt: l.QueuedAt, EndedAt: l.FailedAt,
+		Attribution: attribution(l.Event), DeadLetterID: l.ID, Attempts: l.History, QueuedAt: l.QueuedAt, EndedAt: l.FailedAt,
 	}
+}
+
+// attribution returns what an event is attributed by.
+func attribution(e clickid.Event) string {
+	switch {
+	case e.Click.ID != "":
+		return "click"
+	case e.ClickToken != "":
+		return "click token"
+	case e.User.Identified():
+		return "user identity"
+	}
+	return ""
 }
 
 // Search is what the Find of a queue looks for.
@@ -87,7 +103,9 @@ type Search struct {
 func (d *Delivery) Search(eventID string, types ...clickid.EventType) Search {
 	s := Search{EventID: eventID, Identities: make(map[string]clickid.EventType), Key: keyHash(clickid.OrderKey(eventID))}
 	for _, t := range append(clickid.EventTypes(), types...) {
-		s.Identities[identity(d.cfg.Destination.Name(), clickid.Event{Type: t, ID: eventID})] = t
+		e := clickid.Event{Type: t, ID: eventID}
+		s.Identities[identity(d.cfg.Destination.Name(), e)] = t
+		s.Identities[skippedIdentity(d.cfg.Destination.Name(), e)] = t
 	}
 	return s
 }
@@ -100,7 +118,7 @@ func (s Search) Queued(r Record) (Entry, bool) {
 		entry.Reason = reasonHeld
 	}
 	if e, err := r.Event(); err == nil {
-		entry.Type, entry.EventID = e.Type, e.ID
+		entry.Type, entry.EventID, entry.Attribution = e.Type, e.ID, attribution(e)
 	} else if t, ok := s.Identities[r.Identity]; ok {
 		entry.Type, entry.EventID = t, s.EventID
 	}

@@ -29,6 +29,10 @@ type Record struct {
 	// Refused is the reason why validation refuses the event, or "". The first
 	// delivery of a refused event makes it a dead letter without a request.
 	Refused string `json:"refused,omitempty"`
+	// Skipped is the reason why the event is not sent: it is organic, or there
+	// is no consent. The first delivery records the skip without a request. The
+	// identity of such a record differs as well.
+	Skipped string `json:"skipped,omitempty"`
 	// Fingerprint contains keyed hashes of value, currency and click, for
 	// comparison with a later event of the same identity. Queues keep it for
 	// the deduplication window.
@@ -107,7 +111,7 @@ func marshal(v any) (data []byte, err error) {
 // new idempotency key. The destination checks a refused event again.
 func (r Record) Replayed(now time.Time) Record {
 	r.QueuedAt = now.UTC().Truncate(time.Millisecond)
-	r.Refused = ""
+	r.Refused, r.Skipped = "", ""
 	r.Progress.Responses++
 	r.Progress.Hold = nil
 	return r

@@ -47,6 +47,27 @@ func refusedRecord(destination string, e clickid.Event, reason string, now time.
 	}, e.ID
 }
 
+// skippedRecord returns the record of an event that is not sent. It contains
+// nothing about the user.
+func skippedRecord(destination string, e clickid.Event, reason string, now time.Time) (Record, error) {
+	content, err := encode(clickid.Event{Type: e.Type, ID: e.ID, Time: e.Time})
+	if err != nil {
+		return Record{}, err
+	}
+	return Record{
+		Identity: skippedIdentity(destination, e),
+		Payload:  content,
+		Keys:     eraseKeys(e),
+		QueuedAt: now.UTC().Truncate(time.Millisecond),
+		Skipped:  reason,
+	}, nil
+}
+
+// skippedIdentity returns the identity of the record of a skipped event.
+func skippedIdentity(destination string, e clickid.Event) string {
+	return identity("skipped\x00"+destination, e)
+}
+
 // storable returns e without the members that cannot be stored as JSON, and
 // their names.
 func storable(e clickid.Event) (clickid.Event, []string) {

@@ -54,6 +54,7 @@ const (
 	knowsNothing     fault = "does not report what is known"
 	keepsSkipped     fault = "keeps the identity of skipped events"
 	keepsDiscarded   fault = "keeps the identity of discarded events"
+	tracesNoSkips    fault = "remembers no skips"
 	tracesSkips      fault = "remembers skips that it shall forget"
 	dropsMetadata    fault = "drops metadata"
 	forgetsProgress  fault = "forgets the progress of an event"
@@ -329,6 +330,8 @@ func runSuite(t *testing.T, f fault, patience time.Duration) {
 					cfg.Consent = nil
 				case rechecksNothing:
 					cfg.RecheckClick = false
+				case tracesNoSkips:
+					cfg.ForgetSkips = true
 				case tracesSkips:
 					cfg.ForgetSkips = false
 				case ageless:
@@ -432,6 +435,7 @@ func TestRun_faultyOutbox(t *testing.T) {
 		{dropsRefused, "an event that validation refuses commits with the order"},
 		{knowsNothing, "Send reports what is already known, and how it differs"},
 		{keepsSkipped, "a skipped event can be sent again"},
+		{tracesNoSkips, "an event that is skipped at once is found, and can be sent later"},
 		{tracesSkips, "a skipped event leaves a trace, unless that is switched off"},
 		{dropsMetadata, "metadata travels with an event"},
 		{keepsDiscarded, "a discarded event can be sent again"},

@@ -28,6 +28,8 @@ type TableConfig struct {
 	Destination Destination
 	// Metadata is as in [Config].
 	Metadata func(ctx context.Context) map[string]string
+	// ForgetSkips is as in [Config].
+	ForgetSkips bool
 	// Prefix is the prefix of the table's name, Prefix + "outbox": 1 to 32
 	// characters of [a-z0-9_], not beginning with a digit. Defaults to
 	// [DefaultPrefix].
@@ -45,6 +47,7 @@ type Table struct {
 	database    Database
 	destination Destination
 	metadata    func(context.Context) map[string]string // or nil
+	forgetSkips bool
 	name        string
 	moved       string        // the table of moved events; see Volatile
 	wake        chan struct{} // wakes the relays of this process
@@ -96,7 +99,7 @@ func NewTable(cfg TableConfig) (*Table, error) {
 	if err := errors.Join(problems...); err != nil {
 		return nil, err
 	}
-	return &Table{database: cfg.Database, destination: cfg.Destination, metadata: cfg.Metadata, name: cfg.Prefix + "outbox", moved: cfg.Prefix + "outbox_moved", wake: make(chan struct{}, 1)}, nil
+	return &Table{database: cfg.Database, destination: cfg.Destination, metadata: cfg.Metadata, forgetSkips: cfg.ForgetSkips, name: cfg.Prefix + "outbox", moved: cfg.Prefix + "outbox_moved", wake: make(chan struct{}, 1)}, nil
 }
 
 // In returns a sender that stores the events in the table through tx. They
@@ -107,12 +110,12 @@ func NewTable(cfg TableConfig) (*Table, error) {
 // an *sql.DB in place of a transaction each Send is a transaction of its own, and
 // notifies.
 func (t *Table) In(tx Execer) clickid.Sender {
-	return t.sender(tx, Config{Metadata: t.metadata})
+	return t.sender(tx, Config{Metadata: t.metadata, ForgetSkips: t.forgetSkips})
 }
 
 // sender returns a sender with the Metadata and the Consent of cfg.
 func (t *Table) sender(tx Execer, cfg Config) clickid.Sender {
-	return sender{destination: t.destination, metadata: cfg.Metadata, asksLater: cfg.Consent != nil, queue: EnqueueFunc(func(ctx context.Context, records []Record) (map[string]string, error) {
+	return sender{destination: t.destination, metadata: cfg.Metadata, asksLater: cfg.Consent != nil, forgetSkips: cfg.ForgetSkips, queue: EnqueueFunc(func(ctx context.Context, records []Record) (map[string]string, error) {
 		db, autocommit := tx.(*sql.DB)
 		if !autocommit {
 			return nil, t.insert(ctx, tx, records)
@@ -152,6 +155,7 @@ func (t *Table) Notify() {
 // attributes are the parts of a record without their own column.
 type attributes struct {
 	Refused     string            `json:"refused,omitempty"`
+	Skipped     string            `json:"skipped,omitempty"`
 	Fingerprint string            `json:"fingerprint,omitempty"`
 	Metadata    map[string]string `json:"metadata,omitempty"`
 }
@@ -179,7 +183,7 @@ func (t *Table) insert(ctx context.Context, tx Execer, records []Record) error {
 		}
 		args := make([]any, 0, insertColumns*n)
 		for _, r := range records[:n] {
-			rest, err := json.Marshal(attributes{r.Refused, r.Fingerprint, r.Metadata})
+			rest, err := json.Marshal(attributes{r.Refused, r.Skipped, r.Fingerprint, r.Metadata})
 			if err != nil {
 				return fmt.Errorf("outbox: writing to the outbox table: %w", err)
 			}
@@ -364,7 +368,8 @@ func (t *Table) read(ctx context.Context, q querier, query string, args ...any) 
 		}
 		var attributes attributes
 		_ = json.Unmarshal([]byte(rest), &attributes) // a damaged value does not lose the event
-		r.record.Refused, r.record.Fingerprint, r.record.Metadata = attributes.Refused, attributes.Fingerprint, attributes.Metadata
+		r.record.Refused, r.record.Skipped = attributes.Refused, attributes.Skipped
+		r.record.Fingerprint, r.record.Metadata = attributes.Fingerprint, attributes.Metadata
 		r.record.Keys = strings.Fields(keys)
 		r.record.QueuedAt = time.UnixMilli(queuedAt).UTC()
 		batch = append(batch, r)

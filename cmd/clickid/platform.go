@@ -48,36 +48,42 @@ func oneOf(values ...string) func(string) error {
 // newClient returns the client that the flags and CLICKID_API_KEY describe. Its
 // error is one of usage.
 func newClient(cmd *cli.Command, adjust func(*capi.Config)) (*capi.Client, error) {
-	cfg := capi.Config{
-		APIKey:  os.Getenv("CLICKID_API_KEY"),
-		BaseURL: cmd.String("base-url"),
+	cfg, err := platformConfig(cmd)
+	if err != nil {
+		return nil, err
 	}
-	if cfg.APIKey == "" {
+	if cfg.APIKey = os.Getenv(envAPIKey); cfg.APIKey == "" {
 		return nil, errNoKey
 	}
+	if adjust != nil {
+		adjust(&cfg)
+	}
+	return capi.New(cfg)
+}
+
+// platformConfig returns the destination that the flags describe.
+func platformConfig(cmd *cli.Command) (capi.Config, error) {
+	cfg := capi.Config{BaseURL: cmd.String("base-url")}
 	if cmd.Bool("staging") {
 		cfg.Environment = capi.EnvironmentStaging
 	}
 	if cmd.String("dialect") == dialectECAPI {
 		cfg.Dialect = capi.ECAPI{DataSetID: cmd.String("data-set"), IAB: cmd.Bool("iab")}
 		if cmd.String("data-set") == "" {
-			return nil, errors.New("ecapi needs -data-set or CLICKID_DATA_SET")
+			return cfg, errors.New("ecapi needs -data-set or CLICKID_DATA_SET")
 		}
-	} else {
-		cfg.Dialect = capi.LogEvent{
-			EventSourceID:  cmd.String("event-source"),
-			AdvertiserID:   cmd.String("advertiser"),
-			TestEventCode:  cmd.String("test-code"),
-			SendExternalID: cmd.Bool("send-external-id"),
-		}
-		if cmd.String("event-source") == "" {
-			return nil, errors.New("logevent needs -event-source or CLICKID_EVENT_SOURCE")
-		}
+		return cfg, nil
 	}
-	if adjust != nil {
-		adjust(&cfg)
+	cfg.Dialect = capi.LogEvent{
+		EventSourceID:  cmd.String("event-source"),
+		AdvertiserID:   cmd.String("advertiser"),
+		TestEventCode:  cmd.String("test-code"),
+		SendExternalID: cmd.Bool("send-external-id"),
 	}
-	return capi.New(cfg)
+	if cmd.String("event-source") == "" {
+		return cfg, errors.New("logevent needs -event-source or CLICKID_EVENT_SOURCE")
+	}
+	return cfg, nil
 }
 
 // locationFlag is the flag for times without a time zone.

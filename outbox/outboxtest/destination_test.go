@@ -137,7 +137,7 @@ func (m *model) Check(e clickid.Event) clickid.Result {
 	result.Warnings = warnings
 	switch {
 	case e.Consent == clickid.ConsentDenied:
-		result.Verdict, result.Reason = clickid.VerdictSkippedConsent, "the user denied consent"
+		result.Verdict, result.Reason = clickid.VerdictSkippedConsent, "the user has not consented"
 	case err != nil:
 		result.Verdict, result.Reason, result.Err = clickid.VerdictRejected, err.Error(), err
 	case !e.Click.IsZero():

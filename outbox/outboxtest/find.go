@@ -86,6 +86,37 @@ func testFind(h *harness) {
 	h.states(ob, "corrected", outbox.StateDelivered, outbox.StateDeadLettered)
 }
 
+// testSkippedAtOnce sends events that are skipped without a delivery.
+func testSkippedAtOnce(h *harness) {
+	ob := h.started(h.config())
+	organic, denied := event("order"), event("denied")
+	organic.Click = clickid.Click{}
+	denied.Consent = clickid.ConsentDenied
+	for range 2 { // a redelivered webhook
+		report, err := ob.Send(h.ctx, organic, denied)
+		if err != nil {
+			h.Fatalf("Send: %v", err)
+		}
+		h.verdicts(report, clickid.VerdictSkippedOrganic, clickid.VerdictSkippedConsent)
+		h.eventually("the skips are recorded", func() bool { return h.stats(ob).Queued == 0 })
+	}
+	for _, id := range []string{"order", "denied"} {
+		entries := h.find(ob, id)
+		if len(entries) == 0 {
+			h.Errorf("%s is not found", id)
+		}
+		for _, entry := range entries {
+			if entry.State != outbox.StateSkipped || entry.Reason == "" {
+				h.Errorf("%s is %v: %q", id, entry.State, entry.Reason)
+			}
+		}
+	}
+	h.send(ob, event("order"))
+	h.accepted(1)
+	h.onlyAccepted(ob, "order")
+	h.noDeadLetters(ob)
+}
+
 // testAdministration opens the storage as a tool does, without a client.
 func testAdministration(h *harness) {
 	lift := h.refuse("bad-0", "bad-1")

@@ -1,0 +1,211 @@
+// Package outboxes opens the outbox of a shop for its administration. It needs
+// neither client nor API key, and delivers nothing.
+package outboxes
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/url"
+	"os"
+	"strings"
+
+	"github.com/clickid/clickid/outbox"
+	asynqoutbox "github.com/clickid/clickid/outbox_asynq"
+	riveroutbox "github.com/clickid/clickid/outbox_river"
+	sqliteoutbox "github.com/clickid/clickid/outbox_sqlite"
+	"github.com/go-sql-driver/mysql"
+	"github.com/jackc/pgx/v5/pgxpool"
+	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx" of the outbox table
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+)
+
+// Options choose an outbox.
+type Options struct {
+	// URL is the address of the queue: postgres:// for River, redis:// for
+	// asynq, or the path of a SQLite file.
+	URL string
+	// TableURL is the address of the database with the outbox table that feeds
+	// the queue: postgres://, mysql:// or the path of a SQLite file. "" if the
+	// shop has none.
+	TableURL string
+	// Destination is the name of the events' destination.
+	Destination string
+	// Schema is the PostgreSQL schema of River, Queue the queue of asynq and
+	// Prefix that of the outbox table. "" is the default.
+	Schema, Queue, Prefix string
+}
+
+// kind is what a URL addresses.
+type kind int
+
+const (
+	kindSQLite kind = iota
+	kindPostgreSQL
+	kindMySQL
+	kindRedis
+)
+
+// parse returns the kind of an address. Its error does not contain the address,
+// which may have a password.
+func parse(address string) (kind, error) {
+	scheme, _, ok := strings.Cut(address, "://")
+	if !ok {
+		return kindSQLite, nil
+	}
+	switch scheme {
+	case "postgres", "postgresql":
+		return kindPostgreSQL, nil
+	case "mysql", "mariadb":
+		return kindMySQL, nil
+	case "redis", "rediss":
+		return kindRedis, nil
+	}
+	return 0, errors.New("the address must begin with postgres://, mysql:// or redis://, or be the path of a SQLite file")
+}
+
+// Open opens an outbox. The caller closes it.
+func Open(ctx context.Context, o Options) (_ *Outbox, err error) {
+	opened := new(Outbox)
+	defer func() {
+		if err != nil {
+			opened.Close()
+		}
+	}()
+	queue, err := opened.queue(o)
+	if err != nil {
+		return nil, err
+	}
+	opened.Outbox = queue
+	if o.TableURL != "" {
+		if opened.Outbox, err = opened.table(o, queue); err != nil {
+			return nil, err
+		}
+	}
+	// Nothing connects before this.
+	if _, err := opened.Stats(ctx); err != nil {
+		return nil, fmt.Errorf("the outbox cannot be read; check the address and that the shop has created its tables: %w", err)
+	}
+	return opened, nil
+}
+
+// Outbox is an open outbox.
+type Outbox struct {
+	outbox.Outbox
+	closers []func()
+}
+
+// Close closes the connections.
+func (o *Outbox) Close() {
+	for _, c := range o.closers {
+		c()
+	}
+}
+
+func (o *Outbox) queue(options Options) (outbox.Queue, error) {
+	delivery := outbox.Config{Destination: outbox.Administration(options.Destination), Logger: slog.New(slog.DiscardHandler)}
+	k, err := parse(options.URL)
+	if err != nil {
+		return nil, err
+	}
+	switch k {
+	case kindPostgreSQL:
+		pool, err := pgxpool.New(context.Background(), options.URL)
+		if err != nil {
+			return nil, errors.New("the address of PostgreSQL cannot be read; it must have the form postgres://user@host:5432/database")
+		}
+		o.closers = append(o.closers, pool.Close)
+		return riveroutbox.New(riverpgxv5.New(pool), riveroutbox.Config{Delivery: delivery, Schema: options.Schema})
+	case kindRedis:
+		connection, err := redis.ParseURL(options.URL)
+		if err != nil {
+			return nil, errors.New("the address of Redis cannot be read; it must have the form redis://host:6379/0")
+		}
+		connection.ContextTimeoutEnabled = true
+		connection.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled} // it logs on servers without them
+		client := redis.NewClient(connection)
+		o.closers = append(o.closers, func() { _ = client.Close() })
+		return asynqoutbox.New(asynqoutbox.Config{Delivery: delivery, Redis: client, Queue: options.Queue, AcceptLoss: true})
+	case kindMySQL:
+		return nil, errors.New("MySQL and MariaDB have the outbox table, but no queue; name them with -table, and the queue with -outbox")
+	}
+	if err := exists(options.URL); err != nil {
+		return nil, err
+	}
+	ob, err := sqliteoutbox.Open(options.URL, sqliteoutbox.Config{Delivery: delivery})
+	if err != nil {
+		return nil, err
+	}
+	o.closers = append(o.closers, func() { _ = ob.Close() })
+	return ob, nil
+}
+
+// exists reports a missing file, which opening would create.
+func exists(path string) error {
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("there is no file %s", path)
+	}
+	return nil
+}
+
+func (o *Outbox) table(options Options, queue outbox.Queue) (outbox.Outbox, error) {
+	k, err := parse(options.TableURL)
+	if err != nil {
+		return nil, err
+	}
+	var (
+		driver, source string
+		database       outbox.Database
+	)
+	switch k {
+	case kindPostgreSQL:
+		driver, source, database = "pgx", options.TableURL, outbox.DatabasePostgreSQL
+	case kindMySQL:
+		driver, database = "mysql", outbox.DatabaseMySQL
+		if source, err = mysqlSource(options.TableURL); err != nil {
+			return nil, err
+		}
+	case kindSQLite:
+		driver, source, database = "sqlite", options.TableURL, outbox.DatabaseSQLite
+		if err := exists(source); err != nil {
+			return nil, err
+		}
+	default:
+		return nil, errors.New("the outbox table is in a SQL database, not in Redis")
+	}
+	db, err := sql.Open(driver, source)
+	if err != nil {
+		return nil, fmt.Errorf("the address of the database with the outbox table cannot be read")
+	}
+	o.closers = append(o.closers, func() { _ = db.Close() })
+	table, err := outbox.NewTable(outbox.TableConfig{Database: database, Destination: outbox.Administration(options.Destination), Prefix: options.Prefix})
+	if err != nil {
+		return nil, err
+	}
+	return outbox.NewTableOutbox(queue, outbox.RelayConfig{DB: db, Table: table})
+}
+
+// mysqlSource returns the data source name of a URL.
+func mysqlSource(address string) (string, error) {
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" || len(u.Path) < 2 {
+		return "", errors.New("the address of MySQL cannot be read; it must have the form mysql://user@host:3306/database")
+	}
+	cfg := mysql.NewConfig()
+	cfg.User = u.User.Username()
+	cfg.Passwd, _ = u.User.Password()
+	cfg.Net, cfg.Addr, cfg.DBName = "tcp", u.Host, strings.TrimPrefix(u.Path, "/")
+	cfg.ParseTime = true
+	if u.Port() == "" {
+		cfg.Addr += ":3306"
+	}
+	if u.Query().Get("tls") != "" {
+		cfg.TLSConfig = u.Query().Get("tls")
+	}
+	return cfg.FormatDSN(), nil
+}
