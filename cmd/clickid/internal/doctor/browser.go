@@ -235,6 +235,17 @@ func (v *visitor) fetch(ctx context.Context, r request, relation string) (hop, s
 	return h, string(content), nil
 }
 
+// held returns the click's cookies that the visitor sends to u.
+func (v *visitor) held(u *url.URL, now time.Time, fromSite bool) []storedCookie {
+	var list []storedCookie
+	for _, c := range v.jar.sent(u, now, fromSite, true) {
+		if v.isClick(c.name) {
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
 // describe sets the header of a browser.
 func (v *visitor) describe(req *http.Request, r request, relation string) {
 	h := req.Header

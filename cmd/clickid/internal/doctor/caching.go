@@ -10,7 +10,7 @@ import (
 
 // judgeCaching notes whether shared caches may store the responses that set the
 // cookie.
-func (e *exam) judgeCaching(context.Context) bool {
+func (e *exam) judgeCaching(context.Context) (stop string) {
 	for _, name := range []Name{cacheShared, cacheOverridden, cacheSilent} {
 		e.note(name, false, "")
 	}
@@ -35,7 +35,7 @@ func (e *exam) judgeCaching(context.Context) bool {
 			e.note(cacheSilent, true, "")
 		}
 	}
-	return true
+	return ""
 }
 
 // caching is what a field permits shared caches.
@@ -94,9 +94,8 @@ func cacheHitOf(h http.Header) string {
 }
 
 // compareVisitors lands as further visitors: with the same link, with another
-// click, and without one. It returns false if the cookie of a response is not
-// due to the request, so that later checks would prove nothing.
-func (e *exam) compareVisitors(ctx context.Context) bool {
+// click, and without one.
+func (e *exam) compareVisitors(ctx context.Context) (stop string) {
 	param := e.Params[0]
 	e.judgeHits(e.newVisitor().open(ctx, e.landingURL(param, e.click)))
 
@@ -112,5 +111,8 @@ func (e *exam) compareVisitors(ctx context.Context) bool {
 	} else {
 		e.note(cookieOrganic, len(organic.cookies()) > 0, place(organic.last().url))
 	}
-	return !e.bad[cacheLeak] && !e.bad[cookieOrganic]
+	if e.bad[cacheLeak] || e.bad[cookieOrganic] {
+		return "the landing's cookie does not depend on the click"
+	}
+	return ""
 }

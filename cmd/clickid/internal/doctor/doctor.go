@@ -157,14 +157,14 @@ type exam struct {
 }
 
 // examineSite makes the checks in the order in which a visitor meets them. A
-// step returns false if the later ones would prove nothing.
+// step returns a reason if the later ones would prove nothing.
 func (e *exam) examineSite(ctx context.Context) {
-	for _, step := range []func(context.Context) bool{
+	for _, step := range []func(context.Context) (stop string){
 		e.land, e.visitNextPage, e.judgeStorage, e.judgeCookie, e.postCheckout,
 		e.judgeCaching, e.compareVisitors, e.judgeReferrer,
 		e.visitWithGPC, e.requestParts, e.tryOtherParameters, e.tryValues,
 	} {
-		if !step(ctx) {
+		if e.stopped = step(ctx); e.stopped != "" {
 			return
 		}
 	}

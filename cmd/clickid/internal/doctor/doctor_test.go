@@ -86,6 +86,9 @@ func brokenCookies(t *testing.T) map[string]sample {
 			[]func(*doctor.Config){func(c *doctor.Config) { c.Page = address(t, "https://pay.shop.example/") }}},
 		"checkout of another site": {"checkout", sites{"https://shop.example": healthy(t), "https://pay.example": page0},
 			[]func(*doctor.Config){func(c *doctor.Config) { c.Checkout = address(t, "https://pay.example/") }}},
+		"next page unreachable": {"status", one(healthy(t)), []func(*doctor.Config){func(c *doctor.Config) {
+			c.Page, c.Checkout = address(t, "https://gone.example/"), address(t, "https://shop.example/orders")
+		}}},
 		"deleted":      {"cookie-removed", shop(t, when(elsewhere, adding("__Host-clkid=; Path=/; Secure; Max-Age=0"))), nil},
 		"on each page": {"cookie-renewed cookie-organic", shop(t, when(elsewhere, adding("__Host-clkid=1; Path=/; Secure; Max-Age=2592000"))), nil},
 	}
@@ -188,6 +191,7 @@ func TestConfig_samples(t *testing.T) {
 				require.Equal(t, strings.Fields(s.want), names(found), "%+v", found)
 				total := len(report.Findings)
 				for _, skipped := range report.NotChecked {
+					require.NotEmpty(t, skipped.Reason, "%v", skipped.Names)
 					total += len(skipped.Names)
 				}
 				require.Len(t, doctor.Kinds(), total)

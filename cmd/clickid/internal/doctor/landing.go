@@ -6,36 +6,40 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 )
 
+const reasonNoLanding = "the landing page cannot be opened"
+
 // land opens the landing with a new click, and follows the redirects.
-func (e *exam) land(ctx context.Context) bool {
+func (e *exam) land(ctx context.Context) (stop string) {
 	e.click, e.customer = newClick(), e.newVisitor()
 	e.landing = e.customer.open(ctx, e.landingURL(e.Params[0], e.click))
 	hops, last := e.landing.hops, e.landing.last()
 	if len(hops) == 0 {
 		e.note(landing, true, e.landing.err)
-		return false
+		return reasonNoLanding
 	}
 	e.note(redirectLoop, last.next != nil && e.landing.err != "", e.landing.err)
 	broken := last.next == nil && e.landing.err != ""
 	e.note(landing, broken, e.landing.err)
 	if e.landing.err != "" {
-		return false
+		return reasonNoLanding
 	}
 	e.pass(landing, place(last.url))
 	e.note(encryption, !trustworthy(last.url), place(last.url))
 	e.noteStatus(last)
 	lost := e.judgeRedirects()
-	if timedOut := last.status == http.StatusServiceUnavailable || last.status == http.StatusGatewayTimeout; timedOut {
-		e.note(cookieTimeout, len(e.landing.cookies()) == 0, fmt.Sprintf("status %d", last.status))
-	} else {
-		e.note(cookieTimeout, false, "")
-	}
+	timedOut := last.status == http.StatusServiceUnavailable || last.status == http.StatusGatewayTimeout
+	e.note(cookieTimeout, timedOut && len(e.landing.cookies()) == 0, fmt.Sprintf("status %d", last.status))
 	e.judgeHits(e.landing)
 	e.policy = referrerPolicy(last.header, e.landing.page)
-	return !lost && last.status < 500
+	switch {
+	case lost:
+		return "a redirect loses the click"
+	case last.status >= 500:
+		return reasonNoLanding
+	}
+	return ""
 }
 
 // noteStatus notes the status of a page.
@@ -91,14 +95,3 @@ func (e *exam) judgeUnsent(h hop, seen string) {
 
 // hasClick reports whether the click is in the query of u.
 func (e *exam) hasClick(u *url.URL) bool { return strings.Contains(u.RawQuery, e.click) }
-
-// held returns the click's cookies that the visitor sends to u.
-func (v *visitor) held(u *url.URL, now time.Time, fromSite bool) []storedCookie {
-	var list []storedCookie
-	for _, c := range v.jar.sent(u, now, fromSite, true) {
-		if v.isClick(c.name) {
-			list = append(list, c)
-		}
-	}
-	return list
-}

@@ -9,7 +9,7 @@ import (
 )
 
 // visitNextPage opens a second page from the landing.
-func (e *exam) visitNextPage(ctx context.Context) bool {
+func (e *exam) visitNextPage(ctx context.Context) (stop string) {
 	from := e.landing.last().url
 	if e.Page == nil {
 		e.Page = e.withoutClick(from)
@@ -19,7 +19,8 @@ func (e *exam) visitNextPage(ctx context.Context) bool {
 	e.next = e.customer.visit(ctx, request{url: e.Page, from: from, policy: e.policy, purpose: navigation()})
 	if e.next.err != "" {
 		e.note(pageStatus, true, place(e.Page)+": "+e.next.err)
-		return true
+		e.skip("the next page cannot be opened", secondPage, cookieRemoved, cookieRenewed, checkoutForm)
+		return ""
 	}
 	last := e.next.last()
 	e.noteStatus(last)
@@ -32,7 +33,7 @@ func (e *exam) visitNextPage(ctx context.Context) bool {
 		e.note(secondPage, len(last.sent) == 0, place(last.url))
 		e.judgeKept(e.next)
 	}
-	return true
+	return ""
 }
 
 // judgeKept notes whether a page without a click changes the click's cookie.
@@ -49,13 +50,12 @@ func (e *exam) judgeKept(page visit) {
 }
 
 // postCheckout posts the checkout form as the browser does from the second page.
-func (e *exam) postCheckout(ctx context.Context) bool {
+func (e *exam) postCheckout(ctx context.Context) (stop string) {
 	if e.Checkout == nil {
 		e.skip("-checkout names the address of the form", checkoutForm)
-		return true
 	}
-	if e.next.err != "" {
-		return true
+	if e.Checkout == nil || e.next.err != "" {
+		return ""
 	}
 	form := hiddenFields(e.next, e.Checkout)
 	maps.Copy(form, e.Form)
@@ -66,13 +66,13 @@ func (e *exam) postCheckout(ctx context.Context) bool {
 	if result.err != "" {
 		e.note(pageStatus, true, place(e.Checkout)+": "+result.err)
 		e.skip(result.err, checkoutForm)
-		return true
+		return ""
 	}
 	h := result.last()
 	e.noteStatus(h)
 	e.note(checkoutForm, len(h.sent) == 0, place(h.url))
 	e.judgeKept(result)
-	return true
+	return ""
 }
 
 // hiddenFields returns the hidden fields, such as a CSRF token, of the form of a

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"sync"
 	"time"
@@ -35,10 +36,10 @@ const maxSkew = time.Minute
 func (e *exam) examinePlatform(ctx context.Context) {
 	p := e.Platform
 	if p == nil {
-		e.skip("CLICKID_API_KEY is not set",
-			platformKey, platformSource, platformHealth, platformUnseen, platformError, platformTest, platformWarnings, platformClock)
+		e.skip("CLICKID_API_KEY is not set", append(accountChecks(), platformKey)...)
 		return
 	}
+	e.skip("the platform does not accept the API key", accountChecks()...)
 	own := *p
 	p, e.Platform = &own, &own
 	clock := &clock{next: http.DefaultTransport}
@@ -69,6 +70,13 @@ func (e *exam) examinePlatform(ctx context.Context) {
 	}
 }
 
+// accountChecks are the checks that need a valid key.
+func accountChecks() []Name {
+	return []Name{platformSource, platformHealth, platformUnseen, platformError, platformTest, platformWarnings, platformClock}
+}
+
+const reasonNoSource = "the event source is not found"
+
 // findSource notes the state of the event source and returns it.
 func (e *exam) findSource(ctx context.Context, api *interchange.Client) (source interchange.RegisteredSource) {
 	p := e.Platform
@@ -79,11 +87,13 @@ func (e *exam) findSource(ctx context.Context, api *interchange.Client) (source 
 	list, err := api.EventSources(ctx)
 	if err != nil {
 		e.note(platformSource, true, err.Error())
+		e.skip(reasonNoSource, platformHealth, platformUnseen, platformError)
 		return source
 	}
 	i := slices.IndexFunc(list, func(s interchange.RegisteredSource) bool { return s.ID == p.EventSourceID })
 	e.note(platformSource, i < 0, p.EventSourceID)
 	if i < 0 {
+		e.skip(reasonNoSource, platformHealth, platformUnseen, platformError)
 		return source
 	}
 	source = list[i]
@@ -116,27 +126,10 @@ func (e *exam) sendTestEvent(ctx context.Context, source interchange.RegisteredS
 		e.skip("-test-code and -event-source are required for a test event", platformTest, platformWarnings)
 		return
 	}
-	sender, err := p.NewSender(code, p.API.HTTPClient)
+	report, err := e.deliver(ctx, code, testEvent(e.URL, e.Params[0], source.EventTypes))
 	if err != nil {
 		e.note(platformTest, true, err.Error())
-		return
-	}
-	page := *e.URL
-	page.RawQuery = ""
-	event := clickid.Event{
-		Type: clickid.PageView, ID: "clickid-doctor-" + newClick(), Time: time.Now(), Source: clickid.SourceWebsite,
-		PageURL: place(&page),
-		Click:   clickid.Click{ID: newClick(), Param: e.Params[0]},
-	}
-	if types := source.EventTypes; len(types) > 0 && !slices.Contains(types, string(event.Type)) {
-		event.Type = clickid.EventType(types[0])
-	}
-	report, err := sender.Send(ctx, event)
-	if err == nil && len(report.Results) != 1 {
-		err = errors.New("there is no result")
-	}
-	if err != nil {
-		e.note(platformTest, true, err.Error())
+		e.skip("the test event is not accepted", platformWarnings)
 		return
 	}
 	result := report.Results[0]
@@ -145,6 +138,32 @@ func (e *exam) sendTestEvent(ctx context.Context, source interchange.RegisteredS
 	for _, warning := range append(result.Warnings, report.Warnings...) {
 		e.note(platformWarnings, true, warning)
 	}
+}
+
+// deliver sends an event and returns the report of its result.
+func (e *exam) deliver(ctx context.Context, code string, event clickid.Event) (report clickid.Report, err error) {
+	sender, err := e.Platform.NewSender(code, e.Platform.API.HTTPClient)
+	if err != nil {
+		return report, err
+	}
+	if report, err = sender.Send(ctx, event); err == nil && len(report.Results) != 1 {
+		err = errors.New("there is no result")
+	}
+	return report, err
+}
+
+// testEvent returns an event of a type that the event source sends.
+func testEvent(landing *url.URL, param string, types []string) clickid.Event {
+	page := url.URL{Scheme: landing.Scheme, Host: landing.Host, Path: landing.Path}
+	event := clickid.Event{
+		Type: clickid.PageView, ID: "clickid-doctor-" + newClick(), Time: time.Now(), Source: clickid.SourceWebsite,
+		PageURL: page.String(),
+		Click:   clickid.Click{ID: newClick(), Param: param},
+	}
+	if len(types) > 0 && !slices.Contains(types, string(event.Type)) {
+		event.Type = clickid.EventType(types[0])
+	}
+	return event
 }
 
 // clock is a transport that compares the clock with the Date of responses.

@@ -9,14 +9,14 @@ import (
 )
 
 // judgeReferrer notes what the landing's Referrer-Policy does to the click.
-func (e *exam) judgeReferrer(context.Context) bool {
+func (e *exam) judgeReferrer(context.Context) (stop string) {
 	seen := ""
 	if e.policy != "" {
 		seen = "Referrer-Policy: " + e.policy
 	}
 	e.note(referrerHidden, hidesQuery(e.policy), seen)
 	e.note(referrerLeak, e.policy == "unsafe-url" || e.policy == "no-referrer-when-downgrade", seen)
-	return true
+	return ""
 }
 
 // hidesQuery reports whether a policy removes the query also within an origin.

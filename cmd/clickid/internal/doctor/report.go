@@ -49,6 +49,7 @@ type record struct {
 	bad     map[Name]bool
 	seen    map[Name][]string
 	skipped map[Name]string
+	stopped string // why the remaining checks are not made
 }
 
 func newRecord() *record {
@@ -89,8 +90,6 @@ func (r *record) skip(reason string, names ...Name) {
 	}
 }
 
-const reasonEarlier = "an earlier check failed"
-
 // report returns the results without those to ignore.
 func (r *record) report(url string, ignore []string) Report {
 	report := Report{URL: printable(url), Findings: []Finding{}, NotChecked: []Skipped{}}
@@ -103,7 +102,7 @@ func (r *record) report(url string, ignore []string) Report {
 		case !noted && r.skipped[k.Name] != "":
 			report.skip(k.Name, r.skipped[k.Name])
 		case !noted:
-			report.skip(k.Name, reasonEarlier)
+			report.skip(k.Name, r.stopped)
 		case bad:
 			if k.Severity == Fault {
 				report.Faults++

@@ -17,11 +17,11 @@ func (e *exam) stores(name Name, v visit, seen string) {
 }
 
 // visitWithGPC lands with Global Privacy Control.
-func (e *exam) visitWithGPC(ctx context.Context) bool {
+func (e *exam) visitWithGPC(ctx context.Context) (stop string) {
 	v := e.newVisitor()
 	v.gpc = true
 	e.stores(requestGPC, v.open(ctx, e.newLanding().url), "")
-	return true
+	return ""
 }
 
 // newLanding returns a navigation to the landing with a new click.
@@ -30,13 +30,13 @@ func (e *exam) newLanding() request {
 }
 
 // requestParts requests the landing in ways that are not the visit of a page.
-func (e *exam) requestParts(ctx context.Context) bool {
+func (e *exam) requestParts(ctx context.Context) (stop string) {
 	head := e.newLanding()
 	head.method = http.MethodHead
 	e.stores(requestHead, e.newVisitor().visit(ctx, head), "")
 	if !trustworthy(e.URL) || !trustworthy(e.landing.last().url) {
 		e.skip("browsers send no fetch metadata over plain HTTP", requestPrefetch, prefetchCache, requestPrerender, requestEmbedded)
-		return true
+		return ""
 	}
 	as := func(p purpose) visit {
 		r := e.newLanding()
@@ -60,7 +60,7 @@ func (e *exam) requestParts(ctx context.Context) bool {
 	} else {
 		e.note(requestPrerender, len(prerendered.cookies()) == 0, "")
 	}
-	return true
+	return ""
 }
 
 // forbidsReuse reports whether the browser must request a prefetched page again.
@@ -69,7 +69,7 @@ func forbidsReuse(h hop) bool {
 }
 
 // tryOtherParameters lands with the further names of the parameter.
-func (e *exam) tryOtherParameters(ctx context.Context) bool {
+func (e *exam) tryOtherParameters(ctx context.Context) (stop string) {
 	if len(e.Params) == 1 {
 		e.skip("there is one name", otherParameter)
 	}
@@ -81,5 +81,5 @@ func (e *exam) tryOtherParameters(ctx context.Context) bool {
 		}
 		e.note(otherParameter, len(v.cookies()) == 0, param)
 	}
-	return true
+	return ""
 }

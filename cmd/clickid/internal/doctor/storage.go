@@ -6,19 +6,18 @@ import (
 	"time"
 )
 
-// reasonNoCookie is why checks of the cookie are not made.
-const reasonNoCookie = "the click's cookie is not set"
+const reasonNoCookie = "the landing sets no cookie of the click"
 
 // judgeStorage notes whether the landing stores the click, and finds out why
 // not.
-func (e *exam) judgeStorage(ctx context.Context) bool {
+func (e *exam) judgeStorage(ctx context.Context) (stop string) {
 	list := e.landing.cookies()
 	e.note(cookieReplaced, false, "")
 	if len(list) > 0 {
 		e.found = list[len(list)-1]
 		e.note(cookieLate, false, "")
 		e.pass(cookieSet, e.found.describe())
-		return true
+		return ""
 	}
 	other := false
 	for _, h := range e.landing.hops {
@@ -29,27 +28,27 @@ func (e *exam) judgeStorage(ctx context.Context) bool {
 		again := e.customer.open(ctx, e.landingURL(e.Params[0], newClick()))
 		if len(again.cookies()) > 0 {
 			e.note(cookieReplaced, true, place(again.last().url))
-			return false
+			return reasonNoCookie
 		}
 	}
 	if e.late {
 		e.note(cookieLate, true, "")
 		e.pass(cookieSet, "set by the next page")
-		return false
+		return reasonNoCookie
 	}
 	seen := ""
 	if other {
 		seen = "the responses set other cookies only"
 	}
 	e.note(cookieSet, true, seen)
-	return false
+	return reasonNoCookie
 }
 
 // minLifetime is the lifetime below which many orders come too late.
 const minLifetime = 7 * 24 * time.Hour
 
 // judgeCookie notes the attributes of the cookie.
-func (e *exam) judgeCookie(context.Context) bool {
+func (e *exam) judgeCookie(context.Context) (stop string) {
 	refusal := ""
 	for _, h := range e.landing.hops {
 		here := 0
@@ -73,12 +72,14 @@ func (e *exam) judgeCookie(context.Context) bool {
 	e.note(cookieStrict, c.sameSite == "strict", "")
 	e.note(cookieSameSite, c.sameSite != "strict" && c.sameSite != "lax", "")
 	e.note(cookieSession, !c.persistent, "")
-	if c.persistent {
+	if !c.persistent {
+		e.skip("the cookie has no lifetime", cookieLifetime)
+	} else {
 		lifetime := c.lifetime.Round(time.Minute)
 		e.note(cookieLifetime, lifetime < minLifetime || lifetime > maxLifetime, fmt.Sprintf("%.1f days", lifetime.Hours()/24))
 	}
 	e.note(cookiePrefix, c.name == e.Cookie && !private, c.name)
 	e.note(cookiePath, c.path != "" && c.path != "/" || c.path == "" && defaultPath(last) != "/", c.describe())
 	e.note(cookiePlain, c.value == e.click, "")
-	return true
+	return ""
 }

@@ -1,9 +1,11 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 )
 
@@ -32,7 +34,7 @@ func hostileValues() [][2]string {
 }
 
 // tryValues lands with long values, hostile ones and placeholders.
-func (e *exam) tryValues(ctx context.Context) bool {
+func (e *exam) tryValues(ctx context.Context) (stop string) {
 	param := e.Params[0]
 	land := func(value string) visit { return e.newVisitor().open(ctx, e.landingURL(param, value)) }
 
@@ -49,11 +51,10 @@ func (e *exam) tryValues(ctx context.Context) bool {
 		e.noteError(v, value[0])
 		e.note(valueReflected, reflects(v), value[0])
 	}
-	for _, placeholder := range []string{"%7Bclkid%7D", "null"} {
-		v := land(placeholder)
-		e.note(valuePlaceholder, len(v.cookies()) > 0, strings.NewReplacer("%7B", "{", "%7D", "}").Replace(placeholder))
+	for _, placeholder := range []string{"{clkid}", "null"} {
+		e.note(valuePlaceholder, len(land(url.QueryEscape(placeholder)).cookies()) > 0, placeholder)
 	}
-	return true
+	return ""
 }
 
 // noteError notes an error of the server. 414 and 431 are responses to a long
@@ -61,14 +62,7 @@ func (e *exam) tryValues(ctx context.Context) bool {
 func (e *exam) noteError(v visit, value string) {
 	status := v.last().status
 	failed := v.err != "" || status >= 500 && status != http.StatusServiceUnavailable
-	seen := fmt.Sprintf("%s: status %d", value, status)
-	if v.err != "" {
-		seen = value + ": " + v.err
-	}
-	if !failed {
-		seen = ""
-	}
-	e.note(valueError, failed, seen)
+	e.note(valueError, failed, value+": "+cmp.Or(v.err, fmt.Sprintf("status %d", status)))
 }
 
 // reflects reports whether a response copies a hostile value into a cookie or a
