@@ -65,8 +65,10 @@ func TestDemo(t *testing.T) {
 	b.run(chromedp.SetValue(chromedp.CSS("#fault-form [name=fault]"), "503"))
 	b.press("#fault-form [name=always]", "#fault-form [name=always]:checked")
 	b.press("#fault-form .primary", "#fault-list li")
+	b.screenshot("demo-platform")
 	b.visit(shop + "checkout/bottle")
 	b.press("main button", ".behind .verdict.queued")
+	b.screenshot("demo-queued")
 	b.run(chromedp.Focus(chromedp.CSS("main a")))
 	req, err := http.NewRequestWithContext(b.ctx, http.MethodDelete, platform+"api/v1/faults", nil)
 	require.NoError(t, err)
@@ -74,6 +76,7 @@ func TestDemo(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, resp.Body.Close())
 	b.see(".behind .verdict.accepted")
+	b.screenshot("demo-accepted")
 	require.Equal(t, "Back to the shop", eval[string](b, "document.activeElement.textContent"))
 
 	// A visitor who deletes the cookie is organic.
@@ -81,4 +84,8 @@ func TestDemo(t *testing.T) {
 	b.visit(shop + "checkout/bottle")
 	b.press("main button", ".behind .verdict.organic")
 	require.Contains(t, b.text(".conversion"), "did not come from the ad")
+	b.resize(360, 700)
+	b.screenshot("demo-organic")
+	require.Empty(t, eval[[]string](b, offScreen))
+	require.Empty(t, eval[[]string](b, faint))
 }

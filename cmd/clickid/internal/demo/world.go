@@ -162,10 +162,14 @@ func (w *World) pagesOf(name, theme string) (*pages, error) {
 
 func (w *World) servePlatform(ctx context.Context, options Options) (err error) {
 	p := newPlatform(w.ShopURL() + "summer")
+	anything := []string{clickidtest.Any}
 	p.Receiver, err = receiver.New(ctx, receiver.Options{
-		Platform: clickidtest.Config{OnExchange: p.watch},
-		Links:    []receiver.Link{{Text: "The ad", URL: w.NewsURL()}, {Text: "The shop", URL: w.ShopURL()}},
-		Log:      w.shopPlan.log,
+		Platform: clickidtest.Config{
+			Accounts:   []clickidtest.Account{{APIKey: clickidtest.Any, DataSets: anything, EventSources: anything, Advertisers: anything}},
+			OnExchange: p.watch,
+		},
+		Links: []receiver.Link{{Text: "The ad", URL: w.NewsURL()}, {Text: "The shop", URL: w.ShopURL()}},
+		Log:   w.shopPlan.log,
 	})
 	if err != nil {
 		return err
