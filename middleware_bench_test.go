@@ -1,14 +1,19 @@
 package clickid_test
 
 import (
+	"bufio"
 	"context"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/clickid/clickid"
+	"github.com/stretchr/testify/require"
 )
 
 // benchmarkPage measures a handler with a writer that costs nothing.
@@ -134,5 +139,45 @@ func BenchmarkResolve(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// BenchmarkFlood serves requests of one MiB that consist of separators, over a
+// connection. The bare handler reads neither cookies nor the query.
+func BenchmarkFlood(b *testing.B) {
+	tracker := benchmarkTracker(b, nil)
+	bare := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
+	const size = 1 << 20
+	for name, request := range map[string]string{
+		"cookie of semicolons":  "GET / HTTP/1.1\r\nHost: shop.example\r\nCookie: " + strings.Repeat(";", size) + "\r\n\r\n",
+		"cookie of names":       "GET / HTTP/1.1\r\nHost: shop.example\r\nCookie: " + strings.Repeat("__Host-clkid=;", size/14) + "\r\n\r\n",
+		"query of ampersands":   "GET /?" + strings.Repeat("&", size) + " HTTP/1.1\r\nHost: shop.example\r\n\r\n",
+		"query of semicolons":   "GET /?" + strings.Repeat(";", size) + " HTTP/1.1\r\nHost: shop.example\r\n\r\n",
+		"query of names":        "GET /?" + strings.Repeat("clkid=&", size/7) + " HTTP/1.1\r\nHost: shop.example\r\n\r\n",
+		"Referer of ampersands": "GET / HTTP/1.1\r\nHost: shop.example\r\nReferer: https://shop.example/?" + strings.Repeat("&", size) + "\r\n\r\n",
+	} {
+		for _, tt := range []struct {
+			name string
+			h    http.Handler
+		}{{"bare", bare}, {"tracked", tracker.Handler(bare)}} {
+			b.Run(name+"/"+tt.name, func(b *testing.B) {
+				server := httptest.NewUnstartedServer(tt.h)
+				server.Config.MaxHeaderBytes = 2 << 20
+				server.Start()
+				defer server.Close()
+				conn, err := net.Dial("tcp", server.Listener.Addr().String())
+				require.NoError(b, err)
+				defer conn.Close()
+				responses := bufio.NewReader(conn)
+				for b.Loop() {
+					_, err := io.WriteString(conn, request)
+					require.NoError(b, err)
+					resp, err := http.ReadResponse(responses, nil)
+					require.NoError(b, err)
+					require.Equal(b, http.StatusOK, resp.StatusCode)
+					require.NoError(b, resp.Body.Close())
+				}
+			})
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package query_test
 
 import (
+	"fmt"
 	"net/url"
 	"regexp"
 	"slices"
@@ -83,17 +84,21 @@ func TestFind_source(t *testing.T) {
 	}
 }
 
-// BenchmarkFind_flood reads queries of one MiB, as long as net/http accepts.
+// BenchmarkFind_flood reads queries of up to one MiB, as long as net/http accepts
+// by default. The rate does not depend on the size.
 func BenchmarkFind_flood(b *testing.B) {
 	params := query.New([]string{"clkid", "sc3clid"})
 	for _, part := range []string{"&", ";", "?", "clkid&", "clkid=%20&", "%63lkid=%zz;", "u", "%"} {
-		raw := strings.Repeat(part, 1<<20/len(part))
-		b.Run(part, func(b *testing.B) {
-			b.ReportAllocs()
-			for range b.N {
-				params.Find(raw, accept)
-			}
-		})
+		for _, size := range []int{1 << 16, 1 << 20} {
+			raw := strings.Repeat(part, size/len(part))
+			b.Run(fmt.Sprintf("%s/%d", part, size), func(b *testing.B) {
+				b.ReportAllocs()
+				b.SetBytes(int64(len(raw)))
+				for range b.N {
+					params.Find(raw, accept)
+				}
+			})
+		}
 	}
 }
 
@@ -177,7 +182,7 @@ func slowFind(names []string, raw string) (f query.Found) {
 var placeholder = regexp.MustCompile(`(?i)^(__.*__|_|[-._~]*|.*c[-._~]*l[-._~]*i[-._~]*c[-._~]*k[-._~]*i[-._~]*d[-._~]*|[-._~]*c[-._~]*l[-._~]*k[-._~]*i[-._~]*d[-._~]*|[-._~]*s[-._~]*c[-._~]*3[-._~]*c[-._~]*l[-._~]*i[-._~]*d[-._~]*)$`)
 
 func slowValue(pair, name string) (string, bool) {
-	for end := len(name); end <= len(pair); end++ {
+	for end := len(name); end <= min(len(pair), 3*len(name)); end++ { // three bytes for each that is encoded
 		decoded, err := url.PathUnescape(pair[:end])
 		if err != nil || strings.ToLower(decoded) != name || len(decoded) != len(name) {
 			continue
@@ -202,6 +207,7 @@ func FuzzFind(f *testing.F) {
 		"clkid", "a=1;clkid=b", "clkid=a;b", "&&clkid=a&&", "=clkid&clkid=%00", "clkid=a+b", "f%5B%5D=1&clki%6=a&%&%4", "clkid=%2561",
 		"clkid=a%0d%0a", "clkid=\xff", "q=\x00&clkid=a", "utm_source=scope3", "a=b?clkid=X", "CLKID=X", "clkid%3DX%26a%3D1",
 		"clkid=" + earlier + ".", "clkid=undefined&clkid=" + earlier, "a&amp;clkid=X", "clkid=__CLICKID__", "clkid=-", "clkid%3d",
+		strings.Repeat("c", 1<<16), strings.Repeat("clkid=a;", 1<<12), strings.Repeat("%63", 1<<14),
 	} {
 		f.Add(raw)
 	}
