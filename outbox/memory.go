@@ -477,6 +477,23 @@ func (m *Memory) Find(ctx context.Context, eventID string, types ...clickid.Even
 	return entries, nil
 }
 
+// DeliveredByHour implements [HourCounter].
+func (m *Memory) DeliveredByHour(ctx context.Context, from, to time.Time) ([]HourCount, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("outbox: counting deliveries: %w", err)
+	}
+	m.storage.mu.Lock()
+	defer m.storage.mu.Unlock()
+	m.storage.prune()
+	byHour := make(map[int64]int)
+	for _, entry := range m.storage.entries {
+		if entry.state == memoryDone {
+			byHour[entry.ended.Unix()/3600]++
+		}
+	}
+	return HourCounts(byHour, from, to), nil
+}
+
 // letter returns the dead letter of an entry.
 func (e *memoryEntry) letter() DeadLetter {
 	return NewDeadLetter(e.record.Identity, e.record, e.failure, e.attempts, e.ended)

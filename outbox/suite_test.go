@@ -54,6 +54,7 @@ const (
 	knowsNothing     fault = "does not report what is known"
 	keepsSkipped     fault = "keeps the identity of skipped events"
 	keepsDiscarded   fault = "keeps the identity of discarded events"
+	countsSkips      fault = "counts skipped events as deliveries"
 	tracesNoSkips    fault = "remembers no skips"
 	tracesSkips      fault = "remembers skips that it shall forget"
 	dropsMetadata    fault = "drops metadata"
@@ -275,6 +276,17 @@ func (f *faulty) Find(ctx context.Context, eventID string, types ...clickid.Even
 	return entries, err
 }
 
+func (f *faulty) DeliveredByHour(ctx context.Context, from, to time.Time) ([]outbox.HourCount, error) {
+	hours, err := f.Memory.DeliveredByHour(ctx, from, to)
+	if f.fault == countsSkips {
+		stats, _ := f.Memory.Stats(ctx)
+		for i := range hours {
+			hours[i].Delivered += stats.Skipped
+		}
+	}
+	return hours, err
+}
+
 func (f *faulty) Drain(ctx context.Context) (outbox.Drained, error) {
 	if f.fault == drainsNothing {
 		return outbox.Drained{}, nil
@@ -435,6 +447,7 @@ func TestRun_faultyOutbox(t *testing.T) {
 		{dropsRefused, "an event that validation refuses commits with the order"},
 		{knowsNothing, "Send reports what is already known, and how it differs"},
 		{keepsSkipped, "a skipped event can be sent again"},
+		{countsSkips, "deliveries are counted by hour"},
 		{tracesNoSkips, "an event that is skipped at once is found, and can be sent later"},
 		{tracesSkips, "a skipped event leaves a trace, unless that is switched off"},
 		{dropsMetadata, "metadata travels with an event"},

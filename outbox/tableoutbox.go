@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"time"
 
 	"github.com/clickid/clickid"
 	"github.com/clickid/clickid/internal/nilcheck"
@@ -141,6 +142,15 @@ func (o *TableOutbox) Find(ctx context.Context, eventID string, types ...clickid
 		inQueue = moved // the queue has forgotten it
 	}
 	return append(entries, inQueue...), nil
+}
+
+// DeliveredByHour implements [HourCounter] if the queue does.
+func (o *TableOutbox) DeliveredByHour(ctx context.Context, from, to time.Time) ([]HourCount, error) {
+	counter, ok := o.queue.(HourCounter)
+	if !ok {
+		return nil, errors.New("outbox: the queue does not count its deliveries by hour")
+	}
+	return counter.DeliveredByHour(ctx, from, to)
 }
 
 // Erase implements [Outbox]. It erases from the table first, since its events

@@ -36,6 +36,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/clickid/clickid"
 	"github.com/clickid/clickid/internal/sqldb"
@@ -261,6 +262,11 @@ func (o *Outbox) Close() error {
 		err = errors.Join(err, o.db.Close())
 	}
 	return err
+}
+
+// DeliveredByHour implements [outbox.HourCounter].
+func (o *Outbox) DeliveredByHour(ctx context.Context, from, to time.Time) ([]outbox.HourCount, error) {
+	return o.river.DeliveredByHour(ctx, from, to)
 }
 
 // DeadLetters lists the dead letters, the latest first. See [outbox.Outbox].

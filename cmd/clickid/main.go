@@ -2,7 +2,8 @@
 // shows the journey from an ad click to an accepted conversion, receive stands
 // in for the ad platform, send and upload send events from flags and files,
 // doctor examines a running site, outbox explains what happened to an event,
-// sources registers event sources, and keygen prints keys for the cookie store.
+// reconcile compares deliveries with the platform's counts, sources registers
+// event sources, and keygen prints keys for the cookie store.
 //
 // It exits with 0 on success, with 1 after a failure, and with 2 after wrong
 // usage.
@@ -67,7 +68,7 @@ func newCommand(stdout, stderr io.Writer) *cli.Command {
 		Usage:          "connect ad clicks with conversions",
 		Writer:         stdout,
 		ErrWriter:      stderr,
-		Commands:       []*cli.Command{demoCommand(), receiveCommand(), sendCommand(), uploadCommand(), doctorCommand(), outboxCommand(), sourcesCommand(), keygenCommand()},
+		Commands:       []*cli.Command{demoCommand(), receiveCommand(), sendCommand(), uploadCommand(), doctorCommand(), outboxCommand(), reconcileCommand(), sourcesCommand(), keygenCommand()},
 		ExitErrHandler: func(context.Context, *cli.Command, error) {}, // run returns the exit code
 	}
 	complete(root)

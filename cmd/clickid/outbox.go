@@ -122,7 +122,7 @@ func withOutbox(action func(context.Context, *cli.Command, outbox.Outbox) error)
 			return err
 		}
 		defer ob.Close()
-		return action(ctx, cmd, ob)
+		return action(ctx, cmd, ob.Outbox)
 	}
 }
 

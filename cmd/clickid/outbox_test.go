@@ -283,7 +283,7 @@ func TestOutbox_usage(t *testing.T) {
 	}
 	for address, want := range map[string]string{
 		"ftp://user:secret@host/x":               "the address must begin with postgres://, mysql:// or redis://",
-		"postgres://user:secret@host:port/x":         "the address of PostgreSQL cannot be read",
+		"postgres://user:secret@host:port/x":     "the address of PostgreSQL cannot be read",
 		"postgres://user:secret@127.0.0.1:1/x":   "the outbox cannot be read; check the address",
 		"redis://user:secret@127.0.0.1:1/x/y":    "the address of Redis cannot be read",
 		"mysql://user:secret@127.0.0.1:1/x":      "name them with -table",

@@ -117,6 +117,45 @@ func testSkippedAtOnce(h *harness) {
 	h.noDeadLetters(ob)
 }
 
+func testHours(h *harness) {
+	h.refuse("refused")
+	ob := h.started(h.config())
+	from := time.Now().Truncate(time.Hour)
+	organic := event("organic")
+	organic.Click = clickid.Click{}
+	h.send(ob, event("refused"))
+	h.send(ob, events("good", 5)...)
+	if _, err := ob.Send(h.ctx, organic); err != nil {
+		h.Fatalf("Send: %v", err)
+	}
+	h.accepted(5)
+	h.empty(ob)
+	counter, ok := ob.(outbox.HourCounter)
+	if !ok {
+		h.Fatal("the outbox is not an HourCounter")
+	}
+	count := func(from, to time.Time) (total int) {
+		hours, err := counter.DeliveredByHour(h.ctx, from, to)
+		if err != nil {
+			h.Fatalf("DeliveredByHour: %v", err)
+		}
+		for i, hour := range hours {
+			total += hour.Delivered
+			if !hour.Hour.Equal(hour.Hour.Truncate(time.Hour)) || hour.Hour.Before(from) || !hour.Hour.Before(to) || i > 0 && !hours[i-1].Hour.Before(hour.Hour) {
+				h.Errorf("the hour %v is not a full hour of the period, or not in order", hour.Hour)
+			}
+		}
+		return total
+	}
+	// The clock of a server may be another, by less than an hour.
+	if n := count(from.Add(-time.Hour), from.Add(3*time.Hour)); n != 5 {
+		h.Errorf("%d deliveries, want 5", n)
+	}
+	if n := count(from.Add(-48*time.Hour), from.Add(-time.Hour)) + count(from.Add(3*time.Hour), from.Add(48*time.Hour)); n != 0 {
+		h.Errorf("%d deliveries in other hours", n)
+	}
+}
+
 // testAdministration opens the storage as a tool does, without a client.
 func testAdministration(h *harness) {
 	lift := h.refuse("bad-0", "bad-1")

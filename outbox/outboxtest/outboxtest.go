@@ -110,6 +110,7 @@ func Run(t *testing.T, newBackend func(t testing.TB) Backend) {
 		{"Stats counts the events", testStats, nil},
 		{"Find gives the state of an event", testFind, nil},
 		{"an event that is skipped at once is found, and can be sent later", testSkippedAtOnce, nil},
+		{"deliveries are counted by hour", testHours, nil},
 		{"a tool finds and replays events without a client", testAdministration, remembers},
 
 		{"a second Start is an error, Stop without Start is not", testStartStop, nil},
