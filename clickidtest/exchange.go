@@ -68,9 +68,13 @@ func (x *exchange) observed(resp response) Exchange {
 	for i, e := range x.events {
 		seen.Events[i] = *e
 	}
-	seen.Response = Response{Status: resp.status, Header: resp.headers(), Body: resp.body, Cut: x.fault.Cut != CutNone || resp.status == 0}
-	if x.fault.Cut == CutMidResponse {
-		seen.Response.Body = resp.half()
+	switch {
+	case resp.status == 0:
+		seen.Response.Cut = true
+	case x.fault.Cut == CutMidResponse:
+		seen.Response = Response{Status: resp.status, Header: resp.headers(), Body: resp.half(), Cut: true}
+	default:
+		seen.Response = Response{Status: resp.status, Header: resp.headers(), Body: resp.body}
 	}
 	key := x.key()
 	if key == "" || !bytes.Contains(x.body, []byte(key)) {

@@ -78,6 +78,26 @@ func TestExchange_notProcessed(t *testing.T) {
 	}
 }
 
+func TestExchange_cut(t *testing.T) {
+	t.Parallel()
+	for cut, want := range map[clickidtest.Cut]clickidtest.Response{
+		clickidtest.CutAfterProcessing: {Cut: true},
+		clickidtest.CutMidResponse: {
+			Status: 200, Body: []byte(`{"status`), Cut: true,
+			Header: http.Header{"Content-Type": {"application/json"}, "Content-Length": {"16"}},
+		},
+	} {
+		r, seen := observe()
+		r.Next(clickidtest.Fault{Cut: cut})
+		func() {
+			defer func() { _ = recover() }() // the connection is cut
+			serve(r, mustRequest(eventsPath, ecapiEvent("1")))
+		}()
+		require.Equal(t, want, (*seen)[0].Response)
+		require.Equal(t, clickidtest.OutcomeAccepted, (*seen)[0].Events[0].Outcome)
+	}
+}
+
 func TestExchange_withoutKey(t *testing.T) {
 	t.Parallel()
 	r, seen := observe()

@@ -222,6 +222,36 @@ func TestRun_help(t *testing.T) {
 	}
 }
 
+// TestRun_golden compares help and errors with golden files. CLICKID_UPDATE=1
+// writes them.
+func TestRun_golden(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct {
+		args string
+		code int
+	}{
+		"demo-help":        {"demo -h", 0},
+		"demo-flag":        {"demo -bogus", exitUsage},
+		"demo-refuse":      {"demo -refuse 200", exitUsage},
+		"receive-help":     {"receive -h", 0},
+		"receive-flag":     {"receive -bogus", exitUsage},
+		"receive-argument": {"receive events", exitUsage},
+		"receive-addr":     {"receive -addr localhost", exitUsage},
+		"receive-keep":     {"receive -keep 0", exitUsage},
+		"receive-missing":  {"receive -db", exitUsage},
+	} {
+		r := call(t, strings.Fields(row.args)...)
+		require.Equal(t, row.code, r.code, row.args)
+		file := filepath.Join("testdata", name+".txt")
+		if os.Getenv("CLICKID_UPDATE") == "1" {
+			require.NoError(t, os.WriteFile(file, []byte(r.stdout+r.stderr), 0o600))
+		}
+		want, err := os.ReadFile(file)
+		require.NoError(t, err)
+		require.Equal(t, string(want), r.stdout+r.stderr, row.args)
+	}
+}
+
 func TestKeygen(t *testing.T) {
 	t.Parallel()
 	r := call(t, "keygen", "-n", "2")

@@ -134,32 +134,5 @@ func TestReceive_script(t *testing.T) {
 	broken.Env = append(os.Environ(), "CLICKID_BASE_URL="+url, "CLICKID_API_KEY=scope3_script")
 	output, err := broken.CombinedOutput()
 	require.Error(t, err)
-	require.Contains(t, string(output), "0 events match instead of 1")
-}
-
-// TestReceive_usage compares the help and the errors of wrong usage with golden
-// files. CLICKID_UPDATE=1 writes them.
-func TestReceive_usage(t *testing.T) {
-	t.Parallel()
-	for name, row := range map[string]struct {
-		args string
-		code int
-	}{
-		"help":     {"receive -h", 0},
-		"flag":     {"receive -bogus", exitUsage},
-		"argument": {"receive events", exitUsage},
-		"addr":     {"receive -addr localhost", exitUsage},
-		"keep":     {"receive -keep 0", exitUsage},
-		"missing":  {"receive -db", exitUsage},
-	} {
-		r := call(t, strings.Fields(row.args)...)
-		require.Equal(t, row.code, r.code, row.args)
-		file := filepath.Join("testdata", "receive-"+name+".txt")
-		if os.Getenv("CLICKID_UPDATE") == "1" {
-			require.NoError(t, os.WriteFile(file, []byte(r.stdout+r.stderr), 0o600))
-		}
-		want, err := os.ReadFile(file)
-		require.NoError(t, err)
-		require.Equal(t, string(want), r.stdout+r.stderr, row.args)
-	}
+	require.Contains(t, string(output), "count is 0 instead of 1")
 }

@@ -310,6 +310,23 @@ func TestReceive_hostile(t *testing.T) {
 	require.Equal(t, "clickid receive", eval[string](p.browser, "document.title"))
 	require.Zero(t, eval[int](p.browser, `document.querySelectorAll("main img, main script, main svg, main b b, #events a").length`))
 	p.hasNoProblems()
+
+	// The policy would stop what the page did not, and the browser reports it.
+	eval[bool](p.browser, `(() => {
+		const script = document.createElement("script");
+		try { script.textContent = "document.title = 'hacked'"; } catch { /* not a trusted type */ }
+		document.body.append(script);
+		const image = document.createElement("img");
+		image.src = "data:image/png;base64,AAAA";
+		document.body.append(image);
+		return true;
+	})()`)
+	require.Eventually(t, func() bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return len(p.problems) > 0
+	}, patience, 20*time.Millisecond)
+	require.Equal(t, "clickid receive", eval[string](p.browser, "document.title"))
 }
 
 // TestReceive_appearance checks that nothing is off-screen on a phone, and the

@@ -163,7 +163,7 @@ func (r *Receiver) assertEvents(req *http.Request) (any, error) {
 	list := r.store.list(f, defaultLimit)
 	e := expectation{Count: list.Total, Want: want, Events: list.Events}
 	if e.Count != e.Want {
-		err = unmet{fmt.Errorf("%d events match instead of %d", e.Count, e.Want)}
+		err = unmet{fmt.Errorf("count is %d instead of %d", e.Count, e.Want)}
 		e.Error = err.Error()
 	}
 	return e, err
@@ -204,7 +204,7 @@ func (r *Receiver) waitForEvents(req *http.Request) (any, error) {
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			err := unmet{fmt.Errorf("%d events match instead of %d after %v", e.Count, e.Want, timeout)}
+			err := unmet{fmt.Errorf("count is %d instead of %d after %v", e.Count, e.Want, timeout)}
 			e.Error = err.Error()
 			return e, err
 		}

@@ -96,7 +96,7 @@ func TestReceiver_assert(t *testing.T) {
 	require.Equal(t, []string{"order-1"}, get[list](s, 200, "/api/v1/assert?count=1&verdict=accepted").ids())
 	get[list](s, 200, "/api/v1/assert?count=0&verdict=refused")
 	unmet := get[list](s, 409, "/api/v1/assert?count=2")
-	require.Equal(t, "1 events match instead of 2", unmet.Error)
+	require.Equal(t, "count is 1 instead of 2", unmet.Error)
 	require.Equal(t, []int{1, 2}, []int{unmet.Count, unmet.Want})
 }
 
@@ -110,7 +110,7 @@ func TestReceiver_wait(t *testing.T) {
 	s.send(capiPath, logEvents("1", lead("lead-1")))
 	s.send(ecapiPath, purchase("order-2"))
 	require.Equal(t, []string{"order-1", "order-2"}, (<-arrived).ids())
-	require.Equal(t, "2 events match instead of 3 after 1ms", get[list](s, 409, "/api/v1/wait?type=purchase&count=3&timeout=1ms").Error)
+	require.Equal(t, "count is 2 instead of 3 after 1ms", get[list](s, 409, "/api/v1/wait?type=purchase&count=3&timeout=1ms").Error)
 	go func() { arrived <- get[list](s, 409, "/api/v1/wait?id=never&timeout=1m") }()
 	s.r.Stop()
 	require.Empty(t, (<-arrived).Events, "the receiver ends")

@@ -1,6 +1,7 @@
 package receiver
 
 import (
+	"cmp"
 	"net/http"
 	"regexp"
 	"strconv"
@@ -52,7 +53,8 @@ func explainResponse(k *kept) explanation {
 	x := k.exchange
 	switch {
 	case x.Request.Scripted:
-		return explanation{"", "a fault was injected", "This response was made on purpose. The client should send the event again, unless the response names the event as refused."}
+		kind, _ := findFaultKind(x.Request.Fault) // or one that the program has set
+		return explanation{"", "a fault was injected", cmp.Or(kind.why, "This response was made on purpose.")}
 	case x.Response.Status == 0:
 		return explanation{"", "the connection was closed without a response", "The client closed it, or the body was larger than 4 MiB. Send fewer events in one request."}
 	case x.Request.Replayed:

@@ -23,6 +23,8 @@ type faultKind struct {
 	Parameter string  `json:"parameter,omitempty"`
 	Default   float64 `json:"default,omitempty"`
 
+	// why explains its effect on an event.
+	why   string
 	build func(parameter float64) clickidtest.Fault
 }
 
@@ -49,20 +51,38 @@ func always(f clickidtest.Fault) func(float64) clickidtest.Fault {
 }
 
 var faultKinds = []faultKind{
-	{"429", "429 with Retry-After", parameterRetryAfter, 5, status(http.StatusTooManyRequests)},
-	{"503", "503, unavailable", parameterRetryAfter, 0, status(http.StatusServiceUnavailable)},
-	{"slow", "slow response", parameterDelay, 5, func(seconds float64) clickidtest.Fault {
-		return clickidtest.Fault{Latency: time.Duration(seconds * float64(time.Second))}
-	}},
-	{"cut", "connection cut, not processed", "", 0, always(clickidtest.Fault{Cut: clickidtest.CutAfterReading})},
-	{"cut_after", "connection cut after processing", "", 0, always(clickidtest.Fault{Cut: clickidtest.CutAfterProcessing})},
-	{"partial_failure", "partial failure of the last event", "", 0, always(clickidtest.Fault{Failed: 1})},
-	{"received_less", "received one less than sent (log_event)", "", 0, always(clickidtest.Fault{Unreceived: 1})},
-	{"html", "HTML with status 200", "", 0, always(clickidtest.Fault{Body: "<!doctype html><title>Welcome</title><p>This is not the endpoint."})},
-	{"adcp_error", "adcp_error with status 200", "", 0, always(clickidtest.Fault{
-		Status: http.StatusOK, Form: clickidtest.FormAdCPError,
-		Error: clickidtest.Error{Code: "SERVICE_UNAVAILABLE", Message: "The service is unavailable", Recovery: "transient"},
-	})},
+	{"429", "429 with Retry-After", parameterRetryAfter, 5,
+		"The client should wait for Retry-After and send the events again.",
+		status(http.StatusTooManyRequests)},
+	{"503", "503, unavailable", parameterRetryAfter, 0,
+		"The client should send the events again, after Retry-After if there is one.",
+		status(http.StatusServiceUnavailable)},
+	{"slow", "slow response", parameterDelay, 5,
+		"A client whose timeout is shorter sends the events again, and the platform counts them once.",
+		func(seconds float64) clickidtest.Fault {
+			return clickidtest.Fault{Latency: time.Duration(seconds * float64(time.Second))}
+		}},
+	{"cut", "connection cut, not processed", "", 0,
+		"The events are not processed. The client should send them again.",
+		always(clickidtest.Fault{Cut: clickidtest.CutAfterReading})},
+	{"cut_after", "connection cut after processing", "", 0,
+		"The events are processed, but the client cannot know. It should send them again, and the platform counts them once.",
+		always(clickidtest.Fault{Cut: clickidtest.CutAfterProcessing})},
+	{"partial_failure", "partial failure of the last event", "", 0,
+		"The last event of the request is refused, and the others are accepted. The client should not send it again as it is.",
+		always(clickidtest.Fault{Failed: 1})},
+	{"received_less", "received one less than sent (log_event)", "", 0,
+		"The last event of the request is lost. The client should send the events again with a new idempotency key.",
+		always(clickidtest.Fault{Unreceived: 1})},
+	{"html", "HTML with status 200", "", 0,
+		"An HTML page is not the platform's response, so nothing is accepted. The client should keep the events and alert.",
+		always(clickidtest.Fault{Body: "<!doctype html><title>Welcome</title><p>This is not the endpoint."})},
+	{"adcp_error", "adcp_error with status 200", "", 0,
+		"The response is an error whatever its status. This one is transient: the client should send the events again.",
+		always(clickidtest.Fault{
+			Status: http.StatusOK, Form: clickidtest.FormAdCPError,
+			Error: clickidtest.Error{Code: "SERVICE_UNAVAILABLE", Message: "The service is unavailable", Recovery: "transient"},
+		})},
 }
 
 func findFaultKind(name string) (faultKind, error) {

@@ -1,6 +1,7 @@
 package receiver_test
 
 import (
+	"fmt"
 	"net/http"
 	"testing"
 
@@ -64,6 +65,9 @@ func TestReceiver_faults(t *testing.T) {
 			}
 			all := get[list](s, 200, "/api/v1/wait?count=2&timeout=1m")
 			require.Equal(t, set.Faults[0].Fault, all.Events[0].Fault)
+			explained := get[detail](s, 200, fmt.Sprintf("/api/v1/events/%d", all.Events[1].Number)).Explanations
+			require.Equal(t, "a fault was injected", explained[len(explained)-1].Message)
+			require.NotEmpty(t, explained[len(explained)-1].Why)
 			require.Equal(t, tt.counts, get[list](s, 200, "/api/v1/events").Counts)
 			require.Empty(t, get[faults](s, 200, "/api/v1/faults").Faults)
 		})

@@ -1,6 +1,7 @@
 package receiver
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -14,19 +15,19 @@ const (
 	heartbeat = 15 * time.Second
 )
 
-// snapshot is the first message of a stream, and the one after a clear.
-type snapshot struct {
-	Events []Entry `json:"events"` // the latest, oldest first
-	Total  int     `json:"total"`
-	Links  []Link  `json:"links"`
-	// Run changes when the receiver restarts, so that numbers may repeat.
-	Run string `json:"run"`
-}
-
-// arrivals are the events that have arrived since the last message.
+// arrivals are the latest events since the last message, oldest first.
 type arrivals struct {
 	Events []Entry `json:"events"`
-	Total  int     `json:"total"`
+	// Total is the number of events, also those beyond the limit.
+	Total int `json:"total"`
+}
+
+// snapshot is the first message of a stream, and the one after a clear.
+type snapshot struct {
+	arrivals
+	Links []Link `json:"links"`
+	// Run changes when the receiver restarts, so that numbers may repeat.
+	Run string `json:"run"`
 }
 
 // state is what the page shows besides the events.
@@ -65,12 +66,15 @@ func (r *Receiver) stream(w http.ResponseWriter, req *http.Request) {
 	ticker := time.NewTicker(heartbeat)
 	defer ticker.Stop()
 	for {
-		name, message, now, changed := r.store.since(&at, f, limit)
+		arrived, fresh, now, changed := r.store.since(&at, f, limit)
 		now.Faults = r.faults()
-		if name == "snapshot" {
-			message = snapshot{message.(arrivals).Events, message.(arrivals).Total, append([]Link{}, r.options.Links...), r.run}
+		switch {
+		case fresh:
+			err = send(w, "snapshot", snapshot{arrived, append([]Link{}, r.options.Links...), r.run})
+		case arrived.Total > 0:
+			err = send(w, "arrivals", arrived)
 		}
-		if name != "" && send(w, name, message) != nil || send(w, "state", now) != nil || out.Flush() != nil {
+		if errors.Join(err, send(w, "state", now), out.Flush()) != nil {
 			return // the page is closed
 		}
 		select {
@@ -95,28 +99,20 @@ func send(w http.ResponseWriter, event string, v any) error {
 	return err
 }
 
-// since moves the cursor to the latest entry. The message is a snapshot, the
-// arrivals since the last call, or "" if nothing has arrived.
-func (s *store) since(at *cursor, f filter, limit int) (name string, message any, now state, changed <-chan struct{}) {
+// since moves the cursor to the latest entry and returns what has arrived, or the
+// latest events if the cursor is fresh or the events were cleared.
+func (s *store) since(at *cursor, f filter, limit int) (arrived arrivals, fresh bool, now state, changed <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if at.fresh || at.generation != s.generation {
+	if fresh = at.fresh || at.generation != s.generation; fresh {
 		*at = cursor{generation: s.generation}
-		name = "snapshot"
 	}
-	from := max(f.after, at.number)
-	f.after = from
-	if name != "" || s.Next-1 > at.number {
-		found, total := s.latest(f, limit)
-		message = arrivals{found, total}
-		if name == "" && total > 0 {
-			name = "arrivals"
-		}
-	}
-	at.number = s.Next - 1
+	f.after = max(f.after, at.number)
+	arrived.Events, arrived.Total = s.latest(f, limit)
 	now = state{Counts: s.Counts, Timeline: s.timeline.since(at.minute)}
+	at.number = s.Next - 1
 	if n := len(s.timeline); n > 0 {
 		at.minute = s.timeline[n-1].At
 	}
-	return name, message, now, s.changed
+	return arrived, fresh, now, s.changed
 }
