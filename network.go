@@ -153,9 +153,10 @@ func outermost(ctx context.Context) *visit {
 
 // surround tells the trackers directly inside of t that it is around them.
 func (t *Tracker) surround(next http.Handler) {
-	t.outer.Store(nil)
 	for h, ok := next.(*handler); ok; h, ok = h.next.(*handler) {
-		if h.tracker != t {
+		if h.tracker == t { // wrapped twice
+			t.outer.Store(nil)
+		} else {
 			h.tracker.outer.Store(t)
 		}
 	}

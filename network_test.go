@@ -127,6 +127,10 @@ func TestTracker_outermostBehindMiddleware(t *testing.T) {
 	b.do(http.MethodPost, "/search")
 	require.Equal(t, [3]string{"", "", "def"}, n.clicks(b.get("/?gclid=def").ctx))
 	require.Equal(t, [3]string{"", "", "def"}, n.clicks(b.get("/page").ctx))
+
+	// Some frameworks wrap the handler for every request.
+	n.inner.Handler(http.HandlerFunc(n.page))
+	require.Equal(t, [3]string{"", "", "def"}, n.clicks(b.get("/page").ctx))
 }
 
 func TestTracker_threeNetworks(t *testing.T) {
