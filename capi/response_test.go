@@ -3,13 +3,12 @@ package capi_test
 import (
 	"context"
 	"errors"
-	"os"
-	"strings"
 	"testing"
 
 	"github.com/clickid/clickid"
 	"github.com/clickid/clickid/capi"
 	"github.com/clickid/clickid/internal/platformtest"
+	"github.com/clickid/clickid/internal/reliabilitytest"
 	"github.com/stretchr/testify/require"
 )
 
@@ -17,8 +16,6 @@ import (
 // and docs/reliability.md to the same list.
 func TestResponse_forms(t *testing.T) {
 	t.Parallel()
-	guide, err := os.ReadFile("../docs/reliability.md")
-	require.NoError(t, err)
 	for _, form := range platformtest.Forms() {
 		t.Run(form.Name, func(t *testing.T) {
 			t.Parallel()
@@ -51,7 +48,19 @@ func TestResponse_forms(t *testing.T) {
 				require.Equal(t, verdict, result.Verdict)
 				column = verdict.String() + ": " + form.Kind.String()
 			}
-			require.Contains(t, strings.ReplaceAll(string(guide), `\|`, "|"), "| "+form.Name+" | "+column+" |")
+			reliabilitytest.Compare(t, form.Name, "client", column)
 		})
+	}
+}
+
+// TestRefusals holds the client to the guide's table of what is refused or
+// skipped before a request.
+func TestRefusals(t *testing.T) {
+	t.Parallel()
+	client := newClient(t, platformtest.Responding(platformtest.OK()), logEvent)
+	for _, refusal := range reliabilitytest.Refusals() {
+		e := purchase("refusal")
+		refusal.Edit(&e)
+		reliabilitytest.Compare(t, refusal.Name, "client", reliabilitytest.Verdict(t, client, e))
 	}
 }
