@@ -3,6 +3,8 @@ package outbox
 import (
 	"context"
 	"time"
+
+	"github.com/clickid/clickid"
 )
 
 // Kill ends m like a crash: it drops the outcomes of its deliveries and starts
@@ -64,4 +66,25 @@ func (m *Memory) Lose(identity string, silent, done bool) {
 	if !silent {
 		m.delivery.Observe(context.Background(), Observation{Kind: KindRecordLost})
 	}
+}
+
+// EraseWaiting is Erase without the events that are being sent.
+func (m *Memory) EraseWaiting(ctx context.Context, k clickid.Key) (int, error) {
+	s := m.storage
+	running := make(map[*memoryEntry][]string)
+	s.mu.Lock()
+	for _, entry := range s.entries {
+		if entry.state == memoryRunning {
+			running[entry] = entry.record.Keys
+			entry.record.Keys = nil
+		}
+	}
+	s.mu.Unlock()
+	n, err := m.Erase(ctx, k)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for entry, keys := range running {
+		entry.record.Keys = keys
+	}
+	return n, err
 }

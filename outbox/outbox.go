@@ -77,7 +77,8 @@ type Outbox interface {
 	// Delivered events are found if their type is documented or one of types.
 	Find(ctx context.Context, eventID string, types ...clickid.EventType) ([]Entry, error)
 	// Erase erases the events of a user or order from queue and dead letters,
-	// and returns their number. An event that is being sent may still arrive.
+	// and returns their number. An event that is being sent may still arrive,
+	// but is not sent again.
 	Erase(ctx context.Context, k clickid.Key) (int, error)
 	// Stats counts the events.
 	Stats(ctx context.Context) (Stats, error)

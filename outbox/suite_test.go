@@ -72,6 +72,7 @@ const (
 	holdsUp          fault = "holds everything up while a transaction repeats a known event"
 	losesSilently    fault = "loses a record without an alert"
 	deliversLost     fault = "counts a lost record as delivered"
+	erasesWaiting    fault = "does not erase what it is sending"
 	keepsNoCodes     fault = "drops the codes of attempts"
 )
 
@@ -248,6 +249,8 @@ func (f *faulty) Erase(ctx context.Context, k clickid.Key) (int, error) {
 	switch {
 	case f.fault == erasesNothing && !k.IsZero():
 		return 0, nil
+	case f.fault == erasesWaiting:
+		return f.EraseWaiting(ctx, k)
 	case f.fault == erasesForNobody && k.IsZero():
 		return 0, nil
 	}
@@ -463,6 +466,7 @@ func TestRun_faultyOutbox(t *testing.T) {
 		{holdsUp, "a known event in an open transaction holds nothing up"},
 		{losesSilently, "a lost record is an alert and a dead letter"},
 		{deliversLost, "a lost record is an alert and a dead letter"},
+		{erasesWaiting, "an event that is erased while it is sent is not sent again"},
 		{keepsNoCodes, "a provisional refusal waits until another event is accepted"},
 		{forgetsProgress, "a verdict of the platform gives the next request a new key"},
 		{keepsNoNumbers, "an order is erased by its number, whether it is the event's ID or OrderID"},

@@ -90,6 +90,7 @@ func newJob(queue string, record outbox.Record, loose bool) (river.InsertManyPar
 type stored struct {
 	record outbox.Record
 	ok     bool // false when the event was delivered, skipped or erased
+	ended  bool // it was delivered or skipped
 	state  jobState
 }
 
@@ -101,6 +102,7 @@ func readJob(job *rivertype.JobRow) (stored, error) {
 	}
 	var s stored
 	if raw, ok := metadata[stateKey]; ok {
+		s.ended = string(raw) == "null"
 		_ = json.Unmarshal(raw, &s.state) // a damaged state costs no event
 	}
 	raw, ok := metadata[recordKey]
@@ -132,8 +134,16 @@ func (w *worker) Work(ctx context.Context, job *river.Job[jobArgs]) error {
 	if err != nil {
 		return river.JobCancel(err)
 	}
-	if !s.ok {
-		return nil // erased
+	switch {
+	case s.ended && !s.ok:
+		return nil // River repeats a job that was completed
+	case !s.ok:
+		// The event was erased. Its identity is free, as that of an event that was
+		// erased before its delivery.
+		if err := w.table.release(ctx, job.ID); err != nil {
+			return river.JobSnooze(time.Second)
+		}
+		return nil
 	}
 	if len(job.UniqueKey) == 0 {
 		claimed, err := w.table.claim(ctx, job.ID, job.Args.Identity)

@@ -3,10 +3,13 @@ package outboxtest
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/capi"
 	"github.com/clickid/clickid/clickidtest"
 	"github.com/clickid/clickid/outbox"
 )
@@ -291,4 +294,48 @@ func testLost(h *harness) {
 	h.send(ob, event("lost"))
 	h.accepted(2)
 	h.onlyAccepted(ob, "kept", "lost")
+}
+
+// interrupted is a transport whose first request waits and then fails.
+type interrupted struct {
+	entered, release chan struct{}
+	once             sync.Once
+}
+
+func (i *interrupted) RoundTrip(r *http.Request) (*http.Response, error) {
+	first := false
+	i.once.Do(func() { first = true })
+	if !first {
+		return http.DefaultTransport.RoundTrip(r)
+	}
+	close(i.entered)
+	<-i.release
+	return nil, errors.New("the connection was lost")
+}
+
+// testEraseSending erases an event during its request.
+func testEraseSending(h *harness) {
+	transport := &interrupted{entered: make(chan struct{}), release: make(chan struct{})}
+	ob := h.started(h.config(func(cfg *capi.Config) { cfg.HTTPClient = &http.Client{Transport: transport} }))
+	h.send(ob, event("erased"))
+	select {
+	case <-transport.entered:
+	case <-h.ctx.Done():
+		h.Fatal("no request was made")
+	}
+	n, err := ob.Erase(h.ctx, clickid.OrderKey("erased"))
+	close(transport.release)
+	if n != 1 || err != nil {
+		h.Errorf("Erase returns %d, %v", n, err)
+	}
+	h.empty(ob)
+	h.states(ob, "erased")
+	h.send(ob, event("sentinel"))
+	h.accepted(1)
+	h.onlyAccepted(ob, "sentinel")
+	if stats := h.stats(ob); stats.Delivered != 1 {
+		h.Errorf("%d events count as delivered, want 1", stats.Delivered)
+	}
+	h.send(ob, event("erased")) // its identity is free
+	h.accepted(2)
 }

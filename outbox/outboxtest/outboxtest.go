@@ -106,6 +106,7 @@ func Run(t *testing.T, newBackend func(t testing.TB) Backend) {
 		{"a verdict of the platform gives the next request a new key", testNewKey, nil},
 		{"an event beyond the maximum age is dead-lettered", testMaxAge, nil},
 		{"a user's events are erased from queue and dead letters", testErase, nil},
+		{"an event that is erased while it is sent is not sent again", testEraseSending, nil},
 		{"an order is erased by its number, whether it is the event's ID or OrderID", testEraseByNumber, nil},
 		{"Stats counts the events", testStats, nil},
 		{"Find gives the state of an event", testFind, nil},
