@@ -23,6 +23,9 @@
 // verdict [clickid.VerdictDeadLettered] comes without an error: validation refuses
 // the event, and the outbox keeps it as a dead letter.
 //
+// Deployments without a process in the background, such as functions, call [Drain]
+// instead of Start.
+//
 // [Outbox] is what all outboxes have in common, and [Config] how events are
 // delivered. [Memory] is for examples and tests. [Delivery], [Record] and [Queue]
 // are for authors of a queue, which package outboxtest checks.

@@ -95,17 +95,18 @@ func (o *TableOutbox) Stop(ctx context.Context) (remaining int, err error) {
 }
 
 // Drain implements [Drainer]. It first moves the events of the table to the
-// queue, which must be a [Drainer].
+// queue, which must be a [Drainer]. If that fails, it drains what the queue has.
 func (o *TableOutbox) Drain(ctx context.Context) (Drained, error) {
-	if err := o.relay.drain(ctx); err != nil {
-		return Drained{}, err
+	moving := o.relay.drain(ctx)
+	if errors.Is(moving, ErrStarted) {
+		return Drained{}, moving
 	}
 	drained, err := Drain(ctx, o.queue)
 	countCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), countTimeout)
 	defer cancel()
 	waiting, countErr := o.table.Stats(countCtx, o.db)
 	drained.Remaining += waiting.Queued
-	return drained, errors.Join(err, countErr)
+	return drained, errors.Join(moving, err, countErr)
 }
 
 // DeadLetters implements [Outbox].

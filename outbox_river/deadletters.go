@@ -91,10 +91,10 @@ func (o *Outbox[TTx]) Replay(ctx context.Context, ids ...string) (int, error) {
 		if err != nil {
 			return total, wrap("replaying dead letters", err)
 		}
-		var intact []int64
+		var intact []*rivertype.JobRow
 		for _, job := range page.Jobs {
 			if _, err := readJob(job); err == nil {
-				intact = append(intact, job.ID)
+				intact = append(intact, job)
 			} else if len(ids) > 0 {
 				damaged = fmt.Errorf("dead letter %d: %w", job.ID, err)
 			}
@@ -109,12 +109,19 @@ func (o *Outbox[TTx]) Replay(ctx context.Context, ids ...string) (int, error) {
 }
 
 // replay replaces dead jobs by new ones, which have no past.
-func (o *Outbox[TTx]) replay(ctx context.Context, ids []int64) (replayed int, err error) {
-	if len(ids) == 0 {
+func (o *Outbox[TTx]) replay(ctx context.Context, jobs []*rivertype.JobRow) (replayed int, err error) {
+	if len(jobs) == 0 {
 		return 0, nil
+	}
+	ids, identities := make([]int64, len(jobs)), make([]string, len(jobs))
+	for i, job := range jobs {
+		ids[i], identities[i] = job.ID, identityOf(job)
 	}
 	params := river.NewJobDeleteManyParams().Queues(o.queue).States(dead()...).IDs(ids...).First(pageSize)
 	err = o.inTransaction(ctx, func(tx TTx) error {
+		if err := o.waitForLocks(ctx, tx, identities); err != nil {
+			return err
+		}
 		deleted, err := o.client.JobDeleteManyTx(ctx, tx, params)
 		if err != nil {
 			return err

@@ -113,6 +113,23 @@ func (o *Outbox[TTx]) tryLocks(ctx context.Context, tx riverdriver.ExecutorTx, r
 	return buckets, nil
 }
 
+// waitForLocks takes the locks of identities for a replay, which may wait for
+// open transactions. Without them it would have to insert its jobs without a
+// unique key. A Send could then store the event again, as a new one whose
+// idempotency key the platform has refused before.
+func (o *Outbox[TTx]) waitForLocks(ctx context.Context, tx TTx, identities []string) error {
+	if o.driver.DatabaseName() != riverdriver.DatabaseNamePostgres {
+		return nil
+	}
+	wanted := make([]string, len(identities))
+	for i, identity := range identities {
+		wanted[i] = bucket(identity)
+	}
+	slices.Sort(wanted) // two replays wait for each other in the same order
+	return o.driver.UnwrapExecutor(tx).Exec(ctx, `SELECT pg_advisory_xact_lock($1::int, bucket::int)
+		FROM unnest(string_to_array($2::text, ',')) AS bucket`, lockClass(o.cfg.Schema), strings.Join(slices.Compact(wanted), ","))
+}
+
 // hasKey is the condition of River's unique index.
 const hasKey = "unique_key IS NOT NULL AND unique_states IS NOT NULL AND %s.river_job_state_in_bitmask(unique_states, state)"
 

@@ -45,6 +45,7 @@ type shop struct {
 	ctx      context.Context
 	dsn      string
 	db       *sql.DB
+	queue    *outbox.Memory
 	ob       *outbox.TableOutbox
 	platform *clickidtest.Server
 }
@@ -96,11 +97,11 @@ func newShop(t *testing.T, kind outbox.Database) *shop {
 		require.NoError(t, err)
 	}
 	client := newClient(t, s.platform)
-	queue, err := outbox.NewMemory(outbox.MemoryConfig{Delivery: outbox.Config{Destination: client}, AcceptLoss: true})
+	s.queue, err = outbox.NewMemory(outbox.MemoryConfig{Delivery: outbox.Config{Destination: client}, AcceptLoss: true})
 	require.NoError(t, err)
 	table, err := outbox.NewTable(outbox.TableConfig{Database: kind, Destination: client})
 	require.NoError(t, err)
-	s.ob, err = outbox.NewTableOutbox(queue, outbox.RelayConfig{DB: s.db, Table: table})
+	s.ob, err = outbox.NewTableOutbox(s.queue, outbox.RelayConfig{DB: s.db, Table: table})
 	require.NoError(t, err)
 	require.NoError(t, s.ob.Migrate(ctx))
 	return s
