@@ -45,7 +45,7 @@ func forwardedProtocol(h http.Header) string {
 		return strings.ToLower(strings.TrimSpace(proto))
 	}
 	element, _, _ := strings.Cut(First(h, "Forwarded"), ",")
-	for _, pair := range strings.Split(element, ";") {
+	for pair := range strings.SplitSeq(element, ";") {
 		if name, value, _ := strings.Cut(pair, "="); strings.EqualFold(strings.TrimSpace(name), "proto") {
 			return strings.ToLower(strings.Trim(value, "\" "))
 		}

@@ -23,6 +23,9 @@ func UserAgent(s string) string {
 // IP returns the first address of a value of X-Forwarded-For, Forwarded or
 // [net/http.Request.RemoteAddr].
 func IP(s string) (ip string, ok bool) {
+	if s == "" {
+		return "", false // without the cost of an error
+	}
 	for part := range strings.SplitSeq(s, ",") {
 		part = strings.TrimSpace(part)
 		if len(part) > 4 && strings.EqualFold(part[:4], "for=") {
