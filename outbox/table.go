@@ -190,6 +190,9 @@ func (t *Table) insert(ctx context.Context, tx Execer, records []Record) error {
 			args = append(args, t.destinationID(), r.Identity, r.Payload, string(rest), strings.Join(r.Keys, " "), r.QueuedAt.UnixMilli())
 		}
 		if _, err := tx.ExecContext(ctx, t.database.insert(t.name, n), args...); err != nil {
+			if strings.Contains(err.Error(), "there is no parameter $1") {
+				return fmt.Errorf("outbox: writing to the outbox table: the transaction formats statements itself, so pass its *sql.Tx, such as tx.Tx with bun: %w", err)
+			}
 			return fmt.Errorf("outbox: writing to the outbox table: %w", err)
 		}
 		records = records[n:]

@@ -39,7 +39,8 @@ func TestTable_bun(t *testing.T) {
 	}
 }
 
-// TestTable_bunTx documents why the guide does not pass bun.Tx itself.
+// TestTable_bunTx checks that the error names the fix when bun.Tx itself is
+// passed.
 func TestTable_bunTx(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, outbox.DatabasePostgreSQL)
@@ -47,5 +48,5 @@ func TestTable_bunTx(t *testing.T) {
 		_, err := clickid.Convert(ctx, s.ob.In(tx), Order{Number: "1", Cents: 1}.event())
 		return err
 	})
-	require.ErrorContains(t, err, "there is no parameter $1")
+	require.ErrorContains(t, err, "pass its *sql.Tx, such as tx.Tx with bun")
 }

@@ -6,8 +6,12 @@ import (
 	"testing"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/e2e/databases/ent"
 	"github.com/clickid/clickid/outbox"
+	sqlstore "github.com/clickid/clickid/store_sql"
 	"github.com/jmoiron/sqlx"
+	"github.com/uptrace/bun"
+	"gorm.io/gorm"
 )
 
 func placeWithSQL(ctx context.Context, db *sql.DB, ob *outbox.TableOutbox, order Order, insert string) error {
@@ -44,6 +48,15 @@ func placeWithSQLX(ctx context.Context, db *sqlx.DB, ob *outbox.TableOutbox, ord
 var drivers = map[outbox.Database]string{
 	outbox.DatabasePostgreSQL: "pgx", outbox.DatabaseMySQL: "mysql", outbox.DatabaseSQLite: "sqlite",
 }
+
+// The store takes the same transactions.
+var (
+	_ sqlstore.DB = (*sql.Tx)(nil)
+	_ sqlstore.DB = (*sqlx.Tx)(nil)
+	_ sqlstore.DB = gorm.ConnPool(nil)
+	_ sqlstore.DB = bun.Tx{}.Tx
+	_ sqlstore.DB = (*ent.Tx)(nil)
+)
 
 func TestTable_sql(t *testing.T) {
 	t.Parallel()
