@@ -3,11 +3,15 @@ package browser
 import (
 	"fmt"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -288,6 +292,56 @@ func TestReceive_faults(t *testing.T) {
 	p.run(chromedp.Click(chromedp.CSS("#faults-clear")))
 	p.until(`document.querySelector("#fault-list").textContent === ""`)
 	p.hasNoProblems()
+}
+
+// TestReceive_restart checks that the page connects again, and that it does not
+// confuse the events of two receivers, whose numbers are the same.
+func TestReceive_restart(t *testing.T) {
+	t.Parallel()
+	var target atomic.Pointer[url.URL]
+	refused := make(chan struct{}, 100)
+	proxy := &httputil.ReverseProxy{
+		FlushInterval: -1,
+		Rewrite:       func(r *httputil.ProxyRequest) { r.SetURL(target.Load()) },
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) {
+			w.WriteHeader(http.StatusBadGateway)
+			select {
+			case refused <- struct{}{}:
+			default: // enough of them
+			}
+		},
+	}
+	front := httptest.NewServer(proxy)
+	t.Cleanup(front.Close)
+	p := &receiverPage{browser: startBrowser(t, "127.0.0.1", "")}
+	p.resize(1280, 800)
+	start := func(t *testing.T) {
+		p.url = strings.TrimSuffix(startCommand(t, 1, "receive", "-addr", "127.0.0.1:0")["The page"], "/")
+		parsed, err := url.Parse(p.url)
+		require.NoError(t, err)
+		target.Store(parsed)
+	}
+	t.Run("first", func(t *testing.T) {
+		start(t)
+		p.visit(front.URL)
+		p.send(ecapiPath, ecapi("order-1", ""))
+		require.Contains(t, p.rows(1)[0], "order-1")
+	})
+	for range 2 { // the page tries again after status 502
+		select {
+		case <-refused:
+		case <-p.ctx.Done():
+			t.Fatal("the page does not connect again")
+		}
+	}
+	require.Equal(t, "reconnecting", p.text("#connection"))
+	t.Run("second", func(t *testing.T) {
+		start(t)
+		p.send(ecapiPath, ecapi("order-2", ""))
+		p.until(`document.querySelector("#events").innerText.includes("order-2")`)
+		require.Len(t, p.rows(1), 1)
+		require.Equal(t, "live", p.text("#connection"))
+	})
 }
 
 // TestReceive_hostile sends events whose texts would act in a careless page.

@@ -2,6 +2,8 @@ package receiver_test
 
 import (
 	"net/http"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -60,6 +62,29 @@ func TestReceiver_events(t *testing.T) {
 	require.Equal(t, []int{1, 2, 1}, []int{first.Attempt, first.Attempts, first.Duplicates})
 	require.Equal(t, []string{"149.99", "USD", "purchase", "ds_1", "01ARZ3NDEKTSV4RRFFQ69G5FAV"},
 		[]string{first.Value, first.Currency, first.Type, first.Destination, first.ClickID})
+}
+
+// TestReceiver_documented requests every endpoint that docs/testing.md lists.
+func TestReceiver_documented(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	document, err := os.ReadFile("../../../../docs/testing.md")
+	require.NoError(t, err)
+	endpoints := regexp.MustCompile("(?m)^\\| `([A-Z]+) (/api/v1/[^`]+)`").FindAllStringSubmatch(string(document), -1)
+	require.Len(t, endpoints, receiver.Endpoints)
+	for _, e := range endpoints {
+		if e[2] == "/api/v1/stream" {
+			s.stream("").next("snapshot")
+			continue
+		}
+		path := strings.NewReplacer("NUMBER", "1", "ID", "my-shop").Replace(e[2])
+		status, body := s.request(e[1], strings.Replace(path, "/wait", "/wait?timeout=1ms", 1), "")
+		require.Less(t, status, 500, path)
+		require.NotContains(t, body, "no such endpoint", path)
+	}
+	for _, kind := range get[faults](s, 200, "/api/v1/faults").Kinds {
+		require.Contains(t, string(document), "| `"+kind.Fault+"` |")
+	}
 }
 
 func TestReceiver_wrongParameters(t *testing.T) {

@@ -13,6 +13,8 @@ const (
 	coalescing = 50 * time.Millisecond
 	// heartbeat is the longest time without a message.
 	heartbeat = 15 * time.Second
+	// reconnection is how long a page waits before it connects again.
+	reconnection = time.Second
 )
 
 // arrivals are the latest events since the last message, oldest first.
@@ -61,6 +63,10 @@ func (r *Receiver) stream(w http.ResponseWriter, req *http.Request) {
 	ctx, cancel := r.untilStopped(req, 0)
 	defer cancel()
 	w.Header().Set("Content-Type", "text/event-stream")
+	_, err = fmt.Fprintf(w, "retry: %d\n\n", reconnection.Milliseconds())
+	if err != nil {
+		return
+	}
 	out := http.NewResponseController(w)
 	at := cursor{fresh: true}
 	ticker := time.NewTicker(heartbeat)

@@ -10,6 +10,7 @@ const list = new List((number) => open(number), query);
 const faults = new Faults();
 const plot = new Plot();
 let source; // of server-sent events
+let reconnecting;
 
 // query returns the filter as parameters of the API.
 function query() {
@@ -22,10 +23,15 @@ function query() {
 
 // connect opens a stream with the current filter.
 function connect() {
+  clearTimeout(reconnecting);
   source?.close();
   source = new EventSource("/api/v1/stream?" + query());
   source.onopen = () => connection("live");
-  source.onerror = () => connection("reconnecting");
+  source.onerror = () => {
+    connection("reconnecting");
+    // Browsers do not try again after an error of a proxy.
+    if (source.readyState === EventSource.CLOSED) reconnecting = setTimeout(connect, 1000);
+  };
   source.addEventListener("snapshot", (message) => {
     const { events, total, links, run } = JSON.parse(message.data);
     list.reset(events, total, run);
