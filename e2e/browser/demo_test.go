@@ -47,7 +47,7 @@ func TestDemo(t *testing.T) {
 	require.NotContains(t, b.address(), "clkid")
 	b.press(".product .button", "form[action='/orders']")
 	b.press("main button", ".behind .verdict.accepted")
-	require.NotContains(t, b.text(".behind"), "you did not come from the ad")
+	require.NotContains(t, b.read(".behind"), "you did not come from the ad")
 
 	// Paywell's webhook has no cookie, but the visitor has.
 	b.visit(shop + "checkout/rain-jacket")
@@ -83,7 +83,7 @@ func TestDemo(t *testing.T) {
 	command(b, network.ClearBrowserCookies, cdp.Empty{})
 	b.visit(shop + "checkout/bottle")
 	b.press("main button", ".behind .verdict.organic")
-	require.Contains(t, b.text(".conversion"), "did not come from the ad")
+	require.Contains(t, b.read(".conversion"), "did not come from the ad")
 	b.resize(360, 700)
 	b.screenshot("demo-organic")
 	require.Empty(t, eval[[]string](b, offScreen))

@@ -2,6 +2,7 @@ package browser
 
 import (
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -82,6 +83,12 @@ func (b *browser) until(condition string) {
 		return false;
 	})()`)
 	require.True(b.t, held, condition)
+}
+
+// read returns the text of an element of a page that changes itself.
+func (b *browser) read(selector string) string {
+	b.t.Helper()
+	return eval[string](b, `document.querySelector("`+selector+`").innerText`)
 }
 
 // rows waits until the list has n rows and returns their texts.
@@ -171,14 +178,14 @@ func (b *browser) prefer(scheme string) {
 func TestReceive_live(t *testing.T) {
 	t.Parallel()
 	p := openReceiver(t)
-	require.Contains(t, p.text("#variables"), "CLICKID_BASE_URL="+p.url)
+	require.Contains(t, p.read("#variables"), "CLICKID_BASE_URL="+p.url)
 	p.send(ecapiPath, ecapi("order-1", withClick(clickID)))
 	p.rows(1)
 
 	// Arrivals move neither the focus nor the selection.
 	p.run(chromedp.Click(chromedp.CSS("#events button")))
 	p.until(`document.activeElement.id === "detail"`)
-	require.Contains(t, p.text("#detail"), "order-1")
+	require.Contains(t, p.read("#detail"), "order-1")
 	p.run(chromedp.Focus(chromedp.CSS("#events button")))
 	selected := eval[string](p.browser, `(getSelection().selectAllChildren(document.querySelector("#detail pre")), getSelection().toString())`)
 	require.Contains(t, selected, "order-1")
@@ -233,7 +240,7 @@ func TestReceive_filter(t *testing.T) {
 	require.Contains(t, p.rows(1)[0], "order-1003")
 	choose("text", "nothing has this")
 	p.rows(0)
-	require.Equal(t, "No event matches the filter.", p.text("#no-match"))
+	require.Equal(t, "No event matches the filter.", p.read("#no-match"))
 	p.hasNoProblems()
 }
 
@@ -248,7 +255,7 @@ func TestReceive_detail(t *testing.T) {
 			return true;
 		})()`)
 		p.until(`document.querySelector("#detail h2")?.textContent.includes("` + text + `")`)
-		return p.text("#detail")
+		return p.read("#detail")
 	}
 	refused := open("order-1003")
 	for _, want := range []string{
@@ -302,6 +309,7 @@ func TestReceive_restart(t *testing.T) {
 	refused := make(chan struct{}, 100)
 	proxy := &httputil.ReverseProxy{
 		FlushInterval: -1,
+		ErrorLog:      slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
 		Rewrite:       func(r *httputil.ProxyRequest) { r.SetURL(target.Load()) },
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) {
 			w.WriteHeader(http.StatusBadGateway)
@@ -334,13 +342,13 @@ func TestReceive_restart(t *testing.T) {
 			t.Fatal("the page does not connect again")
 		}
 	}
-	require.Equal(t, "reconnecting", p.text("#connection"))
+	require.Equal(t, "reconnecting", p.read("#connection"))
 	t.Run("second", func(t *testing.T) {
 		start(t)
 		p.send(ecapiPath, ecapi("order-2", ""))
 		p.until(`document.querySelector("#events").innerText.includes("order-2")`)
 		require.Len(t, p.rows(1), 1)
-		require.Equal(t, "live", p.text("#connection"))
+		require.Equal(t, "live", p.read("#connection"))
 	})
 }
 
