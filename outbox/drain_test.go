@@ -75,6 +75,21 @@ func TestDrain_limit(t *testing.T) {
 	})
 }
 
+// hangingDrain is an outbox whose database does not respond.
+type hangingDrain struct{ outbox.Outbox }
+
+func (hangingDrain) Drain(ctx context.Context) (outbox.Drained, error) {
+	<-ctx.Done()
+	return outbox.Drained{}, ctx.Err()
+}
+
+func TestDrainHandler_hanging(t *testing.T) {
+	t.Parallel()
+	w := httptest.NewRecorder()
+	outbox.DrainHandler(hangingDrain{}, time.Millisecond).ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/drain", nil))
+	require.Equal(t, http.StatusInternalServerError, w.Code)
+}
+
 func TestDrainHandler(t *testing.T) {
 	t.Parallel()
 	ob := newMemory(t, newPlatform())
