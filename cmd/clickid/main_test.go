@@ -52,6 +52,7 @@ func prepare(t *testing.T, args ...string) (cmd *exec.Cmd, tmp string) {
 	tmp = t.TempDir()
 	cmd = exec.CommandContext(ctx, binary, args...)
 	cmd.Env = append(os.Environ(), "TMPDIR="+tmp)
+	cmd.Dir = t.TempDir() // nothing of the repository is needed
 	return cmd, tmp
 }
 

@@ -244,6 +244,27 @@ func TestReceive_filter(t *testing.T) {
 	p.hasNoProblems()
 }
 
+func TestReceive_older(t *testing.T) {
+	t.Parallel()
+	p := openReceiver(t, "-keep", "250")
+	events := make([]string, 270)
+	for i := range events {
+		events[i] = logEvent("lead", fmt.Sprintf("lead-%d", i), "")
+	}
+	p.send(capiPath, logEvents("1", events...))
+	rows := p.rows(100)
+	require.Contains(t, rows[0], "lead-269")
+	require.Contains(t, rows[99], "lead-170")
+	require.Equal(t, "100 of 270 shown, latest first, 20 older ones dropped", p.read("#summary"))
+	for _, want := range []int{200, 250} {
+		p.run(chromedp.Click(chromedp.CSS("#older")))
+		rows = p.rows(want)
+	}
+	require.Contains(t, rows[249], "lead-20")
+	p.until(`document.querySelector("#older").hidden`)
+	p.hasNoProblems()
+}
+
 func TestReceive_detail(t *testing.T) {
 	t.Parallel()
 	p := openReceiver(t)
