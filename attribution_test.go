@@ -75,6 +75,7 @@ func TestLastTouch(t *testing.T) {
 		"a ULID after an ID without time":                     {nil, "first", yesterday, yesterday},
 		"an ID without time after a ULID":                     {nil, hourAgo, second, hourAgo},
 		"a ULID from the future counts as no time":            {nil, future, yesterday, yesterday},
+		"a planted ULID of the year 10889 does not last":      {nil, "7ZZZZZZZZZ0000000000000000", yesterday, yesterday},
 		"and does not replace":                                {nil, hourAgo, future, hourAgo},
 		"the first, when configured":                          {clickid.FirstTouch, "first", second, "first"},
 		"the first, even when it is newer":                    {clickid.FirstTouch, hourAgo, yesterday, hourAgo},

@@ -170,6 +170,26 @@ func TestLookup_severalCookies(t *testing.T) {
 	}
 }
 
+// TestLookup_latestCookie has cookies of a parent domain or of a subdomain before
+// the visitor's own.
+func TestLookup_latestCookie(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, clickid.Config{})
+	earlier, later := s.visitor(), s.visitor()
+	earlier.get("/?clkid=earlier")
+	s.clock.advance(time.Minute)
+	later.get("/?clkid=later")
+	first, last := "__Host-clkid="+earlier.cookies[0].Value, "__Host-clkid="+later.cookies[0].Value
+	forged := strings.Repeat("__Host-clkid="+newTokenOf(t, newCookieStore(t, secondKey), "forged")+"; ", 8)
+	for name, header := range map[string]string{
+		"the latest first":   last + "; " + first,
+		"the latest last":    first + "; " + last,
+		"after planted ones": forged + last,
+	} {
+		require.Equal(t, "later", cookieHeader(s, header).id(), name)
+	}
+}
+
 func TestToken_withoutTokenChecker(t *testing.T) {
 	t.Parallel()
 	type plain struct{ clickid.Store } // hides CheckToken

@@ -279,16 +279,10 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // override these headers.
 func (t *Tracker) Capture(w http.ResponseWriter, r *http.Request) *http.Request {
 	read := t.read(r)
-	if !read.concerns && !read.lost {
+	if !read.concerns {
 		return r
 	}
 	if v := t.visitOf(r.Context()); v != nil && v.captured.Load() { // wrapped twice
-		return r
-	}
-	if read.lost && t.Consent(r) != ConsentDenied {
-		t.observe(r.Context(), Observation{Kind: KindLostClick})
-	}
-	if !read.concerns {
 		return r
 	}
 	if first := visitFrom(r.Context()); first != nil && first.tracker != nil {
@@ -297,6 +291,9 @@ func (t *Tracker) Capture(w http.ResponseWriter, r *http.Request) *http.Request 
 	v, r := t.newVisit(r)
 	if read.present {
 		forbidCaching(w.Header())
+	}
+	if read.lost && v.currentConsent() != ConsentDenied {
+		t.observe(r.Context(), Observation{Kind: KindLostClick})
 	}
 	switch {
 	case !read.present && !read.recovered && !read.cookie && read.passing == "":
@@ -312,10 +309,7 @@ func (t *Tracker) Capture(w http.ResponseWriter, r *http.Request) *http.Request 
 }
 
 func init() {
-	extending.Concerns = func(t any, r *http.Request) bool {
-		read := t.(*Tracker).read(r)
-		return read.concerns || read.lost
-	}
+	extending.Concerns = func(t any, r *http.Request) bool { return t.(*Tracker).read(r).concerns }
 }
 
 // take stores or defers the click of the request, or reports the reason why

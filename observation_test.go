@@ -3,6 +3,7 @@ package clickid_test
 import (
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -131,4 +132,46 @@ func TestObservation_lostClick(t *testing.T) {
 			require.Empty(t, resp.Header(), name)
 		}
 	}
+}
+
+// TestObservation_lostClickInASession follows a visitor with one click through
+// pages that keep the platform's source.
+func TestObservation_lostClickInASession(t *testing.T) {
+	t.Parallel()
+	const ad = "Sec-Fetch-Site: cross-site"
+	for name, cfg := range map[string]clickid.Config{
+		"by default":     {},
+		"StripParam":     {StripParam: true},
+		"a memory store": {Store: clickid.NewMemoryStore(), StripParam: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, cfg)
+			v := s.visitor()
+			for _, page := range []struct {
+				target  string
+				headers []string
+			}{
+				{"/?utm_source=scope3&clkid=" + documentedID, []string{ad}},
+				{"/?utm_source=scope3", []string{ad}}, // after Strip, or after the shop's own redirect
+				{"/de/?utm_source=scope3", []string{ad}},
+				{"/shoes?utm_source=scope3", []string{"Sec-Fetch-Site: same-origin"}},
+				{"/shoes?utm_source=scope3", []string{"Sec-Fetch-Site: none"}}, // a reload, or a bookmark
+				{"/logo.png?utm_source=scope3", []string{"Sec-Fetch-Site: same-origin", "Sec-Fetch-Dest: image"}},
+				{"/pay/return?utm_source=scope3", []string{ad}},
+			} {
+				v.get(page.target, append(page.headers, https)...)
+			}
+			require.NotContains(t, s.log.String(), "lost click")
+			require.NotContains(t, s.log.String(), "level=WARN")
+		})
+	}
+}
+
+func TestObservation_lostClickOnce(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, clickid.Config{})
+	page := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
+	s.Handler(s.Handler(page)).ServeHTTP(httptest.NewRecorder(), newRequest(http.MethodGet, "/?utm_source=scope3"))
+	require.Equal(t, []clickid.Kind{clickid.KindLostClick}, s.kinds())
 }

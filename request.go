@@ -36,6 +36,7 @@ func (t *Tracker) read(r *http.Request) (read reading) {
 		found := t.params.Find(r.URL.RawQuery, t.accept)
 		read.present, read.id, read.param = found.Present, found.Value, found.Param
 		read.lost = t.network == "" && found.Source && !found.Present && !read.cookie && captureRefusal(r) == "" && !origin.FromOwnSite(r)
+		read.concerns = read.concerns || read.lost
 	}
 	if read.present {
 		read.concerns = true

@@ -131,6 +131,45 @@ func TestStoreTimeout(t *testing.T) {
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 }
 
+// deadlines records how long the calls of a memory store have.
+type deadlines struct {
+	*clickid.MemoryStore
+	left time.Duration
+}
+
+func (d *deadlines) Load(ctx context.Context, token string) (clickid.Click, error) {
+	deadline, _ := ctx.Deadline()
+	d.left = time.Until(deadline)
+	return d.MemoryStore.Load(ctx, token)
+}
+
+func (d *deadlines) Linked(ctx context.Context, k clickid.Key) (string, error) {
+	deadline, _ := ctx.Deadline()
+	d.left = time.Until(deadline)
+	return d.MemoryStore.Linked(ctx, k)
+}
+
+// TestStoreTimeout_jobs compares the time of store calls in a page with that in
+// a job, for which no visitor waits.
+func TestStoreTimeout_jobs(t *testing.T) {
+	t.Parallel()
+	store := &deadlines{MemoryStore: clickid.NewMemoryStore()}
+	s := newRealSite(t, clickid.Config{Store: store, StoreTimeout: time.Minute})
+	token, _ := clickid.Token(s.visitor().get("/?clkid=abc").ctx)
+	request := context.WithValue(context.Background(), http.ServerContextKey, &http.Server{})
+	for name, call := range map[string]func(context.Context){
+		"Resolve":     func(ctx context.Context) { _, _ = s.Resolve(ctx, token) },
+		"Linked":      func(ctx context.Context) { _, _ = s.Linked(ctx, clickid.OrderKey("1")) },
+		"ForgetKey":   func(ctx context.Context) { _ = s.ForgetKey(ctx, clickid.OrderKey("1")) },
+		"ForgetToken": func(ctx context.Context) { _ = s.ForgetToken(ctx, token) },
+	} {
+		call(request)
+		require.LessOrEqual(t, store.left, time.Minute, name)
+		call(context.Background())
+		require.Greater(t, store.left, 2*time.Minute, name)
+	}
+}
+
 func TestStoreTimeout_cancelledContext(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, clickid.Config{})

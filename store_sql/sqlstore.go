@@ -72,8 +72,9 @@ type DB interface {
 
 // Config configures a [Store]. Later changes have no effect.
 type Config struct {
-	// DB has the tables. It is usually a *sql.DB. The store does not close it.
-	// Required.
+	// DB has the tables. It is usually a *sql.DB. It must not read from a replica,
+	// which may not have a new click yet, so that a missing click would prove
+	// nothing. The store does not close it. Required.
 	DB DB
 	// Database is the kind of database behind DB. Required.
 	Database Database
