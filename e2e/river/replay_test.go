@@ -4,6 +4,7 @@ import (
 	"context"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/clickid/clickid/clickidtest"
 	"github.com/clickid/clickid/outbox"
@@ -75,4 +76,61 @@ func deadLetters(t *testing.T, ob *pgxOutbox, n int) (letters []outbox.DeadLette
 		return len(letters) == n, err
 	})
 	return letters
+}
+
+// TestReplay_openTransaction replays a dead letter while an open transaction
+// sends its event again. Later Sends know the replayed event, and do not store a
+// new one, whose idempotency key the platform would have refused before.
+func TestReplay_openTransaction(t *testing.T) {
+	t.Parallel()
+	platform := clickidtest.NewServer(t)
+	lift := platform.RefuseEvents(clickidtest.EventRefusal{IDs: []string{"A-0"}})
+	pool := sharedPool(t)
+	cfg := riveroutbox.Config{Delivery: outbox.Config{Destination: newClient(t, platform)}}
+	stopped := newOutbox(t, pool, cfg)
+	send(t, stopped, "A", 1)
+	if err := stopped.Start(within(t, time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "a dead letter", func(ctx context.Context) (bool, error) {
+		stats, err := stopped.Stats(ctx)
+		return stats.DeadLetters == 1, err
+	})
+	ctx := within(t, time.Minute)
+	if _, err := stopped.Stop(ctx); err != nil {
+		t.Fatal(err)
+	}
+	lift()
+
+	tx, err := pool.Begin(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback(ctx) }() // without effect after the commit
+	send(t, stopped.In(tx), "A", 1)
+	replayed := make(chan error, 1)
+	go func() {
+		_, err := stopped.Replay(ctx)
+		replayed <- err
+	}()
+	eventually(t, "the replay waits", func(ctx context.Context) (waits bool, err error) {
+		if len(replayed) > 0 {
+			t.Fatalf("the replay does not wait: %v", <-replayed)
+		}
+		err = pool.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))").Scan(&waits)
+		return waits, err
+	})
+	send(t, stopped, "A", 1)
+	if err := tx.Commit(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-replayed; err != nil {
+		t.Fatal(err)
+	}
+	send(t, stopped, "A", 1)
+	if stats, err := stopped.Stats(ctx); stats.Queued != 1 || err != nil {
+		t.Fatalf("Stats: %+v, %v", stats, err)
+	}
+	start(t, newOutbox(t, pool, cfg))
+	await(t, platform, 1)
 }

@@ -54,8 +54,6 @@ func TestOutbox_In(t *testing.T) {
 	}
 }
 
-// TestOutbox_In_concurrent stores an order in two transactions at the same
-// time, such as those of a webhook and of the page after it.
 // TestOutbox_In_concurrent stores the same events in two open transactions, in
 // opposite order. Neither waits for the other, with any outcome.
 func TestOutbox_In_concurrent(t *testing.T) {
