@@ -3,6 +3,7 @@ package river_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -71,7 +72,28 @@ func newOutbox(t testing.TB, pool *pgxpool.Pool, cfg riveroutbox.Config) *pgxOut
 	if err := ob.Migrate(within(t, time.Minute)); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			logJobs(t, pool)
+		}
+	})
 	return ob
+}
+
+// logJobs logs the jobs of a failed test by state, with the ages of their latest
+// attempts and the times until they are due.
+func logJobs(t testing.TB, pool *pgxpool.Pool) {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	rows, err := pool.Query(ctx, `SELECT format('%s %s jobs, attempted %s to %s ago, due in %s to %s', count(*), state,
+			now() - max(attempted_at), now() - min(attempted_at), min(scheduled_at) - now(), max(scheduled_at) - now())
+		FROM clickid.river_job GROUP BY state`)
+	if err != nil {
+		t.Logf("reading the jobs: %v", err)
+		return
+	}
+	lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	t.Logf("%s %v", strings.Join(lines, "\n"), err)
 }
 
 // start starts an outbox and stops it when the test ends.
