@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"strings"
 
@@ -49,6 +50,12 @@ func receiveCommand() *cli.Command {
 	}
 }
 
+// hostOf returns the host of an address that checkAddr has accepted.
+func hostOf(addr string) string {
+	host, _, _ := net.SplitHostPort(addr)
+	return host
+}
+
 func checkKeep(n int) error {
 	if n < 1 {
 		return errors.New("must be at least 1")
@@ -66,7 +73,7 @@ func receive(ctx context.Context, cmd *cli.Command) (err error) {
 		Platform: clickidtest.Config{Accounts: []clickidtest.Account{account}, IAB: cmd.Bool("iab")},
 		Keep:     cmd.Int("keep"),
 		File:     cmd.String("db"),
-		Hosts:    cmd.StringSlice("host"),
+		Hosts:    append(cmd.StringSlice("host"), hostOf(cmd.String("addr"))),
 		Log:      slog.New(slog.NewTextHandler(cmd.Root().ErrWriter, nil)),
 	})
 	if err != nil {

@@ -1,6 +1,7 @@
 package receiver
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -193,7 +194,9 @@ func (r *Receiver) waitForEvents(req *http.Request) (any, error) {
 			return nil, fmt.Errorf("timeout must be a duration up to %v, such as 30s", maxTimeout)
 		}
 	}
-	ctx, cancel := r.untilStopped(req, timeout)
+	ctx, cancel := r.untilStopped(req)
+	defer cancel()
+	ctx, cancel = context.WithTimeout(ctx, timeout)
 	defer cancel()
 	for {
 		list, changed := r.store.listAndWatch(f)

@@ -6,17 +6,16 @@ package receiver
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"log/slog"
 	"net/http"
-	"time"
 
 	"github.com/clickid/clickid/clickidtest"
 )
 
 // Options configure a [Receiver].
 type Options struct {
-	// Platform configures the receiver's accounts and rules. Its hooks and Keep
-	// are set by New, except OnExchange, which is called as well.
+	// Platform configures the receiver's accounts and rules. New sets its limits.
 	Platform clickidtest.Config
 	// Keep is the number of events that are kept; the oldest are dropped.
 	// Defaults to 10,000.
@@ -55,7 +54,7 @@ type Receiver struct {
 	options Options
 	run     string // identifies this receiver among those at the same address
 	store   *store
-	stopped context.Context // ends with Close
+	stopped context.Context // ends with Stop
 	stop    context.CancelFunc
 }
 
@@ -97,7 +96,7 @@ func (r *Receiver) open(ctx context.Context) error {
 	}
 	exchanges, err := r.store.load(ctx, db)
 	if err != nil {
-		return err
+		return errors.Join(err, db.close())
 	}
 	for _, e := range exchanges {
 		r.Platform.Restore(e.Events)
@@ -119,7 +118,7 @@ func (r *Receiver) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, req *http.Request) {
 		// A fault may delay the response for longer than the receiver runs.
-		ctx, cancel := r.untilStopped(req, 0)
+		ctx, cancel := r.untilStopped(req)
 		defer cancel()
 		r.Platform.ServeHTTP(w, req.WithContext(ctx))
 	})
@@ -128,13 +127,9 @@ func (r *Receiver) Handler() http.Handler {
 	return r.checkHost(mux)
 }
 
-// untilStopped returns a context that ends with the request, with the receiver,
-// or after the timeout if it is not 0.
-func (r *Receiver) untilStopped(req *http.Request, timeout time.Duration) (context.Context, context.CancelFunc) {
+// untilStopped returns a context that ends with the request or with the receiver.
+func (r *Receiver) untilStopped(req *http.Request) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(req.Context())
-	if timeout > 0 {
-		ctx, cancel = context.WithTimeout(req.Context(), timeout)
-	}
 	stopWatching := context.AfterFunc(r.stopped, cancel)
 	return ctx, func() { stopWatching(); cancel() }
 }

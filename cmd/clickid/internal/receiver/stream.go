@@ -60,7 +60,7 @@ func (r *Receiver) stream(w http.ResponseWriter, req *http.Request) {
 		respond(w, nil, err)
 		return
 	}
-	ctx, cancel := r.untilStopped(req, 0)
+	ctx, cancel := r.untilStopped(req)
 	defer cancel()
 	w.Header().Set("Content-Type", "text/event-stream")
 	_, err = fmt.Fprintf(w, "retry: %d\n\n", reconnection.Milliseconds())
