@@ -174,31 +174,46 @@ func pages(awaitReader func()) []adaptertest.Page[fiber.Handler] {
 	}
 }
 
-// BenchmarkPageWithoutClick measures the cost of the copies on every page.
-func BenchmarkPageWithoutClick(b *testing.B) {
-	tracker := adaptertest.NewTracker(b)
+// pageWithoutClick returns a function that serves a page without a click.
+func pageWithoutClick(handlers ...any) func() {
+	app := fiber.New()
 	page := func(c fiber.Ctx) error { return c.SendString("hello") }
+	handlers = append(handlers, page)
+	app.Get("/", handlers[0], handlers[1:]...)
+	handler := app.Handler()
+	c := new(fasthttp.RequestCtx)
+	c.Request.SetRequestURI("/?size=42")
+	for name, value := range map[string]string{
+		"Host": "shop.test", "Cookie": "session=1", "Accept": "text/html",
+		"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document", "User-Agent": "Mozilla/5.0",
+	} {
+		c.Request.Header.Set(name, value)
+	}
+	return func() {
+		c.Response.Reset()
+		c.ResetUserValues()
+		handler(c)
+	}
+}
+
+// TestMiddleware_allocations allows those with which fasthttp joins the cookies.
+func TestMiddleware_allocations(t *testing.T) {
+	serve := pageWithoutClick(fiberadapter.Middleware(adaptertest.NewTracker(t)))
+	if n := testing.AllocsPerRun(100, serve); n > 3 {
+		t.Errorf("%v allocations: the request is copied", n)
+	}
+}
+
+func BenchmarkPageWithoutClick(b *testing.B) {
 	for name, handlers := range map[string][]any{
-		"bare":    {page},
-		"tracked": {fiberadapter.Middleware(tracker), page},
+		"bare":    nil,
+		"tracked": {fiberadapter.Middleware(adaptertest.NewTracker(b))},
 	} {
 		b.Run(name, func(b *testing.B) {
-			app := fiber.New()
-			app.Get("/", handlers[0], handlers[1:]...)
-			handler := app.Handler()
-			var c fasthttp.RequestCtx
-			c.Request.SetRequestURI("/?size=42")
-			for name, value := range map[string]string{
-				"Host": "shop.test", "Cookie": "session=1", "Accept": "text/html",
-				"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document", "User-Agent": "Mozilla/5.0",
-			} {
-				c.Request.Header.Set(name, value)
-			}
+			serve := pageWithoutClick(handlers...)
 			b.ReportAllocs()
 			for b.Loop() {
-				c.Response.Reset()
-				c.ResetUserValues()
-				handler(&c)
+				serve()
 			}
 		})
 	}
