@@ -80,7 +80,7 @@ func (c Click) Validate() error {
 	} else if c.Expires.Unix() <= c.At.Unix() {
 		problems = append(problems, fmt.Errorf("%w: Expires must be after At, by whole seconds", ErrInvalid))
 	}
-	if _, ok := visitor.IP(c.LandingIP); c.LandingIP != "" && !ok || c.LandingUserAgent != visitor.UserAgent(c.LandingUserAgent) {
+	if ip, _ := visitor.IP(c.LandingIP); c.LandingIP != ip || c.LandingUserAgent != visitor.UserAgent(c.LandingUserAgent) {
 		problems = append(problems, fmt.Errorf("%w: LandingIP must be an address and LandingUserAgent one line of at most %d characters", ErrInvalid, visitor.MaxUserAgent))
 	}
 	return errors.Join(problems...)

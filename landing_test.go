@@ -69,6 +69,7 @@ func TestClick_MarshalBinary_landing(t *testing.T) {
 	}
 	for _, edit := range []func(*clickid.Click){
 		func(c *clickid.Click) { c.LandingIP = "somewhere" },
+		func(c *clickid.Click) { c.LandingIP = "192.0.2.1, 10.0.0.1" },
 		func(c *clickid.Click) { c.LandingUserAgent = strings.Repeat("x", 513) },
 		func(c *clickid.Click) { c.LandingUserAgent = "a\nb" },
 	} {

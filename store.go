@@ -31,7 +31,8 @@ type Store interface {
 	// that has expired.
 	Save(ctx context.Context, c Click) (token string, err error)
 	// Load returns the click of a token. It is equal to the saved one, with
-	// times truncated to whole seconds and in UTC. The error matches
+	// times truncated to whole seconds and in UTC. A signed token that would be
+	// too long has no LandingIP and LandingUserAgent. The error matches
 	// ErrNotFound if the click is unknown, deleted or expired, and ErrInvalid
 	// if the token cannot be one of this store (malformed or forged). Any other
 	// error means that the store is unavailable.
