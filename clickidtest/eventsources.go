@@ -2,6 +2,7 @@ package clickidtest
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"maps"
 	"math"
@@ -70,6 +71,10 @@ func (r *Receiver) Archive(advertiser, id string) { r.declare(advertiser, id, tr
 func (r *Receiver) declare(advertiser, id string, archived bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.declareLocked(advertiser, id, archived)
+}
+
+func (r *Receiver) declareLocked(advertiser, id string, archived bool) {
 	concerned := []string{advertiser}
 	if advertiser == Any {
 		concerned = slices.AppendSeq(concerned, maps.Keys(r.sources))
@@ -150,8 +155,17 @@ func (x *exchange) registered(source string) bool {
 			}
 		}
 	}
-	return !known && permits(x.account.EventSources, source)
+	if !known && slices.Contains(x.account.EventSources, Any) {
+		if advertiser := cmp.Or(x.advertiser, Any); len(x.sourcesOf(advertiser)) < maxUndeclared {
+			x.declareLocked(advertiser, source, false)
+		}
+		return true
+	}
+	return !known && slices.Contains(x.account.EventSources, source)
 }
+
+// maxUndeclared bounds the event sources that are registered by their events.
+const maxUndeclared = 1000
 
 // noteHealth records what the request's events tell of their source. The caller
 // holds the lock.

@@ -201,7 +201,21 @@ func TestReceiver_archive(t *testing.T) {
 		APIKey: clickidtest.Any, EventSources: []string{clickidtest.Any}, Advertisers: []string{clickidtest.Any},
 	}}})
 	take(t, r, capiPath, logEvent(validEvent))
+	require.Equal(t, []clickidtest.EventSource{{ID: clickidtest.EventSourceID}}, r.EventSources("any advertiser"), "the event has registered it")
 	r.Archive(clickidtest.Any, clickidtest.EventSourceID)
 	require.Equal(t, 400, serve(r, mustRequest(interchangePath, strings.Replace(logEvent(validEvent), idempotencyKey, "another-idempotency-key", 1))).Code)
 	require.Equal(t, 400, serve(r, mustRequest(capiPath, strings.Replace(logEvent(validEvent), idempotencyKey, "a-third-idempotency-key", 1))).Code)
+}
+
+// TestReceiver_undeclared covers an event source that its first event registers:
+// it has a health and is counted.
+func TestReceiver_undeclared(t *testing.T) {
+	t.Parallel()
+	r := clickidtest.New(clickidtest.Config{Accounts: []clickidtest.Account{{
+		APIKey: clickidtest.Any, EventSources: []string{clickidtest.Any}, Advertisers: []string{clickidtest.Any},
+	}}})
+	take(t, r, capiPath, logEvent(validEvent))
+	const advertiser = "/api/v2/buyer/advertisers/1/"
+	require.Contains(t, manage(r, advertiser+"event-sources", "").Body.String(), `"status":"receiving"`)
+	require.Contains(t, manage(r, advertiser+"events/summary?startHour=2024-11-23T10:00:00Z&endHour=2024-11-23T11:00:00Z", "").Body.String(), `"totalEventCount":1`)
 }

@@ -84,7 +84,8 @@ type Account struct {
 	APIKey string
 	// DataSets are the ECAPI data sets that the key has access to.
 	DataSets []string
-	// EventSources are the registered event sources of log_event.
+	// EventSources are the registered event sources of log_event. Any registers
+	// each source at its first event.
 	EventSources []string
 	// Advertisers are allowed in the path of the Interchange endpoint.
 	Advertisers []string
