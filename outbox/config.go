@@ -53,7 +53,7 @@ type Config struct {
 	// costs a record in the queue.
 	ForgetSkips bool
 	// HideEventIDs omits event IDs from logs, observations and the records of
-	// skipped events. Defaults to false.
+	// skipped events, which Find then does not find. Defaults to false.
 	HideEventIDs bool
 	// RecheckClick resolves the token of an event again at delivery, and skips
 	// the event if the click was deleted. Only events that [clickid.Convert]

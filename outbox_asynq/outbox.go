@@ -13,7 +13,8 @@
 // database: a crash between the order's commit and [Outbox.Send] loses the
 // conversion. Therefore a shop with a SQL database writes to the outbox table
 // of package outbox in the order's transaction, and the table's relay feeds
-// this outbox, which is an [outbox.Queue].
+// this outbox, which is an [outbox.Queue]. The database keeps the events until
+// they have their outcome, and the relay enqueues again what Redis forgets.
 //
 // Redis may lose acknowledged events, depending on its persistence settings and
 // replicas. Start refuses such a server unless [Config].AcceptLoss or WaitReplicas
