@@ -53,6 +53,8 @@ func TestContextKey_remember(t *testing.T) {
 
 	remembered, err := tracker.Remember(w, landing, "")
 	require.NoError(t, err)
+	require.Same(t, landing, remembered, "a copy would lose the files of a form")
+	require.Equal(t, landing.Context(), tracker.Context(landing))
 	require.Len(t, w.Result().Cookies(), 1)
 	for _, ctx := range []context.Context{landing.Context(), remembered.Context()} {
 		token, ok := clickid.Token(ctx)

@@ -196,10 +196,11 @@ func pageWithoutClick(handlers ...any) func() {
 	}
 }
 
-// TestMiddleware_allocations allows those with which fasthttp joins the cookies.
+// TestMiddleware_allocations allows the three with which fasthttp joins the
+// cookies, and some of a pool under the race detector. A copy costs 30.
 func TestMiddleware_allocations(t *testing.T) {
 	serve := pageWithoutClick(fiberadapter.Middleware(adaptertest.NewTracker(t)))
-	if n := testing.AllocsPerRun(100, serve); n > 3 {
+	if n := testing.AllocsPerRun(100, serve); n > 10 {
 		t.Errorf("%v allocations: the request is copied", n)
 	}
 }
