@@ -443,6 +443,8 @@ func TestReceive_appearance(t *testing.T) {
 			p.run(chromedp.Click(chromedp.CSS("#events li:nth-child(3) button")))
 			p.until(`document.activeElement.id === "detail"`)
 			p.looksGood(name + "-detail")
+			eval[bool](p.browser, `(document.querySelector("#detail").scrollTo(0, 1e6), true)`)
+			p.looksGood(name + "-detail-end")
 			p.run(chromedp.Click(chromedp.CSS("#detail .close")))
 			p.until(`!document.querySelector("#detail").open`)
 		}
