@@ -55,6 +55,9 @@ type Entry struct {
 	// Attribution is what a queued event or a dead letter is attributed by:
 	// "click", "click token" or "user identity".
 	Attribution string `json:"attribution,omitempty"`
+	// Warnings are those of a delivered event: members that were left out, and
+	// what the platform warned about if the event was alone in its request.
+	Warnings []string `json:"warnings,omitempty"`
 	// DeadLetterID identifies the dead letter for Replay and Discard.
 	DeadLetterID string `json:"dead_letter_id,omitempty"`
 	// Attempts are the latest failed requests, at most ten, the oldest first.
@@ -127,9 +130,9 @@ func (s Search) Queued(r Record) (Entry, bool) {
 
 // Delivered returns the entry of an identity that was delivered. It reports
 // false for that of another event.
-func (s Search) Delivered(identity string, at time.Time) (Entry, bool) {
+func (s Search) Delivered(identity string, at time.Time, warnings []string) (Entry, bool) {
 	t, ok := s.Identities[identity]
-	return Entry{Type: t, EventID: s.EventID, State: StateDelivered, EndedAt: at.UTC()}, ok
+	return Entry{Type: t, EventID: s.EventID, State: StateDelivered, Warnings: warnings, EndedAt: at.UTC()}, ok
 }
 
 // Skipped returns the entry of a skipped event. It reports false for another

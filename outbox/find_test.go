@@ -15,9 +15,9 @@ func TestSearch_types(t *testing.T) {
 	e := purchase("order")
 	e.Type = "own_type"
 	record := admit(t, d, e)
-	_, ok := d.Search("order").Delivered(record.Identity, time.Now())
+	_, ok := d.Search("order").Delivered(record.Identity, time.Now(), nil)
 	require.False(t, ok)
-	entry, ok := d.Search("order", "own_type").Delivered(record.Identity, time.Now())
+	entry, ok := d.Search("order", "own_type").Delivered(record.Identity, time.Now(), nil)
 	require.True(t, ok)
 	require.Equal(t, e.Type, entry.Type)
 	require.Equal(t, "order", entry.EventID)

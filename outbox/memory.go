@@ -69,6 +69,7 @@ type memoryEntry struct {
 	due      time.Time
 	ended    time.Time // delivered or dead
 	failure  Failure
+	warnings []string // of a delivered event
 }
 
 type memoryState int
@@ -199,7 +200,7 @@ func (s *memoryStorage) settle(owner *Memory, entry *memoryEntry, outcome Outcom
 	}
 	switch outcome.Action {
 	case ActionDone:
-		entry.state, entry.ended = memoryDone, now
+		entry.state, entry.ended, entry.warnings = memoryDone, now, outcome.Warnings
 		entry.record = Record{Identity: entry.record.Identity, Fingerprint: entry.record.Fingerprint}
 		s.done = append(s.done, entry)
 	case ActionSkip:
@@ -464,7 +465,7 @@ func (m *Memory) Find(ctx context.Context, eventID string, types ...clickid.Even
 	for identity, entry := range m.storage.entries {
 		switch entry.state {
 		case memoryDone:
-			add(search.Delivered(identity, entry.ended))
+			add(search.Delivered(identity, entry.ended, entry.warnings))
 		case memoryDead:
 			add(search.Dead(entry.letter()))
 		default:

@@ -2,6 +2,7 @@ package outbox
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -59,6 +60,9 @@ type Outcome struct {
 	// deduplication window. It is nil for other actions, and if nothing is
 	// kept.
 	Skip *Skip
+	// Warnings are those of a delivered event, at most three, each of at most
+	// 200 bytes. The queue keeps them for the deduplication window.
+	Warnings []string
 }
 
 // Failure describes an event that was not delivered. It contains no personal
@@ -85,6 +89,21 @@ func dead(reason string, status int) Outcome {
 
 func snooze(wait time.Duration, reason string, status int) Outcome {
 	return Outcome{Action: ActionSnooze, Wait: wait, Failure: Failure{Reason: reason, Status: status}}
+}
+
+// Limits of the warnings that a queue keeps of a delivered event.
+const (
+	keptWarnings  = 3
+	keptWarnBytes = 200
+)
+
+// done returns the outcome of a delivered event.
+func done(warnings []string) Outcome {
+	var kept []string
+	for _, w := range warnings[:min(len(warnings), keptWarnings)] {
+		kept = append(kept, strings.ToValidUTF8(w[:min(len(w), keptWarnBytes)], ""))
+	}
+	return Outcome{Action: ActionDone, Warnings: kept}
 }
 
 // skip returns the outcome of an event that is skipped.

@@ -29,7 +29,7 @@ func (d *Delivery) send(ctx context.Context, r Record, e clickid.Event) Outcome 
 	if s.err == nil {
 		switch s.result.Verdict {
 		case clickid.VerdictAccepted:
-			return Outcome{Action: ActionDone}
+			return done(s.result.Warnings)
 		case clickid.VerdictSkippedOrganic, clickid.VerdictSkippedConsent:
 			return skip(s.result.Reason)
 		}
@@ -78,6 +78,9 @@ func (d *Delivery) settle(batch []*sending, report clickid.Report) ending {
 	}
 	for i, s := range batch {
 		s.result, s.beside = report.Results[i], accepted
+	}
+	if len(batch) == 1 && len(batch[0].result.Warnings) == 0 {
+		batch[0].result.Warnings = report.Warnings
 	}
 	if accepted {
 		return ending{}

@@ -54,6 +54,7 @@ const (
 	knowsNothing     fault = "does not report what is known"
 	keepsSkipped     fault = "keeps the identity of skipped events"
 	keepsDiscarded   fault = "keeps the identity of discarded events"
+	findsNoWarnings  fault = "finds no warnings"
 	countsSkips      fault = "counts skipped events as deliveries"
 	tracesNoSkips    fault = "remembers no skips"
 	tracesSkips      fault = "remembers skips that it shall forget"
@@ -270,6 +271,8 @@ func (f *faulty) Find(ctx context.Context, eventID string, types ...clickid.Even
 		switch f.fault {
 		case findsNoReasons:
 			entries[i].Reason = ""
+		case findsNoWarnings:
+			entries[i].Warnings = nil
 		case findsSkips:
 			if entries[i].State == outbox.StateSkipped {
 				entries[i].State = outbox.StateDelivered
@@ -450,6 +453,7 @@ func TestRun_faultyOutbox(t *testing.T) {
 		{dropsRefused, "an event that validation refuses commits with the order"},
 		{knowsNothing, "Send reports what is already known, and how it differs"},
 		{keepsSkipped, "a skipped event can be sent again"},
+		{findsNoWarnings, "Find gives the state of an event"},
 		{countsSkips, "deliveries are counted by hour"},
 		{tracesNoSkips, "an event that is skipped at once is found, and can be sent later"},
 		{tracesSkips, "a skipped event leaves a trace, unless that is switched off"},

@@ -167,11 +167,13 @@ func (o *TableOutbox) Erase(ctx context.Context, k clickid.Key) (int, error) {
 
 // Stats implements [Outbox]. It counts the events in table and queue.
 func (o *TableOutbox) Stats(ctx context.Context) (Stats, error) {
-	stats, err := o.queue.Stats(ctx)
+	// The table comes first: an event that moves meanwhile is counted twice, but
+	// never missed.
+	waiting, err := o.table.Stats(ctx, o.db)
 	if err != nil {
 		return Stats{}, err
 	}
-	waiting, err := o.table.Stats(ctx, o.db)
+	stats, err := o.queue.Stats(ctx)
 	if err != nil {
 		return Stats{}, err
 	}

@@ -79,7 +79,7 @@ func (o *Outbox) findStored(ctx context.Context, search outbox.Search, identitie
 			r.Identity = identity
 			entry, ok = search.Queued(r)
 		case strings.HasPrefix(markers[i].Val(), markDelivered):
-			entry, ok = search.Delivered(identity, time.Now().Add(lifetimes[i].Val()-o.cfg.DeduplicationWindow))
+			entry, ok = search.Delivered(identity, time.Now().Add(lifetimes[i].Val()-o.cfg.DeduplicationWindow), warningsOf(markers[i].Val()))
 		}
 		if ok {
 			entries = append(entries, entry)

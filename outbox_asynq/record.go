@@ -27,8 +27,9 @@ import (
 // recordLifetime bounds how long an event can wait: far longer than any does.
 const recordLifetime = 400 * 24 * time.Hour
 
-// Markers of an identity. Behind the first character comes the fingerprint, or
-// the letter's ID, "|" and the fingerprint.
+// Markers of an identity. Behind the first character comes the fingerprint and, if
+// there are warnings, "|" and their JSON; or the letter's ID, "|" and the
+// fingerprint.
 const (
 	markDelivered = "d"
 	markDead      = "x"
@@ -158,7 +159,28 @@ func readStored(reply string) storedAs {
 		_, fingerprint, _ := strings.Cut(reply, "|")
 		return storedAs{fingerprint: fingerprint}
 	}
-	return storedAs{fingerprint: strings.TrimPrefix(reply, markDelivered)}
+	fingerprint, _, _ := strings.Cut(strings.TrimPrefix(reply, markDelivered), "|")
+	return storedAs{fingerprint: fingerprint}
+}
+
+// deliveredMark returns the marker of a delivered event.
+func deliveredMark(r outbox.Record, outcome outbox.Outcome) string {
+	mark := markDelivered + r.Fingerprint
+	if len(outcome.Warnings) == 0 {
+		return mark
+	}
+	warnings, err := json.Marshal(outcome.Warnings)
+	if err != nil {
+		return mark
+	}
+	return mark + "|" + string(warnings)
+}
+
+// warningsOf returns the warnings in the marker of a delivered event.
+func warningsOf(mark string) (warnings []string) {
+	_, kept, _ := strings.Cut(mark, "|")
+	_ = json.Unmarshal([]byte(kept), &warnings) // most have none
+	return warnings
 }
 
 // settle removes the record of an event that has its outcome.

@@ -195,7 +195,7 @@ func (o *Outbox) deliver(ctx context.Context) error {
 	outcome := o.delivery.Deliver(ctx, l.record, failed+1)
 	switch outcome.Action {
 	case outbox.ActionDone:
-		_, err = o.settle(last, l.record, markDelivered+l.record.Fingerprint, o.cfg.DeduplicationWindow)
+		_, err = o.settle(last, l.record, deliveredMark(l.record, outcome), o.cfg.DeduplicationWindow)
 	case outbox.ActionSkip:
 		if err = o.skip(last, outcome.Skip); err == nil {
 			_, err = o.settle(last, l.record, markFree, freeLifetime)

@@ -79,13 +79,16 @@ func (o *Outbox[TTx]) entry(search outbox.Search, job *rivertype.JobRow) (outbox
 			s.record.QueuedAt = job.CreatedAt
 		}
 		return search.Queued(s.record)
-	case len(job.UniqueKey) > 0:
-		return search.Delivered(identityOf(job), *job.FinalizedAt)
 	}
 	var metadata struct {
-		Skip *outbox.Skip `json:"clickid_skip"`
+		Skip     *outbox.Skip `json:"clickid_skip"`
+		Warnings []string     `json:"clickid_warnings"`
 	}
-	if json.Unmarshal(job.Metadata, &metadata) != nil || metadata.Skip == nil {
+	err := json.Unmarshal(job.Metadata, &metadata)
+	switch {
+	case len(job.UniqueKey) > 0:
+		return search.Delivered(identityOf(job), *job.FinalizedAt, metadata.Warnings)
+	case err != nil, metadata.Skip == nil:
 		return outbox.Entry{}, false
 	}
 	return search.Skipped(*metadata.Skip)

@@ -24,6 +24,7 @@ const (
 	stateKey       = "clickid_state"       // a jobState
 	fingerprintKey = "clickid_fingerprint" // of the record
 	skipKey        = "clickid_skip"        // what is kept of a skipped event
+	warningsKey    = "clickid_warnings"    // of a delivered event
 )
 
 // jobArgs are the arguments of a job. They make it unique.
@@ -186,6 +187,11 @@ func (w *worker) settle(ctx context.Context, job *river.Job[jobArgs], state jobS
 	}
 	switch outcome.Action {
 	case outbox.ActionDone:
+		if len(outcome.Warnings) > 0 {
+			if err := river.MetadataSet(ctx, warningsKey, outcome.Warnings); err != nil {
+				return err
+			}
+		}
 		return w.forget(ctx, nil)
 	case outbox.ActionSkip:
 		if err := w.table.release(context.WithoutCancel(ctx), job.ID); err != nil {

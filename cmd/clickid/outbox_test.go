@@ -174,9 +174,11 @@ func TestOutbox_show(t *testing.T) {
 		invalid.Value = clickid.Minor(-1, "USD")
 		identified := conversion("identified")
 		identified.Click, identified.User.IDs = clickid.Click{}, []clickid.UserID{clickid.RampID("XY1")}
+		warned := conversion("warned")
+		warned.Items = []clickid.Item{{Name: "without an ID"}}
 		badlyNamed := corrected
 		badlyNamed.Value = clickid.Minor(-1, "USD")
-		_, err := s.Send(t.Context(), organic, denied, invalid, badlyNamed, conversion("delivered"), conversion("rejected"), conversion("withdrawn"), identified)
+		_, err := s.Send(t.Context(), organic, denied, invalid, badlyNamed, conversion("delivered"), conversion("rejected"), conversion("withdrawn"), identified, warned)
 		require.NoError(t, err)
 		await(t, s, "everything is settled", func(stats outbox.Stats) bool { return stats.Queued == 0 })
 		_, err = s.Send(t.Context(), corrected, conversion("delivered"))
@@ -201,6 +203,7 @@ func TestOutbox_show(t *testing.T) {
 			"corrected":  `(?s)purchase corrected: (dead letter|delivered)\n.*purchase corrected: (dead letter|delivered)\n`,
 			"delivered":  `(?s)purchase delivered: delivered\n.*delivered +20.*next +nothing; the platform has accepted it`,
 			"rejected":   `(?s)purchase rejected: dead letter\n.*attempt +\S+ +200 VALIDATION_ERROR\n`,
+			"warned":     `(?s)purchase warned: delivered\n.*warning +items\[0\].*next +nothing`,
 			"identified": `(?s)purchase identified: delivered\n`,
 			"retried":    `(?s)purchase retried: queued\n.*attributed by +click\n.*next +wait; `,
 			"queued":     `(?s)purchase queued: queued\n.*queued +20\S+ \(\S+ ago\)\n.*next +wait; `,

@@ -50,8 +50,10 @@ func testFind(h *harness) {
 	ob := h.openOutbox(cfg)
 	sameOrder := event("another")
 	sameOrder.OrderID = "good"
+	warned := event("warned")
+	warned.Items = []clickid.Item{{Name: "without an ID"}}
 	before := time.Now().Add(-time.Second)
-	h.send(ob, event("good"), event("refused"), event("denied"), sameOrder)
+	h.send(ob, warned, event("good"), event("refused"), event("denied"), sameOrder)
 	h.sendRefused(ob, refusedEvent("corrected"))
 	h.send(ob, event("corrected"))
 	h.states(ob, "unknown")
@@ -61,7 +63,7 @@ func testFind(h *harness) {
 		}
 	}
 	h.start(ob)
-	h.accepted(3)
+	h.accepted(4)
 	letters := h.dead(ob, 2)
 	h.empty(ob)
 	late := time.Now().Add(time.Second)
@@ -70,6 +72,18 @@ func testFind(h *harness) {
 			h.Errorf("the event was delivered at %v", entry.EndedAt)
 		}
 	}
+	for id, warns := range map[string]bool{"good": false, "warned": true} {
+		for _, entry := range h.states(ob, id, outbox.StateDelivered) {
+			if len(entry.Warnings) > 0 != warns {
+				h.Errorf("the delivered event %s has the warnings %q", id, entry.Warnings)
+			}
+		}
+	}
+	again, err := ob.Send(h.ctx, warned)
+	if err != nil || len(again.Results[0].Warnings) != 1 {
+		h.Errorf("a delivered event with warnings is another one: %+v, %v", again.Results, err)
+	}
+	h.empty(ob)
 	for _, entry := range h.states(ob, "refused", outbox.StateDeadLettered) {
 		if !slices.ContainsFunc(letters, func(l outbox.DeadLetter) bool { return l.ID == entry.DeadLetterID && l.EventID == "refused" }) {
 			h.Errorf("the ID %q is not that of the dead letter", entry.DeadLetterID)

@@ -25,6 +25,9 @@ func Explain(e outbox.Entry, now time.Time) string {
 	if e.Reason != "" {
 		line("  reason         %s", e.Reason)
 	}
+	for _, w := range e.Warnings {
+		line("  warning        %s", w)
+	}
 	for _, a := range e.Attempts {
 		line("  attempt        %s  %s", a.At.Format(time.RFC3339), response(a))
 	}
