@@ -344,3 +344,47 @@ func ExampleResponseError() {
 	// give the event up: 400
 	// keep the event, and look at the configuration: 400
 }
+
+// Extra carries the members that only one dialect has, at each level.
+func ExampleLogEvent_extra() {
+	client, err := capi.New(capi.Config{
+		APIKey: "scope3_secret",
+		Dialect: capi.LogEvent{
+			EventSourceID: "my-shop",
+			Extra:         map[string]any{"adcp_version": "3.1", "account": map[string]any{"account_id": "acc_1"}},
+		},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	result := client.Check(clickid.Event{
+		Type:  clickid.Purchase,
+		ID:    "order-1001",
+		Time:  time.Now(),
+		Click: clickid.Click{ID: "01ARZ3NDEKTSV4RRFFQ69G5FAV"},
+		Items: []clickid.Item{{ID: "sku-1", Extra: map[string]any{"ext": map[string]any{"acme": map[string]any{"shelf": 7}}}}},
+		Extra: map[string]any{"surface": "the podcast"},
+	})
+	fmt.Println(result.Verdict)
+	fmt.Println(result.Warnings)
+	// Output:
+	// ready
+	// [extra.surface was left out: it must be an object]
+}
+
+// The IAB standard takes addresses with hashed names.
+func ExampleHashName() {
+	lastName, err := clickid.HashName("O'Neil")
+	if err != nil {
+		log.Fatal(err)
+	}
+	postalCode, err := clickid.HashName("10001")
+	if err != nil {
+		log.Fatal(err)
+	}
+	user := clickid.User{Addresses: []clickid.Address{{
+		HashedLastName: lastName, HashedPostalCode: postalCode, City: "New York", State: "NY", Country: "US",
+	}}}
+	fmt.Println(user.Addresses[0].HashedPostalCode[:12], user.Addresses[0].City)
+	// Output: e443169117a1 New York
+}
