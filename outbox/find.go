@@ -56,7 +56,7 @@ type Entry struct {
 	// "click", "click token" or "user identity".
 	Attribution string `json:"attribution,omitempty"`
 	// Warnings are those of a delivered event: members that were left out, and
-	// what the platform warned about if the event was alone in its request.
+	// what the platform warned about if its request had no other event.
 	Warnings []string `json:"warnings,omitempty"`
 	// DeadLetterID identifies the dead letter for Replay and Discard.
 	DeadLetterID string `json:"dead_letter_id,omitempty"`
