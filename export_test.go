@@ -79,6 +79,6 @@ func SignPayload(s Store, purpose string, payload []byte) string {
 // TokenPurpose, EncodePayload and NonceLength are what SignPayload signs.
 var (
 	TokenPurpose  = tokenPurpose
-	EncodePayload = func(c Click) []byte { return append(make([]byte, nonceLength), payload.Encode(payload.Click(c))...) }
+	EncodePayload = func(c Click) []byte { return payload.Encode(make([]byte, nonceLength), payload.Click(c)) }
 	NonceLength   = nonceLength
 )

@@ -148,7 +148,8 @@ func (s *cookieStore) save(c Click) (string, error) {
 	if err := checkSave(c, s.now()); err != nil {
 		return "", err
 	}
-	signed := append(make([]byte, nonceLength), payload.Encode(payload.Click(c))...)
+	var nonce [nonceLength]byte
+	signed := payload.Encode(nonce[:], payload.Click(c))
 	if _, err := rand.Read(signed[:nonceLength]); err != nil {
 		return "", fmt.Errorf("clickid: signing the click: %w", err)
 	}

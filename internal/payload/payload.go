@@ -20,16 +20,18 @@ const (
 	landing = 2 // with address and user agent of the landing
 )
 
-// Encode encodes a click: version, time of capture in seconds, lifetime
-// in seconds, parameter, in the second layout address and user agent of the
-// landing, and ID. Lengths precede all but the ID.
-func Encode(c Click) []byte {
-	b := make([]byte, 0, 20+len(c.Param)+len(c.LandingIP)+len(c.LandingUserAgent)+len(c.ID))
+// Encode encodes a click after prefix, in one allocation: version, time of
+// capture in seconds, lifetime in seconds, parameter, in the second layout
+// address and user agent of the landing, and ID. Lengths precede all but the ID.
+func Encode(prefix []byte, c Click) []byte {
+	b := make([]byte, len(prefix), len(prefix)+20+len(c.Param)+len(c.LandingIP)+len(c.LandingUserAgent)+len(c.ID))
+	copy(b, prefix)
 	parts := [...]string{c.Param, c.LandingIP, c.LandingUserAgent}
-	n := 1
-	if b = append(b, plain); c.LandingIP != "" || c.LandingUserAgent != "" {
-		b[0], n = landing, len(parts)
+	version, n := byte(plain), 1
+	if c.LandingIP != "" || c.LandingUserAgent != "" {
+		version, n = landing, len(parts)
 	}
+	b = append(b, version)
 	b = binary.AppendVarint(b, c.At.Unix())
 	b = binary.AppendVarint(b, c.Expires.Unix()-c.At.Unix())
 	for _, part := range parts[:n] {
