@@ -5,8 +5,10 @@ import (
 	"time"
 
 	"github.com/clickid/clickid/clickidtest"
+	"github.com/clickid/clickid/internal/testserver"
 	"github.com/clickid/clickid/outbox"
 	riveroutbox "github.com/clickid/clickid/outbox_river"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 )
 
@@ -37,4 +39,21 @@ func TestOutbox_Drain_states(t *testing.T) {
 		accepted = append(accepted, e.ID)
 	}
 	require.ElementsMatch(t, []string{"new-0", "retry-0", "snoozed-0", "killed-0"}, accepted)
+}
+
+// TestOutbox_Drain_smallPool drains with the few connections of a function.
+func TestOutbox_Drain_smallPool(t *testing.T) {
+	t.Parallel()
+	cfg, err := pgxpool.ParseConfig(testserver.Postgres(t))
+	require.NoError(t, err)
+	cfg.MaxConns = 2
+	pool, err := pgxpool.NewWithConfig(t.Context(), cfg)
+	require.NoError(t, err)
+	t.Cleanup(pool.Close)
+	platform := clickidtest.NewServer(t)
+	ob := newOutbox(t, pool, riveroutbox.Config{Delivery: outbox.Config{Destination: newClient(t, platform)}})
+	send(t, ob, "e", 200)
+	drained, err := ob.Drain(within(t, time.Minute))
+	require.NoError(t, err)
+	require.Equal(t, outbox.Drained{Settled: 200}, drained)
 }
