@@ -1,13 +1,12 @@
 // Package newcomer_test follows the documentation like a new user: it copies a
 // program into an empty directory, builds and runs it, requests a landing page
-// and, with the README's program, orders.
+// and, with the README's program, runs the README's commands.
 package newcomer_test
 
 import (
 	"bufio"
 	"encoding/json"
 	"go/format"
-	"io"
 	"net"
 	"net/http"
 	"os"
@@ -83,7 +82,7 @@ func programs(t *testing.T, document string) []string {
 }
 
 // try builds the program in an empty directory, runs it against the command's
-// receiver, requests a landing page and, if asked to, orders.
+// receiver, requests a landing page and, if asked to, follows the README's order.
 func try(t *testing.T, root, source string, orders bool) {
 	dir := t.TempDir()
 	goCommand(t, dir, "mod", "init", "example.com/shop")
@@ -121,13 +120,57 @@ func try(t *testing.T, root, source string, orders bool) {
 	require.Len(t, landing.Header["Set-Cookie"], 1)
 	require.Regexp(t, `^__Host-clkid=[A-Za-z0-9._~-]+; Path=/; Max-Age=2592000; HttpOnly; Secure; SameSite=Lax$`, landing.Header.Get("Set-Cookie"))
 	if orders {
-		require.Equal(t, "Thank you! Conversion: accepted\n", order(t, shop, landing.Cookies()[0]))
+		follow(t, root, cmd.Env, shop)
 	}
+}
+
+var (
+	console = regexp.MustCompile("(?s)```console\n(.*?)```\n")
+	script  = regexp.MustCompile("(?s)```sh\n(cat >sources.yaml.*?)```\n")
+)
+
+// follow runs the README's commands against the shop and the receiver of the
+// environment, and compares their output with the README.
+func follow(t *testing.T, root string, environment []string, shop string) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, "README.md"))
+	require.NoError(t, err)
+	journeys := console.FindAllSubmatch(text, -1)
+	require.Len(t, journeys, 1)
+	registrations := script.FindAllSubmatch(text, -1)
+	require.Len(t, registrations, 1)
+
+	var commands []string
+	var expected strings.Builder
+	for line := range strings.Lines(string(journeys[0][1])) {
+		if command, ok := strings.CutPrefix(line, "$ "); ok {
+			commands = append(commands, strings.ReplaceAll(command, "localhost:8080", strings.TrimPrefix(shop, "http://")))
+		} else {
+			expected.WriteString(line)
+		}
+	}
+	require.Len(t, commands, 2)
+	dir := t.TempDir()
+	require.Equal(t, expected.String(), shell(t, dir, environment, strings.Join(commands, "")))
+	require.Contains(t, shell(t, dir, environment, string(registrations[0][1])), `"my-shop" is new`)
+}
+
+// shell runs a script and returns its standard output.
+func shell(t *testing.T, dir string, environment []string, script string) string {
+	t.Helper()
+	cmd := exec.Command("bash", "-eu", "-c", script)
+	cmd.Dir, cmd.Env = dir, environment
+	var problems strings.Builder
+	cmd.Stderr = &problems
+	out, err := cmd.Output()
+	require.NoError(t, err, "%s\n%s", script, &problems)
+	return string(out)
 }
 
 var variable = regexp.MustCompile(`(?m)^  export (\w+=\S+)$`)
 
-// receive starts "clickid receive" and returns the variables that it prints.
+// receive starts "clickid receive" and returns the variables that it prints, and
+// a PATH with the command.
 func receive(t *testing.T, root string) []string {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "clickid")
@@ -154,21 +197,7 @@ func receive(t *testing.T, root string) []string {
 		variables = append(variables, match[1])
 	}
 	require.Len(t, variables, 2, printed.String())
-	return variables
-}
-
-// order places an order as the visitor with the cookie and returns the page.
-func order(t *testing.T, shop string, cookie *http.Cookie) string {
-	t.Helper()
-	req, err := http.NewRequest(http.MethodPost, shop+"/orders", nil)
-	require.NoError(t, err)
-	req.AddCookie(cookie)
-	resp, err := http.DefaultClient.Do(req)
-	require.NoError(t, err)
-	page, err := io.ReadAll(resp.Body)
-	require.NoError(t, err)
-	require.NoError(t, resp.Body.Close())
-	return string(page)
+	return append(variables, "PATH="+filepath.Dir(binary)+string(filepath.ListSeparator)+os.Getenv("PATH"))
 }
 
 // unpublished returns edits of a go.mod that replace the published modules with

@@ -47,7 +47,7 @@ func order(program string) error {
 		return err
 	}
 	shop := exec.CommandContext(ctx, program)
-	shop.Env = append(os.Environ(), "PORT="+port, "CLICKID_BASE_URL="+receiver.URL)
+	shop.Env = append(os.Environ(), "PORT="+port, "CLICKID_BASE_URL="+receiver.URL, "CLICKID_API_KEY=scope3_local")
 	shop.Stdout, shop.Stderr = os.Stderr, os.Stderr
 	if err := shop.Start(); err != nil {
 		return err
