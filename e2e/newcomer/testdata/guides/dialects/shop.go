@@ -1,0 +1,5 @@
+package guide
+
+import "github.com/clickid/clickid"
+
+var store clickid.Store

@@ -1,0 +1,3 @@
+package guide
+
+var newKey, oldKey []byte
