@@ -155,6 +155,18 @@ func follow(t *testing.T, root string, environment []string, shop string) {
 	require.Contains(t, shell(t, dir, environment, string(registrations[0][1])), `"my-shop" is new`)
 }
 
+// buildCommand builds cmd/clickid and returns its path.
+func buildCommand(t *testing.T, root string) string {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "clickid")
+	build := exec.Command("go", "build", "-o", binary, ".")
+	build.Dir = filepath.Join(root, "cmd", "clickid")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	output, err := build.CombinedOutput()
+	require.NoError(t, err, string(output))
+	return binary
+}
+
 // shell runs a script and returns its standard output.
 func shell(t *testing.T, dir string, environment []string, script string) string {
 	t.Helper()
@@ -173,13 +185,7 @@ var variable = regexp.MustCompile(`(?m)^  export (\w+=\S+)$`)
 // a PATH with the command.
 func receive(t *testing.T, root string) []string {
 	t.Helper()
-	binary := filepath.Join(t.TempDir(), "clickid")
-	build := exec.Command("go", "build", "-o", binary, ".")
-	build.Dir = filepath.Join(root, "cmd", "clickid")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	output, err := build.CombinedOutput()
-	require.NoError(t, err, string(output))
-
+	binary := buildCommand(t, root)
 	command := exec.Command(binary, "receive", "-addr", "127.0.0.1:0")
 	stdout, err := command.StdoutPipe()
 	require.NoError(t, err)
