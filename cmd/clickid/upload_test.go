@@ -187,6 +187,10 @@ func TestUpload_invalidRows(t *testing.T) {
 	r = callSending(t, platform, "", "upload", "-timezone", "UTC", "-skip-invalid", path)
 	require.Equal(t, exitFailed, r.code)
 	require.Contains(t, r.stderr, "belongs to another content, destination or mapping")
+	r = callSending(t, platform, "", "upload", "-timezone", "Europe/Berlin", "-skip-invalid", "-restart", path)
+	require.Equal(t, 0, r.code, r.stderr)
+	require.Len(t, platform.Accepted(), 1, "the platform counts an event once")
+	require.NoFileExists(t, path+".rejects.csv.part")
 }
 
 func TestUpload_hashed(t *testing.T) {

@@ -79,7 +79,11 @@ func (c Config) Run(ctx context.Context) (Totals, error) {
 	u := &upload{Config: c, rejects: rejects{path: c.Rejects + ".part"}}
 	_ = os.Remove(u.rejects.path)
 	totals, err := u.run(ctx)
-	return totals, errors.Join(err, u.rejects.close())
+	err = errors.Join(err, u.rejects.close())
+	if u.rejects.path != c.Rejects {
+		_ = os.Remove(u.rejects.path) // the run ended before the list was complete
+	}
+	return totals, err
 }
 
 type upload struct {
