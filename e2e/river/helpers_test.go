@@ -125,12 +125,13 @@ func send(t testing.TB, s clickid.Sender, prefix string, orders int) {
 }
 
 // await waits until the platform has accepted a number of events. It fails if
-// the platform has more, or accepts none for 90 seconds.
+// the platform has more, or accepts none for three minutes,
+// longer than an event waits that a busy database left behind.
 func await(t testing.TB, platform *clickidtest.Server, events int) {
 	t.Helper()
 	for {
 		before := platform.Count()
-		accepted, err := platform.Wait(within(t, 90*time.Second), events)
+		accepted, err := platform.Wait(within(t, 3*time.Minute), events)
 		if err == nil && len(accepted) == events {
 			return
 		}
