@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -36,7 +37,7 @@ func TestMigration_keptName(t *testing.T) {
 	require.NotEmpty(t, blocks)
 	require.Contains(t, string(source), string(blocks[0][1]))
 
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	platform := clickidtest.NewServer(t)
 	ecapi := capi.Config{APIKey: clickidtest.APIKey, BaseURL: platform.URL, Dialect: capi.ECAPI{DataSetID: clickidtest.DataSetID}}
@@ -55,7 +56,15 @@ func TestMigration_keptName(t *testing.T) {
 		}
 	}
 
-	before, err := capi.New(ecapi)
+	unavailable := make(chan struct{})
+	var once sync.Once
+	observed := ecapi
+	observed.Hook = func(_ context.Context, a capi.Attempt) {
+		if a.Status == http.StatusServiceUnavailable {
+			once.Do(func() { close(unavailable) })
+		}
+	}
+	before, err := capi.New(observed)
 	require.NoError(t, err)
 	ob := open(before)
 	first := order("order-1001")
@@ -66,7 +75,13 @@ func TestMigration_keptName(t *testing.T) {
 	lift := platform.Always(clickidtest.Fault{Status: http.StatusServiceUnavailable})
 	_, err = ob.Send(ctx, order("order-1002"))
 	require.NoError(t, err)
-	_, err = platform.WaitRequests(ctx, 2)
+	select {
+	case <-unavailable:
+	case <-ctx.Done():
+		t.Fatal("the outbox does not send the second order")
+	}
+	// Stop waits for the requests in progress, Close interrupts them.
+	_, err = ob.Stop(ctx)
 	require.NoError(t, err)
 	require.NoError(t, ob.Close())
 	lift()
