@@ -152,7 +152,9 @@ func follow(t *testing.T, root string, environment []string, shop string) {
 	require.Len(t, commands, 2)
 	dir := t.TempDir()
 	require.Equal(t, expected.String(), shell(t, dir, environment, strings.Join(commands, "")))
-	require.Contains(t, shell(t, dir, environment, string(registrations[0][1])), `"my-shop" is new`)
+	shell(t, dir, environment, string(registrations[0][1]))
+	registered := shell(t, dir, environment, "clickid sources sync -advertiser 12345 sources.yaml")
+	require.Equal(t, "= \"my-shop\" is registered as in the file\n", registered)
 }
 
 // buildCommand builds cmd/clickid and returns its path.
