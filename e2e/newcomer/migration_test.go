@@ -13,7 +13,7 @@ import (
 	"github.com/clickid/clickid/capi"
 	"github.com/clickid/clickid/clickidtest"
 	"github.com/clickid/clickid/outbox"
-	"github.com/clickid/clickid/outbox_sqlite"
+	sqliteoutbox "github.com/clickid/clickid/outbox_sqlite"
 	"github.com/stretchr/testify/require"
 )
 

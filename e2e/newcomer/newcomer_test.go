@@ -163,7 +163,8 @@ func buildCommand(t *testing.T, root string) string {
 	binary := filepath.Join(t.TempDir(), "clickid")
 	build := exec.Command("go", "build", "-o", binary, ".")
 	build.Dir = filepath.Join(root, "cmd", "clickid")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	// The command has no replace lines, so that it needs the workspace.
+	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=", "GOWORK="+filepath.Join(root, "go.work"))
 	output, err := build.CombinedOutput()
 	require.NoError(t, err, string(output))
 	return binary

@@ -4,8 +4,8 @@ import (
 	"context"
 
 	"github.com/clickid/clickid"
-	"github.com/clickid/clickid/otel"
-	"github.com/clickid/clickid/outbox_river"
+	clickidotel "github.com/clickid/clickid/otel"
+	riveroutbox "github.com/clickid/clickid/outbox_river"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 )

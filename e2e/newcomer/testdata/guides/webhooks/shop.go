@@ -8,7 +8,7 @@ import (
 
 	"github.com/clickid/clickid"
 	"github.com/clickid/clickid/outbox"
-	"github.com/clickid/clickid/store_sql"
+	sqlstore "github.com/clickid/clickid/store_sql"
 )
 
 type placed struct {
