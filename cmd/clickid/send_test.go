@@ -87,7 +87,7 @@ func TestSending_usage(t *testing.T) {
 		require.Empty(t, r.stdout)
 	}
 	cmd, _ := prepare(t, "send", "-id", "1")
-	cmd.Env = append(os.Environ(), "CLICKID_API_KEY=")
+	cmd.Env = append(os.Environ(), "CLICKID_API_KEY=", "CLICKID_EVENT_SOURCE=shop")
 	output, err := cmd.CombinedOutput()
 	require.Error(t, err)
 	require.Contains(t, string(output), "the environment variable CLICKID_API_KEY must have the API key")
