@@ -80,3 +80,20 @@ func TestTroubleshooting_messages(t *testing.T) {
 		require.Contains(t, guide, "`… "+cause+"`")
 	}
 }
+
+// TestReadme_demo compares the README with the steps that the demo prints.
+func TestReadme_demo(t *testing.T) {
+	t.Parallel()
+	root, err := filepath.Abs("../..")
+	require.NoError(t, err)
+	text, err := os.ReadFile(filepath.Join(root, "README.md"))
+	require.NoError(t, err)
+	out, err := exec.Command(buildCommand(t, root), "demo", "-once").CombinedOutput()
+	require.NoError(t, err, string(out))
+	steps := func(printed string) string {
+		found := strings.Join(regexp.MustCompile(`(?m)^✓.*\n`).FindAllString(printed, -1), "")
+		return regexp.MustCompile(`\b01[0-9A-Z]{24}\b`).ReplaceAllString(found, clickID)
+	}
+	require.NotEmpty(t, steps(string(out)))
+	require.Equal(t, steps(string(out)), steps(string(text)))
+}
