@@ -74,9 +74,13 @@ func platformConfig(cmd *cli.Command) (capi.Config, error) {
 		}
 		return cfg, nil
 	}
+	advertiser := cmd.String("advertiser")
+	if cmd.Name == reconcileName && !cmd.Bool("interchange") {
+		advertiser = "" // it names the account whose events are counted
+	}
 	cfg.Dialect = capi.LogEvent{
 		EventSourceID:  cmd.String("event-source"),
-		AdvertiserID:   cmd.String("advertiser"),
+		AdvertiserID:   advertiser,
 		TestEventCode:  cmd.String("test-code"),
 		SendExternalID: cmd.Bool("send-external-id"),
 	}

@@ -12,9 +12,11 @@ import (
 	"github.com/urfave/cli/v3"
 )
 
+const reconcileName = "reconcile"
+
 func reconcileCommand() *cli.Command {
 	return &cli.Command{
-		Name:  "reconcile",
+		Name:  reconcileName,
 		Usage: "compare what the outbox delivered with what the platform counted",
 		Description: "The platform counts the conversions of an advertiser, of all event sources together.\n" +
 			"So the numbers agree only if this outbox feeds the only active event source of the\n" +
@@ -24,6 +26,7 @@ func reconcileCommand() *cli.Command {
 			"read from CLICKID_API_KEY. The bars: █ both, ░ delivered and not counted,\n" +
 			"▒ counted and not delivered by this outbox.",
 		Flags: outboxFlags(
+			&cli.BoolFlag{Name: "interchange", Usage: "the shop sends over Interchange, so that the advertiser is part of the destination"},
 			&cli.StringFlag{Name: "from", Usage: "first full `HOUR`, such as 2026-05-04T15:00Z", DefaultText: "24 hours before -to", Validator: checkHour},
 			&cli.StringFlag{Name: "to", Usage: "`HOUR` after the last one", DefaultText: "an hour ago", Validator: checkHour},
 			&cli.FloatFlag{Name: "threshold", Usage: "fail if the sums differ by more than `PERCENT`", Value: -1, HideDefault: true, Validator: checkPercent},

@@ -19,8 +19,7 @@ import (
 
 func callReconcile(t *testing.T, platform *clickidtest.Server, path string, args ...string) result {
 	t.Helper()
-	return callSending(t, platform, "", append([]string{"reconcile", "-advertiser", clickidtest.AdvertiserID, "-outbox", path,
-		"-destination", "test"}, args...)...)
+	return callSending(t, platform, "", append([]string{"reconcile", "-advertiser", clickidtest.AdvertiserID, "-outbox", path}, args...)...)
 }
 
 func TestReconcile(t *testing.T) {
@@ -34,6 +33,9 @@ func TestReconcile(t *testing.T) {
 	_, err = ob.Send(t.Context(), conversion("1"), conversion("2"))
 	require.NoError(t, err)
 	await(t, shop{Outbox: ob}, "delivery", func(stats outbox.Stats) bool { return stats.Delivered == 2 })
+	hours, err := ob.DeliveredByHour(t.Context(), time.Now().Add(-2*time.Hour).Truncate(time.Hour), time.Now().Add(2*time.Hour))
+	require.NoError(t, err)
+	require.NotEmpty(t, hours)
 	require.NoError(t, ob.Close())
 
 	now := time.Now().UTC().Truncate(time.Hour)
