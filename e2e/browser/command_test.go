@@ -32,8 +32,14 @@ var buildCommand = sync.OnceValues(func() (string, error) {
 	commandFolder = folder
 	binary := filepath.Join(folder, "clickid")
 	build := exec.Command("go", "build", "-o", binary, ".")
-	build.Dir = filepath.Join("..", "..", "cmd", "clickid")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	root, err := filepath.Abs(filepath.Join("..", ".."))
+	if err != nil {
+		return "", err
+	}
+	build.Dir = filepath.Join(root, "cmd", "clickid")
+	// The command has no replace lines, so it builds in the workspace only, also
+	// where the tests run outside of it.
+	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=", "GOWORK="+filepath.Join(root, "go.work"))
 	if output, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("building the command: %w\n%s", err, output)
 	}
