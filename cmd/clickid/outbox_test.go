@@ -77,7 +77,7 @@ func onEachOutbox(t *testing.T, test func(t *testing.T, open func(t *testing.T, 
 			source, err := mysql.ParseDSN(testserver.MySQL(t))
 			require.NoError(t, err)
 			if source.Net != "tcp" {
-				t.Skip("the command connects over TCP")
+				testserver.Missing(t, "MySQL or MariaDB over TCP", "set CLICKID_TEST_MYSQL to user:password@tcp(host:port)/; the command connects over TCP only")
 			}
 			db, err := sql.Open("mysql", source.FormatDSN())
 			require.NoError(t, err)

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/clickid/clickid/internal/testserver"
 	"github.com/stretchr/testify/require"
 )
 
@@ -109,12 +110,7 @@ func TestReceive_failures(t *testing.T) {
 // TestReceive_script runs the script of the documentation.
 func TestReceive_script(t *testing.T) {
 	t.Parallel()
-	if _, err := exec.LookPath("curl"); err != nil {
-		if os.Getenv("CLICKID_TEST_REQUIRE") == "1" {
-			t.Fatal("curl is missing")
-		}
-		t.Skip("curl is missing")
-	}
+	testserver.Program(t, "curl")
 	document, err := os.ReadFile(filepath.Join("..", "..", "docs", "testing.md"))
 	require.NoError(t, err)
 	scripts := regexp.MustCompile("(?s)```sh\n(#!/bin/sh\n.*?)```").FindAllSubmatch(document, -1)

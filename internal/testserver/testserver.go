@@ -22,6 +22,7 @@ import (
 	"encoding/hex"
 	"net/url"
 	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -37,6 +38,17 @@ func Missing(tb testing.TB, what, remedy string) {
 		tb.Fatalf("%s is missing and CLICKID_TEST_REQUIRE is set: %s", what, remedy)
 	}
 	tb.Skipf("%s is missing: %s", what, remedy)
+}
+
+// Program returns the path of an installed program. Without it the test is
+// skipped or fails; see [Missing].
+func Program(tb testing.TB, name string) (path string) {
+	tb.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		Missing(tb, "the program "+name, "install it")
+	}
+	return path
 }
 
 // Redis returns the URL of the shared Redis server for redis.ParseURL and

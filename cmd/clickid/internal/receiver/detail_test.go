@@ -15,6 +15,7 @@ import (
 
 	"github.com/clickid/clickid/clickidtest"
 	"github.com/clickid/clickid/cmd/clickid/internal/receiver"
+	"github.com/clickid/clickid/internal/testserver"
 	"github.com/stretchr/testify/require"
 )
 
@@ -144,12 +145,7 @@ func TestReceiver_everyRule(t *testing.T) {
 // TestReceiver_curl runs the command of an event.
 func TestReceiver_curl(t *testing.T) {
 	t.Parallel()
-	if _, err := exec.LookPath("curl"); err != nil {
-		if os.Getenv("CLICKID_TEST_REQUIRE") == "1" {
-			t.Fatal("curl is missing")
-		}
-		t.Skip("curl is missing")
-	}
+	testserver.Program(t, "curl")
 	for name, sent := range map[string]struct{ path, body string }{
 		"ECAPI":              {ecapiPath, purchase("order-1")},
 		"quotes":             {ecapiPath, strings.Replace(purchase("it's $(id) `id` \\"), "149.99", "1", 1)},

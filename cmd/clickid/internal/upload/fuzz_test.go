@@ -27,9 +27,7 @@ func FuzzRows(f *testing.F) {
 	}
 	path := filepath.Join(f.TempDir(), "rows")
 	f.Fuzz(func(t *testing.T, content string) {
-		if len(content) > 64<<10 {
-			t.Skip("long")
-		}
+		content = content[:min(len(content), 64<<10)]
 		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
