@@ -199,7 +199,7 @@ func (c *Client) askResolver(ctx context.Context, token string) (click clickid.C
 func (c *Client) encode(o *outgoing) {
 	if !c.attributable(o.event) {
 		if o.withheld {
-			o.settle(clickid.VerdictSkippedConsent, "the user's consent is unknown, and there is no click", nil)
+			o.settle(clickid.VerdictSkippedConsent, "the user's consent is unknown, and the event has no click", nil)
 			return
 		}
 		reason := "there is no click and no user identity to attribute it by"

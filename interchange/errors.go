@@ -67,7 +67,7 @@ type Error struct {
 	doing      string // the description of the call
 	status     int    // HTTP, 0 without a response
 	retryAfter time.Duration
-	problem    string // why there is no response, or why it is not that of the API
+	problem    string // why the response is missing, or not that of the API
 }
 
 // Status returns the HTTP status of the response, or 0 without one.

@@ -84,7 +84,7 @@ func (s sender) admitOne(e clickid.Event, now time.Time) (*Record, clickid.Resul
 	if withholds {
 		result.Warnings = append(result.Warnings, "the user identities were left out: the user's consent is unknown")
 		if identified && result.Verdict == clickid.VerdictSkippedOrganic {
-			result.Verdict, result.Reason = clickid.VerdictSkippedConsent, "the user's consent is unknown, and there is no click"
+			result.Verdict, result.Reason = clickid.VerdictSkippedConsent, "the user's consent is unknown, and the event has no click"
 		}
 	}
 	reason := result.Reason

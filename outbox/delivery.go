@@ -53,7 +53,7 @@ type sending struct {
 	identity string
 	item     Item
 	result   clickid.Result
-	err      error // why there is no result
+	err      error // why the result is missing
 	beside   bool  // another event of the batch was accepted
 }
 

@@ -29,8 +29,8 @@ type Record struct {
 	// Refused is the reason why validation refuses the event, or "". The first
 	// delivery of a refused event makes it a dead letter without a request.
 	Refused string `json:"refused,omitempty"`
-	// Skipped is the reason why the event is not sent: it is organic, or there
-	// is no consent. The first delivery records the skip without a request. The
+	// Skipped is the reason why the event is not sent: it is organic, or
+	// without consent. The first delivery records the skip without a request. The
 	// identity of such a record differs as well.
 	Skipped string `json:"skipped,omitempty"`
 	// Fingerprint contains keyed hashes of value, currency and click, for

@@ -103,7 +103,7 @@ func TestDoctor_usage(t *testing.T) {
 		"doctor -form payment https://shop.example":   "-form must have the form NAME=VALUE",
 		"doctor -checkout : https://shop.example":     "-checkout is not a URL",
 		"doctor -page ftp://a https://shop.example":   "an address must be a URL",
-		"doctor -ignore nothing https://shop.example": `there is no finding "nothing" to ignore`,
+		"doctor -ignore nothing https://shop.example": `unknown finding "nothing"; docs/doctor.md lists the names`,
 		"doctor -timeout 0 https://shop.example":      "must be positive, such as 30s",
 		"doctor -send-cookie x https://shop.example":  "a cookie must have the form NAME=VALUE",
 		"doctor -param a=b https://shop.example":      "a parameter must consist of [A-Za-z0-9._~-]",

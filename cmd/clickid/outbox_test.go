@@ -290,7 +290,7 @@ func TestOutbox_usage(t *testing.T) {
 		"postgres://user:secret@127.0.0.1:1/x":   "the outbox cannot be read; check the address",
 		"redis://user:secret@127.0.0.1:1/x/y":    "the address of Redis cannot be read",
 		"mysql://user:secret@127.0.0.1:1/x":      "name them with -table",
-		filepath.Join(t.TempDir(), "missing.db"): "there is no file",
+		filepath.Join(t.TempDir(), "missing.db"): "missing.db does not exist",
 	} {
 		r := call(t, "outbox", "stats", "-event-source", "shop", "-outbox", address)
 		require.Equal(t, exitFailed, r.code, address)

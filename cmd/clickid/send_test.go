@@ -69,7 +69,7 @@ func TestSending_usage(t *testing.T) {
 	for args, want := range map[string]string{
 		"upload":                              "upload needs the name of a file",
 		"upload -map id x.csv":                "-map must have the form FIELD=COLUMN",
-		"upload -map colour=x x.csv":          `there is no field "colour"`,
+		"upload -map colour=x x.csv":          `unknown field "colour"`,
 		"upload -map id=a -map id=b x.csv":    "the field id has two columns",
 		"upload -timezone Berlin x.csv":       "must be a time zone such as Europe/Berlin",
 		"upload -encoding ebcdic x.csv":       "must be one of",

@@ -151,7 +151,7 @@ func mapping(pairs []string) (map[string]string, error) {
 		case !ok || column == "":
 			return nil, errors.New("-map must have the form FIELD=COLUMN")
 		case !known:
-			return nil, fmt.Errorf("-map: there is no field %q; \"clickid upload -h\" lists the fields", name)
+			return nil, fmt.Errorf("-map: unknown field %q; \"clickid upload -h\" lists the fields", name)
 		case columns[field.Name] != "":
 			return nil, fmt.Errorf("-map: the field %s has two columns", field.Name)
 		}

@@ -111,10 +111,10 @@ func TestUpload_unreadable(t *testing.T) {
 		want    string
 	}{
 		"empty":               {"", nil, "the file is empty"},
-		"no ID":               {"time,value\n", nil, "no column for the field id; name it with -map id=COLUMN; the columns are time, value"},
+		"no ID":               {"time,value\n", nil, "no column for the field id; name it with -map id=COLUMN; its columns are time, value"},
 		"two columns":         {"id,order number,time\n", nil, `the columns "id" and "order number" both are the field id; choose with -map id=COLUMN`},
 		"plain addresses":     {"id,time,E-Mail\n", nil, `the column "E-Mail" has plain text; -hash hashes it before it is sent, -ignore "E-Mail" leaves it out`},
-		"unknown column":      {sales, []string{"-map", "value=Betrag"}, `there is no column "Betrag"`},
+		"unknown column":      {sales, []string{"-map", "value=Betrag"}, `the file has no column "Betrag"; its columns are`},
 		"Latin-1":             {head + "1,2026-11-20T14:03:00Z,1.00,EUR,\xe4\n", nil, "line 2: the text is not UTF-8; -encoding windows-1252"},
 		"UTF-16":              {"i\x00d\x00,\x00", nil, "-encoding utf-16le"},
 		"quote in the middle": {head + "1,a\"b,,,\n", nil, "line 2: the quotes are not those of CSV (RFC 4180)"},

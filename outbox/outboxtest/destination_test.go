@@ -142,7 +142,7 @@ func (m *model) Check(e clickid.Event) clickid.Result {
 		result.Verdict, result.Reason, result.Err = clickid.VerdictRejected, err.Error(), err
 	case !e.Click.IsZero():
 	case e.ClickToken == "":
-		result.Verdict, result.Reason = clickid.VerdictSkippedOrganic, "there is no click"
+		result.Verdict, result.Reason = clickid.VerdictSkippedOrganic, "the event has no click"
 	case m.resolver == nil && !m.is(acceptsTokens):
 		err := errors.New("model: there is no resolver")
 		result.Verdict, result.Reason, result.Err = clickid.VerdictRejected, err.Error(), err

@@ -112,7 +112,7 @@ func (c *Client) encode(e clickid.Event) (conversion, clickid.Result) {
 	case name == "":
 		return reject("Acme has no conversion of this type")
 	case e.Click.IsZero() && e.ClickToken == "":
-		return skip(clickid.VerdictSkippedOrganic, "there is no click")
+		return skip(clickid.VerdictSkippedOrganic, "the event has no click")
 	case e.Click.IsZero() && c.cfg.Resolver == nil:
 		return reject("there is only a token; set Config.Resolver")
 	default:

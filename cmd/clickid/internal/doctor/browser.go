@@ -74,7 +74,7 @@ type hop struct {
 type visit struct {
 	hops []hop
 	page page   // of the last hop
-	err  string // why there is no page, or ""
+	err  string // why the page is missing, or ""
 }
 
 // last returns the last hop, or an empty one.

@@ -124,7 +124,7 @@ func (c Config) Check() error {
 	known := Kinds()
 	for _, name := range c.Ignore {
 		if !slices.ContainsFunc(known, func(k Kind) bool { return string(k.Name) == name }) {
-			return fmt.Errorf("doctor: there is no finding %q to ignore", name)
+			return fmt.Errorf("doctor: unknown finding %q; docs/doctor.md lists the names", name)
 		}
 	}
 	return nil

@@ -147,7 +147,7 @@ func (e *exam) deliver(ctx context.Context, code string, event clickid.Event) (r
 		return report, err
 	}
 	if report, err = sender.Send(ctx, event); err == nil && len(report.Results) != 1 {
-		err = errors.New("there is no result")
+		err = errors.New("the client returned no result")
 	}
 	return report, err
 }

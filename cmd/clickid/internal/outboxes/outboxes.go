@@ -148,7 +148,7 @@ func (o *Outbox) queue(options Options) (outbox.Queue, error) {
 // exists reports a missing file, which opening would create.
 func exists(path string) error {
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("there is no file %s", path)
+		return fmt.Errorf("the file %s does not exist", path)
 	}
 	return nil
 }

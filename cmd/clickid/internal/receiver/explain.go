@@ -97,7 +97,7 @@ var ruleReasons = []struct {
 	{regexp.MustCompile(`^is only for the type custom$`), "Other types have their own name. Remove the member, or use the type custom."},
 	{regexp.MustCompile(`is not a (member|parameter) of the contract$`), "The contract does not know this name. Look for a typing error, and for a member of the other dialect."},
 	{regexp.MustCompile(`^must be an? (object|array|string)$|^must be (true or false|one event)|^the body must be`), "The JSON type is another one than the contract has."},
-	{regexp.MustCompile(`^must not be empty$`), "Leave the member out if there is no value."},
+	{regexp.MustCompile(`^must not be empty$`), "Leave out a member without a value."},
 	{regexp.MustCompile(`^must not be longer than`), "The contract limits the length, in characters."},
 	{regexp.MustCompile(`^must be a number`), "Write the number without quotes, with a full stop as the decimal separator."},
 	{regexp.MustCompile(`^must be an integer`), "Write it without fraction and exponent."},

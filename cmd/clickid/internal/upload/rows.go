@@ -185,12 +185,12 @@ func (c Config) match(r *csvRows, header []string) error {
 	}
 	for field, name := range c.Map {
 		if column[field] == "" {
-			return fmt.Errorf("-map: there is no column %q; the columns are %s", name, strings.Join(header, ", "))
+			return fmt.Errorf("-map: the file has no column %q; its columns are %s", name, strings.Join(header, ", "))
 		}
 	}
 	for _, required := range []string{"id", "time"} {
 		if column[required] == "" {
-			return fmt.Errorf("there is no column for the field %s; name it with -map %s=COLUMN; the columns are %s", required, required, strings.Join(header, ", "))
+			return fmt.Errorf("the file has no column for the field %s; name it with -map %s=COLUMN; its columns are %s", required, required, strings.Join(header, ", "))
 		}
 	}
 	return nil
