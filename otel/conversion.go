@@ -96,7 +96,12 @@ func (t *Telemetry) OnAttempt(ctx context.Context, a capi.Attempt) {
 		attributes = append(attributes, errorType(a.Err))
 	}
 	t.attemptDuration.Record(ctx, a.Duration.Seconds(), metric.WithAttributes(attributes...))
-	t.recordPlatform(ctx, a.Warnings, a.MatchQuality)
+	if len(a.Warnings) > 0 {
+		t.warnings.Add(ctx, int64(len(a.Warnings)))
+	}
+	if a.MatchQuality != nil {
+		t.matchQuality.Record(ctx, *a.MatchQuality)
+	}
 	end := time.Now()
 	_, span := t.tracer.Start(ctx, "clickid.attempt", trace.WithSpanKind(trace.SpanKindClient), trace.WithTimestamp(end.Add(-a.Duration)),
 		trace.WithAttributes(append(attributes,
@@ -107,16 +112,6 @@ func (t *Telemetry) OnAttempt(ctx context.Context, a capi.Attempt) {
 		span.SetStatus(codes.Error, "")
 	}
 	span.End(trace.WithTimestamp(end))
-}
-
-// recordPlatform records what the platform remarks about accepted events.
-func (t *Telemetry) recordPlatform(ctx context.Context, warnings []string, quality *float64) {
-	if len(warnings) > 0 {
-		t.warnings.Add(ctx, int64(len(warnings)))
-	}
-	if quality != nil {
-		t.matchQuality.Record(ctx, *quality)
-	}
 }
 
 // Reconciled records how many more events were delivered than the platform has

@@ -22,8 +22,9 @@ func (t *Telemetry) Metadata(ctx context.Context) map[string]string {
 	return carrier
 }
 
-// OnOutbox is the Hook of an outbox.Config. It counts outcomes and changes of
-// state. The outcome of an event is also a span in the trace of its Send, from
+// OnOutbox is the Hook of an outbox.Config. It counts outcomes, warnings and
+// changes of state. The number of the platform's warnings is that of
+// [Telemetry.OnAttempt]. The outcome of an event is also a span in the trace of its Send, from
 // queueing to the outcome.
 func (t *Telemetry) OnOutbox(ctx context.Context, o outbox.Observation) {
 	kind := attribute.String("clickid.outcome", string(o.Kind))
@@ -33,8 +34,6 @@ func (t *Telemetry) OnOutbox(ctx context.Context, o outbox.Observation) {
 		t.outcomes.Add(ctx, 1, metric.WithAttributes(attributes...))
 		t.latency.Record(ctx, o.Latency.Seconds(), metric.WithAttributes(attributes...))
 		t.recordOutcome(ctx, o, attributes)
-	case outbox.KindWarning:
-		t.recordPlatform(ctx, o.Warnings, nil) // OnAttempt has the quality
 	default:
 		t.alerts.Add(ctx, 1, metric.WithAttributes(kind))
 	}

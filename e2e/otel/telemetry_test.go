@@ -224,7 +224,10 @@ func TestTelemetry_OnOutbox(t *testing.T) {
 	require.Equal(t, codes.Error, dead.Status().Code)
 	require.Empty(t, attributeOf(dead, "clickid.event.id"))
 	require.Equal(t, "400", attributeOf(dead, "http.response.status_code"))
-	require.Equal(t, map[string]float64{"clickid.outcome=platform unavailable": 1}, r.points(t, "clickid.outbox.states"))
+	require.Equal(t, map[string]float64{"clickid.outcome=platform unavailable": 1, "clickid.outcome=warning": 1}, r.points(t, "clickid.outbox.states"))
+	require.Empty(t, r.points(t, "clickid.platform.warnings"), "the client counts them")
+	r.OnAttempt(context.Background(), capi.Attempt{Status: 200, Warnings: []string{"a", "b"}, MatchQuality: &quality})
 	require.Equal(t, map[string]float64{"": 2}, r.points(t, "clickid.platform.warnings"))
+	require.Equal(t, map[string]float64{"": 1}, r.points(t, "clickid.platform.match_quality"))
 	require.Equal(t, map[string]float64{"": 2}, r.points(t, "clickid.reconciliation.difference"))
 }
