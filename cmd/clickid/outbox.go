@@ -98,6 +98,12 @@ func atLeast(least int) func(int) error {
 
 // withOutbox opens the outbox of the flags for an action.
 func withOutbox(action func(context.Context, *cli.Command, outbox.Outbox) error) cli.ActionFunc {
+	return withOutboxOf(platformConfig, action)
+}
+
+// withOutboxOf is withOutbox for another reading of the flags of the
+// destination.
+func withOutboxOf(config func(*cli.Command) (capi.Config, error), action func(context.Context, *cli.Command, outbox.Outbox) error) cli.ActionFunc {
 	return func(ctx context.Context, cmd *cli.Command) error {
 		ctx, cancel := context.WithTimeout(ctx, outboxTimeout)
 		defer cancel()
@@ -106,7 +112,7 @@ func withOutbox(action func(context.Context, *cli.Command, outbox.Outbox) error)
 		}
 		destination := cmd.String("destination")
 		if destination == "" {
-			cfg, err := platformConfig(cmd)
+			cfg, err := config(cmd)
 			if err != nil {
 				return wrongUsage(err)
 			}

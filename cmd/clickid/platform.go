@@ -74,13 +74,9 @@ func platformConfig(cmd *cli.Command) (capi.Config, error) {
 		}
 		return cfg, nil
 	}
-	advertiser := cmd.String("advertiser")
-	if cmd.Name == reconcileName && !cmd.Bool("interchange") {
-		advertiser = "" // it names the account whose events are counted
-	}
 	cfg.Dialect = capi.LogEvent{
 		EventSourceID:  cmd.String("event-source"),
-		AdvertiserID:   advertiser,
+		AdvertiserID:   cmd.String("advertiser"),
 		TestEventCode:  cmd.String("test-code"),
 		SendExternalID: cmd.Bool("send-external-id"),
 	}

@@ -6,17 +6,16 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/clickid/clickid/capi"
 	"github.com/clickid/clickid/cmd/clickid/internal/reconcile"
 	"github.com/clickid/clickid/interchange"
 	"github.com/clickid/clickid/outbox"
 	"github.com/urfave/cli/v3"
 )
 
-const reconcileName = "reconcile"
-
 func reconcileCommand() *cli.Command {
 	return &cli.Command{
-		Name:  reconcileName,
+		Name:  "reconcile",
 		Usage: "compare what the outbox delivered with what the platform counted",
 		Description: "The platform counts the conversions of an advertiser, of all event sources together.\n" +
 			"So the numbers agree only if this outbox feeds the only active event source of the\n" +
@@ -32,8 +31,20 @@ func reconcileCommand() *cli.Command {
 			&cli.FloatFlag{Name: "threshold", Usage: "fail if the sums differ by more than `PERCENT`", Value: -1, HideDefault: true, Validator: checkPercent},
 			&cli.DurationFlag{Name: "deduplication-window", Usage: "how long the outbox remembers deliveries, as in its configuration", Value: outbox.DefaultDeduplicationWindow},
 		),
-		Action: withOutbox(runReconcile),
+		Action: withOutboxOf(reconciledConfig, runReconcile),
 	}
+}
+
+// reconciledConfig returns the destination of the outbox. The advertiser names
+// the account whose events are counted, and belongs to the destination only over
+// Interchange.
+func reconciledConfig(cmd *cli.Command) (capi.Config, error) {
+	cfg, err := platformConfig(cmd)
+	if dialect, ok := cfg.Dialect.(capi.LogEvent); ok && !cmd.Bool("interchange") {
+		dialect.AdvertiserID = ""
+		cfg.Dialect = dialect
+	}
+	return cfg, err
 }
 
 // hourLayouts are the forms of an hour.
