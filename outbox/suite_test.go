@@ -1,19 +1,17 @@
 package outbox_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
-	"os"
-	"os/exec"
 	"slices"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/internal/suitetest"
 	"github.com/clickid/clickid/outbox"
 	"github.com/clickid/clickid/outbox/outboxtest"
 	"github.com/stretchr/testify/require"
@@ -398,13 +396,9 @@ func runSuite(t *testing.T, f fault, patience time.Duration) {
 // memory can be opened again within the process.
 func TestMemory_conformance(t *testing.T) { runSuite(t, "", 0) }
 
-// faultVariable names the environment variable with the fault of
-// TestFaultyOutbox.
-const faultVariable = "CLICKID_OUTBOXTEST_FAULT"
-
 // TestFaultyOutbox is run by TestRun_faultyOutbox in another process.
 func TestFaultyOutbox(t *testing.T) {
-	if f := os.Getenv(faultVariable); f != "" {
+	if f := suitetest.Fault(); f != "" {
 		runSuite(t, fault(f), time.Second)
 	}
 }
@@ -477,12 +471,7 @@ func TestRun_faultyOutbox(t *testing.T) {
 	} {
 		t.Run(string(row.fault)+": "+row.test, func(t *testing.T) {
 			t.Parallel()
-			cmd := exec.Command(os.Args[0], "-test.run=^TestFaultyOutbox$/^"+row.test+"$", "-test.timeout=10m")
-			cmd.Env = append(os.Environ(), faultVariable+"="+string(row.fault))
-			var output bytes.Buffer
-			cmd.Stdout, cmd.Stderr = &output, &output
-			require.Error(t, cmd.Run(), "the suite passes an outbox that %s", row.fault)
-			require.Contains(t, output.String(), "--- FAIL: TestFaultyOutbox/", "the process failed for another reason")
+			suitetest.Run(t, "TestFaultyOutbox", row.test, string(row.fault))
 		})
 	}
 }

@@ -1,15 +1,13 @@
 package storetest_test
 
 import (
-	"bytes"
-	"os"
-	"os/exec"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/internal/suitetest"
 	"github.com/clickid/clickid/storetest"
 	"github.com/stretchr/testify/require"
 )
@@ -32,13 +30,9 @@ func TestRun_correctStore(t *testing.T) {
 	t.Run("real time", func(t *testing.T) { runSuite(t, correct, false) })
 }
 
-// faultVariable names the environment variable with the fault of
-// TestFaultyStore.
-const faultVariable = "CLICKID_STORETEST_FAULT"
-
 // TestFaultyStore is run by TestRun_faultyStore in another process.
 func TestFaultyStore(t *testing.T) {
-	if f := os.Getenv(faultVariable); f != "" {
+	if f := suitetest.Fault(); f != "" {
 		runSuite(t, fault(f), true)
 	}
 }
@@ -103,13 +97,8 @@ func TestRun_faultyStore(t *testing.T) {
 // failedChecks returns the checks that a store with the fault fails.
 func failedChecks(t *testing.T, f fault) []string {
 	t.Helper()
-	cmd := exec.Command(os.Args[0], "-test.run=^TestFaultyStore$")
-	cmd.Env = append(os.Environ(), faultVariable+"="+string(f))
-	var output bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &output, &output
-	require.Error(t, cmd.Run(), "the suite passes a store that %s", f)
 	var failed []string
-	for _, match := range regexp.MustCompile(`--- FAIL: TestFaultyStore/(\S+)`).FindAllStringSubmatch(output.String(), -1) {
+	for _, match := range regexp.MustCompile(`--- FAIL: TestFaultyStore/(\S+)`).FindAllStringSubmatch(suitetest.Run(t, "TestFaultyStore", "", string(f)), -1) {
 		failed = append(failed, strings.ReplaceAll(match[1], "_", " "))
 	}
 	return failed

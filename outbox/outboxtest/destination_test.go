@@ -1,22 +1,19 @@
 package outboxtest_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"os"
-	"os/exec"
 	"slices"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/internal/suitetest"
 	"github.com/clickid/clickid/outbox"
 	"github.com/clickid/clickid/outbox/outboxtest"
-	"github.com/stretchr/testify/require"
 )
 
 // fault describes how a destination violates the contract.
@@ -266,13 +263,9 @@ func runSuite(t *testing.T, f fault, patience time.Duration) {
 
 func TestRunDestination_correct(t *testing.T) { runSuite(t, correct, 0) }
 
-// faultVariable names the environment variable with the fault of
-// TestFaultyDestination.
-const faultVariable = "CLICKID_OUTBOXTEST_DESTINATION_FAULT"
-
 // TestFaultyDestination is run by TestRunDestination_faulty in another process.
 func TestFaultyDestination(t *testing.T) {
-	if f := os.Getenv(faultVariable); f != "" {
+	if f := suitetest.Fault(); f != "" {
 		runSuite(t, fault(f), time.Second)
 	}
 }
@@ -312,12 +305,7 @@ func TestRunDestination_faulty(t *testing.T) {
 	} {
 		t.Run(string(row.fault)+": "+row.test, func(t *testing.T) {
 			t.Parallel()
-			cmd := exec.Command(os.Args[0], "-test.run=^TestFaultyDestination$/^"+row.test+"$", "-test.timeout=10m")
-			cmd.Env = append(os.Environ(), faultVariable+"="+string(row.fault))
-			var output bytes.Buffer
-			cmd.Stdout, cmd.Stderr = &output, &output
-			require.Error(t, cmd.Run(), "the suite passes a destination that %s", row.fault)
-			require.Contains(t, output.String(), "--- FAIL: TestFaultyDestination/", "the process failed for another reason")
+			suitetest.Run(t, "TestFaultyDestination", row.test, string(row.fault))
 		})
 	}
 }
