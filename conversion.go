@@ -206,7 +206,9 @@ func resolvesTokens(s Sender) bool {
 // visitor's token without calling the store.
 //
 // Implementations are safe for concurrent use, and do not keep or change the
-// events after Send has returned.
+// events after Send has returned. They skip an event with [ConsentDenied].
+// [Convert] removes click and user from the event of a visitor without consent,
+// and still passes it on, so that an outbox can record the skip.
 type Sender interface {
 	// Send accepts the events and returns a report with a result for each in
 	// their order, even if it fails. The error is non-nil exactly when an event
