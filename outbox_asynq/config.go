@@ -35,7 +35,7 @@ type Config struct {
 	Workers int
 	// DeduplicationWindow is how long a delivered event is remembered, so that
 	// the same one is not sent again. Its payload is not kept. It takes about 200
-	// bytes of Redis' memory; docs/outbox.md has the measurement. Defaults to
+	// bytes of Redis' memory; docs/benchmarks.md has the measurement. Defaults to
 	// [outbox.DefaultDeduplicationWindow].
 	DeduplicationWindow time.Duration
 	// PollInterval is the interval in which an idle instance looks for new

@@ -101,7 +101,7 @@ func TestOutbox_redisRestart(t *testing.T) {
 
 // TestOutbox_redisPersistence counts the acknowledged events that remain after
 // a kill of the server under each persistence setting. The figures are in
-// docs/outbox.md.
+// docs/operating.md.
 func TestOutbox_redisPersistence(t *testing.T) {
 	t.Parallel()
 	const n = 1000

@@ -26,7 +26,6 @@ var (
 	client      *capi.Client
 	event       clickid.Event
 	ob          outbox.Outbox
-	ids         []string
 	cart        struct{}
 )
 
