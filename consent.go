@@ -130,7 +130,7 @@ func (t *Tracker) Remember(w http.ResponseWriter, r *http.Request, id string) (*
 		v, r = t.newVisit(r)
 	}
 	if t.erasurePending(r.Header["Cookie"]) {
-		if err := t.forget(w, r, v, ""); err != nil {
+		if _, err := t.forget(w, r, v, ""); err != nil {
 			return r, err
 		}
 	}

@@ -355,7 +355,8 @@ func (t *Tracker) loadLatest(ctx context.Context, lines []string) (c Click, toke
 		if strings.HasPrefix(value, "!") {
 			continue // a mark of an erasure
 		}
-		loaded, err := t.load(ctx, value, &loads)
+		var took time.Duration
+		loaded, err := t.load(ctx, value, &loads, &took)
 		switch {
 		case err == nil:
 			if token == "" || loaded.At.After(c.At) {
@@ -364,7 +365,7 @@ func (t *Tracker) loadLatest(ctx context.Context, lines []string) (c Click, toke
 		case errors.Is(err, ErrInvalid):
 			invalid = true
 		case !errors.Is(err, ErrNotFound):
-			noticed = append(noticed, Observation{Kind: KindStoreError, Err: err})
+			noticed = append(noticed, Observation{Kind: KindStoreError, Duration: took, Err: err})
 			if failure == nil && t.checkToken(value) == nil {
 				failed = value
 			}
@@ -384,8 +385,8 @@ func (t *Tracker) loadLatest(ctx context.Context, lines []string) (c Click, toke
 }
 
 // load returns the click of a token. loads counts the store calls; beyond the
-// limit a token is unknown.
-func (t *Tracker) load(ctx context.Context, token string, loads *int) (Click, error) {
+// limit a token is unknown. took is set to the duration of the call.
+func (t *Tracker) load(ctx context.Context, token string, loads *int, took *time.Duration) (Click, error) {
 	if t.local != nil {
 		if c, local, err := t.local.loadLocally(token); local {
 			return c, err
@@ -399,6 +400,7 @@ func (t *Tracker) load(ctx context.Context, token string, loads *int) (Click, er
 	}
 	ctx, cancel := t.storeContext(ctx)
 	defer cancel()
+	defer func(start time.Time) { *took = time.Since(start) }(time.Now())
 	return t.store.Load(ctx, token)
 }
 

@@ -51,8 +51,8 @@ func (t *Tracker) Forget(w http.ResponseWriter, r *http.Request) error {
 	if id, _ := t.rememberable(r); id != "" && t.consentOf == nil {
 		mark = markForgotten // or the next page takes the click from its Referer
 	}
-	err := t.forget(w, r, v, mark)
-	t.observe(r.Context(), Observation{Kind: KindForgotten})
+	took, err := t.forget(w, r, v, mark)
+	t.observe(r.Context(), Observation{Kind: KindForgotten, Duration: took})
 	return err
 }
 
@@ -66,13 +66,13 @@ func (t *Tracker) ForgetKey(ctx context.Context, k Key) error {
 	}
 	storeCtx, cancel := t.jobContext(ctx)
 	defer cancel()
-	k = t.ownKey(k)
+	k, start := t.ownKey(k), time.Now()
 	tokens, err := t.tokensOf(storeCtx, k)
 	if errors.Is(err, ErrInvalid) { // the key does not open its link
 		err = errors.Join(err, t.linker.Unlink(storeCtx, k))
 	}
 	if err != nil {
-		return t.erasureError(ctx, nil, err)
+		return t.erasureError(ctx, start, nil, err)
 	}
 	return t.eraseAll(ctx, storeCtx, tokens)
 }
@@ -92,6 +92,7 @@ func (t *Tracker) ForgetToken(ctx context.Context, token string) error {
 // eraseAll erases the clicks of tokens. The links to those that are left stay for
 // the next try.
 func (t *Tracker) eraseAll(ctx, storeCtx context.Context, tokens []string) error {
+	start := time.Now()
 	var left []string
 	var failures []error
 	for _, token := range tokens {
@@ -99,7 +100,7 @@ func (t *Tracker) eraseAll(ctx, storeCtx context.Context, tokens []string) error
 			left, failures = append(left, token), append(failures, err)
 		}
 	}
-	return t.erasureError(ctx, left, errors.Join(failures...))
+	return t.erasureError(ctx, start, left, errors.Join(failures...))
 }
 
 // deny serves a visitor who has denied consent. Images and other parts of a page
@@ -109,22 +110,24 @@ func (t *Tracker) deny(w http.ResponseWriter, r *http.Request, v *visit, read re
 		v.forget()
 		return
 	}
+	o := Observation{Kind: KindDenied}
 	if read.cookie && !t.onlyForgotten(v.lines) {
 		// The page is served whatever came of it; forget has reported a failure.
-		_ = t.forget(w, r, v, "")
+		o.Duration, _ = t.forget(w, r, v, "")
 	} else {
 		v.forget()
 	}
 	if read.cookie || read.present {
-		t.observe(r.Context(), Observation{Kind: KindDenied})
+		t.observe(r.Context(), o)
 	}
 }
 
 // forget erases the visitor's clicks. The cookie keeps the tokens of those that
-// are left, or gets the mark.
-func (t *Tracker) forget(w http.ResponseWriter, r *http.Request, v *visit, mark string) error {
+// are left, or gets the mark. It returns the time of the erasure.
+func (t *Tracker) forget(w http.ResponseWriter, r *http.Request, v *visit, mark string) (time.Duration, error) {
 	ctx, cancel := t.storeContext(r.Context())
 	defer cancel()
+	start := time.Now()
 	var (
 		left     []string
 		failures []error
@@ -145,7 +148,7 @@ func (t *Tracker) forget(w http.ResponseWriter, r *http.Request, v *visit, mark 
 	}
 	forbidCaching(w.Header())
 	v.forget()
-	return t.erasureError(r.Context(), left, errors.Join(failures...))
+	return time.Since(start), t.erasureError(r.Context(), start, left, errors.Join(failures...))
 }
 
 // eraseKnown erases the click of a visitor's token. Made-up tokens cost a
@@ -231,6 +234,7 @@ func (t *Tracker) checkRevoked(ctx context.Context, token string) error {
 	}
 	storeCtx, cancel := t.jobContext(ctx)
 	defer cancel()
+	start := time.Now()
 	_, err := t.linker.Linked(storeCtx, revokedKey(token))
 	switch {
 	case errors.Is(err, ErrNotFound):
@@ -238,7 +242,7 @@ func (t *Tracker) checkRevoked(ctx context.Context, token string) error {
 	case err == nil:
 		return fmt.Errorf("%w: the token was revoked", ErrNotFound)
 	}
-	return t.lookupError(ctx, err)
+	return t.lookupError(ctx, start, err)
 }
 
 // maxHistory limits the earlier clicks of a key that are remembered.
@@ -304,16 +308,17 @@ func (t *Tracker) tokensOf(ctx context.Context, k Key) (tokens []string, err err
 func (t *Tracker) supersede(ctx context.Context, token, earlier string, expires time.Time) {
 	storeCtx, cancel := t.storeContext(ctx)
 	defer cancel()
+	start := time.Now()
 	if err := t.linker.Link(storeCtx, supersededKey(token), earlier, expires); err != nil {
-		t.observe(ctx, Observation{Kind: KindStoreError, Err: err})
+		t.observeFailure(ctx, start, err)
 	}
 }
 
-func (t *Tracker) erasureError(ctx context.Context, left []string, err error) error {
+func (t *Tracker) erasureError(ctx context.Context, start time.Time, left []string, err error) error {
 	if err == nil {
 		return nil
 	}
-	t.observe(ctx, Observation{Kind: KindStoreError, Err: err})
+	t.observeFailure(ctx, start, err)
 	return &ErasureError{Tokens: left, Err: err}
 }
 

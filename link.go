@@ -30,9 +30,10 @@ func (t *Tracker) Resolve(ctx context.Context, token string) (Click, error) {
 	}
 	storeCtx, cancel := t.jobContext(ctx)
 	defer cancel()
+	start := time.Now()
 	c, err := t.store.Load(storeCtx, token)
 	if err != nil {
-		return Click{}, t.lookupError(ctx, err)
+		return Click{}, t.lookupError(ctx, start, err)
 	}
 	return c, nil
 }
@@ -55,8 +56,9 @@ func (t *Tracker) Link(ctx context.Context, k Key) error {
 	}
 	storeCtx, cancel := t.storeContext(ctx)
 	defer cancel()
+	start := time.Now()
 	if err := t.link(storeCtx, t.linker, t.ownKey(k), token, expires); err != nil {
-		t.observe(ctx, Observation{Kind: KindStoreError, Err: err})
+		t.observeFailure(ctx, start, err)
 		return fmt.Errorf("clickid: linking the click: %w", err)
 	}
 	return nil
@@ -119,7 +121,7 @@ func (t *Tracker) linkable(ctx context.Context, load bool) (token string, expire
 	if token == "" {
 		// The store does not have the click: it is that of WithClick, or could
 		// not be stored on the landing.
-		if token, err = t.save(ctx, click); err != nil {
+		if token, _, err = t.save(ctx, click); err != nil {
 			return "", time.Time{}, err
 		}
 		if v.tracker == t {
@@ -158,9 +160,10 @@ func (t *Tracker) linkedToken(ctx context.Context, k Key) (string, error) {
 	}
 	storeCtx, cancel := t.jobContext(ctx)
 	defer cancel()
+	start := time.Now()
 	token, err := t.linker.Linked(storeCtx, t.ownKey(k))
 	if err != nil {
-		return "", t.lookupError(ctx, err)
+		return "", t.lookupError(ctx, start, err)
 	}
 	return token, nil
 }
@@ -173,11 +176,11 @@ func (t *Tracker) checkLinkable(k Key) error {
 }
 
 // lookupError returns ErrNotFound as it is and reports other errors.
-func (t *Tracker) lookupError(ctx context.Context, err error) error {
+func (t *Tracker) lookupError(ctx context.Context, start time.Time, err error) error {
 	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrInvalid) {
 		return err
 	}
-	t.observe(ctx, Observation{Kind: KindStoreError, Err: err})
+	t.observeFailure(ctx, start, err)
 	return fmt.Errorf("clickid: looking up the click: %w", err)
 }
 

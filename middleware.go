@@ -478,7 +478,7 @@ func (t *Tracker) keep(w http.ResponseWriter, r *http.Request, v *visit, id stri
 		}
 	}
 
-	token, err := t.save(ctx, landed)
+	token, took, err := t.save(ctx, landed)
 	if err == nil && earlier != "" && t.linker != nil {
 		// It expires before the new click if it could not be loaded.
 		t.supersede(ctx, token, earlier, cmp.Or(stored.Expires, landed.Expires))
@@ -491,7 +491,7 @@ func (t *Tracker) keep(w http.ResponseWriter, r *http.Request, v *visit, id stri
 	v.settle(landed, token, !o.Recovered)
 	t.jar.set(w.Header(), token, t.ttl)
 	forbidCaching(w.Header())
-	o.Kind = KindCaptured
+	o.Kind, o.Duration = KindCaptured, took
 	t.observe(ctx, o)
 	if len(token) > metadataLength {
 		t.observe(ctx, Observation{Kind: KindLongToken, Param: o.Param})
@@ -500,25 +500,28 @@ func (t *Tracker) keep(w http.ResponseWriter, r *http.Request, v *visit, id stri
 }
 
 // save stores the click and reports a failure of the store or of a part of it.
-func (t *Tracker) save(ctx context.Context, c Click) (token string, err error) {
+func (t *Tracker) save(ctx context.Context, c Click) (token string, took time.Duration, err error) {
 	if store, ok := t.store.Store.(*cookieStore); ok {
 		if token, err = store.save(c); err == nil {
-			return token, nil
+			return token, 0, nil
 		}
 		t.observe(ctx, Observation{Kind: KindStoreError, Param: c.Param, Err: err})
-		return "", fmt.Errorf("clickid: signing the click: %w", err)
+		return "", 0, fmt.Errorf("clickid: signing the click: %w", err)
 	}
 	storeCtx, cancel := t.storeContext(ctx)
 	defer cancel()
 	var outage error
-	if token, err = t.store.Save(context.WithValue(storeCtx, fallbackReport{}, &outage), c); err != nil {
-		t.observe(ctx, Observation{Kind: KindStoreError, Param: c.Param, Err: err})
-		return "", fmt.Errorf("clickid: saving the click: %w", err)
+	start := time.Now()
+	token, err = t.store.Save(context.WithValue(storeCtx, fallbackReport{}, &outage), c)
+	took = time.Since(start)
+	if err != nil {
+		t.observe(ctx, Observation{Kind: KindStoreError, Param: c.Param, Duration: took, Err: err})
+		return "", took, fmt.Errorf("clickid: saving the click: %w", err)
 	}
 	if outage != nil {
-		t.observe(ctx, Observation{Kind: KindFellBack, Param: c.Param, Err: outage})
+		t.observe(ctx, Observation{Kind: KindFellBack, Param: c.Param, Duration: took, Err: outage})
 	}
-	return token, nil
+	return token, took, nil
 }
 
 // forbidCaching forbids shared caches to store the response. It does not use

@@ -24,6 +24,11 @@ type Observation struct {
 	// Age is the time from the platform's issue of the click ID to the capture,
 	// or 0 if the ID has no time. A shared link may be days old.
 	Age time.Duration
+	// Duration is the time of the calls of store and linker: of the save with
+	// KindCaptured and KindFellBack, of the erasure with KindForgotten and
+	// KindDenied, and of the failed call with KindStoreError. It is 0 for other
+	// kinds, and for a save in a cookie store, which makes no call.
+	Duration time.Duration
 	// Err is the cause of KindStoreError, KindFellBack and KindPanic.
 	Err error
 
@@ -101,6 +106,11 @@ const (
 	ReasonCookieDropped Reason = "the click's cookie is gone from the response: put the middleware that replaces headers, such as a timeout, outside of the tracker"
 )
 
+// observeFailure reports that a call of store or linker failed.
+func (t *Tracker) observeFailure(ctx context.Context, start time.Time, err error) {
+	t.observe(ctx, Observation{Kind: KindStoreError, Duration: time.Since(start), Err: err})
+}
+
 // observe reports o to hook and log.
 func (t *Tracker) observe(ctx context.Context, o Observation) {
 	paid := o.landing
@@ -122,7 +132,7 @@ func (t *Tracker) observe(ctx context.Context, o Observation) {
 	if !t.logger.Enabled(ctx, level) {
 		return
 	}
-	attrs := make([]slog.Attr, 0, 6)
+	attrs := make([]slog.Attr, 0, 7)
 	if o.Reason != "" {
 		attrs = append(attrs, slog.String("reason", string(o.Reason)))
 	}
@@ -137,6 +147,9 @@ func (t *Tracker) observe(ctx context.Context, o Observation) {
 	}
 	if o.Age != 0 {
 		attrs = append(attrs, slog.Duration("age", o.Age))
+	}
+	if o.Duration != 0 {
+		attrs = append(attrs, slog.Duration("duration", o.Duration))
 	}
 	if o.Err != nil {
 		attrs = append(attrs, slog.Any("error", o.Err))

@@ -1,11 +1,13 @@
 package clickid_test
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/clickid/clickid"
@@ -174,4 +176,84 @@ func TestObservation_lostClickOnce(t *testing.T) {
 	page := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
 	s.Handler(s.Handler(page)).ServeHTTP(httptest.NewRecorder(), newRequest(http.MethodGet, "/?utm_source=scope3"))
 	require.Equal(t, []clickid.Kind{clickid.KindLostClick}, s.kinds())
+}
+
+// slowStore takes 30 ms for each call of the store, and 5 ms for each of the
+// linker, and fails the calls of the store with err.
+type slowStore struct {
+	*clickid.MemoryStore
+	err error
+}
+
+func (s *slowStore) Save(ctx context.Context, c clickid.Click) (string, error) {
+	time.Sleep(30 * time.Millisecond)
+	if s.err != nil {
+		return "", s.err
+	}
+	return s.MemoryStore.Save(ctx, c)
+}
+
+func (s *slowStore) Load(ctx context.Context, token string) (clickid.Click, error) {
+	time.Sleep(30 * time.Millisecond)
+	if s.err != nil {
+		return clickid.Click{}, s.err
+	}
+	return s.MemoryStore.Load(ctx, token)
+}
+
+func (s *slowStore) Linked(ctx context.Context, k clickid.Key) (string, error) {
+	time.Sleep(5 * time.Millisecond)
+	if s.err != nil {
+		return "", s.err
+	}
+	return s.MemoryStore.Linked(ctx, k)
+}
+
+func TestObservation_duration(t *testing.T) {
+	t.Parallel()
+	landing := func(s *site, v *visitor) { v.get("/?clkid=def") }
+	tests := map[string]struct {
+		store clickid.Store // by default a slow one
+		err   error
+		do    func(*site, *visitor)
+		want  map[clickid.Kind]time.Duration
+	}{
+		"captured: the save": {do: landing,
+			want: map[clickid.Kind]time.Duration{clickid.KindCaptured: 30 * time.Millisecond}},
+		"captured in a cookie: no call": {store: newCookieStore(t, firstKey), do: landing,
+			want: map[clickid.Kind]time.Duration{clickid.KindCaptured: 0}},
+		"unchanged": {do: func(_ *site, v *visitor) { v.get("/?clkid=abc") },
+			want: map[clickid.Kind]time.Duration{clickid.KindUnchanged: 0}},
+		"forgotten: the load and the search for earlier clicks": {
+			do:   func(s *site, v *visitor) { s.page = forgetting(s, nil); v.get("/") },
+			want: map[clickid.Kind]time.Duration{clickid.KindForgotten: 35 * time.Millisecond}},
+		"denied: the same": {do: func(_ *site, v *visitor) { v.get("/", gpc) },
+			want: map[clickid.Kind]time.Duration{clickid.KindDenied: 35 * time.Millisecond}},
+		"store error: the load and the save, which fail": {err: errors.New("refused"), do: landing,
+			want: map[clickid.Kind]time.Duration{clickid.KindStoreError: 60 * time.Millisecond}},
+		"store error: a link that cannot be read": {err: errors.New("refused"),
+			do:   func(s *site, _ *visitor) { _, _ = s.Linked(t.Context(), clickid.OrderKey("1")) },
+			want: map[clickid.Kind]time.Duration{clickid.KindStoreError: 5 * time.Millisecond}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				slow := &slowStore{MemoryStore: clickid.NewMemoryStore()}
+				cfg := clickid.Config{Store: tt.store}
+				if tt.store == nil {
+					cfg.Store = slow
+				}
+				got := map[clickid.Kind]time.Duration{}
+				cfg.Hook = func(_ context.Context, o clickid.Observation) { got[o.Kind] += o.Duration }
+				s := newRealSite(t, cfg)
+				v := s.visitor()
+				v.get("/?clkid=abc")
+				clear(got)
+				slow.err = tt.err
+				tt.do(s, v)
+				require.Equal(t, tt.want, got)
+			})
+		})
+	}
 }

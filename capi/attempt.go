@@ -24,7 +24,8 @@ type Attempt struct {
 	Bytes  int
 	// Status is the HTTP status, or 0 without a response.
 	Status int
-	// Duration is the duration of the attempt.
+	// Duration is the time from the beginning of the request until the response
+	// was read or the request failed, without waits before a retry.
 	Duration time.Duration
 	// Warnings are the platform's warnings about an accepted request.
 	Warnings []string

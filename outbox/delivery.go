@@ -51,6 +51,7 @@ type Delivery struct {
 // sending is an event in the collector.
 type sending struct {
 	identity string
+	metadata map[string]string
 	item     Item
 	result   clickid.Result
 	err      error // why the result is missing
@@ -133,7 +134,8 @@ func (d *Delivery) ResolvesTokens() bool { return d.resolver != nil }
 func (d *Delivery) Deliver(ctx context.Context, r Record, attempt int) Outcome {
 	ctx = withMetadata(ctx, r.Metadata)
 	e, err := r.Event()
-	outcome := d.deliver(ctx, r, e, err)
+	var took time.Duration
+	outcome := d.deliver(ctx, r, e, err, &took)
 	if outcome.Action == ActionRetry {
 		outcome.Wait = grow(d.cfg.MinSnooze, d.cfg.MaxSnooze, attempt)
 		if attempt >= d.cfg.MaxAttempts {
@@ -143,14 +145,14 @@ func (d *Delivery) Deliver(ctx context.Context, r Record, attempt int) Outcome {
 	if outcome.Action == ActionSkip && !d.cfg.ForgetSkips {
 		outcome.Skip = &Skip{ID: d.visibleID(e.ID), Type: string(e.Type), Reason: outcome.Failure.Reason, At: time.Now().UTC()}
 	}
-	d.report(ctx, r, e, outcome)
+	d.report(ctx, r, e, outcome, took)
 	drainOf(ctx).settle(outcome.Action)
 	return outcome
 }
 
 // deliver is Deliver without the counting of attempts. damage is the reason why
-// the event cannot be read.
-func (d *Delivery) deliver(ctx context.Context, r Record, e clickid.Event, damage error) Outcome {
+// the event cannot be read. took is set to the time of lookups and request.
+func (d *Delivery) deliver(ctx context.Context, r Record, e clickid.Event, damage error, took *time.Duration) Outcome {
 	switch {
 	case r.Refused != "":
 		return dead(r.Refused, 0)
@@ -176,6 +178,7 @@ func (d *Delivery) deliver(ctx context.Context, r Record, e clickid.Event, damag
 	default:
 		return snooze(0, reasonInterrupted, 0)
 	}
+	defer func(start time.Time) { *took = time.Since(start) }(time.Now())
 	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
 	if outcome, ok := d.lookUp(ctx, r, &e); !ok {
@@ -267,10 +270,10 @@ func grow(shortest, longest time.Duration, attempt int) time.Duration {
 }
 
 // report reports a final outcome.
-func (d *Delivery) report(ctx context.Context, r Record, e clickid.Event, outcome Outcome) {
+func (d *Delivery) report(ctx context.Context, r Record, e clickid.Event, outcome Outcome, took time.Duration) {
 	o := Observation{
 		Type: e.Type, EventID: d.visibleID(e.ID),
-		Reason: outcome.Failure.Reason, Status: outcome.Failure.Status, Latency: max(0, time.Since(r.QueuedAt)),
+		Reason: outcome.Failure.Reason, Status: outcome.Failure.Status, Latency: max(0, time.Since(r.QueuedAt)), Duration: took,
 	}
 	switch outcome.Action {
 	case ActionDeadLetter:

@@ -10,7 +10,9 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/clickid/clickid"
@@ -448,4 +450,92 @@ func TestDeliver_sharedRequest(t *testing.T) {
 		got[v.i] = v.v
 	}
 	require.Equal(t, []outbox.Action{outbox.ActionDone, outbox.ActionDeadLetter, outbox.ActionSnooze, outbox.ActionDone}, got)
+}
+
+// TestDeliver_metadata delivers events of three orders, one of them without
+// metadata, in a shared request and one by one.
+func TestDeliver_metadata(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		name   string
+		linger time.Duration
+		event  string // in the context of the request
+		orders []string
+	}{
+		{"a shared request", time.Second, "", []string{"0", "1"}},
+		{"a request for each event", -1, "0", []string{"0"}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var mu sync.Mutex
+				var requests []context.Context
+				p := transport(func(r *http.Request) (*http.Response, error) {
+					mu.Lock()
+					defer mu.Unlock()
+					requests = append(requests, r.Context())
+					return reply(200, `{"events_received":1}`)()
+				})
+				orders := 0
+				d := newDelivery(t, outbox.Config{Destination: newClient(t, p, logEvent), Linger: row.linger, Metadata: func(context.Context) map[string]string {
+					orders++
+					if orders == 3 {
+						return nil
+					}
+					return map[string]string{"order": fmt.Sprint(orders - 1)}
+				}})
+				warm := d.Deliver(t.Context(), admit(t, d, purchase("warm")), 1) // what follows waits for others
+				require.Equal(t, outbox.ActionDone, warm.Action)
+				orders, requests = 0, nil
+				for _, e := range purchases(3) {
+					record := admit(t, d, e)
+					go d.Deliver(context.Background(), record, 1)
+					synctest.Wait()
+				}
+				time.Sleep(2 * time.Second)
+				synctest.Wait()
+				require.Equal(t, row.event, outbox.MetadataFromContext(requests[0])["order"])
+				var got []string
+				for _, metadata := range outbox.MetadataOfRequest(requests[0]) {
+					got = append(got, metadata["order"])
+				}
+				require.Equal(t, row.orders, got)
+				if row.linger < 0 {
+					require.Len(t, requests, 3)
+					require.Nil(t, outbox.MetadataOfRequest(requests[2]))
+				}
+			})
+		})
+	}
+}
+
+func TestDeliver_duration(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		name   string
+		record func(*outbox.Record)
+		want   time.Duration
+	}{
+		{"the request", func(*outbox.Record) {}, 40 * time.Millisecond},
+		{"no request for what validation refuses", func(r *outbox.Record) { r.Refused = "no value" }, 0},
+		{"no request beyond the maximum age", func(r *outbox.Record) { r.QueuedAt = r.QueuedAt.Add(-2 * outbox.DefaultMaxAge) }, 0},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := transport(func(*http.Request) (*http.Response, error) {
+					time.Sleep(40 * time.Millisecond)
+					return reply(200, `{"events_received":1}`)()
+				})
+				var got []outbox.Observation
+				d := newDelivery(t, outbox.Config{Destination: newClient(t, p, logEvent), Logger: slog.New(slog.DiscardHandler),
+					Hook: func(_ context.Context, o outbox.Observation) { got = append(got, o) }})
+				record := admit(t, d, purchase("order-1"))
+				time.Sleep(time.Minute) // in the queue
+				row.record(&record)
+				d.Deliver(t.Context(), record, 1)
+				require.Len(t, got, 1)
+				require.Equal(t, row.want, got[0].Duration)
+				require.GreaterOrEqual(t, got[0].Latency, time.Minute+row.want)
+			})
+		})
+	}
 }

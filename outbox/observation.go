@@ -31,6 +31,11 @@ type Observation struct {
 	// Latency is the time from queueing until the event was delivered, skipped
 	// or dead-lettered.
 	Latency time.Duration
+	// Duration is the time of the last delivery of the event: of the lookups and
+	// of the request, including the wait for the events that share it. It is 0 if
+	// the event was not sent, such as one that validation refuses, and for other
+	// observations than the outcome of an event.
+	Duration time.Duration
 	// Err is the cause of an outage or alert.
 	Err error
 }
@@ -159,6 +164,9 @@ func (r observer) log(ctx context.Context, o Observation) {
 	}
 	if o.Latency != 0 {
 		attrs = append(attrs, slog.Duration("latency", o.Latency))
+	}
+	if o.Duration != 0 {
+		attrs = append(attrs, slog.Duration("duration", o.Duration))
 	}
 	if o.Err != nil {
 		attrs = append(attrs, slog.Any("error", o.Err))

@@ -19,7 +19,7 @@ var (
 
 // send sends the event in a batch and returns the outcome.
 func (d *Delivery) send(ctx context.Context, r Record, e clickid.Event) Outcome {
-	s := &sending{identity: r.Identity, item: Item{Event: e, Responses: r.Progress.Responses}}
+	s := &sending{identity: r.Identity, metadata: r.Metadata, item: Item{Event: e, Responses: r.Progress.Responses}}
 	if err := d.batches.Do(ctx, []*sending{s})[0]; err != nil {
 		if errors.Is(ctx.Err(), context.Canceled) {
 			return snooze(0, reasonInterrupted, 0)
@@ -49,6 +49,7 @@ func (d *Delivery) sendBatch(ctx context.Context, batch []*sending) {
 		}
 		return
 	}
+	ctx = withRequest(ctx, batch)
 	items := make([]Item, len(batch))
 	for i, s := range batch {
 		items[i] = s.item

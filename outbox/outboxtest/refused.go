@@ -2,6 +2,7 @@ package outboxtest
 
 import (
 	"context"
+	"errors"
 	"math"
 	"strings"
 	"sync"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/capi"
 	"github.com/clickid/clickid/clickidtest"
 	"github.com/clickid/clickid/outbox"
 )
@@ -167,28 +169,71 @@ func testSkipTrace(h *harness) {
 	}
 }
 
+// testMetadata sends events with the traces of three orders: by Send, in a
+// transaction if there are any, and of an event that is replayed.
 func testMetadata(h *harness) {
+	type traceKey struct{}
+	order := func(trace string) context.Context { return context.WithValue(h.ctx, traceKey{}, trace) }
 	var mu sync.Mutex
-	var got map[string]string
-	cfg := h.config()
-	cfg.Metadata = func(context.Context) map[string]string { return map[string]string{"traceparent": "00-1-2-01"} }
+	atOutcome, inRequests := map[string]string{}, map[string]bool{}
+	cfg := h.config(func(cfg *capi.Config) {
+		cfg.Hook = func(ctx context.Context, _ capi.Attempt) {
+			mu.Lock()
+			defer mu.Unlock()
+			for _, metadata := range outbox.MetadataOfRequest(ctx) {
+				inRequests[metadata["traceparent"]] = true
+			}
+		}
+	})
+	cfg.Metadata = func(ctx context.Context) map[string]string {
+		trace, _ := ctx.Value(traceKey{}).(string)
+		return map[string]string{"traceparent": trace}
+	}
 	hook := cfg.Hook
 	cfg.Hook = func(ctx context.Context, o outbox.Observation) {
-		if o.Kind == outbox.KindDelivered {
+		if o.Kind == outbox.KindDelivered || o.Kind == outbox.KindDeadLetter {
 			mu.Lock()
-			got = outbox.MetadataFromContext(ctx)
+			atOutcome[string(o.Kind)+" "+o.EventID] = outbox.MetadataFromContext(ctx)["traceparent"]
 			mu.Unlock()
 		}
 		hook(ctx, o)
 	}
+	want := map[string]string{"delivered sent": "00-1-1-01", "dead letter refused": "00-1-2-01", "delivered refused": "00-1-2-01"}
+
+	lift := h.refuse("refused")
 	ob := h.started(cfg)
-	h.send(ob, event("order"))
-	h.accepted(1)
-	h.eventually("the hook is called", func() bool { return h.saw(outbox.KindDelivered) })
+	queue := func(s clickid.Sender, trace, id string) error {
+		_, err := s.Send(order(trace), event(id))
+		return err
+	}
+	problem := errors.Join(queue(ob, "00-1-1-01", "sent"), queue(ob, "00-1-2-01", "refused"))
+	if h.backend.Transact != nil {
+		want["delivered paid"] = "00-1-3-01"
+		problem = errors.Join(problem, h.backend.Transact(order("00-1-3-01"), ob, func(s clickid.Sender) error {
+			return queue(s, "00-1-3-01", "paid")
+		}))
+	}
+	if problem != nil {
+		h.Fatalf("Send: %v", problem)
+	}
+	h.dead(ob, 1)
+	lift()
+	h.replay(ob, 1)
+	h.accepted(len(want) - 1)
+	h.eventually("the hook is called for every outcome", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(atOutcome) == len(want)
+	})
 	mu.Lock()
 	defer mu.Unlock()
-	if got["traceparent"] != "00-1-2-01" {
-		h.Errorf("the metadata at delivery is %v", got)
+	for outcome, trace := range want {
+		if atOutcome[outcome] != trace {
+			h.Errorf("the metadata of %q is %q, want %q", outcome, atOutcome[outcome], trace)
+		}
+		if !inRequests[trace] {
+			h.Errorf("no request has the metadata %q", trace)
+		}
 	}
 }
 
