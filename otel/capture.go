@@ -12,8 +12,9 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// OnCapture is the Hook of a clickid.Config. It counts observations, and adds
-// them to the span of the request, if there is one.
+// OnCapture is the Hook of a clickid.Config. It counts observations, measures
+// the store's calls behind them, and adds them to the span of the request, if
+// there is one.
 func (t *Telemetry) OnCapture(ctx context.Context, o clickid.Observation) {
 	attributes := []attribute.KeyValue{
 		attribute.String("clickid.outcome", string(o.Kind)),
@@ -23,6 +24,9 @@ func (t *Telemetry) OnCapture(ctx context.Context, o clickid.Observation) {
 		attributes = append(attributes, attribute.String("clickid.reason", string(o.Reason)))
 	}
 	t.captures.Add(ctx, 1, metric.WithAttributes(attributes...))
+	if o.Duration > 0 {
+		t.captureDuration.Record(ctx, o.Duration.Seconds(), metric.WithAttributes(attributes[0]))
+	}
 	if span := trace.SpanFromContext(ctx); span.IsRecording() {
 		span.AddEvent("clickid."+string(o.Kind), trace.WithAttributes(attributes...))
 	}

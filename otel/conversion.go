@@ -7,16 +7,18 @@ import (
 
 	"github.com/clickid/clickid"
 	"github.com/clickid/clickid/capi"
+	"github.com/clickid/clickid/outbox"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Sender returns s with a span for each Send and a count of the verdicts. An
-// outbox takes the span as the origin of the delivery, if its Metadata is
-// [Telemetry.Metadata]. s is a client or an outbox: [clickid.Senders] and
-// Tracker.Bind come around the returned sender.
+// Sender returns s with a span and a duration for each Send and a count of the
+// verdicts. An outbox takes the span as the origin of the delivery, if its
+// Metadata is [Telemetry.Metadata]. s is a client or an outbox:
+// [clickid.Senders] and Tracker.Bind come around the returned sender.
 func (t *Telemetry) Sender(s clickid.Sender) clickid.Sender {
 	measured := measuredSender{sender: s, telemetry: t}
 	if later, ok := s.(tokenResolver); ok {
@@ -42,7 +44,9 @@ func (m measuredSender) Send(ctx context.Context, events ...clickid.Event) (clic
 	t := m.telemetry
 	ctx, span := t.tracer.Start(ctx, "clickid.send", trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(attribute.Int("messaging.batch.message_count", len(events))))
 	defer span.End()
+	start := time.Now()
 	report, err := m.sender.Send(ctx, events...)
+	took := time.Since(start)
 	for _, result := range report.Results {
 		t.count(ctx, result)
 	}
@@ -53,10 +57,13 @@ func (m measuredSender) Send(ctx context.Context, events ...clickid.Event) (clic
 			span.SetAttributes(attribute.String("clickid.event.id", result.ID))
 		}
 	}
+	var problem []attribute.KeyValue
 	if err != nil {
+		problem = append(problem, errorType(err))
 		span.SetStatus(codes.Error, "")
-		span.SetAttributes(errorType(err))
+		span.SetAttributes(problem...)
 	}
+	t.sendDuration.Record(ctx, took.Seconds(), metric.WithAttributes(problem...))
 	return report, err
 }
 
@@ -82,7 +89,9 @@ func eventAttributes(r clickid.Result) []attribute.KeyValue {
 }
 
 // OnAttempt is the Hook of a capi.Config. It measures each request to the
-// platform and reports it as a span.
+// platform and reports it as a span. The events of an outbox that share a request
+// belong to different traces, so the span of their request is the root of its
+// own trace, with links to the spans of their Sends.
 func (t *Telemetry) OnAttempt(ctx context.Context, a capi.Attempt) {
 	attributes := []attribute.KeyValue{attribute.String("server.address", a.Host)}
 	if a.Status != 0 {
@@ -103,15 +112,41 @@ func (t *Telemetry) OnAttempt(ctx context.Context, a capi.Attempt) {
 		t.matchQuality.Record(ctx, *a.MatchQuality)
 	}
 	end := time.Now()
-	_, span := t.tracer.Start(ctx, "clickid.attempt", trace.WithSpanKind(trace.SpanKindClient), trace.WithTimestamp(end.Add(-a.Duration)),
+	options := []trace.SpanStartOption{
+		trace.WithSpanKind(trace.SpanKindClient), trace.WithTimestamp(end.Add(-a.Duration)),
 		trace.WithAttributes(append(attributes,
 			attribute.Int("http.request.resend_count", a.Number-1),
 			attribute.Int("http.request.body.size", a.Bytes),
-			attribute.Int("messaging.batch.message_count", a.Events))...))
+			attribute.Int("messaging.batch.message_count", a.Events))...),
+	}
+	if links := t.links(outbox.MetadataOfRequest(ctx)); len(links) > 0 {
+		options = append(options, trace.WithNewRoot(), trace.WithLinks(links...))
+	}
+	_, span := t.tracer.Start(ctx, "clickid.attempt", options...)
 	if a.Err != nil {
 		span.SetStatus(codes.Error, "")
 	}
 	span.End(trace.WithTimestamp(end))
+}
+
+// maxLinks is the number of links that a span keeps by default.
+const maxLinks = 128
+
+// links returns links to the spans in the metadata of events.
+func (t *Telemetry) links(all []map[string]string) []trace.Link {
+	var links []trace.Link
+	known := make(map[trace.SpanID]bool)
+	for _, metadata := range all {
+		origin := trace.SpanContextFromContext(t.propagator.Extract(context.Background(), propagation.MapCarrier(metadata)))
+		if !origin.IsValid() || known[origin.SpanID()] {
+			continue // the events of one Send share its span
+		}
+		known[origin.SpanID()] = true
+		if links = append(links, trace.Link{SpanContext: origin}); len(links) == maxLinks {
+			break
+		}
+	}
+	return links
 }
 
 // Reconciled records how many more events were delivered than the platform has

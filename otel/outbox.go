@@ -24,8 +24,8 @@ func (t *Telemetry) Metadata(ctx context.Context) map[string]string {
 
 // OnOutbox is the Hook of an outbox.Config. It counts outcomes, warnings and
 // changes of state. The number of the platform's warnings is that of
-// [Telemetry.OnAttempt]. The outcome of an event is also a span in the trace of its Send, from
-// queueing to the outcome.
+// [Telemetry.OnAttempt]. The outcome of an event is also a span in the trace of
+// its Send, from queueing to the outcome.
 func (t *Telemetry) OnOutbox(ctx context.Context, o outbox.Observation) {
 	kind := attribute.String("clickid.outcome", string(o.Kind))
 	switch o.Kind {
@@ -33,6 +33,9 @@ func (t *Telemetry) OnOutbox(ctx context.Context, o outbox.Observation) {
 		attributes := []attribute.KeyValue{kind, attribute.String("clickid.event.type", string(o.Type))}
 		t.outcomes.Add(ctx, 1, metric.WithAttributes(attributes...))
 		t.latency.Record(ctx, o.Latency.Seconds(), metric.WithAttributes(attributes...))
+		if o.Duration > 0 {
+			t.delivery.Record(ctx, o.Duration.Seconds(), metric.WithAttributes(attributes...))
+		}
 		t.recordOutcome(ctx, o, attributes)
 	default:
 		t.alerts.Add(ctx, 1, metric.WithAttributes(kind))

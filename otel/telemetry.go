@@ -57,13 +57,16 @@ type Telemetry struct {
 // instruments are the metrics that hooks record.
 type instruments struct {
 	captures        metric.Int64Counter
+	captureDuration metric.Float64Histogram
 	storeDuration   metric.Float64Histogram
 	conversions     metric.Int64Counter
+	sendDuration    metric.Float64Histogram
 	attemptDuration metric.Float64Histogram
 	warnings        metric.Int64Counter
 	matchQuality    metric.Float64Histogram
 	outcomes        metric.Int64Counter
 	latency         metric.Float64Histogram
+	delivery        metric.Float64Histogram
 	alerts          metric.Int64Counter
 	difference      metric.Float64Gauge
 }
@@ -110,13 +113,16 @@ func (t *Telemetry) createInstruments() error {
 		return h
 	}
 	t.captures = counter("clickid.capture.observations", "{observation}", "Observations of trackers by outcome.")
+	t.captureDuration = histogram("clickid.capture.duration", "s", "Time of the store's calls behind an observation of a tracker, which a page waits for.", callBuckets)
 	t.storeDuration = histogram("clickid.store.operation.duration", "s", "Duration of the operations of a click store.", callBuckets)
 	t.conversions = counter("clickid.conversion.events", "{event}", "Events given to a sender, by verdict.")
+	t.sendDuration = histogram("clickid.send.duration", "s", "Duration of a Send to a client or an outbox, which an order waits for.", callBuckets)
 	t.attemptDuration = histogram("clickid.client.attempt.duration", "s", "Duration of a request to the ad platform.", callBuckets)
 	t.warnings = counter("clickid.platform.warnings", "{warning}", "Warnings of the platform about accepted events.")
 	t.matchQuality = histogram("clickid.platform.match_quality", "1", "Match quality that the platform estimates.", []float64{0, .1, .2, .3, .4, .5, .6, .7, .8, .9, 1})
 	t.outcomes = counter("clickid.outbox.outcomes", "{event}", "Events that an outbox has delivered, skipped or dead-lettered.")
 	t.latency = histogram("clickid.outbox.latency", "s", "Time from queueing until the outcome of an event.", latencyBuckets)
+	t.delivery = histogram("clickid.outbox.delivery.duration", "s", "Duration of the last delivery of an event: its lookups and its request.", callBuckets)
 	t.alerts = counter("clickid.outbox.states", "{change}", "Changes of state of an outbox, such as an unavailable platform.")
 	var err error
 	t.difference, err = t.meter.Float64Gauge("clickid.reconciliation.difference", metric.WithUnit("{event}"), metric.WithDescription("Delivered events minus those that the platform has counted, of the last compared period."))

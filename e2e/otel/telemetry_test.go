@@ -173,6 +173,9 @@ func TestTelemetry(t *testing.T) {
 	outcome := map[string]float64{"clickid.event.type=purchase clickid.outcome=delivered": 1}
 	require.Equal(t, outcome, r.points(t, "clickid.outbox.outcomes"))
 	require.Equal(t, outcome, r.points(t, "clickid.outbox.latency"))
+	require.Equal(t, outcome, r.points(t, "clickid.outbox.delivery.duration"))
+	require.Equal(t, map[string]float64{"clickid.outcome=captured": 1}, r.points(t, "clickid.capture.duration"))
+	require.Equal(t, map[string]float64{"": 1}, r.points(t, "clickid.send.duration"))
 
 	checkout, send, deliver := r.span(t, "checkout"), r.span(t, "clickid.send"), r.span(t, "clickid.deliver")
 	require.Equal(t, checkout.SpanContext().SpanID(), send.Parent().SpanID())
@@ -180,13 +183,54 @@ func TestTelemetry(t *testing.T) {
 	require.Equal(t, checkout.SpanContext().TraceID(), deliver.SpanContext().TraceID())
 	require.Equal(t, "order-1", attributeOf(deliver, "clickid.event.id"))
 	require.False(t, deliver.StartTime().Before(send.StartTime().Add(-time.Second)))
-	r.span(t, "clickid.attempt")
+	attempt := r.span(t, "clickid.attempt")
+	require.False(t, attempt.Parent().IsValid(), "the request may have events of several orders")
+	require.Len(t, attempt.Links(), 1)
+	require.Equal(t, send.SpanContext().SpanID(), attempt.Links()[0].SpanContext.SpanID())
 	for _, s := range r.spans.Ended() {
 		require.NotContains(t, fmt.Sprint(s.Attributes(), s.Events()), "01ARZ3NDEKTSV4RRFFQ69G5FAV", s.Name())
 	}
 
 	require.NoError(t, stop())
 	require.Empty(t, r.points(t, "clickid.outbox.events"))
+}
+
+// TestTelemetry_sharedRequest sends events of two orders and a batch, which an
+// outbox delivers in one request.
+func TestTelemetry_sharedRequest(t *testing.T) {
+	t.Parallel()
+	r := record(t)
+	platform := clickidtest.NewServer(t)
+	client, err := capi.New(capi.Config{
+		APIKey: clickidtest.APIKey, BaseURL: platform.URL, Dialect: capi.LogEvent{EventSourceID: clickidtest.EventSourceID}, Hook: r.OnAttempt,
+	})
+	require.NoError(t, err)
+	ob, err := outbox.NewMemory(outbox.MemoryConfig{Delivery: outbox.Config{Destination: client, Metadata: r.Metadata, Hook: r.OnOutbox, Linger: time.Second}, AcceptLoss: true})
+	require.NoError(t, err)
+	sender := r.Sender(ob)
+	for _, events := range [][]clickid.Event{{purchase("1")}, {purchase("2")}, {purchase("3"), purchase("4")}} {
+		_, err = sender.Send(context.Background(), events...)
+		require.NoError(t, err)
+	}
+	require.NoError(t, ob.Start(context.Background()))
+	_, err = platform.Wait(t.Context(), 4)
+	require.NoError(t, err)
+	_, err = ob.Stop(t.Context())
+	require.NoError(t, err)
+
+	sends, links := map[string]bool{}, map[string]bool{}
+	for _, s := range r.spans.Ended() {
+		switch s.Name() {
+		case "clickid.send":
+			sends[s.SpanContext().SpanID().String()] = true
+		case "clickid.attempt":
+			for _, link := range s.Links() {
+				links[link.SpanContext.SpanID().String()] = true
+			}
+		}
+	}
+	require.Len(t, sends, 3)
+	require.Equal(t, sends, links)
 }
 
 func TestTelemetry_OnAttempt(t *testing.T) {
