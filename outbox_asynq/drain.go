@@ -11,7 +11,7 @@ import (
 )
 
 // Drain implements [outbox.Drainer]. It runs an asynq server until no event is
-// due.
+// due, and returns an error if the queue is paused in asynq.
 func (o *Outbox) Drain(ctx context.Context) (outbox.Drained, error) {
 	if err := o.checkDurability(ctx); err != nil {
 		return outbox.Drained{}, err
@@ -27,6 +27,9 @@ func (o *Outbox) Drain(ctx context.Context) (outbox.Drained, error) {
 	}
 	if s.delivered > 0 {
 		o.delivery.Remember()
+	}
+	if o.paused(ctx) {
+		return outbox.Drained{Remaining: s.waiting}, errPaused
 	}
 	_, repairErr := o.repair(ctx)
 	_, orphanErr := o.repairOrphans(ctx)
@@ -44,6 +47,14 @@ func (o *Outbox) Drain(ctx context.Context) (outbox.Drained, error) {
 	defer cancel()
 	left, countErr := o.sizes(countCtx)
 	return outbox.Drained{Settled: settled(), Remaining: left.waiting}, errors.Join(err, countErr)
+}
+
+var errPaused = errors.New("asynqoutbox: the queue is paused in asynq; resume it with asynq's command or asynqmon")
+
+// paused reports whether an operator has paused the queue in asynq.
+func (o *Outbox) paused(ctx context.Context) bool {
+	n, err := o.cfg.Redis.Exists(ctx, o.live.paused()).Result()
+	return err == nil && n > 0
 }
 
 // awaitDelivered waits until no event is due and the worker delivers none. It

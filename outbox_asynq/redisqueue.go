@@ -20,6 +20,7 @@ func (q redisQueue) pending() string    { return q.asynq("pending") }
 func (q redisQueue) active() string     { return q.asynq("active") }
 func (q redisQueue) lease() string      { return q.asynq("lease") }
 func (q redisQueue) taskPrefix() string { return q.asynq("t:") }
+func (q redisQueue) paused() string     { return q.asynq("paused") }
 
 func (q redisQueue) own(part string) string { return "clickid:{" + q.name + "}:" + part }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -43,6 +44,9 @@ func (o *Outbox) Start(ctx context.Context) error {
 		return err
 	} else if s.delivered > 0 {
 		o.delivery.Remember()
+	}
+	if o.paused(ctx) {
+		o.logger.LogAttrs(ctx, slog.LevelWarn, "asynqoutbox: the queue is paused in asynq; its events wait until it is resumed", slog.String("queue", o.live.name))
 	}
 	w, err := o.work(context.WithoutCancel(ctx))
 	if err != nil {

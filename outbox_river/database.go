@@ -240,3 +240,9 @@ func (o *Outbox[TTx]) warnOfOthers(ctx context.Context) {
 			"schema", o.cfg.Schema, "destination", o.delivery.Destination().Name())
 	}
 }
+
+// paused reports whether an operator has paused the queue in River.
+func (o *Outbox[TTx]) paused(ctx context.Context) bool {
+	queue, err := o.client.QueueGet(ctx, o.queue)
+	return err == nil && queue.PausedAt != nil // River creates the queue at the first start
+}

@@ -14,8 +14,11 @@ import (
 // drainInterval is the interval in which Drain looks for events that are due.
 const drainInterval = 20 * time.Millisecond
 
+var errPaused = errors.New("riveroutbox: the queue is paused in River; resume it, such as in River UI")
+
 // Drain delivers the events that are due. See [outbox.Drainer]. It runs a River
-// client until then, without LISTEN.
+// client until then, without LISTEN. It returns an error if the queue is paused in
+// River.
 func (o *Outbox[TTx]) Drain(ctx context.Context) (outbox.Drained, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -24,6 +27,10 @@ func (o *Outbox[TTx]) Drain(ctx context.Context) (outbox.Drained, error) {
 	}
 	if err := o.prepare(ctx); err != nil {
 		return outbox.Drained{}, err
+	}
+	if o.paused(ctx) {
+		stats, err := o.Stats(ctx)
+		return outbox.Drained{Remaining: stats.Queued}, errors.Join(errPaused, err)
 	}
 	begun := time.Now()
 	if err := o.table.makeDue(ctx, o.queue, o.cfg.RescueAfter); err != nil {

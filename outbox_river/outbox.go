@@ -128,18 +128,12 @@ func (o *Outbox[TTx]) Start(ctx context.Context) error {
 	if err := o.delivery.CheckStart(); err != nil {
 		return err
 	}
-	if err := o.refuseForeignJobs(ctx); err != nil {
+	if err := o.prepare(ctx); err != nil {
 		return err
 	}
-	stats, err := o.Stats(ctx)
-	if err != nil {
-		return err
-	}
-	if stats.Delivered > 0 {
-		o.delivery.Remember()
-	}
-	if stats.Queued == 0 {
-		o.warnOfOthers(ctx)
+	if o.paused(ctx) {
+		o.delivery.Logger().WarnContext(ctx, "riveroutbox: the queue is paused in River; its events wait until it is resumed",
+			"schema", o.cfg.Schema, "queue", o.queue)
 	}
 	// River takes the end of this context for an order to interrupt.
 	if err := o.client.Start(context.WithoutCancel(ctx)); err != nil {

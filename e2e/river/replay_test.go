@@ -10,36 +10,7 @@ import (
 	"github.com/clickid/clickid/outbox"
 	riveroutbox "github.com/clickid/clickid/outbox_river"
 	"github.com/jackc/pgx/v5"
-	"github.com/riverqueue/river"
-	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 )
-
-// TestOutbox_riverRetry retries a dead letter as River UI does. It is a replay:
-// the platform would repeat its response to the old idempotency key.
-func TestOutbox_riverRetry(t *testing.T) {
-	t.Parallel()
-	platform := clickidtest.NewServer(t)
-	lift := platform.RefuseEvents(clickidtest.EventRefusal{IDs: []string{"A-0"}})
-	pool := sharedPool(t)
-	ob := newOutbox(t, pool, riveroutbox.Config{Delivery: outbox.Config{Destination: newClient(t, platform)}})
-	start(t, ob)
-	send(t, ob, "A", 1)
-	letter := deadLetters(t, ob, 1)[0]
-	lift()
-	id, err := strconv.ParseInt(letter.ID, 10, 64)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ui, err := river.NewClient(riverpgxv5.New(pool), &river.Config{Schema: riveroutbox.DefaultSchema})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := ui.JobRetry(t.Context(), id); err != nil {
-		t.Fatal(err)
-	}
-	await(t, platform, 1)
-	deadLetters(t, ob, 0)
-}
 
 // TestOutbox_Replay_damaged replays all dead letters but the damaged one.
 func TestOutbox_Replay_damaged(t *testing.T) {
