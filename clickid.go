@@ -123,7 +123,7 @@ func (c Click) MarshalBinary() ([]byte, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	return payload.Encode(nil, payload.Click(c)), nil
+	return payload.Append(nil, payload.Click(c)), nil
 }
 
 // UnmarshalBinary decodes the result of MarshalBinary. The error matches

@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -68,11 +67,12 @@ type cookieJar struct {
 	assign     string // the name and "="
 	domain     string
 	insecure   bool
-	attributes string // the attributes after Max-Age
+	attributes string // with the lifetime
+	expired    string // the line that deletes the cookie
 }
 
 // newCookieJar returns the jar and all problems of c.
-func newCookieJar(c Cookie) (cookieJar, []error) {
+func newCookieJar(c Cookie, lifetime time.Duration) (cookieJar, []error) {
 	var problems []error
 	problem := func(text string) { problems = append(problems, errors.New("clickid: "+text)) }
 
@@ -94,9 +94,10 @@ func newCookieJar(c Cookie) (cookieJar, []error) {
 		}
 	}
 
-	jar := cookieJar{name: name, domain: c.Domain, insecure: c.Insecure, attributes: "; HttpOnly; SameSite=Lax"}
+	jar := cookieJar{name: name, domain: c.Domain, insecure: c.Insecure}
+	attributes := "; HttpOnly; SameSite=Lax"
 	if !c.Insecure {
-		jar.attributes = "; HttpOnly; Secure; SameSite=Lax"
+		attributes = "; HttpOnly; Secure; SameSite=Lax"
 		if c.Domain == "" {
 			jar.name = "__Host-" + name
 		} else {
@@ -104,9 +105,11 @@ func newCookieJar(c Cookie) (cookieJar, []error) {
 		}
 	}
 	if c.Domain != "" {
-		jar.attributes = "; Domain=" + c.Domain + jar.attributes
+		attributes = "; Domain=" + c.Domain + attributes
 	}
 	jar.assign = jar.name + "="
+	jar.attributes = fmt.Sprintf("; Path=/; Max-Age=%d%s", lifetime/time.Second, attributes)
+	jar.expired = jar.assign + "; Path=/; Max-Age=0" + attributes
 	return jar, problems
 }
 
@@ -121,16 +124,12 @@ func isCookieName(name string) bool {
 }
 
 // set sets the cookie in the response and replaces an earlier Set-Cookie of it.
-func (j cookieJar) set(h http.Header, value string, lifetime time.Duration) {
-	j.replace(h, j.assign+value+"; Path=/; Max-Age="+strconv.FormatInt(int64(lifetime/time.Second), 10)+j.attributes)
-}
+func (j *cookieJar) set(h http.Header, value string) { j.replace(h, j.assign+value+j.attributes) }
 
 // expire deletes the cookie in the browser.
-func (j cookieJar) expire(h http.Header) {
-	j.replace(h, j.assign+"; Path=/; Max-Age=0"+j.attributes)
-}
+func (j *cookieJar) expire(h http.Header) { j.replace(h, j.expired) }
 
-func (j cookieJar) replace(h http.Header, line string) {
+func (j *cookieJar) replace(h http.Header, line string) {
 	kept := make([]string, 0, len(h["Set-Cookie"])+1)
 	for _, other := range h["Set-Cookie"] {
 		if !strings.HasPrefix(other, j.assign) {
@@ -141,12 +140,12 @@ func (j cookieJar) replace(h http.Header, line string) {
 }
 
 // isSet reports whether Set-Cookie lines set or delete the cookie.
-func (j cookieJar) isSet(lines []string) bool {
+func (j *cookieJar) isSet(lines []string) bool {
 	return slices.ContainsFunc(lines, func(line string) bool { return strings.HasPrefix(line, j.assign) })
 }
 
 // present reports whether the Cookie headers contain the cookie.
-func (j cookieJar) present(lines []string) bool {
+func (j *cookieJar) present(lines []string) bool {
 	for _, line := range lines {
 		if _, _, ok := j.next(line); ok {
 			return true
@@ -156,7 +155,7 @@ func (j cookieJar) present(lines []string) bool {
 }
 
 // contains reports whether ok is true for one of the cookies.
-func (j cookieJar) contains(lines []string, ok func(value string) bool) bool {
+func (j *cookieJar) contains(lines []string, ok func(value string) bool) bool {
 	for value := range j.values(lines) {
 		if ok(value) {
 			return true
@@ -168,7 +167,7 @@ func (j cookieJar) contains(lines []string, ok func(value string) bool) bool {
 // values yields the values of the first cookies of the name, without
 // verification. A browser sends several if one was set for a parent domain or
 // by a subdomain.
-func (j cookieJar) values(lines []string) iter.Seq[string] {
+func (j *cookieJar) values(lines []string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		count := 0
 		for _, line := range lines {
@@ -188,7 +187,7 @@ func (j cookieJar) values(lines []string) iter.Seq[string] {
 
 // next returns the value of the first cookie of the name in a Cookie header,
 // and the rest of the header.
-func (j cookieJar) next(line string) (value, rest string, ok bool) {
+func (j *cookieJar) next(line string) (value, rest string, ok bool) {
 	for start := 0; ; {
 		i := strings.Index(line[start:], j.assign)
 		if i < 0 {

@@ -140,9 +140,9 @@ func (t *Tracker) forget(w http.ResponseWriter, r *http.Request, v *visit, mark 
 	}
 	switch {
 	case len(left) > 0:
-		t.jar.set(w.Header(), pendingErasure(left), t.ttl)
+		t.jar.set(w.Header(), pendingErasure(left))
 	case mark != "":
-		t.jar.set(w.Header(), mark, t.ttl)
+		t.jar.set(w.Header(), mark)
 	default:
 		t.jar.expire(w.Header())
 	}

@@ -3,7 +3,6 @@ package clickid
 import (
 	"bytes"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/clickid/clickid/internal/payload"
@@ -69,16 +68,12 @@ func SetStoreNow(s Store, now func() time.Time) {
 
 // SignPayload returns a token with a content that Save would not write.
 func SignPayload(s Store, purpose string, payload []byte) string {
-	encoded, err := s.(*cookieStore).keys[0].codec.Encode(purpose, payload)
-	if err != nil {
-		panic(err)
-	}
-	return strings.TrimRight(encoded, "=")
+	return s.(*cookieStore).signer.Sign(purpose, time.Now(), payload)
 }
 
 // TokenPurpose, EncodePayload and NonceLength are what SignPayload signs.
 var (
 	TokenPurpose  = tokenPurpose
-	EncodePayload = func(c Click) []byte { return payload.Encode(make([]byte, nonceLength), payload.Click(c)) }
+	EncodePayload = func(c Click) []byte { return payload.Append(make([]byte, nonceLength), payload.Click(c)) }
 	NonceLength   = nonceLength
 )

@@ -136,14 +136,15 @@ type Tracker struct {
 
 // New returns a tracker. Its error joins all problems of cfg.
 func New(cfg Config) (*Tracker, error) {
-	jar, problems := newCookieJar(cfg.Cookie)
+	ttl := cmp.Or(cfg.TTL, DefaultTTL)
+	jar, problems := newCookieJar(cfg.Cookie, ttl)
 	if problems = append(cfg.problems(), problems...); len(problems) > 0 {
 		return nil, errors.Join(problems...)
 	}
 	t := &Tracker{
 		store:       guardedStore{cfg.Store},
 		params:      query.New(orDefaults(cfg.Params)),
-		ttl:         cmp.Or(cfg.TTL, DefaultTTL),
+		ttl:         ttl,
 		jar:         jar,
 		touch:       cfg.Touch,
 		consentOf:   cfg.Consent,
@@ -489,7 +490,7 @@ func (t *Tracker) keep(w http.ResponseWriter, r *http.Request, v *visit, id stri
 		return err
 	}
 	v.settle(landed, token, !o.Recovered)
-	t.jar.set(w.Header(), token, t.ttl)
+	t.jar.set(w.Header(), token)
 	forbidCaching(w.Header())
 	o.Kind, o.Duration = KindCaptured, took
 	t.observe(ctx, o)

@@ -3,19 +3,15 @@ package clickid
 import (
 	"bytes"
 	"context"
-	"crypto/hmac"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
-	hashes "hash"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/clickid/clickid/internal/payload"
-	"github.com/gorilla/securecookie"
+	"github.com/clickid/clickid/internal/signing"
 )
 
 // MinCookieKeyLength is the minimum length of a key of a cookie store in bytes,
@@ -56,6 +52,10 @@ func checkCookieKey(key []byte) error {
 // signed for another purpose is not.
 const tokenPurpose = "clickid.click"
 
+// payloadBuffer is the size of the buffers on the stack. The payload of a click
+// with a ULID has about 60 bytes; longer ones are allocated.
+const payloadBuffer = 128
+
 // nonceLength is the number of random bytes in a token. Two visitors with the
 // same click in the same second have different tokens, so that the withdrawal
 // of one does not unlink the order of the other.
@@ -64,48 +64,19 @@ const nonceLength = 8
 // cookieStore stores each click in its token, signed and not encrypted. It has
 // no state.
 type cookieStore struct {
-	keys []cookieKey
-	now  func() time.Time
-}
-
-// cookieKey signs and verifies tokens. securecookie signs; verify does not use
-// it, since it allocates twenty times and runs for every page with a lookup.
-type cookieKey struct {
-	codec     *securecookie.SecureCookie
-	verifiers *sync.Pool // of *verifier
-}
-
-// verifier holds the buffers of a verification.
-type verifier struct {
-	mac       hashes.Hash
-	sum       [sha256.Size]byte
-	signed    [tokenBuffer]byte
-	canonical [tokenBuffer]byte
-}
-
-// tokenBuffer is the size of a decoded token with the purpose before it.
-const tokenBuffer = MaxTokenLength
-
-func newCookieKey(key []byte) cookieKey {
-	key = bytes.Clone(key)
-	return cookieKey{
-		// securecookie's age limit is disabled, since the click has its own
-		// expiry.
-		codec: securecookie.New(key, nil).MaxAge(0).SetSerializer(securecookie.NopEncoder{}),
-		verifiers: &sync.Pool{New: func() any {
-			return &verifier{mac: hmac.New(sha256.New, key)}
-		}},
-	}
+	signer *signing.Signer
+	keys   int
+	now    func() time.Time
 }
 
 // NewCookieStore returns a [Store] whose tokens contain the click, signed with
-// HMAC-SHA256 (gorilla/securecookie). It stores nothing on the server. The
-// first key signs and all keys verify. To rotate, put a new key first and
-// remove the old one after a TTL.
+// HMAC-SHA256. It stores nothing on the server. The first key signs and all
+// keys verify. To rotate, put a new key first and remove the old one after a
+// TTL.
 //
 // Each key has at least 32 random bytes. "clickid keygen" prints one, and
-// [ParseCookieKey] parses it. Unlike in securecookie, the keys are not pairs of
-// signing and encryption keys.
+// [ParseCookieKey] parses it. Unlike in gorilla/securecookie, whose format the
+// tokens have, the keys are not pairs of signing and encryption keys.
 //
 // A token has about 150 characters for a ULID, and fewer than 1,200 for the
 // longest click ID. It cannot be revoked: Delete does nothing, and a copied
@@ -117,7 +88,6 @@ func NewCookieStore(keys ...[]byte) (Store, error) {
 	if len(keys) == 0 {
 		problems = append(problems, errors.New("clickid: a cookie store needs a key of at least 32 bytes"))
 	}
-	s := &cookieStore{now: time.Now}
 	for i, key := range keys {
 		if err := checkCookieKey(key); err != nil {
 			problems = append(problems, fmt.Errorf("clickid: cookie key %d %w", i+1, err))
@@ -128,12 +98,11 @@ func NewCookieStore(keys ...[]byte) (Store, error) {
 				problems = append(problems, fmt.Errorf("clickid: cookie keys %d and %d are the same", j+1, i+1))
 			}
 		}
-		s.keys = append(s.keys, newCookieKey(key))
 	}
 	if len(problems) > 0 {
 		return nil, errors.Join(problems...)
 	}
-	return s, nil
+	return &cookieStore{signer: signing.New(keys), keys: len(keys), now: time.Now}, nil
 }
 
 // Save implements [Store].
@@ -145,20 +114,16 @@ func (s *cookieStore) Save(ctx context.Context, c Click) (string, error) {
 }
 
 func (s *cookieStore) save(c Click) (string, error) {
-	if err := checkSave(c, s.now()); err != nil {
+	now := s.now()
+	if err := checkSave(c, now); err != nil {
 		return "", err
 	}
-	var nonce [nonceLength]byte
-	signed := payload.Encode(nonce[:], payload.Click(c))
+	var buffer [payloadBuffer]byte
+	signed := payload.Append(buffer[:nonceLength], payload.Click(c))
 	if _, err := rand.Read(signed[:nonceLength]); err != nil {
 		return "", fmt.Errorf("clickid: signing the click: %w", err)
 	}
-	encoded, err := s.keys[0].codec.Encode(tokenPurpose, signed)
-	if err != nil {
-		return "", fmt.Errorf("clickid: signing the click: %w", err)
-	}
-	// A cookie value may contain "=", but a URL or a form would escape it.
-	token := strings.TrimRight(encoded, "=")
+	token := s.signer.Sign(tokenPurpose, now, signed)
 	if len(token) > MaxTokenLength && c.LandingUserAgent != "" {
 		c.LandingIP, c.LandingUserAgent = "", ""
 		return s.save(c)
@@ -199,61 +164,30 @@ func (s *cookieStore) loadLocally(token string) (Click, bool, error) {
 
 // Format does not print the keys for any verb.
 func (s *cookieStore) Format(f fmt.State, _ rune) {
-	_, _ = fmt.Fprintf(f, "clickid.cookieStore(%d keys)", len(s.keys))
+	_, _ = fmt.Fprintf(f, "clickid.cookieStore(%d keys)", s.keys)
 }
 
-var errUnknownKey = fmt.Errorf("%w: the token's signature does not match any key", ErrInvalid)
+var (
+	errUnknownKey     = fmt.Errorf("%w: the token's signature does not match any key", ErrInvalid)
+	errUnknownVersion = fmt.Errorf("%w: the version of the token is unknown", ErrInvalid)
+)
 
 func (s *cookieStore) decode(token string) (Click, error) {
 	if !validToken(token) {
 		return Click{}, errMalformedToken
 	}
-	for _, key := range s.keys {
-		c, err := s.verify(key, token)
-		if err != errUnknownKey {
-			return c, err
-		}
-	}
-	return Click{}, errUnknownKey
-}
-
-// verify decodes a token that key has signed. The format of securecookie is the
-// base64 of TIME|PAYLOAD|MAC. The payload is base64 and the MAC is over
-// PURPOSE|TIME|PAYLOAD.
-func (s *cookieStore) verify(key cookieKey, token string) (Click, error) {
-	v := key.verifiers.Get().(*verifier)
-	defer key.verifiers.Put(v)
-	const purpose = tokenPurpose + "|"
-	if base64.RawURLEncoding.DecodedLen(len(token)) > len(v.signed)-len(purpose) {
-		return Click{}, errMalformedToken
-	}
-	// Only the canonical form is valid, so that a click has one token.
-	n, err := strictBase64.Decode(v.signed[copy(v.signed[:], purpose):], append(v.canonical[:0], token...))
-	if err != nil || n <= sha256.Size {
-		return Click{}, errMalformedToken
-	}
-	signed := v.signed[:len(purpose)+n-sha256.Size]
-	if signed[len(signed)-1] != '|' {
+	var buffer [payloadBuffer]byte
+	signed, err := s.signer.Verify(tokenPurpose, token, buffer[:0])
+	switch {
+	case err == signing.ErrSignature:
 		return Click{}, errUnknownKey
-	}
-	mac := v.signed[len(signed) : len(purpose)+n]
-	signed = signed[:len(signed)-1]
-	v.mac.Reset()
-	v.mac.Write(signed)
-	if !hmac.Equal(v.mac.Sum(v.sum[:0]), mac) {
-		return Click{}, errUnknownKey
-	}
-	_, encoded, _ := bytes.Cut(signed[len(purpose):], []byte{'|'})
-	if n, err = base64.URLEncoding.Decode(v.canonical[:], encoded); err != nil || n < nonceLength {
+	case err != nil:
+		return Click{}, errMalformedToken
+	case len(signed) < nonceLength:
 		return Click{}, errUnknownVersion
 	}
-	return s.check(v.canonical[nonceLength:n])
+	return s.check(signed[nonceLength:])
 }
-
-var (
-	strictBase64      = base64.RawURLEncoding.Strict()
-	errUnknownVersion = fmt.Errorf("%w: the version of the token is unknown", ErrInvalid)
-)
 
 // check decodes a payload with a valid signature. It may still be invalid if
 // the machine that signed it had a wrong clock.

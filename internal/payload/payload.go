@@ -4,6 +4,7 @@ package payload
 
 import (
 	"encoding/binary"
+	"slices"
 	"time"
 )
 
@@ -20,12 +21,11 @@ const (
 	landing = 2 // with address and user agent of the landing
 )
 
-// Encode encodes a click after prefix, in one allocation: version, time of
-// capture in seconds, lifetime in seconds, parameter, in the second layout
-// address and user agent of the landing, and ID. Lengths precede all but the ID.
-func Encode(prefix []byte, c Click) []byte {
-	b := make([]byte, len(prefix), len(prefix)+20+len(c.Param)+len(c.LandingIP)+len(c.LandingUserAgent)+len(c.ID))
-	copy(b, prefix)
+// Append appends a click to b: version, time of capture in seconds, lifetime in
+// seconds, parameter, in the second layout address and user agent of the
+// landing, and ID. Lengths precede all but the ID.
+func Append(b []byte, c Click) []byte {
+	b = slices.Grow(b, 20+len(c.Param)+len(c.LandingIP)+len(c.LandingUserAgent)+len(c.ID))
 	parts := [...]string{c.Param, c.LandingIP, c.LandingUserAgent}
 	version, n := byte(plain), 1
 	if c.LandingIP != "" || c.LandingUserAgent != "" {
@@ -41,7 +41,7 @@ func Encode(prefix []byte, c Click) []byte {
 	return append(b, c.ID...)
 }
 
-// Decode decodes the result of Encode.
+// Decode decodes the result of Append.
 func Decode(b []byte) (c Click, ok bool) {
 	if len(b) == 0 || b[0] != plain && b[0] != landing {
 		return Click{}, false
