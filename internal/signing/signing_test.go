@@ -42,7 +42,7 @@ func TestSigner_Verify(t *testing.T) {
 		"another time":                  {signer, "purpose", strings.Replace(golden, "MTc5", "MTc4", 1), signing.ErrSignature},
 		"another last bit":              {signer, "purpose", golden[:len(golden)-1] + "t", signing.ErrMalformed},
 		"cut short":                     {signer, "purpose", golden[:40], signing.ErrMalformed},
-		"cut before the MAC's end":      {signer, "purpose", golden[:len(golden)-2], signing.ErrSignature},
+		"cut before the MAC's end":      {signer, "purpose", golden[:len(golden)-3], signing.ErrSignature},
 		"with padding":                  {signer, "purpose", golden + "=", signing.ErrMalformed},
 		"with a line break":             {signer, "purpose", golden[:8] + "\n" + golden[8:], signing.ErrMalformed},
 		"not base64":                    {signer, "purpose", strings.Repeat("~", 80), signing.ErrMalformed},
