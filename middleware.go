@@ -491,7 +491,9 @@ func (t *Tracker) keep(w http.ResponseWriter, r *http.Request, v *visit, id stri
 	}
 	v.settle(landed, token, !o.Recovered)
 	t.jar.set(w.Header(), token)
-	forbidCaching(w.Header())
+	if o.Recovered { // Capture has done so for a click in the URL
+		forbidCaching(w.Header())
+	}
 	o.Kind, o.Duration = KindCaptured, took
 	t.observe(ctx, o)
 	if len(token) > metadataLength {

@@ -29,7 +29,7 @@ const (
 type Params struct {
 	names []string  // as configured
 	lower []string  // the same in lower case
-	first [256]bool // the bytes with which a relevant pair begins
+	first [256]bool // the bytes with which a pair of these names begins
 }
 
 // New returns the parameters of these names, which consist of unreserved
@@ -43,7 +43,6 @@ func New(names []string) *Params {
 		p.first[strings.ToUpper(lower)[0]] = true
 	}
 	p.first['%'] = true
-	p.first[source[0]] = true
 	return p
 }
 
@@ -86,11 +85,11 @@ func (p *Params) Find(raw string, accept func(string) bool) (f Found) {
 		pair, _ := cut(raw[start:], tolerant)
 		broken := start > 0 && raw[start-1] != '&'
 		start += len(pair) + 1
-		if pair == "" || !p.first[pair[0]] {
-			continue
-		}
 		if len(pair) == len(source) && strings.EqualFold(pair, source) {
 			f.Source = true
+			continue
+		}
+		if pair == "" || !p.first[pair[0]] {
 			continue
 		}
 		i, value := p.match(pair)
