@@ -73,7 +73,7 @@ func (c *Client) post(ctx context.Context, body []byte, events int) (status int,
 	}
 	req.Header = c.header()
 	req.Header.Set("Authorization", "Bearer "+c.cfg.APIKey)
-	resp, err := c.http.Do(req)
+	resp, err := apihttp.Do(c.http, req)
 	if err != nil {
 		return 0, nil, newTransportError(ctx, err)
 	}

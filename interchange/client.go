@@ -225,7 +225,7 @@ func (c *Client) send(ctx context.Context, doing, method, path string, query url
 	if payload != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	resp, err := c.http.Do(req)
+	resp, err := apihttp.Do(c.http, req)
 	if err != nil {
 		return nil, fail(err)
 	}

@@ -89,6 +89,21 @@ func NewClient(user *http.Client, connections int) *http.Client {
 	return c
 }
 
+// errSwitched is the error of [Do] for a protocol switch.
+var errSwitched = errors.New("the server switched to another protocol")
+
+// Do sends a request with c. A switch to another protocol (101) is an error:
+// its body is the connection, which outlives the request's context, so that to
+// read it could take forever.
+func Do(c *http.Client, r *http.Request) (*http.Response, error) {
+	resp, err := c.Do(r)
+	if err == nil && resp.StatusCode == http.StatusSwitchingProtocols {
+		_ = resp.Body.Close()
+		return nil, errSwitched
+	}
+	return resp, err
+}
+
 // Failure is why a request has no complete response.
 type Failure struct {
 	Cause string // without the text of the error, since that may be personal
@@ -117,7 +132,7 @@ func Classify(ctx context.Context, err error) Failure {
 		return Failure{Cause: "the host name cannot be resolved"}
 	case errors.As(err, &issuer), errors.As(err, &host), errors.As(err, &verify):
 		return Failure{Cause: "the certificate is not trusted"}
-	case errors.As(err, &header), errors.As(err, &alert):
+	case errors.As(err, &header), errors.As(err, &alert), errors.Is(err, http.ErrSchemeMismatch):
 		return Failure{Cause: "the TLS handshake failed"}
 	case errors.Is(err, context.DeadlineExceeded), isTimeout(err):
 		return Failure{Cause: "timeout", Hung: true}
@@ -126,6 +141,8 @@ func Classify(ctx context.Context, err error) Failure {
 	case errors.Is(err, errReset), errors.Is(err, errPipe),
 		errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return Failure{Cause: "connection cut", Cut: true}
+	case errors.Is(err, errSwitched):
+		return Failure{Cause: errSwitched.Error()}
 	case errors.As(err, &op):
 		return Failure{Cause: "network error in " + op.Op}
 	}

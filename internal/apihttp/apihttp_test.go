@@ -9,6 +9,7 @@ import (
 	"math"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"syscall"
 	"testing"
@@ -71,6 +72,26 @@ func TestNewClient(t *testing.T) {
 	require.NotNil(t, apihttp.NewClient(nil, 1).Transport)
 }
 
+// TestDo_protocolSwitch has a server that turns a response into a connection
+// and says nothing more.
+func TestDo_protocolSwitch(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Connection", "Upgrade")
+		w.Header().Set("Upgrade", "websocket")
+		w.WriteHeader(http.StatusSwitchingProtocols)
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err == nil {
+			t.Cleanup(func() { _ = conn.Close() })
+		}
+	}))
+	t.Cleanup(server.Close)
+	r, err := http.NewRequest(http.MethodGet, server.URL, nil)
+	require.NoError(t, err)
+	_, err = apihttp.Do(server.Client(), r)
+	require.Equal(t, apihttp.Failure{Cause: "the server switched to another protocol"}, apihttp.Classify(context.Background(), err))
+}
+
 func TestClassify(t *testing.T) {
 	t.Parallel()
 	open, ended := context.Background(), func(d time.Duration) context.Context {
@@ -91,6 +112,7 @@ func TestClassify(t *testing.T) {
 		"certificate": {open, x509.UnknownAuthorityError{}, apihttp.Failure{Cause: "the certificate is not trusted"}},
 		"refused":     {open, syscall.ECONNREFUSED, apihttp.Failure{Cause: "connection refused"}},
 		"cut":         {open, io.ErrUnexpectedEOF, apihttp.Failure{Cause: "connection cut", Cut: true}},
+		"plain HTTP":  {open, http.ErrSchemeMismatch, apihttp.Failure{Cause: "the TLS handshake failed"}},
 		"other":       {open, errors.New("secret"), apihttp.Failure{Cause: "the request failed (*errors.errorString)"}},
 	} {
 		require.Equal(t, tt.want, apihttp.Classify(tt.ctx, fmt.Errorf("wrapped: %w", tt.err)), name)

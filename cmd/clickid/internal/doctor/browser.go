@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/clickid/clickid/internal/apihttp"
 	"golang.org/x/net/idna"
 )
 
@@ -211,7 +212,7 @@ func (v *visitor) fetch(ctx context.Context, r request, relation string) (hop, s
 	if len(pairs) > 0 {
 		req.Header["Cookie"] = []string{strings.Join(pairs, "; ")}
 	}
-	resp, err := v.client.Do(req)
+	resp, err := apihttp.Do(v.client, req)
 	if err != nil {
 		return hop{}, "", err
 	}
