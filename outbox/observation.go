@@ -90,6 +90,11 @@ const (
 	// KindNewerVersion means that an event of a newer version of the library
 	// waits for an instance that can read it. It is repeated every ten minutes.
 	KindNewerVersion Kind = "newer version"
+	// KindMiddlewareFailing means that a hook or middleware of the application,
+	// around the jobs of a queue, fails. An event waits if that happens before its
+	// delivery. Otherwise it keeps the outcome of its delivery. It is repeated
+	// every ten minutes.
+	KindMiddlewareFailing Kind = "middleware failing"
 	// KindRelayFailing means that the relay cannot move events from the table
 	// to the queue. They stay in the table.
 	KindRelayFailing Kind = "relay failing"
@@ -100,7 +105,7 @@ const (
 // level returns the level of the log record.
 func (k Kind) level() slog.Level {
 	switch k {
-	case KindConfigurationRefused, KindStillUnavailable, KindDeadLetter, KindRecordLost, KindStorageReplaced:
+	case KindConfigurationRefused, KindStillUnavailable, KindDeadLetter, KindRecordLost, KindStorageReplaced, KindMiddlewareFailing:
 		return slog.LevelError
 	case KindWarning, KindPlatformUnavailable, KindLookupsFailing, KindRelayFailing, KindRequeued, KindNewerVersion:
 		return slog.LevelWarn

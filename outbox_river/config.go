@@ -21,8 +21,9 @@ type Config struct {
 	// Schema is the PostgreSQL schema of the outbox's own tables, which
 	// Migrate creates. It must not be one in which the application runs River
 	// itself: whichever River client leads a schema deletes jobs of kinds
-	// that it does not know. Outboxes of several destinations can share it. Up to 46 characters of [a-zA-Z0-9_]. Defaults to "clickid"; on
-	// SQLite, which has no schemas, it must be empty.
+	// that it does not know. Outboxes of several destinations can share it. Up
+	// to 46 characters of [a-zA-Z0-9_]. Defaults to "clickid"; on SQLite, which
+	// has no schemas, it must be empty.
 	Schema string
 	// Workers is the number of events that this instance delivers at once. A
 	// LogEvent request has at most as many events as there are waiting workers,
@@ -48,6 +49,24 @@ type Config struct {
 	// PollInterval is the interval in which an instance looks for new events
 	// whose notification was lost. Defaults to 1 second.
 	PollInterval time.Duration
+	// Hooks are River's hooks, such as for metrics. They run for the jobs of this
+	// outbox. See Middleware for their failures. Optional.
+	Hooks []rivertype.Hook
+	// Middleware is River's middleware, the outermost first, such as that of
+	// otelriver. It wraps the insertion and the delivery of the jobs of this
+	// outbox. It must not change a job's arguments, metadata, queue or unique key.
+	//
+	// Hooks and middleware observe and do not decide, so that their failures lose
+	// no event. A panic, an error or a missing call of doInner
+	//
+	//   - at the insertion is an error of Send, and nothing is stored;
+	//   - before a delivery makes the event wait for 1 second to 5 minutes, without
+	//     an attempt, and is observed as [outbox.KindMiddlewareFailing];
+	//   - after a delivery is observed in the same way. The event keeps the outcome
+	//     of its delivery, and what middleware returns has no effect.
+	//
+	// Optional.
+	Middleware []rivertype.Middleware
 	// PollOnly disables LISTEN. PgBouncer in transaction mode needs it. New
 	// events then wait for the next poll.
 	PollOnly bool
@@ -147,9 +166,11 @@ func (cfg *Config) river(queue string, workers *river.Workers) *river.Config {
 		DiscardedJobRetentionPeriod: cfg.KeepDeadLetters,
 		FetchCooldown:               fetchCooldown,
 		FetchPollInterval:           cfg.PollInterval,
+		Hooks:                       cfg.Hooks,
 		JobTimeout:                  cfg.JobTimeout,
 		Logger:                      logger,
 		MaxAttempts:                 maxAttempts,
+		Middleware:                  cfg.Middleware,
 		PollOnly:                    cfg.PollOnly,
 		Queues:                      map[string]river.QueueConfig{queue: {MaxWorkers: cfg.Workers}},
 		RescueStuckJobsAfter:        cfg.RescueAfter,

@@ -73,7 +73,7 @@ func (o *Outbox[TTx]) insert(ctx context.Context, tx TTx, records []outbox.Recor
 	if len(jobs) == 0 {
 		return known, nil
 	}
-	results, err := o.client.InsertManyTx(ctx, tx, jobs)
+	results, err := o.insertMany(ctx, tx, jobs)
 	if err != nil {
 		return nil, storing(err)
 	}

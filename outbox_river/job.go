@@ -131,6 +131,10 @@ type worker struct {
 
 // Work delivers the event once and returns the outcome to River.
 func (w *worker) Work(ctx context.Context, job *river.Job[jobArgs]) error {
+	return settleWork(ctx, w.work(ctx, job))
+}
+
+func (w *worker) work(ctx context.Context, job *river.Job[jobArgs]) error {
 	s, err := readJob(job.JobRow)
 	if err != nil {
 		return river.JobCancel(err)

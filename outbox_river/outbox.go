@@ -24,6 +24,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -31,6 +32,7 @@ import (
 	"github.com/clickid/clickid/outbox"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver"
+	"github.com/riverqueue/river/rivertype"
 )
 
 // Outbox is an [outbox.Queue] on River. It is safe for concurrent use. Several
@@ -65,6 +67,10 @@ func New[TTx any](driver riverdriver.Driver[TTx], cfg Config) (*Outbox[TTx], err
 		return nil, err
 	}
 	cfg.fillIn(driver.DatabaseName())
+	cfg.Hooks = slices.Clone(cfg.Hooks)
+	if len(cfg.Hooks)+len(cfg.Middleware) > 0 {
+		cfg.Middleware = append([]rivertype.Middleware{&guard{delivery: delivery}}, cfg.Middleware...)
+	}
 	queue := queueOf(delivery.Destination().Name())
 	table := jobTable{driver.GetExecutor(), driver.DatabaseName() == riverdriver.DatabaseNamePostgres, cfg.Schema}
 	workers := river.NewWorkers()
