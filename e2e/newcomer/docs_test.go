@@ -38,6 +38,7 @@ var imported = map[string]string{
 	"outboxtest":   module + "/outbox/outboxtest",
 	"riveroutbox":  module + "/outbox_river",
 	"riverpgxv5":   "github.com/riverqueue/river/riverdriver/riverpgxv5",
+	"rivertype":    "github.com/riverqueue/river/rivertype",
 	"sql":          "database/sql",
 	"sqliteoutbox": module + "/outbox_sqlite",
 	"strings":      "strings",
