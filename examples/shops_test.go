@@ -203,7 +203,11 @@ func TestWebhook(t *testing.T) {
 	require.Equal(t, http.StatusOK, shop.notify(t, "secret", "payment.paid", order, paidAt))
 	require.Equal(t, http.StatusOK, shop.notify(t, "secret", "payment.paid", organic, paidAt))
 	require.Equal(t, http.StatusOK, shop.notify(t, "secret", "payment.paid", "unknown", paidAt))
+	// The order commits although its conversion is refused, here for its time.
+	refused := shop.order(t, shop.land(t))
+	require.Equal(t, http.StatusOK, shop.notify(t, "secret", "payment.paid", refused, time.Now().Add(time.Hour)))
 	shop.stop(t)
+	require.Contains(t, shop.output.String(), "the conversion of order "+refused+" is refused: ")
 
 	require.NoError(t, platform.Restart())
 	shop = start(t, "webhook", env...)

@@ -147,7 +147,7 @@ func complete(ctx context.Context, db *sql.DB, ob *sqliteoutbox.Outbox, n notice
 	if err != nil {
 		return err
 	}
-	_, err = clickid.Convert(ctx, ob.In(tx), clickid.Event{
+	result, err := clickid.Convert(ctx, ob.In(tx), clickid.Event{
 		Type:       clickid.Purchase,
 		ID:         n.Order,
 		Time:       n.PaidAt, // not when the notice arrived
@@ -156,10 +156,12 @@ func complete(ctx context.Context, db *sql.DB, ob *sqliteoutbox.Outbox, n notice
 		PageURL:    "https://shop.example/checkout",
 		ClickToken: token,
 	})
-	if errors.Is(err, clickid.ErrInvalidEvent) {
-		log.Print(err) // a retry would fail as well, and the order is paid
-	} else if err != nil {
-		return err
+	if err != nil {
+		return err // nothing was stored
+	}
+	if result.Verdict == clickid.VerdictDeadLettered {
+		// A repetition of the notice would not help, and the order is paid.
+		log.Printf("the conversion of order %s is refused: %s", n.Order, result.Reason)
 	}
 	return tx.Commit()
 }

@@ -146,11 +146,12 @@ func (s *shop) paymentArrived(w http.ResponseWriter, r *http.Request) {
 // transaction, so that both commit or neither does.
 func (s *shop) complete(ctx context.Context, tx *sql.Tx, o order, event clickid.Event) error {
 	result, err := clickid.Convert(ctx, s.outbox.In(tx), event)
-	if errors.Is(err, clickid.ErrInvalidEvent) {
-		// A refused conversion does not stop the order.
-		s.log.Error("demo: the conversion is refused", "order", o.Number, "error", err)
-	} else if err != nil {
+	if err != nil {
 		return err
+	}
+	if result.Verdict == clickid.VerdictDeadLettered {
+		// A refused conversion does not stop the order.
+		s.log.Error("demo: the conversion is refused", "order", o.Number, "reason", result.Reason)
 	}
 	o.Conversion = result.Verdict.String()
 	return completeOrder(ctx, tx, o)

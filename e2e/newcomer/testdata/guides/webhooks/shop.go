@@ -21,6 +21,8 @@ type paid struct {
 	URL      string
 	PaidAt   time.Time
 	Metadata map[string]string
+	Amount   int64
+	Currency string
 }
 
 var (
@@ -34,6 +36,7 @@ var (
 	ob       *outbox.TableOutbox
 	store    *sqlstore.Store
 	order    placed
+	payment  paid
 	cart     struct{}
 	provider interface {
 		Create(ctx context.Context, total int64, metadata map[string]string) (paid, error)
