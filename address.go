@@ -51,27 +51,30 @@ func (c *cleaner) addresses() {
 			c.leaveOut(fmt.Sprintf("user.addresses[%d:]", i), fmt.Sprintf("exceeds %d addresses", maxAddresses))
 			return
 		}
-		u.Addresses = append(u.Addresses, c.address(fmt.Sprintf("user.addresses[%d]", i), a))
+		c.list, c.index = "user.addresses", i
+		c.address(&a)
+		c.list = ""
+		u.Addresses = append(u.Addresses, a)
 	}
 }
 
-func (c *cleaner) address(field string, a Address) Address {
+// address brings an address into the form in which it is sent.
+func (c *cleaner) address(a *Address) {
 	if a.Kind != "" && a.Kind != AddressBilling && a.Kind != AddressShipping {
-		c.leaveOut(field+".kind", "must be billing or shipping")
+		c.leaveOut("kind", "must be billing or shipping")
 		a.Kind = ""
 	}
-	a.HashedFirstName = c.hash(field+".hashed_first_name", a.HashedFirstName, c.leaveOut)
-	a.HashedLastName = c.hash(field+".hashed_last_name", a.HashedLastName, c.leaveOut)
-	a.HashedStreet = c.hash(field+".hashed_street", a.HashedStreet, c.leaveOut)
-	a.HashedPostalCode = c.hash(field+".hashed_postal_code", a.HashedPostalCode, c.leaveOut)
-	a.City = strings.ToLower(text.Plain(c.text(field+".city", a.City, maxPlaceChars)))
-	a.State = strings.ToLower(text.Plain(c.text(field+".state", a.State, maxPlaceChars)))
+	a.HashedFirstName = c.hash("hashed_first_name", a.HashedFirstName, c.leaveOut)
+	a.HashedLastName = c.hash("hashed_last_name", a.HashedLastName, c.leaveOut)
+	a.HashedStreet = c.hash("hashed_street", a.HashedStreet, c.leaveOut)
+	a.HashedPostalCode = c.hash("hashed_postal_code", a.HashedPostalCode, c.leaveOut)
+	a.City = strings.ToLower(text.Plain(c.text("city", a.City, maxPlaceChars)))
+	a.State = strings.ToLower(text.Plain(c.text("state", a.State, maxPlaceChars)))
 	if country := strings.ToLower(a.Country); country != "" && (len(country) != 2 || strings.Trim(country, "abcdefghijklmnopqrstuvwxyz") != "") {
-		c.leaveOut(field+".country", "must be a code of two letters (ISO 3166-1)")
+		c.leaveOut("country", "must be a code of two letters (ISO 3166-1)")
 		a.Country = ""
 	} else {
 		a.Country = country
 	}
-	a.Extra = c.encoder.Extra(field+".extra", a.Extra)
-	return a
+	a.Extra = c.extra("extra", a.Extra)
 }

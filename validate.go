@@ -93,8 +93,7 @@ func (e Event) Validate() error {
 // Destinations of an outbox call Clean before they encode an event. The slices
 // and maps of the result must not be changed.
 func (e Event) Clean() (cleaned Event, warnings []string, err error) {
-	c := cleaner{event: e}
-	c.encoder = properties.NewEncoder(e.KeepNumbers, c.leaveOut)
+	c := cleaner{event: e, encoder: properties.Encoder{KeepNumbers: e.KeepNumbers}}
 	c.clean()
 	if n := len(c.warnings) - maxWarnings; n > 0 {
 		c.warnings = append(c.warnings[:maxWarnings:maxWarnings], fmt.Sprintf("%d further fields were left out or changed", n))
@@ -115,11 +114,25 @@ const maxWarnings = 20
 // cleaner checks an event and collects its problems.
 type cleaner struct {
 	event    Event
-	encoder  *properties.Encoder
+	encoder  properties.Encoder
+	list     string // whose element is being checked, or ""
+	index    int    // of the element
 	fields   []FieldError
 	warnings []string
 	// identity are identities that were left out.
 	identity []FieldError
+}
+
+// path returns the path of a field of the event, or of the element that is being
+// checked.
+func (c *cleaner) path(field string) string {
+	switch {
+	case c.list == "":
+		return field
+	case field == "":
+		return fmt.Sprintf("%s[%d]", c.list, c.index)
+	}
+	return fmt.Sprintf("%s[%d].%s", c.list, c.index, field)
 }
 
 // refuse adds a problem because of which the event cannot be sent.
@@ -129,26 +142,41 @@ func (c *cleaner) refuse(field, problem string) {
 
 // leaveOut adds a warning about a field that is left out.
 func (c *cleaner) leaveOut(field, problem string) {
-	c.warnings = append(c.warnings, field+" was left out: it "+problem)
+	c.warnings = append(c.warnings, c.path(field)+" was left out: it "+problem)
 }
 
 // leaveOutIdentity adds a warning about an identity that is left out.
 func (c *cleaner) leaveOutIdentity(field, problem string) {
 	c.leaveOut(field, problem)
-	c.identity = append(c.identity, FieldError{Field: field, Problem: problem})
+	c.identity = append(c.identity, FieldError{Field: c.path(field), Problem: problem})
 }
 
 // change adds a warning about a field that is sent in another form.
 func (c *cleaner) change(field, how string) {
-	c.warnings = append(c.warnings, field+" was changed: "+how)
+	c.warnings = append(c.warnings, c.path(field)+" was changed: "+how)
+}
+
+// extra returns the extra members in a field without those that cannot be sent.
+func (c *cleaner) extra(field string, given map[string]any) map[string]any {
+	encoded, leftOut := c.encoder.Extra(field, given)
+	c.leaveOutAll(leftOut)
+	return encoded
+}
+
+func (c *cleaner) leaveOutAll(members []properties.LeftOut) {
+	for _, member := range members {
+		c.leaveOut(member.Field, member.Problem)
+	}
 }
 
 func (c *cleaner) clean() {
 	e := &c.event
 	// The members of the event take their share of the bytes before those of its
 	// parts.
-	e.Properties = c.encoder.Properties(e.Properties)
-	e.Extra = c.encoder.Extra("extra", e.Extra)
+	encoded, leftOut := c.encoder.Properties(e.Properties)
+	c.leaveOutAll(leftOut)
+	e.Properties = encoded
+	e.Extra = c.extra("extra", e.Extra)
 	c.typeAndID()
 	c.time()
 	c.value()
@@ -218,9 +246,12 @@ func (c *cleaner) time() {
 // maxTimeAhead is how far the clock of another machine may be ahead.
 const maxTimeAhead = 15 * time.Minute
 
+// encodable reports whether a time has the text form of RFC 3339.
 func encodable(t time.Time) bool {
-	_, err := t.MarshalText()
-	return err == nil
+	const day = 24 * 60 * 60
+	year := t.Year()
+	_, offset := t.Zone()
+	return 0 <= year && year <= 9999 && -day < offset && offset < day
 }
 
 func (c *cleaner) value() {
@@ -297,10 +328,12 @@ func (c *cleaner) user() {
 	given := u.IDs
 	u.IDs = nil
 	for i, id := range given {
-		if id, ok := c.userID(fmt.Sprintf("user.ids[%d]", i), id); ok {
+		c.list, c.index = "user.ids", i
+		if c.userID(&id) {
 			u.IDs = append(u.IDs, id)
 		}
 	}
+	c.list = ""
 	u.HashedEmail = c.hash("user.hashed_email", u.HashedEmail, c.leaveOutIdentity)
 	u.HashedPhone = c.hash("user.hashed_phone", u.HashedPhone, c.leaveOutIdentity)
 	u.HashedCustomerID = c.hash("user.hashed_customer_id", u.HashedCustomerID, c.leaveOutIdentity)
@@ -311,7 +344,7 @@ func (c *cleaner) user() {
 	c.network()
 	c.privacy()
 	c.addresses()
-	u.Extra = c.encoder.Extra("user.extra", u.Extra)
+	u.Extra = c.extra("user.extra", u.Extra)
 }
 
 func userIDProblem(id string) string {
@@ -324,26 +357,28 @@ func userIDProblem(id string) string {
 	return personaldata.ProblemOfID(id)
 }
 
-func (c *cleaner) userID(field string, id UserID) (_ UserID, ok bool) {
+// userID brings a user ID into the form in which it is sent. It returns false if
+// it is left out.
+func (c *cleaner) userID(id *UserID) bool {
 	problem := userIDProblem(id.Value)
 	switch {
 	case !text.Name(string(id.Type)):
-		c.leaveOutIdentity(field+".type", text.ProblemName)
-		return id, false
+		c.leaveOutIdentity("type", text.ProblemName)
+		return false
 	case id.Value == "":
 		problem = "is required"
 	case id.Type == UserIDHashedEmail:
-		if id.Value = c.hash(field+".value", id.Value, c.leaveOutIdentity); id.Value == "" {
-			return id, false
+		if id.Value = c.hash("value", id.Value, c.leaveOutIdentity); id.Value == "" {
+			return false
 		}
 		problem = ""
 	}
 	if problem != "" {
-		c.leaveOutIdentity(field+".value", problem)
-		return id, false
+		c.leaveOutIdentity("value", problem)
+		return false
 	}
-	id.Extra = c.encoder.Extra(field+".extra", id.Extra)
-	return id, true
+	id.Extra = c.extra("extra", id.Extra)
+	return true
 }
 
 // hash returns a hash in lower case, or "" if s is not a hash.
@@ -420,20 +455,19 @@ func (c *cleaner) items() {
 	e := &c.event
 	given := e.Items
 	e.Items = nil
+	if len(given) > 0 {
+		e.Items = make([]Item, 0, min(len(given), maxItems))
+	}
 	for i, item := range given {
 		if len(e.Items) == maxItems {
 			c.leaveOut(fmt.Sprintf("items[%d:]", i), fmt.Sprintf("exceeds %d items", maxItems))
 			break
 		}
-		field := fmt.Sprintf("items[%d]", i)
-		item, ok := c.item(field, item)
-		if !ok {
-			continue
+		c.list, c.index = "items", i
+		if c.item(&item) {
+			e.Items = append(e.Items, item)
 		}
-		currency := e.Currency()
-		item.Price = c.inCurrency(field+".price", item.Price, currency)
-		item.Discount = c.inCurrency(field+".discount", item.Discount, cmp.Or(currency, item.Price.currency))
-		e.Items = append(e.Items, item)
+		c.list = ""
 	}
 }
 
@@ -447,32 +481,35 @@ func (c *cleaner) inCurrency(field string, a Amount, currency string) Amount {
 	return Amount{}
 }
 
-// item returns an item in the form in which it is sent. ok is false if it is
-// left out.
-func (c *cleaner) item(field string, item Item) (_ Item, ok bool) {
+// item brings an item into the form in which it is sent. It returns false if it
+// is left out.
+func (c *cleaner) item(item *Item) bool {
 	if item.ID == "" {
-		c.leaveOut(field, "has no id")
-		return item, false
+		c.leaveOut("", "has no id")
+		return false
 	}
 	if problem := identifierProblem(item.ID, maxItemFieldLength); problem != "" {
-		c.leaveOut(field, "has an id that "+problem)
-		return item, false
+		c.leaveOut("", "has an id that "+problem)
+		return false
 	}
 	if item.Price.problem == problemNegative {
-		c.leaveOut(field, "has a negative price")
-		return item, false
+		c.leaveOut("", "has a negative price")
+		return false
 	}
-	item.Name = c.text(field+".name", item.Name, maxItemFieldLength)
-	item.Brand = c.text(field+".brand", item.Brand, maxItemFieldLength)
-	item.Category = c.text(field+".category", item.Category, maxItemFieldLength)
+	item.Name = c.text("name", item.Name, maxItemFieldLength)
+	item.Brand = c.text("brand", item.Brand, maxItemFieldLength)
+	item.Category = c.text("category", item.Category, maxItemFieldLength)
 	if item.Quantity < 0 || int64(item.Quantity) > maxQuantity {
-		c.leaveOut(field+".quantity", "must be from 1 to 2^53")
+		c.leaveOut("quantity", "must be from 1 to 2^53")
 		item.Quantity = 0
 	}
-	item.Price = c.price(field+".price", item.Price)
-	item.Discount = c.price(field+".discount", item.Discount)
-	item.Extra = c.encoder.Extra(field+".extra", item.Extra)
-	return item, true
+	item.Price = c.price("price", item.Price)
+	item.Discount = c.price("discount", item.Discount)
+	item.Extra = c.extra("extra", item.Extra)
+	currency := c.event.Currency()
+	item.Price = c.inCurrency("price", item.Price, currency)
+	item.Discount = c.inCurrency("discount", item.Discount, cmp.Or(currency, item.Price.currency))
+	return true
 }
 
 // price returns an amount of an item, or the zero Amount if it cannot be sent.
@@ -534,6 +571,9 @@ func (c *cleaner) identifier(field, id string, limit int) string {
 // text returns s on one line, truncated to limit, or "" if it contains personal
 // data.
 func (c *cleaner) text(field, s string, limit int) string {
+	if s == "" {
+		return ""
+	}
 	problemOf := personaldata.Problem
 	if c.event.KeepNumbers {
 		problemOf = personaldata.ProblemOfEmail
@@ -546,13 +586,14 @@ func (c *cleaner) text(field, s string, limit int) string {
 	if text.Longer(line, limit) {
 		line = strings.TrimSpace(text.Truncate(line, limit))
 	}
+	if line == s {
+		return s
+	}
 	// The conversion to one line may reveal personal data.
 	if problem := problemOf(line); problem != "" {
 		c.leaveOut(field, problem)
 		return ""
 	}
-	if line != s {
-		c.change(field, fmt.Sprintf("it may have %d characters, in UTF-8 and without control characters", limit))
-	}
+	c.change(field, fmt.Sprintf("it may have %d characters, in UTF-8 and without control characters", limit))
 	return line
 }

@@ -73,16 +73,12 @@ func NewBatcher(c *Client, cfg BatcherConfig) (*Batcher, error) {
 // of an event that was not sent matches [ErrNotSent]. A shared request may take
 // until the latest deadline of its callers.
 func (b *Batcher) Send(ctx context.Context, events ...clickid.Event) (clickid.Report, error) {
-	items := make([]clickid.QueuedEvent, len(events))
-	for i := range events {
-		items[i].Event = events[i]
-	}
 	if b == nil {
-		return failAll(items, errNilClient)
+		return failAll(newEvents(events), errNilClient)
 	}
 	ctx, cancel := b.client.bounded(ctx)
 	defer cancel()
-	results, ready := b.client.prepare(ctx, items)
+	results, ready := b.client.prepare(ctx, newEvents(events), nil)
 	// The request may outlive this call, so it writes to copies of the results.
 	targets := make([]*clickid.Result, len(ready))
 	for i, o := range ready {

@@ -270,20 +270,16 @@ func baseURL(cfg *Config) (*url.URL, error) {
 // platform refuses the configuration (see [ResponseError.Kind]) or asks to wait
 // beyond ctx's deadline.
 func (c *Client) Send(ctx context.Context, events ...clickid.Event) (clickid.Report, error) {
-	items := make([]clickid.QueuedEvent, len(events))
-	for i := range events {
-		items[i].Event = events[i]
-	}
 	if c == nil {
-		return failAll(items, errNilClient)
+		return failAll(newEvents(events), errNilClient)
 	}
-	return c.send(ctx, c.cfg.Retry, items)
+	return c.send(ctx, c.cfg.Retry, newEvents(events))
 }
 
-func (c *Client) send(ctx context.Context, retry Retry, items []clickid.QueuedEvent) (clickid.Report, error) {
+func (c *Client) send(ctx context.Context, retry Retry, events source) (clickid.Report, error) {
 	ctx, cancel := c.bounded(ctx)
 	defer cancel()
-	results, ready := c.prepare(ctx, items)
+	results, ready := c.prepare(ctx, events, nil)
 	c.deliver(ctx, retry, ready)
 	report := newReport(results, ready)
 	return report, report.Err()
@@ -292,10 +288,11 @@ func (c *Client) send(ctx context.Context, retry Retry, items []clickid.QueuedEv
 var errNilClient = errors.New("capi: the client is nil; check the error of New")
 
 // failAll returns a report in which all events failed with err.
-func failAll(items []clickid.QueuedEvent, err error) (clickid.Report, error) {
-	report := clickid.Report{Results: make([]clickid.Result, len(items))}
-	for i, item := range items {
-		report.Results[i] = clickid.Result{Type: item.Event.Type, ID: item.Event.ID, Verdict: clickid.VerdictFailed, Err: err}
+func failAll(events source, err error) (clickid.Report, error) {
+	report := clickid.Report{Results: make([]clickid.Result, events.length)}
+	for i := range report.Results {
+		e, _ := events.at(i)
+		report.Results[i] = clickid.Result{Type: e.Type, ID: e.ID, Verdict: clickid.VerdictFailed, Err: err}
 	}
 	return report, report.Err()
 }

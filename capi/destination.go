@@ -57,9 +57,9 @@ func (c *Client) Check(e clickid.Event) clickid.Result {
 // like Send.
 func (c *Client) Deliver(ctx context.Context, items []clickid.QueuedEvent) (clickid.Report, error) {
 	if c == nil {
-		return failAll(items, errNilClient)
+		return failAll(queuedEvents(items), errNilClient)
 	}
-	return c.send(ctx, Retry{Attempts: 1}, items)
+	return c.send(ctx, Retry{Attempts: 1}, queuedEvents(items))
 }
 
 // Resolver returns [Config].Resolver. An outbox uses it to find the clicks of

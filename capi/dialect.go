@@ -1,9 +1,7 @@
 package capi
 
 import (
-	"encoding/json"
 	"fmt"
-	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -39,8 +37,9 @@ type Dialect interface {
 	// identified reports whether the encoded event has anything to attribute it
 	// by.
 	identified(e *clickid.Event) bool
-	// encode returns the encoded event. It is deterministic.
-	encode(e *clickid.Event, pageURL string) (wireEvent, error)
+	// encode writes the event as JSON and returns the platform's identity of
+	// it. It is deterministic.
+	encode(w *rawjson.Writer, e *clickid.Event, pageURL string) (kind, id string)
 	// request returns the body of one request. It is deterministic. key derives
 	// the idempotency key from everything else in the body.
 	request(events [][]byte, key func(content []byte) string) []byte
@@ -95,31 +94,4 @@ func checkPath(field, path string) error {
 		return fmt.Errorf(`capi: %s must be a path such as "/agentic/v1/capi", without query and fragment`, field)
 	}
 	return nil
-}
-
-// merged encodes the members of own, a struct, and the application's properties
-// as one object, in the order of their names.
-type merged struct {
-	own        any
-	properties map[string]any // as [clickid.Event.Clean] returns them
-}
-
-// MarshalJSON implements [json.Marshaler].
-func (m merged) MarshalJSON() ([]byte, error) {
-	encoded, err := rawjson.Encode(m.own)
-	if err != nil {
-		return nil, err
-	}
-	var own map[string]json.RawMessage
-	if err := json.Unmarshal(encoded, &own); err != nil {
-		return nil, err
-	}
-	all := maps.Clone(m.properties)
-	if all == nil {
-		all = map[string]any{}
-	}
-	for name, value := range own {
-		all[name] = value
-	}
-	return rawjson.Encode(all)
 }

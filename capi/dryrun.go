@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/internal/rawjson"
 )
 
 // DryRun returns a sender that validates events as c does and writes the
@@ -28,11 +29,7 @@ type dryRun struct {
 func (d *dryRun) Send(ctx context.Context, events ...clickid.Event) (clickid.Report, error) {
 	ctx, cancel := d.client.bounded(ctx)
 	defer cancel()
-	items := make([]clickid.QueuedEvent, len(events))
-	for i := range events {
-		items[i].Event = events[i]
-	}
-	results, ready := d.client.prepare(ctx, items)
+	results, ready := d.client.prepare(ctx, newEvents(events), func(o *outgoing, e *clickid.Event) { o.masked = d.client.masked(e) })
 	var out bytes.Buffer
 	for _, result := range results {
 		if result.Verdict != clickid.VerdictReady {
@@ -70,7 +67,7 @@ func (c *Client) show(out *bytes.Buffer, batch []*outgoing) {
 	out.WriteString("\n")
 	real, masked := make([][]byte, len(batch)), make([][]byte, len(batch))
 	for i, o := range batch {
-		real[i], masked[i] = o.data, c.masked(o.event)
+		real[i], masked[i] = o.data, o.masked
 	}
 	// The idempotency key is that of the real events.
 	var key string
@@ -88,20 +85,25 @@ func (c *Client) show(out *bytes.Buffer, batch []*outgoing) {
 func (c *Client) masked(e *clickid.Event) []byte {
 	page, _ := sentURL(e.PageURL, c.cfg.KeepPageQuery)
 	hidden := *e
-	mask(&hidden.Click.ID)
-	mask(&hidden.User.ExternalID)
-	mask(&hidden.User.HashedEmail)
-	mask(&hidden.User.HashedPhone)
-	mask(&hidden.User.IP)
-	mask(&hidden.User.UserAgent)
-	mask(&hidden.User.GPP)
-	hidden.User.IDs = slices.Clone(e.User.IDs)
+	for _, identity := range []*string{
+		&hidden.Click.ID, &hidden.Click.LandingIP, &hidden.Click.LandingUserAgent, &hidden.User.ExternalID, &hidden.User.HashedEmail,
+		&hidden.User.HashedPhone, &hidden.User.HashedCustomerID, &hidden.User.ImpressionID, &hidden.User.IP, &hidden.User.UserAgent, &hidden.User.GPP,
+	} {
+		mask(identity)
+	}
+	hidden.User.IDs, hidden.User.Addresses = slices.Clone(e.User.IDs), slices.Clone(e.User.Addresses)
 	for i := range hidden.User.IDs {
 		mask(&hidden.User.IDs[i].Value)
 	}
-	// the event was encoded before, so this does not fail
-	wire, _ := c.cfg.Dialect.encode(&hidden, page)
-	return wire.data
+	for i := range hidden.User.Addresses {
+		a := &hidden.User.Addresses[i]
+		for _, part := range []*string{&a.HashedFirstName, &a.HashedLastName, &a.HashedStreet, &a.HashedPostalCode, &a.City, &a.State, &a.Country} {
+			mask(part)
+		}
+	}
+	var w rawjson.Writer
+	c.cfg.Dialect.encode(&w, &hidden, page)
+	return w.Bytes()
 }
 
 func mask(s *string) {

@@ -1,7 +1,6 @@
 package capi
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -139,112 +138,29 @@ func (d ECAPI) identified(e *clickid.Event) bool {
 	return d.IAB && others.Identified()
 }
 
-type ecapiEvent struct {
-	DataSetID    string      `json:"data_set_id"`
-	EventType    string      `json:"event_type"`
-	CustomEvent  string      `json:"custom_event,omitempty"`
-	Timestamp    int64       `json:"timestamp"`
-	ID           string      `json:"id"`
-	Source       string      `json:"source,omitempty"`
-	Value        json.Number `json:"value,omitempty"`
-	Currency     string      `json:"currency,omitempty"`
-	CurrencyCode string      `json:"currency_code,omitempty"`
-	UserData     *ecapiUser  `json:"user_data,omitempty"`
-	Properties   any         `json:"properties,omitempty"`
-	Ext          any         `json:"ext,omitempty"`
+func (d ECAPI) encode(w *rawjson.Writer, e *clickid.Event, pageURL string) (kind, id string) {
+	kind, id = d.eventType(e.Type), ecapiID(e)
+	w.Object("", func() {
+		w.Text("data_set_id", d.DataSetID)
+		w.Text("event_type", kind)
+		w.Text("custom_event", e.CustomName)
+		w.Int("timestamp", e.Time.Unix())
+		w.Text("id", id)
+		w.Text("source", d.source(e.Source))
+		w.Number("value", e.Value.Number())
+		d.writeCurrency(w, e.Currency())
+		if d.hasUserData(e) {
+			w.Object("user_data", func() { d.writeUserData(w, e) })
+		}
+		w.Object("properties", func() { d.writeProperties(w, e, pageURL) })
+		if d.IAB {
+			w.Raw("ext", e.Extra["ext"])
+		}
+	})
+	return kind, id
 }
 
-type ecapiUser struct {
-	ClickID            string         `json:"click_id,omitempty"`
-	ExternalID         string         `json:"external_id,omitempty"`
-	CustomerIdentifier string         `json:"customer_identifier,omitempty"`
-	UIDs               []ecapiUID     `json:"uids,omitempty"`
-	EmailAddress       []string       `json:"email_address,omitempty"`
-	PhoneNumbers       []string       `json:"phone_numbers,omitempty"`
-	Addresses          []ecapiAddress `json:"address,omitempty"`
-	ImpressionID       string         `json:"impression_id,omitempty"`
-	IFA                string         `json:"ifa,omitempty"`
-	IP                 string         `json:"event_ip_address,omitempty"`
-	UserAgent          string         `json:"event_user_agent,omitempty"`
-	LandingIP          string         `json:"landing_ip_address,omitempty"`
-	LandingUserAgent   string         `json:"landing_user_agent,omitempty"`
-	GPP                string         `json:"gpp_string,omitempty"`
-	GPPSections        []int          `json:"gpp_sid,omitempty"`
-	MeasurementOnly    bool           `json:"mmt_only,omitempty"`
-	Segments           any            `json:"customer_segments,omitempty"`
-	UTCOffset          any            `json:"utcoffset,omitempty"`
-	AgeRange           any            `json:"age_range,omitempty"`
-	Gender             any            `json:"gender,omitempty"`
-	Ext                any            `json:"ext,omitempty"`
-}
-
-type ecapiUID struct {
-	ID     string `json:"id"`
-	Source string `json:"source"`
-	AType  int    `json:"atype"`
-	Ext    any    `json:"ext,omitempty"`
-}
-
-type ecapiAddress struct {
-	FirstName  string `json:"first_name,omitempty"`
-	LastName   string `json:"last_name,omitempty"`
-	Street     string `json:"street,omitempty"`
-	City       string `json:"city,omitempty"`
-	State      string `json:"state,omitempty"`
-	Country    string `json:"country_code,omitempty"`
-	PostalCode string `json:"postal_code,omitempty"`
-	Type       int    `json:"address_type,omitempty"`
-	Ext        any    `json:"ext,omitempty"`
-}
-
-// ecapiProperties has its members in the order of their names, like a map.
-type ecapiProperties struct {
-	Items         []ecapiItem `json:"items,omitempty"`
-	PageURL       string      `json:"page_url,omitempty"`
-	TransactionID string      `json:"transaction_id,omitempty"`
-}
-
-type ecapiItem struct {
-	ID          string      `json:"id"`
-	Name        string      `json:"name,omitempty"`
-	Price       json.Number `json:"price,omitempty"`
-	Discount    json.Number `json:"discount,omitempty"`
-	Quantity    int         `json:"quantity,omitempty"`
-	Brand       string      `json:"brand,omitempty"`
-	Category    string      `json:"category,omitempty"`
-	Affiliation any         `json:"affiliation,omitempty"`
-	Taxonomy    any         `json:"cattax,omitempty"`
-	Coupon      any         `json:"item_coupon,omitempty"`
-	ListID      any         `json:"item_list_id,omitempty"`
-	ListName    any         `json:"item_list_name,omitempty"`
-	Variant     any         `json:"item_item_variant,omitempty"`
-	LocationID  any         `json:"item_location_id,omitempty"`
-	Ext         any         `json:"ext,omitempty"`
-}
-
-// addIAB adds the members that only the IAB standard documents.
-func (i *ecapiItem) addIAB(item *clickid.Item) {
-	i.Name, i.Category, i.Discount = item.Name, item.Category, json.Number(item.Discount.Number())
-	i.Affiliation, i.Taxonomy, i.Coupon = item.Extra["affiliation"], item.Extra["cattax"], item.Extra["item_coupon"]
-	i.ListID, i.ListName = item.Extra["item_list_id"], item.Extra["item_list_name"]
-	i.Variant, i.LocationID, i.Ext = item.Extra["item_item_variant"], item.Extra["item_location_id"], item.Extra["ext"]
-}
-
-func (d ECAPI) encode(e *clickid.Event, pageURL string) (wireEvent, error) {
-	event := ecapiEvent{
-		DataSetID:   d.DataSetID,
-		EventType:   d.eventType(e.Type),
-		CustomEvent: e.CustomName,
-		Timestamp:   e.Time.Unix(),
-		ID:          ecapiID(e),
-		Source:      d.source(e.Source),
-		Value:       json.Number(e.Value.Number()),
-		UserData:    d.user(e),
-		Properties:  d.properties(e, pageURL),
-	}
-	if d.IAB {
-		event.Ext = e.Extra["ext"]
-	}
+func (d ECAPI) writeCurrency(w *rawjson.Writer, currency string) {
 	member := d.Currency
 	if member == CurrencyMemberDefault {
 		member = CurrencyMemberCurrency
@@ -253,13 +169,11 @@ func (d ECAPI) encode(e *clickid.Event, pageURL string) (wireEvent, error) {
 		}
 	}
 	if member != CurrencyMemberCode {
-		event.Currency = e.Currency()
+		w.Text("currency", currency)
 	}
 	if member != CurrencyMemberCurrency {
-		event.CurrencyCode = e.Currency()
+		w.Text("currency_code", currency)
 	}
-	data, err := rawjson.Encode(event)
-	return wireEvent{kind: event.EventType, id: event.ID, data: data}, err
 }
 
 // ecapiID returns the ID of the event. A refund gets an ID that differs from
@@ -301,78 +215,116 @@ func (d ECAPI) source(s clickid.Source) string {
 	return string(s)
 }
 
-// user returns the user_data of e, or nil when it would be empty.
-func (d ECAPI) user(e *clickid.Event) *ecapiUser {
-	u := &ecapiUser{ClickID: e.Click.ID, ExternalID: e.User.ExternalID}
-	for _, id := range e.User.IDs {
-		switch id.Type {
-		case clickid.UserIDRampID:
-			u.UIDs = append(u.UIDs, ecapiUID{ID: id.Value, Source: "liveramp.com", AType: atypePerson, Ext: d.uidExt(id)})
-		case clickid.UserIDID5:
-			u.UIDs = append(u.UIDs, ecapiUID{ID: id.Value, Source: "id5-sync.com", AType: atypeDevice, Ext: d.uidExt(id)})
-		default:
-			if d.IAB {
-				u.addIAB(id)
+// hasUserData reports whether the event has a user_data: something to attribute
+// it by, or statements about privacy.
+func (d ECAPI) hasUserData(e *clickid.Event) bool {
+	return d.identified(e) || d.IAB && (e.User.GPP != "" || len(e.User.GPPSections) > 0 || e.User.MeasurementOnly)
+}
+
+func (d ECAPI) writeUserData(w *rawjson.Writer, e *clickid.Event) {
+	user := &e.User
+	w.Text("click_id", e.Click.ID)
+	w.Text("external_id", user.ExternalID)
+	if d.IAB {
+		w.Text("customer_identifier", customerIdentifier(user))
+	}
+	w.Array("uids", func() {
+		for _, id := range user.IDs {
+			d.writeUID(w, id)
+		}
+	})
+	if d.IAB {
+		writeIABUser(w, e)
+	}
+}
+
+// writeUID writes a user ID of a provider that the dialect documents.
+func (d ECAPI) writeUID(w *rawjson.Writer, id clickid.UserID) {
+	source, value, atype := iabSource(id.Type), id.Value, int64(atypePerson)
+	switch {
+	case id.Type == clickid.UserIDRampID:
+	case id.Type == clickid.UserIDID5:
+		atype = atypeDevice
+	case !d.IAB || source == "":
+		return
+	default:
+		value = iabHash(value)
+	}
+	w.Object("", func() {
+		w.Text("id", value)
+		w.Text("source", source)
+		w.Int("atype", atype)
+		if d.IAB {
+			w.Raw("ext", id.Extra["ext"])
+		}
+	})
+}
+
+// customerIdentifier returns the hash of the customer's ID.
+func customerIdentifier(user *clickid.User) string {
+	if user.HashedCustomerID == "" && user.ExternalID != "" {
+		return iabHash(user.ExternalID)
+	}
+	return user.HashedCustomerID
+}
+
+// writeIABUser writes the members for which only the IAB standard has a place.
+func writeIABUser(w *rawjson.Writer, e *clickid.Event) {
+	user := &e.User
+	device := ""
+	w.Array("email_address", func() {
+		for _, id := range user.IDs {
+			switch id.Type {
+			case clickid.UserIDHashedEmail:
+				w.Text("", id.Value)
+			case clickid.UserIDMAID:
+				device = id.Value
 			}
 		}
-	}
-	if d.IAB {
-		u.addIABUser(&e.User)
-		u.LandingIP, u.LandingUserAgent = e.Click.LandingIP, e.Click.LandingUserAgent
-	}
-	if !d.identified(e) && u.GPP == "" && u.GPPSections == nil && !u.MeasurementOnly {
-		return nil
-	}
-	return u
-}
-
-// uidExt returns the extensions of a user ID, which only the IAB standard
-// documents.
-func (d ECAPI) uidExt(id clickid.UserID) any {
-	if !d.IAB {
-		return nil
-	}
-	return id.Extra["ext"]
-}
-
-// addIAB adds a user ID for which only the IAB standard has a place.
-func (u *ecapiUser) addIAB(id clickid.UserID) {
-	switch {
-	case id.Type == clickid.UserIDHashedEmail:
-		u.EmailAddress = append(u.EmailAddress, id.Value)
-	case id.Type == clickid.UserIDMAID:
-		u.IFA = id.Value
-	default:
-		u.UIDs = append(u.UIDs, ecapiUID{ID: iabHash(id.Value), Source: iabSource(id.Type), AType: atypePerson, Ext: id.Extra["ext"]})
+		w.Text("", user.HashedEmail)
+	})
+	w.Array("phone_numbers", func() { w.Text("", user.HashedPhone) })
+	w.Array("address", func() {
+		for i := range user.Addresses {
+			writeAddress(w, &user.Addresses[i])
+		}
+	})
+	w.Text("impression_id", user.ImpressionID)
+	w.Text("ifa", device)
+	w.Text("event_ip_address", user.IP)
+	w.Text("event_user_agent", user.UserAgent)
+	w.Text("landing_ip_address", e.Click.LandingIP)
+	w.Text("landing_user_agent", e.Click.LandingUserAgent)
+	w.Text("gpp_string", user.GPP)
+	w.Array("gpp_sid", func() {
+		for _, section := range user.GPPSections {
+			w.Int("", int64(section))
+		}
+	})
+	w.True("mmt_only", user.MeasurementOnly)
+	for _, name := range []string{"customer_segments", "utcoffset", "age_range", "gender", "ext"} {
+		w.Raw(name, user.Extra[name])
 	}
 }
 
-// addIABUser adds what else only the IAB standard has a place for.
-func (u *ecapiUser) addIABUser(user *clickid.User) {
-	if u.CustomerIdentifier = user.HashedCustomerID; u.CustomerIdentifier == "" && user.ExternalID != "" {
-		u.CustomerIdentifier = iabHash(user.ExternalID)
-	}
-	if user.HashedEmail != "" {
-		u.EmailAddress = append(u.EmailAddress, user.HashedEmail)
-	}
-	if user.HashedPhone != "" {
-		u.PhoneNumbers = []string{user.HashedPhone}
-	}
-	u.IP, u.UserAgent = user.IP, user.UserAgent
-	u.GPP, u.GPPSections, u.MeasurementOnly = user.GPP, user.GPPSections, user.MeasurementOnly
-	u.ImpressionID = user.ImpressionID
-	u.Segments, u.UTCOffset, u.AgeRange = user.Extra["customer_segments"], user.Extra["utcoffset"], user.Extra["age_range"]
-	u.Gender, u.Ext = user.Extra["gender"], user.Extra["ext"]
-	for _, a := range user.Addresses {
-		u.Addresses = append(u.Addresses, ecapiAddress{
-			FirstName: a.HashedFirstName, LastName: a.HashedLastName, Street: a.HashedStreet, PostalCode: a.HashedPostalCode,
-			City: a.City, State: a.State, Country: a.Country, Type: addressTypes[a.Kind], Ext: a.Extra["ext"],
-		})
-	}
+func writeAddress(w *rawjson.Writer, a *clickid.Address) {
+	w.Object("", func() {
+		w.Text("first_name", a.HashedFirstName)
+		w.Text("last_name", a.HashedLastName)
+		w.Text("street", a.HashedStreet)
+		w.Text("city", a.City)
+		w.Text("state", a.State)
+		w.Text("country_code", a.Country)
+		w.Text("postal_code", a.HashedPostalCode)
+		if kind, ok := addressTypes[a.Kind]; ok {
+			w.Int("address_type", kind)
+		}
+		w.Raw("ext", a.Extra["ext"])
+	})
 }
 
-// addressTypes are the numbers of the IAB standard. 0 omits the type.
-var addressTypes = map[clickid.AddressKind]int{clickid.AddressBilling: 1, clickid.AddressShipping: 2}
+// addressTypes are the numbers of the IAB standard.
+var addressTypes = map[clickid.AddressKind]int64{clickid.AddressBilling: 1, clickid.AddressShipping: 2}
 
 // Agent types of AdCOM 1.0.
 const (
@@ -408,25 +360,53 @@ func iabHash(id string) string {
 	return hashed
 }
 
-// properties returns the properties of e, or nil when they would be empty.
-func (d ECAPI) properties(e *clickid.Event, pageURL string) any {
-	own := ecapiProperties{PageURL: pageURL, TransactionID: e.OrderID}
-	if len(e.Items) > 0 {
-		own.Items = make([]ecapiItem, len(e.Items))
-		for i, item := range e.Items {
-			own.Items[i] = ecapiItem{ID: item.ID, Price: json.Number(item.Price.Number()), Quantity: item.Quantity, Brand: item.Brand}
-			if d.IAB {
-				own.Items[i].addIAB(&item)
+// ownProperties are the members of properties that come from the event's fields.
+var ownProperties = []string{"items", "page_url", "transaction_id"}
+
+func (d ECAPI) writeProperties(w *rawjson.Writer, e *clickid.Event, pageURL string) {
+	w.Sorted(ownProperties, func(name string) {
+		switch name {
+		case "items":
+			w.Array(name, func() {
+				for i := range e.Items {
+					d.writeItem(w, &e.Items[i])
+				}
+			})
+		case "page_url":
+			w.Text(name, pageURL)
+		case "transaction_id":
+			w.Text(name, e.OrderID)
+		}
+	}, e.Properties)
+}
+
+func (d ECAPI) writeItem(w *rawjson.Writer, item *clickid.Item) {
+	w.Object("", func() {
+		w.Text("id", item.ID)
+		if d.IAB {
+			w.Text("name", item.Name)
+		}
+		w.Number("price", item.Price.Number())
+		if d.IAB {
+			w.Number("discount", item.Discount.Number())
+		}
+		if item.Quantity > 0 {
+			w.Int("quantity", int64(item.Quantity))
+		}
+		w.Text("brand", item.Brand)
+		if d.IAB {
+			w.Text("category", item.Category)
+			for _, name := range iabItemMembers {
+				w.Raw(name, item.Extra[name])
 			}
 		}
-	}
-	switch {
-	case len(e.Properties) > 0:
-		return merged{own: &own, properties: e.Properties}
-	case own.Items == nil && pageURL == "" && e.OrderID == "":
-		return nil
-	}
-	return &own
+	})
+}
+
+// iabItemMembers are the extra members of an item that the IAB standard
+// documents.
+var iabItemMembers = []string{
+	"affiliation", "cattax", "item_coupon", "item_list_id", "item_list_name", "item_item_variant", "item_location_id", "ext",
 }
 
 func (d ECAPI) request(events [][]byte, _ func([]byte) string) []byte { return events[0] }

@@ -223,7 +223,7 @@ func FuzzEventJSON(f *testing.F) {
 		}
 		for _, client := range clients {
 			o := &outgoing{result: &clickid.Result{}}
-			client.prepareOne(context.Background(), &again, o)
+			(&preparer{Client: client}).prepare(context.Background(), &again, o)
 			result, wire := *o.result, o.wireEvent
 			if result.Verdict == clickid.VerdictReady && !json.Valid(wire.data) {
 				t.Fatalf("%s is sent as %s", queued, wire.data)

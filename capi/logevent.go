@@ -85,7 +85,11 @@ func (d LogEvent) settled() LogEvent {
 	problem := func(field, problem string) {
 		d.extraProblems = append(d.extraProblems, fmt.Errorf("capi: %s %s", field, problem))
 	}
-	members := properties.NewEncoder(true, problem).Extra("LogEvent.Extra", d.Extra)
+	encoder := properties.Encoder{KeepNumbers: true}
+	members, leftOut := encoder.Extra("LogEvent.Extra", d.Extra)
+	for _, member := range leftOut {
+		problem(member.Field, member.Problem)
+	}
 	if members = requestExtras.fit("LogEvent.Extra", members, nil, problem); len(members) > 0 {
 		d.extra, _ = rawjson.Encode(members) // they are encoded already
 	}
@@ -138,68 +142,23 @@ func (d LogEvent) identified(e *clickid.Event) bool {
 	return !e.Click.IsZero() || user.Identified()
 }
 
-type logEvent struct {
-	ID           string     `json:"event_id"`
-	Type         string     `json:"event_type"`
-	Time         string     `json:"event_time"`
-	CustomName   string     `json:"custom_event_name,omitempty"`
-	ActionSource string     `json:"action_source,omitempty"`
-	SourceURL    string     `json:"event_source_url,omitempty"`
-	UserMatch    *userMatch `json:"user_match,omitempty"`
-	CustomData   any        `json:"custom_data,omitempty"`
-	Surface      any        `json:"surface,omitempty"`
-	Ext          any        `json:"ext,omitempty"`
-}
-
-type userMatch struct {
-	ClickID     string        `json:"click_id,omitempty"`
-	ClickIDType string        `json:"click_id_type,omitempty"`
-	UIDs        []logEventUID `json:"uids,omitempty"`
-	HashedEmail string        `json:"hashed_email,omitempty"`
-	HashedPhone string        `json:"hashed_phone,omitempty"`
-	ClientIP    string        `json:"client_ip,omitempty"`
-	UserAgent   string        `json:"client_user_agent,omitempty"`
-	Ext         any           `json:"ext,omitempty"`
-}
-
-type logEventUID struct {
-	Type  clickid.UserIDType `json:"type"`
-	Value string             `json:"value"`
-	Ext   any                `json:"ext,omitempty"`
-}
-
-// customData has its members in the order of their names, like a map.
-type customData struct {
-	Contents any         `json:"contents,omitempty"`
-	Currency string      `json:"currency,omitempty"`
-	OrderID  string      `json:"order_id,omitempty"`
-	Value    json.Number `json:"value,omitempty"`
-}
-
-type logEventContent struct {
-	ID       string      `json:"id"`
-	Quantity int         `json:"quantity,omitempty"`
-	Price    json.Number `json:"price,omitempty"`
-	Brand    string      `json:"brand,omitempty"`
-}
-
-func (d LogEvent) encode(e *clickid.Event, pageURL string) (wireEvent, error) {
-	event := logEvent{
-		ID:           e.ID,
-		Type:         logEventType(e.Type),
-		Time:         e.Time.UTC().Format(time.RFC3339),
-		CustomName:   e.CustomName,
-		ActionSource: d.actionSource(e.Source),
-		SourceURL:    pageURL,
-		CustomData:   d.customData(e),
-		Surface:      e.Extra["surface"],
-		Ext:          e.Extra["ext"],
-	}
-	if d.identified(e) {
-		event.UserMatch = d.userMatch(e)
-	}
-	data, err := rawjson.Encode(event)
-	return wireEvent{kind: event.Type, id: event.ID, data: data}, err
+func (d LogEvent) encode(w *rawjson.Writer, e *clickid.Event, pageURL string) (kind, id string) {
+	kind = logEventType(e.Type)
+	w.Object("", func() {
+		w.Text("event_id", e.ID)
+		w.Text("event_type", kind)
+		w.Time("event_time", e.Time)
+		w.Text("custom_event_name", e.CustomName)
+		w.Text("action_source", d.actionSource(e.Source))
+		w.Text("event_source_url", pageURL)
+		if d.identified(e) {
+			w.Object("user_match", func() { d.writeUserMatch(w, e) })
+		}
+		w.Object("custom_data", func() { writeCustomData(w, e) })
+		w.Raw("surface", e.Extra["surface"])
+		w.Raw("ext", e.Extra["ext"])
+	})
+	return kind, e.ID
 }
 
 func logEventType(t clickid.EventType) string {
@@ -239,28 +198,35 @@ func (d LogEvent) actionSource(s clickid.Source) string {
 	return string(clickid.SourceOther)
 }
 
-func (d LogEvent) userMatch(e *clickid.Event) *userMatch {
-	m := &userMatch{
-		ClickID:     e.Click.ID,
-		HashedEmail: e.User.HashedEmail,
-		HashedPhone: e.User.HashedPhone,
-		ClientIP:    e.User.IP,
-		UserAgent:   e.User.UserAgent,
-		Ext:         e.User.Extra["ext"],
+func (d LogEvent) writeUserMatch(w *rawjson.Writer, e *clickid.Event) {
+	if !e.Click.IsZero() {
+		w.Text("click_id", e.Click.ID)
+		w.Text("click_id_type", d.clickIDType(&e.Click))
 	}
-	for _, id := range e.User.IDs {
-		m.UIDs = append(m.UIDs, logEventUID{id.Type, id.Value, id.Extra["ext"]})
-	}
-	if m.ClickID != "" {
-		m.ClickIDType = d.clickIDType(e.Click)
-	}
-	if d.SendExternalID && e.User.ExternalID != "" {
-		m.UIDs = append(m.UIDs, logEventUID{Type: clickid.UserIDOther, Value: e.User.ExternalID})
-	}
-	return m
+	w.Array("uids", func() {
+		for _, id := range e.User.IDs {
+			writeUID(w, id)
+		}
+		if d.SendExternalID && e.User.ExternalID != "" {
+			writeUID(w, clickid.UserID{Type: clickid.UserIDOther, Value: e.User.ExternalID})
+		}
+	})
+	w.Text("hashed_email", e.User.HashedEmail)
+	w.Text("hashed_phone", e.User.HashedPhone)
+	w.Text("client_ip", e.User.IP)
+	w.Text("client_user_agent", e.User.UserAgent)
+	w.Raw("ext", e.User.Extra["ext"])
 }
 
-func (d LogEvent) clickIDType(c clickid.Click) string {
+func writeUID(w *rawjson.Writer, id clickid.UserID) {
+	w.Object("", func() {
+		w.Text("type", string(id.Type))
+		w.Text("value", id.Value)
+		w.Raw("ext", id.Extra["ext"])
+	})
+}
+
+func (d LogEvent) clickIDType(c *clickid.Click) string {
 	switch {
 	case d.ClickIDType != "":
 		return d.ClickIDType
@@ -270,36 +236,39 @@ func (d LogEvent) clickIDType(c clickid.Click) string {
 	return defaultClickIDType
 }
 
-// customData returns the custom_data of e, or nil when it would be empty.
-func (d LogEvent) customData(e *clickid.Event) any {
-	data := customData{Currency: e.Currency(), OrderID: e.OrderID, Value: json.Number(e.Value.Number())}
-	if len(e.Items) > 0 {
-		data.Contents = contents(e.Items)
-	}
-	switch {
-	case len(e.Properties) > 0:
-		return merged{own: &data, properties: e.Properties}
-	case data.Contents == nil && data.Currency == "" && data.OrderID == "" && data.Value == "":
-		return nil
-	}
-	return &data
+// customMembers are the members of custom_data that come from the event's
+// fields.
+var customMembers = []string{"contents", "currency", "order_id", "value"}
+
+func writeCustomData(w *rawjson.Writer, e *clickid.Event) {
+	w.Sorted(customMembers, func(name string) {
+		switch name {
+		case "contents":
+			w.Array(name, func() {
+				for i := range e.Items {
+					writeContent(w, &e.Items[i])
+				}
+			})
+		case "currency":
+			w.Text(name, e.Currency())
+		case "order_id":
+			w.Text(name, e.OrderID)
+		case "value":
+			w.Number(name, e.Value.Number())
+		}
+	}, e.Properties)
 }
 
-// contents returns the contents of the items, with their extra members.
-func contents(items []clickid.Item) any {
-	own, extra := make([]logEventContent, len(items)), false
-	for i, item := range items {
-		own[i] = logEventContent{ID: item.ID, Quantity: item.Quantity, Price: json.Number(item.Price.Number()), Brand: item.Brand}
-		extra = extra || len(item.Extra) > 0
-	}
-	if !extra {
-		return own
-	}
-	all := make([]any, len(items))
-	for i := range items {
-		all[i] = merged{own: own[i], properties: items[i].Extra}
-	}
-	return all
+func writeContent(w *rawjson.Writer, item *clickid.Item) {
+	w.Object("", func() {
+		w.Text("id", item.ID)
+		if item.Quantity > 0 {
+			w.Int("quantity", int64(item.Quantity))
+		}
+		w.Number("price", item.Price.Number())
+		w.Text("brand", item.Brand)
+		w.Sorted(nil, func(string) {}, item.Extra)
+	})
 }
 
 // request wraps events that are encoded already.

@@ -19,7 +19,7 @@ func sentURL(raw string, keep bool) (sent, warning string) {
 		return "", ""
 	}
 	raw = strings.TrimSpace(raw)
-	u, err := url.Parse(escaped(raw, "")) // "" keeps every character but a "%" that begins no escape
+	u, err := url.Parse(escaped(raw, isNoPercent))
 	if err != nil || text.HasControl(raw) {
 		return "", problemURL
 	}
@@ -31,16 +31,16 @@ func sentURL(raw string, keep bool) (sent, warning string) {
 	if personaldata.ProblemOfID(u.Path) != "" {
 		return "", "page_url was left out: it holds personal data"
 	}
-	sent = scheme + "://" + host + escaped(u.EscapedPath(), pathCharacters)
+	sent = scheme + "://" + host + escaped(u.EscapedPath(), isPath)
 	if !keep {
 		return sent, ""
 	}
 	rest := ""
 	if u.RawQuery != "" {
-		rest = "?" + escaped(u.RawQuery, queryCharacters)
+		rest = "?" + escaped(u.RawQuery, isQuery)
 	}
 	if u.Fragment != "" {
-		rest += "#" + escaped(u.EscapedFragment(), queryCharacters)
+		rest += "#" + escaped(u.EscapedFragment(), isQuery)
 	}
 	if personaldata.Problem(sent+rest) != "" || personaldata.Problem(decoded(u.RawQuery)) != "" || personaldata.Problem(u.Fragment) != "" ||
 		namesPhone(u) {
@@ -51,28 +51,34 @@ func sentURL(raw string, keep bool) (sent, warning string) {
 
 const problemURL = "page_url was left out: it must be an absolute http or https URL"
 
-// Characters that RFC 3986 allows in a path, and in a query or fragment.
-const (
-	unreserved      = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
-	pathCharacters  = unreserved + "!$&'()*+,;=:@/"
-	queryCharacters = pathCharacters + "?"
-)
+// The characters that RFC 3986 allows in a path, and in a query or fragment.
+func isPath(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("-._~!$&'()*+,;=:@/", c) >= 0
+}
+
+func isQuery(c byte) bool { return isPath(c) || c == '?' }
+
+func isNoPercent(c byte) bool { return c != '%' }
 
 // escaped returns s with all characters percent-encoded that are not allowed.
-// Escapes stay, and a "%" that begins none is encoded. No allowed characters
-// means all.
-func escaped(s, allowed string) string {
+// Escapes stay, and a "%" that begins none is encoded.
+func escaped(s string, allowed func(c byte) bool) string {
 	const digits = "0123456789ABCDEF"
 	var b strings.Builder
+	kept := 0 // the part of s that has been written
 	for i := 0; i < len(s); i++ {
 		c := s[i]
-		if c == '%' && i+2 < len(s) && isHex(s[i+1]) && isHex(s[i+2]) ||
-			c != '%' && (allowed == "" || strings.IndexByte(allowed, c) >= 0) {
-			b.WriteByte(c)
+		if allowed(c) || c == '%' && i+2 < len(s) && isHex(s[i+1]) && isHex(s[i+2]) {
 			continue
 		}
+		b.WriteString(s[kept:i])
 		b.Write([]byte{'%', digits[c>>4], digits[c&0xF]})
+		kept = i + 1
 	}
+	if kept == 0 {
+		return s
+	}
+	b.WriteString(s[kept:])
 	return b.String()
 }
 
@@ -91,9 +97,9 @@ func sentHost(u *url.URL) (string, bool) {
 		host = "[" + host + "]"
 	} else {
 		host = strings.ToLower(host)
-		if strings.Trim(host, unreserved) != "" {
+		if !text.Unreserved(host, len(host)) {
 			ascii, ok := punycode.Host(host)
-			if !ok || strings.Trim(ascii, unreserved) != "" {
+			if !ok || !text.Unreserved(ascii, len(ascii)) {
 				return "", false
 			}
 			host = ascii

@@ -1,6 +1,7 @@
 package capi
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -14,18 +15,20 @@ import (
 	"time"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/internal/rawjson"
 )
 
 // outgoing is an event of a Send and its result.
 type outgoing struct {
 	wireEvent
-	event     *clickid.Event // cleaned, with its click resolved
 	responses int            // verdicts of the platform so far
 	again     bool           // the platform wants it again later
 	isolated  *ResponseError // refuses it singly, without a word about it
 	withheld  bool           // its user identities were left out for want of consent
+	namesakes int            // earlier events of the call with its ID and another type
 	result    *clickid.Result
 	response  *response // the response with its verdict, if any
+	masked    []byte    // data without personal data, for a dry run
 }
 
 // settle sets the result of the event.
@@ -36,34 +39,51 @@ func (o *outgoing) settle(verdict clickid.Verdict, reason string, err error) {
 // fail sets the result to a failure.
 func (o *outgoing) fail(err error) { o.settle(clickid.VerdictFailed, "", err) }
 
+// source has the events of a call.
+type source struct {
+	length int
+	at     func(i int) (e *clickid.Event, responses int)
+}
+
+func newEvents(events []clickid.Event) source {
+	return source{len(events), func(i int) (*clickid.Event, int) { return &events[i], 0 }}
+}
+
+func queuedEvents(items []clickid.QueuedEvent) source {
+	return source{len(items), func(i int) (*clickid.Event, int) { return &items[i].Event, items[i].Responses }}
+}
+
+// preparer prepares one event after the other in the same memory.
+type preparer struct {
+	*Client
+	event clickid.Event // cleaned, with its click resolved
+	json  rawjson.Writer
+	// encoded is called for each event that is ready. Optional.
+	encoded func(o *outgoing, e *clickid.Event)
+}
+
 // prepare checks, resolves and encodes events. It returns a result for each,
-// and those that are ready to be sent.
-func (c *Client) prepare(ctx context.Context, events []clickid.QueuedEvent) (results []clickid.Result, ready []*outgoing) {
-	results = make([]clickid.Result, len(events))
-	prepared := make([]outgoing, len(events))
-	one := func(i int) {
-		prepared[i].responses, prepared[i].result = events[i].Responses, &results[i]
-		c.prepareOne(ctx, &events[i].Event, &prepared[i])
-	}
-	workers := c.preparers(events)
-	if workers == 1 {
-		for i := range events {
-			one(i)
+// and those that are ready to be sent. It calls encoded, if any, for each of
+// these, concurrently.
+func (c *Client) prepare(ctx context.Context, events source, encoded func(*outgoing, *clickid.Event)) (results []clickid.Result, ready []*outgoing) {
+	results = make([]clickid.Result, events.length)
+	prepared := make([]outgoing, events.length)
+	var next atomic.Int64
+	work := func() {
+		p := &preparer{Client: c, encoded: encoded}
+		for i := int(next.Add(1)) - 1; i < events.length; i = int(next.Add(1)) - 1 {
+			e, responses := events.at(i)
+			prepared[i].responses, prepared[i].result = responses, &results[i]
+			p.prepare(ctx, e, &prepared[i])
 		}
-	} else {
-		var next atomic.Int64
-		var group sync.WaitGroup
-		for range workers {
-			group.Add(1)
-			go func() {
-				defer group.Done()
-				for i := next.Add(1) - 1; i < int64(len(events)); i = next.Add(1) - 1 {
-					one(int(i))
-				}
-			}()
-		}
-		group.Wait()
 	}
+	var group sync.WaitGroup
+	for range c.preparers(events) - 1 {
+		group.Go(work)
+	}
+	work()
+	group.Wait()
+	ready = make([]*outgoing, 0, events.length)
 	for i := range prepared {
 		if results[i].Verdict == clickid.VerdictReady {
 			ready = append(ready, &prepared[i])
@@ -75,75 +95,74 @@ func (c *Client) prepare(ctx context.Context, events []clickid.QueuedEvent) (res
 // preparers returns how many goroutines prepare the events: those that wait for
 // the store share the time, and many share the processors. A single event stays
 // on the caller's goroutine.
-func (c *Client) preparers(events []clickid.QueuedEvent) int {
+func (c *Client) preparers(events source) int {
 	const worthSharing = 100
-	switch {
-	case len(events) == 1:
-		return 1
-	case slices.ContainsFunc(events, func(q clickid.QueuedEvent) bool { return needsClick(&q.Event) }):
-		return min(len(events), c.cfg.Concurrency)
+	if events.length > 1 {
+		for i := range events.length {
+			if e, _ := events.at(i); needsClick(e) {
+				return min(events.length, c.cfg.Concurrency)
+			}
+		}
 	}
-	return max(1, min(runtime.GOMAXPROCS(0), len(events)/worthSharing))
+	return max(1, min(runtime.GOMAXPROCS(0), events.length/worthSharing))
 }
 
 // needsClick reports whether the click is known only by its token.
 func needsClick(e *clickid.Event) bool { return e.ClickToken != "" && e.Click.IsZero() }
 
-// prepareOne makes o ready to be sent, or settles it.
-func (c *Client) prepareOne(ctx context.Context, e *clickid.Event, o *outgoing) {
-	if !c.clean(e, o) {
+// prepare makes o ready to be sent, or settles it.
+func (p *preparer) prepare(ctx context.Context, e *clickid.Event, o *outgoing) {
+	if !p.clean(e, o) {
 		return
 	}
-	if needsClick(o.event) {
-		if err := c.resolve(ctx, o.event); err != nil {
+	if needsClick(&p.event) {
+		if err := p.resolve(ctx, &p.event); err != nil {
 			o.fail(err)
 			return
 		}
 	}
-	c.encode(o)
+	p.encode(o)
 }
 
-// clean checks e and sets o.event to the cleaned event. It reports whether the
-// event may be sent.
-func (c *Client) clean(e *clickid.Event, o *outgoing) bool {
-	*o.result = clickid.Result{Type: e.Type, ID: e.ID, Destination: c.Name()}
+// clean checks e and sets the event to the cleaned one. It reports whether it
+// may be sent.
+func (p *preparer) clean(e *clickid.Event, o *outgoing) bool {
+	*o.result = clickid.Result{Type: e.Type, ID: e.ID, Destination: p.Name()}
 	if e.Consent == clickid.ConsentDenied {
 		o.settle(clickid.VerdictSkippedConsent, "the user has not consented", nil)
 		return false
 	}
-	withholds := c.withholds(e)
+	withholds := p.withholds(e)
 	if withholds {
 		anonymous := *e
 		anonymous.User = e.User.WithoutIdentities()
 		o.withheld = e.User.Identified()
 		e = &anonymous
 	}
-	cleaned, warnings, err := e.Clean()
-	if withholds {
-		warnings = append(warnings, "the user identities were left out: the user's consent is unknown")
-	}
-	o.result.Warnings = warnings
-	problems := &clickid.EventError{Type: cleaned.Type}
-	if err != nil {
-		_ = errors.As(err, &problems)
-	}
 	var r remarks
-	c.cfg.Dialect.fit(&cleaned, &r)
-	o.result.Warnings = append(o.result.Warnings, r.warnings...)
-	problems.Fields = append(problems.Fields, r.refused...)
-	if lost := c.lostIdentity(e, &cleaned, o.result.Warnings); lost != "" && err == nil {
-		problems.Fields = append(problems.Fields, clickid.FieldError{Field: "user", Problem: lost})
+	var err error
+	if p.event, r.warnings, err = e.Clean(); err != nil {
+		invalid := (*clickid.EventError)(nil)
+		_ = errors.As(err, &invalid)
+		r.refused = invalid.Fields
 	}
-	if len(problems.Fields) > 0 {
-		o.reject(problems)
+	if withholds {
+		r.warnings = append(r.warnings, "the user identities were left out: the user's consent is unknown")
+	}
+	p.cfg.Dialect.fit(&p.event, &r)
+	if lost := p.lostIdentity(e, r.warnings); lost != "" && err == nil {
+		r.refuse("user", lost)
+	}
+	o.result.Warnings = r.warnings
+	if len(r.refused) > 0 {
+		o.reject(&clickid.EventError{Type: p.event.Type, Fields: r.refused})
 		return false
 	}
-	if now := time.Now(); cleaned.Time.After(now) {
+	if now := time.Now(); p.event.Time.After(now) {
 		// Clocks differ. An outbox holds the event until its time.
-		cleaned.Time = now
+		p.event.Time = now
 		o.result.Warnings = append(o.result.Warnings, "time lies ahead of this machine's clock, so the event was sent with the current time")
 	}
-	o.event = &cleaned
 	return true
 }
 
@@ -152,11 +171,10 @@ func (c *Client) withholds(e *clickid.Event) bool {
 	return e.Consent == clickid.ConsentUnknown && c.requiresConsent && !reflect.DeepEqual(e.User, e.User.WithoutIdentities())
 }
 
-// lostIdentity returns the reason why an event has no identity left although it
+// lostIdentity returns the reason why the event has no identity left although it
 // had one that the dialect carries, or "".
-func (c *Client) lostIdentity(given, cleaned *clickid.Event, warnings []string) string {
-	had := given.ClickToken != "" || c.cfg.Dialect.identified(given)
-	if !had || cleaned.ClickToken != "" || c.attributable(cleaned) {
+func (p *preparer) lostIdentity(given *clickid.Event, warnings []string) string {
+	if p.event.ClickToken != "" || p.attributable(&p.event) || given.ClickToken == "" && !p.cfg.Dialect.identified(given) {
 		return ""
 	}
 	return "has nothing left to attribute the event by: " + strings.Join(warnings, "; ")
@@ -196,54 +214,56 @@ func (c *Client) askResolver(ctx context.Context, token string) (click clickid.C
 
 // encode encodes the event and makes it ready, unless there is nothing to
 // attribute it by or it is too large.
-func (c *Client) encode(o *outgoing) {
-	if !c.attributable(o.event) {
+func (p *preparer) encode(o *outgoing) {
+	if !p.attributable(&p.event) {
 		if o.withheld {
 			o.settle(clickid.VerdictSkippedConsent, "the user's consent is unknown, and the event has no click", nil)
 			return
 		}
 		reason := "there is no click and no user identity to attribute it by"
-		if o.event.User.Identified() {
+		if p.event.User.Identified() {
 			reason = "there is no click, and the dialect does not carry the user identities that the event has"
 		}
 		o.settle(clickid.VerdictSkippedOrganic, reason, nil)
 		return
 	}
-	if problem := c.encodeWithin(o); problem != "" {
-		o.reject(&clickid.EventError{Type: o.event.Type, Fields: []clickid.FieldError{{Field: "event", Problem: problem}}})
+	if problem := p.encodeWithin(o); problem != "" {
+		o.reject(&clickid.EventError{Type: p.event.Type, Fields: []clickid.FieldError{{Field: "event", Problem: problem}}})
 		return
 	}
 	o.settle(clickid.VerdictReady, "", nil)
+	if p.encoded != nil {
+		p.encoded(o, &p.event)
+	}
 }
 
 // encodeWithin encodes the event. Where it is too large for a request, it
 // leaves out the extra members of event and user, then the properties, the items
 // and the page URL.
-func (c *Client) encodeWithin(o *outgoing) (problem string) {
+func (p *preparer) encodeWithin(o *outgoing) (problem string) {
+	e := &p.event
 	warn := func(warning string) { o.result.Warnings = append(o.result.Warnings, warning) }
-	page, warning := sentURL(o.event.PageURL, c.cfg.KeepPageQuery)
+	page, warning := sentURL(e.PageURL, p.cfg.KeepPageQuery)
 	if warning != "" {
 		warn(warning)
 	}
 	for {
-		wire, err := c.cfg.Dialect.encode(o.event, page)
-		if err != nil {
-			return "cannot be encoded as JSON"
-		}
-		size := c.overhead + len(wire.data)
-		if size <= c.cfg.MaxBatchBytes {
-			o.wireEvent = wire
+		p.json.Reset()
+		kind, id := p.cfg.Dialect.encode(&p.json, e, page)
+		size := p.overhead + len(p.json.Bytes())
+		if size <= p.cfg.MaxBatchBytes {
+			o.wireEvent = wireEvent{kind: kind, id: id, data: bytes.Clone(p.json.Bytes())}
 			return ""
 		}
 		switch {
-		case hasExtra(o.event):
-			withoutExtra(o.event)
+		case hasExtra(e):
+			withoutExtra(e)
 			warn("extra members were left out: with them, the event is larger than MaxBatchBytes")
-		case len(o.event.Properties) > 0 && o.event.Type != clickid.WatchMilestone:
-			o.event.Properties = nil
+		case len(e.Properties) > 0 && e.Type != clickid.WatchMilestone:
+			e.Properties = nil
 			warn("properties were left out: with them, the event is larger than MaxBatchBytes")
-		case len(o.event.Items) > 0:
-			o.event.Items = nil
+		case len(e.Items) > 0:
+			e.Items = nil
 			warn("items were left out: with them, the event is larger than MaxBatchBytes")
 		case page != "":
 			page = ""
@@ -282,18 +302,19 @@ func (c *Client) attributable(e *clickid.Event) bool {
 // check returns the result that Send would have, without sending.
 func (c *Client) check(e *clickid.Event) clickid.Result {
 	o := &outgoing{result: &clickid.Result{}}
-	if !c.clean(e, o) {
+	p := &preparer{Client: c}
+	if !p.clean(e, o) {
 		return *o.result
 	}
-	if needsClick(o.event) {
+	if needsClick(&p.event) {
 		if c.cfg.Resolver == nil {
-			o.fail(c.resolve(context.Background(), o.event))
+			o.fail(c.resolve(context.Background(), &p.event))
 			return *o.result
 		}
 		// The click may not exist.
-		o.event.Click = placeholderClick
+		p.event.Click = placeholderClick
 	}
-	c.encode(o)
+	p.encode(o)
 	return *o.result
 }
 

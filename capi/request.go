@@ -1,27 +1,48 @@
 package capi
 
 import (
+	"cmp"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
 	"strconv"
 )
 
 // withoutDuplicates removes events with the identity of an earlier one. The
-// platform would not count them.
+// platform would not count them. It counts the namesakes of the others.
 func withoutDuplicates(events []*outgoing) (unique []*outgoing, duplicates map[*outgoing]*outgoing) {
 	type identity struct{ kind, id string }
-	first := make(map[identity]*outgoing, len(events))
+	type namesakes struct {
+		first *outgoing
+		count int
+	}
+	byID := make(map[string]namesakes, len(events))
+	var others map[identity]*outgoing // of the same ID as an earlier event, and another type
+	unique = make([]*outgoing, 0, len(events))
 	for _, o := range events {
-		id := identity{o.kind, o.id}
-		if earlier, ok := first[id]; ok {
+		known := byID[o.id]
+		earlier := known.first
+		if earlier != nil && earlier.kind != o.kind {
+			earlier = others[identity{o.kind, o.id}]
+		}
+		if earlier != nil {
 			if duplicates == nil {
 				duplicates = make(map[*outgoing]*outgoing)
 			}
 			duplicates[o] = earlier
 			continue
 		}
-		first[id] = o
+		if o.namesakes = known.count; o.namesakes == 0 {
+			known.first = o
+		} else {
+			if others == nil {
+				others = make(map[identity]*outgoing)
+			}
+			others[identity{o.kind, o.id}] = o
+		}
+		known.count++
+		byID[o.id] = known
 		unique = append(unique, o)
 	}
 	return unique, duplicates
@@ -29,30 +50,25 @@ func withoutDuplicates(events []*outgoing) (unique []*outgoing, duplicates map[*
 
 // plan divides the events into requests within the limits of count and bytes.
 // No request has two events of the same ID, since partial failures identify
-// events only by their ID.
+// events only by their ID: the first events of all IDs come first, then the
+// second ones.
 func (c *Client) plan(events []*outgoing) [][]*outgoing {
+	byNamesakes := func(a, b *outgoing) int { return cmp.Compare(a.namesakes, b.namesakes) }
+	if !slices.IsSortedFunc(events, byNamesakes) {
+		events = slices.Clone(events)
+		slices.SortStableFunc(events, byNamesakes)
+	}
 	var batches [][]*outgoing
-	for len(events) > 0 {
-		var batch, later []*outgoing
-		ids := make(map[string]bool)
-		size, taken := c.overhead, 0
-		for _, o := range events {
-			if len(batch) == c.cfg.MaxBatchEvents || size+len(o.data) > c.cfg.MaxBatchBytes && len(batch) > 0 {
-				break
-			}
-			taken++
-			if ids[o.id] {
-				later = append(later, o)
-				continue
-			}
-			ids[o.id] = true
-			batch = append(batch, o)
-			size += len(o.data) + len(",")
+	first, size := 0, c.overhead
+	for i, o := range events {
+		if i > first && (i-first == c.cfg.MaxBatchEvents || size+len(o.data) > c.cfg.MaxBatchBytes || o.namesakes != events[first].namesakes) {
+			batches = append(batches, events[first:i])
+			first, size = i, c.overhead
 		}
-		batches = append(batches, batch)
-		if events = events[taken:]; len(later) > 0 {
-			events = append(later, events...)
-		}
+		size += len(o.data) + len(",")
+	}
+	if first < len(events) {
+		batches = append(batches, events[first:])
 	}
 	return batches
 }

@@ -44,6 +44,9 @@ const anyMember = ""
 // does not change the map. It warns of members that are left out, unless only
 // the other schema documents them.
 func (s schema) fit(field string, given map[string]any, other schema, leaveOut func(field, problem string)) map[string]any {
+	if len(given) == 0 {
+		return given
+	}
 	members, copied := given, false
 	_, open := s[anyMember]
 	for _, name := range slices.Sorted(maps.Keys(given)) {

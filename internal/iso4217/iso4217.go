@@ -1,7 +1,10 @@
 // Package iso4217 knows the currencies of ISO 4217 and their minor units.
 package iso4217
 
-import "strings"
+import (
+	"sort"
+	"strings"
+)
 
 // Code returns the code of a currency in upper case.
 func Code(currency string) (code string, ok bool) {
@@ -48,7 +51,8 @@ func Exponent(code string) int {
 	return 2
 }
 
-// codes are the codes in list one as of 2026, without metals and test codes.
+// codes are the codes in list one as of 2026, without metals and test codes, in
+// ascending order.
 const codes = " AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BHD BIF BMD BND BOB BOV BRL BSD BTN BWP BYN BZD" +
 	" CAD CDF CHE CHF CHW CLF CLP CNY COP COU CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP" +
 	" GMD GNF GTQ GYD HKD HNL HTG HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP" +
@@ -58,4 +62,10 @@ const codes = " AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BHD BIF BMD BND 
 	" YER ZAR ZMW ZWG "
 
 // Listed reports whether a currency is in list one.
-func Listed(code string) bool { return strings.Contains(codes, " "+code+" ") }
+func Listed(code string) bool {
+	const width = len(" AED")
+	_, found := sort.Find(len(codes)/width, func(i int) int {
+		return strings.Compare(code, codes[width*i+1:width*(i+1)])
+	})
+	return found
+}

@@ -55,8 +55,8 @@ func ProblemOfEmail(s string) string {
 // encoded "@". Its domain must end in a registered top-level domain or a listed
 // private suffix; image@2x.png does not.
 func containsEmail(s string) bool {
-	for _, encoded := range []string{"%2540", "%40", "&#64;", "&#x40;"} {
-		if strings.Contains(s, encoded) {
+	if strings.IndexByte(s, '%') >= 0 || strings.IndexByte(s, '&') >= 0 {
+		for _, encoded := range []string{"%2540", "%40", "&#64;", "&#x40;"} {
 			s = strings.ReplaceAll(s, encoded, "@")
 		}
 	}
@@ -133,7 +133,11 @@ func containsPhone(s string, national bool) bool {
 }
 
 func isPhoneByte(c byte) bool {
-	return isDigit(c) || strings.IndexByte("+()-./ ", c) >= 0
+	switch c {
+	case '+', '(', ')', '-', '.', '/', ' ':
+		return true
+	}
+	return isDigit(c)
 }
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }

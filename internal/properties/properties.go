@@ -40,82 +40,82 @@ var reserved = map[string]string{
 }
 
 // Encoder encodes the free members of one event: its properties and the extra
-// members of its objects. Together they may take maxBytes.
+// members of its objects. Together they may take maxBytes. The zero value is
+// ready.
 type Encoder struct {
-	problemOf func(text string) string
-	leftOut   func(field, problem string)
-	left      int // bytes
+	// KeepNumbers does not look for phone numbers in text.
+	KeepNumbers bool
+
+	used int // bytes
 }
 
-// NewEncoder returns an encoder that calls leftOut for each member that cannot
-// be sent, with "?" instead of a name that may be personal. With keepNumbers it
-// does not look for phone numbers in text.
-func NewEncoder(keepNumbers bool, leftOut func(field, problem string)) *Encoder {
-	e := &Encoder{problemOf: personaldata.Problem, leftOut: leftOut, left: maxBytes}
-	if keepNumbers {
-		e.problemOf = personaldata.ProblemOfEmail
-	}
-	return e
-}
+// LeftOut is a member that cannot be sent. Field has "?" instead of a name that
+// may be personal.
+type LeftOut struct{ Field, Problem string }
 
-// Properties returns the event's properties as [json.RawMessage] by name,
-// without those that cannot be sent.
-func (e *Encoder) Properties(given map[string]any) map[string]any {
+// Properties returns the event's properties as [json.RawMessage] by name, and
+// those that cannot be sent.
+func (e *Encoder) Properties(given map[string]any) (encoded map[string]any, leftOut []LeftOut) {
 	return e.encode("properties", given, reserved)
 }
 
 // Extra is Properties for the extra members in a field.
-func (e *Encoder) Extra(field string, given map[string]any) map[string]any {
+func (e *Encoder) Extra(field string, given map[string]any) (encoded map[string]any, leftOut []LeftOut) {
 	return e.encode(field, given, nil)
 }
 
-func (e *Encoder) encode(parent string, given map[string]any, reserved map[string]string) map[string]any {
+func (e *Encoder) encode(parent string, given map[string]any, reserved map[string]string) (encoded map[string]any, leftOut []LeftOut) {
 	if len(given) == 0 {
-		return nil
+		return nil, nil
 	}
-	encoded := make(map[string]any, len(given))
+	encoded = make(map[string]any, len(given))
 	size := 0
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		field := fieldName(parent, name)
 		if filled, ok := reserved[name]; ok {
-			e.leftOut(field, "is filled in from the event's "+filled)
+			leftOut = append(leftOut, LeftOut{field, "is filled in from the event's " + filled})
 			continue
 		}
 		data, field, problem := e.member(field, name, given[name])
 		if problem != "" {
-			e.leftOut(field, problem)
+			leftOut = append(leftOut, LeftOut{field, problem})
 			continue
 		}
-		size += len(name) + len(data) + len(`"":,`)
-		encoded[name] = json.RawMessage(data)
+		size += memberSize(name, data)
+		encoded[name] = data
 	}
-	if size > e.left {
-		size = e.shrink(parent, encoded, size)
+	if e.used+size > maxBytes {
+		var large []LeftOut
+		size, large = e.shrink(parent, encoded, size)
+		leftOut = append(leftOut, large...)
 	}
-	e.left -= size
-	return encoded
+	e.used += size
+	return encoded, leftOut
 }
+
+func memberSize(name string, data json.RawMessage) int { return len(name) + len(data) + len(`"":,`) }
 
 // shrink removes the largest members until the others are small enough, and
 // returns their size.
-func (e *Encoder) shrink(parent string, encoded map[string]any, size int) int {
+func (e *Encoder) shrink(parent string, encoded map[string]any, size int) (left int, leftOut []LeftOut) {
 	length := func(name string) int { return len(encoded[name].(json.RawMessage)) }
 	names := slices.Sorted(maps.Keys(encoded))
 	slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(length(b), length(a)) })
 	for _, name := range names {
-		if size <= e.left {
+		if e.used+size <= maxBytes {
 			break
 		}
-		size -= len(name) + length(name) + len(`"":,`)
+		size -= memberSize(name, encoded[name].(json.RawMessage))
 		delete(encoded, name)
-		e.leftOut(fieldName(parent, name), fmt.Sprintf("is too large; properties and extra members may take %d bytes as JSON", maxBytes))
+		problem := fmt.Sprintf("is too large; properties and extra members may take %d bytes as JSON", maxBytes)
+		leftOut = append(leftOut, LeftOut{fieldName(parent, name), problem})
 	}
-	return size
+	return size, leftOut
 }
 
 // member returns a member as JSON, or the field that cannot be sent and its
 // problem.
-func (e *Encoder) member(field, name string, given any) (data []byte, wrong, problem string) {
+func (e *Encoder) member(field, name string, given any) (data json.RawMessage, wrong, problem string) {
 	if problem := nameProblem(name); problem != "" {
 		return nil, field, problem
 	}
@@ -176,7 +176,11 @@ func (e *Encoder) check(field, name string, value any, depth int) (wrong, proble
 	}
 	switch value := value.(type) {
 	case string:
-		if problem := e.problemOf(value); problem != "" {
+		problemOf := personaldata.Problem
+		if e.KeepNumbers {
+			problemOf = personaldata.ProblemOfEmail
+		}
+		if problem := problemOf(value); problem != "" {
 			return field, problem
 		}
 		if personaldata.NamesPhone(name) && personaldata.IsBarePhone(value) {

@@ -47,9 +47,3 @@ func Decode(data []byte) (any, error) {
 	err := dec.Decode(&v)
 	return v, err
 }
-
-// AppendString appends s as a JSON string.
-func AppendString(dst []byte, s string) []byte {
-	encoded, _ := Encode(s) // a string always encodes
-	return append(dst, encoded...)
-}

@@ -44,7 +44,12 @@ const ProblemName = "must be 1 to 64 characters of [a-z0-9_]"
 // Name reports whether s can be an event type, a source or the type of a user
 // ID.
 func Name(s string) bool {
-	return s != "" && len(s) <= maxName && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789_") == ""
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '_' {
+			return false
+		}
+	}
+	return s != "" && len(s) <= maxName
 }
 
 // Digits reports whether s is one or more ASCII digits.
@@ -59,7 +64,7 @@ func Digits(s string) bool {
 
 // HasControl reports whether s holds a control character or is not UTF-8.
 func HasControl(s string) bool {
-	return !utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsControl)
+	return !isVisibleASCII(s) && (!utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsControl))
 }
 
 // OneLine returns s as UTF-8 with spaces instead of control characters.

@@ -1,0 +1,128 @@
+package rawjson
+
+import (
+	"encoding/json"
+	"slices"
+	"strconv"
+	"time"
+	"unicode/utf8"
+)
+
+// Writer writes JSON without reflection, in the form of [Encode]. It omits
+// members without a value, like omitempty. The elements of arrays have no name.
+// The zero value is ready.
+type Writer struct{ buf []byte }
+
+// Bytes returns the written JSON. It is valid until the next call of Reset.
+func (w *Writer) Bytes() []byte { return w.buf }
+
+// Reset starts a new value in the same memory.
+func (w *Writer) Reset() { w.buf = w.buf[:0] }
+
+// begin writes the comma and the name of a member.
+func (w *Writer) begin(name string) {
+	if n := len(w.buf); n > 0 && w.buf[n-1] != '{' && w.buf[n-1] != '[' {
+		w.buf = append(w.buf, ',')
+	}
+	if name != "" {
+		w.buf = append(AppendString(w.buf, name), ':')
+	}
+}
+
+// Object writes an object with the members that members writes, if any.
+func (w *Writer) Object(name string, members func()) { w.enclose(name, '{', '}', members) }
+
+// Array writes an array with the elements that elements writes, if any.
+func (w *Writer) Array(name string, elements func()) { w.enclose(name, '[', ']', elements) }
+
+func (w *Writer) enclose(name string, left, right byte, content func()) {
+	start := len(w.buf)
+	w.begin(name)
+	w.buf = append(w.buf, left)
+	empty := len(w.buf)
+	if content(); len(w.buf) == empty {
+		w.buf = w.buf[:start]
+		return
+	}
+	w.buf = append(w.buf, right)
+}
+
+// Text writes a string that is not empty.
+func (w *Writer) Text(name, value string) {
+	if value != "" {
+		w.begin(name)
+		w.buf = AppendString(w.buf, value)
+	}
+}
+
+// Number writes a number in the form of [json.Number] that is not empty.
+func (w *Writer) Number(name, value string) {
+	if value != "" {
+		w.begin(name)
+		w.buf = append(w.buf, value...)
+	}
+}
+
+// Int writes an integer, also 0.
+func (w *Writer) Int(name string, value int64) {
+	w.begin(name)
+	w.buf = strconv.AppendInt(w.buf, value, 10)
+}
+
+// True writes true.
+func (w *Writer) True(name string, value bool) {
+	if value {
+		w.begin(name)
+		w.buf = append(w.buf, "true"...)
+	}
+}
+
+// Time writes a time in seconds of UTC (RFC 3339).
+func (w *Writer) Time(name string, value time.Time) {
+	w.begin(name)
+	w.buf = append(w.buf, '"')
+	w.buf = value.UTC().AppendFormat(w.buf, time.RFC3339)
+	w.buf = append(w.buf, '"')
+}
+
+// Raw writes a [json.RawMessage].
+func (w *Writer) Raw(name string, value any) {
+	if encoded, ok := value.(json.RawMessage); ok {
+		w.begin(name)
+		w.buf = append(w.buf, encoded...)
+	}
+}
+
+// Sorted writes the members of names and of others in the order of their names.
+// own writes a member of names. Where it writes nothing, others may have the
+// member, as a [json.RawMessage].
+func (w *Writer) Sorted(names []string, own func(name string), others map[string]any) {
+	if len(others) > 0 {
+		all := make([]string, 0, len(names)+len(others))
+		all = append(all, names...)
+		for name := range others {
+			all = append(all, name)
+		}
+		slices.Sort(all)
+		names = slices.Compact(all)
+	}
+	for _, name := range names {
+		start := len(w.buf)
+		if own(name); len(w.buf) == start {
+			w.Raw(name, others[name])
+		}
+	}
+}
+
+// AppendString appends s as a JSON string.
+func AppendString(dst []byte, s string) []byte {
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; c < ' ' || c == '"' || c == '\\' || c >= utf8.RuneSelf {
+			encoded, _ := Encode(s) // a string always encodes
+			return append(dst, encoded...)
+		}
+	}
+	dst = append(dst, '"')
+	dst = append(dst, s...)
+	return append(dst, '"')
+}
