@@ -76,9 +76,13 @@ func (p *Params) Find(raw string, accept func(string) bool) (f Found) {
 		return Found{}
 	}
 	raw, tolerant := prepare(raw)
+	separators := &usual
+	if tolerant {
+		separators = &tolerated
+	}
 	best, candidates := 4*len(p.names), 0
 	for start := 0; start < len(raw); {
-		if c := raw[start]; c == '&' || tolerant && (c == ';' || c == '?') {
+		if separators[raw[start]] {
 			start++
 			continue
 		}
@@ -152,12 +156,18 @@ func prepare(raw string) (string, bool) {
 	return raw, strings.IndexByte(raw, ';') >= 0 || strings.IndexByte(raw, '?') >= 0
 }
 
+// usual and tolerated are the bytes that separate pairs.
+var (
+	usual     = [256]bool{'&': true}
+	tolerated = [256]bool{'&': true, ';': true, '?': true}
+)
+
 // cut returns the first pair and what follows its separator.
 func cut(raw string, tolerant bool) (pair, rest string) {
 	end := -1
 	if tolerant {
 		for i := 0; i < len(raw); i++ {
-			if c := raw[i]; c == '&' || c == ';' || c == '?' {
+			if tolerated[raw[i]] {
 				end = i
 				break
 			}
