@@ -68,7 +68,11 @@ func SetStoreNow(s Store, now func() time.Time) {
 
 // SignPayload returns a token with a content that Save would not write.
 func SignPayload(s Store, purpose string, payload []byte) string {
-	return s.(*cookieStore).signer.Sign(purpose, time.Now(), payload)
+	token, err := s.(*cookieStore).signer.Sign(purpose, payload)
+	if err != nil {
+		panic(err)
+	}
+	return token
 }
 
 // TokenPurpose, EncodePayload and NonceLength are what SignPayload signs.

@@ -70,13 +70,13 @@ type cookieStore struct {
 }
 
 // NewCookieStore returns a [Store] whose tokens contain the click, signed with
-// HMAC-SHA256. It stores nothing on the server. The first key signs and all
-// keys verify. To rotate, put a new key first and remove the old one after a
-// TTL.
+// HMAC-SHA256 (gorilla/securecookie). It stores nothing on the server. The
+// first key signs and all keys verify. To rotate, put a new key first and
+// remove the old one after a TTL.
 //
 // Each key has at least 32 random bytes. "clickid keygen" prints one, and
-// [ParseCookieKey] parses it. Unlike in gorilla/securecookie, whose format the
-// tokens have, the keys are not pairs of signing and encryption keys.
+// [ParseCookieKey] parses it. Unlike in securecookie, the keys are not pairs of
+// signing and encryption keys.
 //
 // A token has about 150 characters for a ULID, and fewer than 1,200 for the
 // longest click ID. It cannot be revoked: Delete does nothing, and a copied
@@ -114,8 +114,7 @@ func (s *cookieStore) Save(ctx context.Context, c Click) (string, error) {
 }
 
 func (s *cookieStore) save(c Click) (string, error) {
-	now := s.now()
-	if err := checkSave(c, now); err != nil {
+	if err := checkSave(c, s.now()); err != nil {
 		return "", err
 	}
 	var buffer [payloadBuffer]byte
@@ -123,7 +122,10 @@ func (s *cookieStore) save(c Click) (string, error) {
 	if _, err := rand.Read(signed[:nonceLength]); err != nil {
 		return "", fmt.Errorf("clickid: signing the click: %w", err)
 	}
-	token := s.signer.Sign(tokenPurpose, now, signed)
+	token, err := s.signer.Sign(tokenPurpose, signed)
+	if err != nil {
+		return "", fmt.Errorf("clickid: signing the click: %w", err)
+	}
 	if len(token) > MaxTokenLength && c.LandingUserAgent != "" {
 		c.LandingIP, c.LandingUserAgent = "", ""
 		return s.save(c)

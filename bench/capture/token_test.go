@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
-	"strings"
 	"testing"
 	"time"
 
@@ -86,29 +85,3 @@ func BenchmarkToken(b *testing.B) {
 		)
 	})
 }
-
-// TestToken_securecookie compares the format of the tokens with that of
-// securecookie: each signs for the other.
-func TestToken_securecookie(t *testing.T) {
-	codec := securecookie.New(key, nil).MaxAge(0).SetSerializer(securecookie.NopEncoder{})
-	const purpose = "clickid.click"
-	ctx, store, at := context.Background(), cookieStore(t), time.Now()
-	token, err := store.Save(ctx, clickid.Click{ID: clickID, Param: "clkid", At: at, Expires: at.Add(ttl)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var payload []byte
-	if err := codec.Decode(purpose, padded(token), &payload); err != nil {
-		t.Fatalf("securecookie refuses a token: %v", err)
-	}
-	encoded, err := codec.Encode(purpose, payload)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if c, err := store.Load(ctx, strings.TrimRight(encoded, "=")); err != nil || c.ID != clickID {
-		t.Errorf("the token of securecookie gives the click %q and %v", c.ID, err)
-	}
-}
-
-// padded returns base64 with the padding that tokens do not have.
-func padded(token string) string { return token + strings.Repeat("=", (4-len(token)%4)%4) }
