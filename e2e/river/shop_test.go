@@ -18,7 +18,7 @@ import (
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 )
 
-func TestMain(m *testing.M) { crash.Main(m, inTransaction) }
+func TestMain(m *testing.M) { crash.Main(m, inTransaction, onMachines) }
 
 // inTransaction stores the conversion in the transaction of its order.
 var inTransaction = crash.Setup{

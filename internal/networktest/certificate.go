@@ -7,7 +7,9 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/pem"
 	"math/big"
+	"net"
 	"testing"
 	"time"
 )
@@ -17,6 +19,14 @@ type authority struct {
 	certificate *x509.Certificate
 	key         any
 	pool        *x509.CertPool
+}
+
+// Certificate returns a certificate that a host name or address has signed
+// itself, and its PEM for SSL_CERT_FILE.
+func Certificate(t testing.TB, host string) (certificate tls.Certificate, trusted []byte) {
+	t.Helper()
+	certificate = issue(t, nil, host, time.Hour)
+	return certificate, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate.Certificate[0]})
 }
 
 func newAuthority(t testing.TB) *authority {
@@ -45,6 +55,9 @@ func issue(t testing.TB, by *authority, host string, valid time.Duration) tls.Ce
 		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: host}, DNSNames: []string{host},
 		NotBefore: time.Now().Add(-24 * time.Hour), NotAfter: time.Now().Add(valid),
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	if ip := net.ParseIP(host); ip != nil {
+		template.DNSNames, template.IPAddresses = nil, []net.IP{ip}
 	}
 	parent, signer := template, any(key)
 	if by == nil {

@@ -146,6 +146,23 @@ func StartMariaDB(tb testing.TB) *Server {
 	return s
 }
 
+// ListenOn makes a PostgreSQL server listen on a further address of this
+// machine for clients of a network, such as "198.18.0.1" and "198.18.0.0/24".
+// It restarts the server and returns the data source name at that address.
+func (s *Server) ListenOn(host, network string) (dsn string) {
+	s.tb.Helper()
+	rules, err := os.OpenFile(filepath.Join(s.dir, "data", "pg_hba.conf"), os.O_APPEND|os.O_WRONLY, 0)
+	if err == nil {
+		_, err = fmt.Fprintf(rules, "host all all %s trust\n", network)
+		err = errors.Join(err, rules.Close())
+	}
+	if err != nil {
+		s.tb.Fatalf("admitting the clients of %s to %s: %v", network, s.name, err)
+	}
+	s.Restart("-c", "listen_addresses=127.0.0.1,"+host)
+	return strings.Replace(s.dsn, "@127.0.0.1:", "@"+host+":", 1)
+}
+
 // Addr returns host and port.
 func (s *Server) Addr() string { return s.addr }
 

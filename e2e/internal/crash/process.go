@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -33,7 +34,8 @@ type Process struct {
 // orders with IDs that begin with prefix, and then only delivers.
 func (s Setup) Start(tb testing.TB, database string, platform *clickidtest.Server, prefix string, orders int) *Process {
 	tb.Helper()
-	p := &Process{tb: tb, cmd: exec.Command(os.Args[0])}
+	command := append(slices.Clone(s.Within), os.Args[0])
+	p := &Process{tb: tb, cmd: exec.Command(command[0], command[1:]...)}
 	p.cmd.Env = append(os.Environ(),
 		envSetup+"="+s.Name, envDatabase+"="+database, envPlatform+"="+platform.URL,
 		envPrefix+"="+prefix, envOrders+"="+strconv.Itoa(orders))

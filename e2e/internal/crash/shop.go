@@ -35,6 +35,9 @@ type Setup struct {
 	Open func(ctx context.Context, database string, client *capi.Client) (Shop, error)
 	// Orders returns the IDs of the committed orders.
 	Orders func(ctx context.Context, database string) ([]string, error)
+	// Within is a command that runs the shop's process in its place, such as
+	// "ip netns exec NAME". Defaults to none.
+	Within []string
 }
 
 // Shop takes orders.
