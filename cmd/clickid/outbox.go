@@ -23,7 +23,8 @@ func outboxCommand() *cli.Command {
 		Usage: "show, replay, discard and erase the events of an outbox",
 		Description: "-outbox is the address of the queue: postgres://… for River, redis://… for asynq,\n" +
 			"or the path of a SQLite file. If an outbox table feeds the queue, -table is the\n" +
-			"address of its database. The destination is part of an event's identity, so the\n" +
+			"address of its database: postgres://…, mysql://…, user:password@tcp(host:3306)/name\n" +
+			"or a SQLite file. The destination is part of an event's identity, so the\n" +
 			"flags name it as in the shop's configuration. No API key is needed.",
 		Commands: []*cli.Command{
 			{

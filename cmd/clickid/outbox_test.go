@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -22,7 +21,6 @@ import (
 	asynqoutbox "github.com/clickid/clickid/outbox_asynq"
 	riveroutbox "github.com/clickid/clickid/outbox_river"
 	sqliteoutbox "github.com/clickid/clickid/outbox_sqlite"
-	"github.com/go-sql-driver/mysql"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/redis/go-redis/v9"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
@@ -74,12 +72,8 @@ func onEachOutbox(t *testing.T, test func(t *testing.T, open func(t *testing.T, 
 		},
 		"table": func(t *testing.T, cfg outbox.Config) shop {
 			queue, flags := newAsynq(t, cfg)
-			source, err := mysql.ParseDSN(testserver.MySQL(t))
-			require.NoError(t, err)
-			if source.Net != "tcp" {
-				testserver.Missing(t, "MySQL or MariaDB over TCP", "set CLICKID_TEST_MYSQL to user:password@tcp(host:port)/; the command connects over TCP only")
-			}
-			db, err := sql.Open("mysql", source.FormatDSN())
+			address := testserver.MySQL(t)
+			db, err := sql.Open("mysql", address)
 			require.NoError(t, err)
 			t.Cleanup(func() { _ = db.Close() })
 			table, err := outbox.NewTable(outbox.TableConfig{Database: outbox.DatabaseMySQL, Destination: cfg.Destination})
@@ -87,8 +81,7 @@ func onEachOutbox(t *testing.T, test func(t *testing.T, open func(t *testing.T, 
 			ob, err := outbox.NewTableOutbox(queue, outbox.RelayConfig{DB: db, Table: table, Interval: 20 * time.Millisecond})
 			require.NoError(t, err)
 			require.NoError(t, ob.Migrate(t.Context()))
-			address := url.URL{Scheme: "mysql", User: url.UserPassword(source.User, source.Passwd), Host: source.Addr, Path: "/" + source.DBName}
-			return shop{ob, append(flags, "-table", address.String())}
+			return shop{ob, append(flags, "-table", address)}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -290,6 +283,7 @@ func TestOutbox_usage(t *testing.T) {
 		"postgres://user:secret@127.0.0.1:1/x":   "the outbox cannot be read; check the address",
 		"redis://user:secret@127.0.0.1:1/x/y":    "the address of Redis cannot be read",
 		"mysql://user:secret@127.0.0.1:1/x":      "name them with -table",
+		"user:secret@tcp(127.0.0.1:1)/x":         "name them with -table",
 		filepath.Join(t.TempDir(), "missing.db"): "missing.db does not exist",
 	} {
 		r := call(t, "outbox", "stats", "-event-source", "shop", "-outbox", address)

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net/url"
 	"os"
+	"regexp"
 	"strings"
 
 	"github.com/clickid/clickid/outbox"
@@ -31,8 +32,9 @@ type Options struct {
 	// asynq, or the path of a SQLite file.
 	URL string
 	// TableURL is the address of the database with the outbox table that feeds
-	// the queue: postgres://, mysql:// or the path of a SQLite file. "" if the
-	// shop has none.
+	// the queue: postgres://, mysql://, a data source name of go-sql-driver/mysql
+	// such as user@tcp(host:3306)/database, or the path of a SQLite file. "" if
+	// the shop has none.
 	TableURL string
 	// Destination is the name of the events' destination.
 	Destination string
@@ -51,11 +53,18 @@ const (
 	kindRedis
 )
 
+// sourceName matches what is a data source name of go-sql-driver/mysql, and not a
+// path.
+var sourceName = regexp.MustCompile(`(^|@)(tcp|unix)\(`)
+
 // parse returns the kind of an address. Its error does not contain the address,
 // which may have a password.
 func parse(address string) (kind, error) {
 	scheme, _, ok := strings.Cut(address, "://")
-	if !ok {
+	switch {
+	case sourceName.MatchString(address):
+		return kindMySQL, nil
+	case !ok:
 		return kindSQLite, nil
 	}
 	switch scheme {
@@ -190,11 +199,20 @@ func (o *Outbox) table(options Options, queue outbox.Queue) (outbox.Outbox, erro
 	return outbox.NewTableOutbox(queue, outbox.RelayConfig{DB: db, Table: table})
 }
 
-// mysqlSource returns the data source name of a URL.
+// mysqlSource returns the data source name of an address.
 func mysqlSource(address string) (string, error) {
+	unreadable := errors.New("the address of MySQL cannot be read; it must have the form mysql://user@host:3306/database or user@tcp(host:3306)/database")
+	if sourceName.MatchString(address) {
+		cfg, err := mysql.ParseDSN(address)
+		if err != nil {
+			return "", unreadable
+		}
+		cfg.ParseTime = true
+		return cfg.FormatDSN(), nil
+	}
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" || len(u.Path) < 2 {
-		return "", errors.New("the address of MySQL cannot be read; it must have the form mysql://user@host:3306/database")
+		return "", unreadable
 	}
 	cfg := mysql.NewConfig()
 	cfg.User = u.User.Username()
