@@ -124,13 +124,7 @@ func TestShops_shutdown(t *testing.T) {
 			}()
 			<-arrived
 			require.NoError(t, shop.cmd.Process.Signal(syscall.SIGTERM))
-			require.Eventually(t, func() bool {
-				conn, err := net.Dial("tcp", strings.TrimPrefix(shop.url, "http://"))
-				if err == nil {
-					_ = conn.Close()
-				}
-				return err != nil
-			}, patience, 10*time.Millisecond, "the shop accepts no further connections")
+			shop.refuses(t)
 			close(release)
 			require.Equal(t, "Thank you! Conversion: accepted\n", <-confirmation)
 			shop.end(t)
@@ -172,12 +166,13 @@ func TestShops_sharedFunctions(t *testing.T) {
 		body, _, _ := strings.Cut(rest, "\n}\n")
 		return body
 	}
-	for _, shop := range []string{"chi", "gin", "echo", "echo5", "webhook"} {
+	for _, shop := range []string{"chi", "gin", "echo", "echo5", "webhook", "postgresql", "mariadb"} {
 		require.Equal(t, part("nethttp", "configure"), part(shop, "configure"), shop)
 		require.Equal(t, part("nethttp", "serve"), part(shop, "serve"), shop)
 	}
 	require.Equal(t, part("nethttp", "configure"), part("fiber", "configure"))
 	require.Equal(t, part("nethttp", "serve"), part("networks", "serve"))
+	require.Equal(t, part("postgresql", "stopDelivery"), part("mariadb", "stopDelivery"))
 }
 
 // TestWebhook pays for orders while the platform is unavailable, with notices
@@ -304,6 +299,18 @@ func (s *shop) stop(t *testing.T) {
 	t.Helper()
 	require.NoError(t, s.cmd.Process.Signal(syscall.SIGTERM))
 	s.end(t)
+}
+
+// refuses waits until the shop accepts no further connections.
+func (s *shop) refuses(t *testing.T) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+		if err == nil {
+			_ = conn.Close()
+		}
+		return err != nil
+	}, patience, 10*time.Millisecond, "the shop accepts no further connections")
 }
 
 // end waits until the shop has ended without an error.
