@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"unicode"
@@ -22,7 +23,9 @@ func TestDocs_links(t *testing.T) {
 	t.Parallel()
 	guides, err := filepath.Glob(filepath.Join("docs", "*.md"))
 	require.NoError(t, err)
-	for _, document := range append(guides, "README.md", "CHANGELOG.md") {
+	first, err := filepath.Glob(filepath.Join("docs", "*", "*.md"))
+	require.NoError(t, err)
+	for _, document := range slices.Concat(guides, first, []string{"README.md", "CHANGELOG.md"}) {
 		for _, l := range link.FindAllStringSubmatch(prose(t, document), -1) {
 			if strings.Contains(l[1], "://") {
 				continue

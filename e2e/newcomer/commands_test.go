@@ -29,10 +29,8 @@ func TestDocs_commands(t *testing.T) {
 	root, err := filepath.Abs("../..")
 	require.NoError(t, err)
 	binary := buildCommand(t, root)
-	documents, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
-	require.NoError(t, err)
 	checked := 0
-	for _, document := range append(documents, filepath.Join(root, "README.md")) {
+	for _, document := range documents(t) {
 		text, err := os.ReadFile(document)
 		require.NoError(t, err)
 		for _, block := range shellBlock.FindAllStringSubmatch(string(text), -1) {

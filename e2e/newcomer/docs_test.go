@@ -52,10 +52,7 @@ var imported = map[string]string{
 // blocks of databases.md. A folder of testdata/guides declares the names that the
 // blocks of a guide take from the shop.
 func TestDocs_compile(t *testing.T) {
-	guides, err := filepath.Glob("../../docs/*.md")
-	require.NoError(t, err)
-	require.NotEmpty(t, guides)
-	for _, guide := range append(guides, "../../README.md") {
+	for _, guide := range documents(t) {
 		if filepath.Base(guide) == "databases.md" {
 			continue
 		}
@@ -64,6 +61,19 @@ func TestDocs_compile(t *testing.T) {
 			compile(t, guide)
 		})
 	}
+}
+
+// documents returns the README and all guides.
+func documents(t *testing.T) []string {
+	t.Helper()
+	found := []string{"../../README.md"}
+	for _, pattern := range []string{"../../docs/*.md", "../../docs/*/*.md"} {
+		guides, err := filepath.Glob(pattern)
+		require.NoError(t, err)
+		require.NotEmpty(t, guides)
+		found = append(found, guides...)
+	}
+	return found
 }
 
 func compile(t *testing.T, guide string) {

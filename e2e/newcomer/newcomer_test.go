@@ -1,10 +1,9 @@
-// Package newcomer_test follows the documentation like a new user: it copies a
-// program into an empty directory, builds and runs it, requests a landing page
-// and, with the README's program, runs the README's commands.
+// Package newcomer_test follows the documentation like a new user: it types the
+// commands of the README and of the guides for getting started into an empty
+// folder, builds and runs every program, and compares what is printed.
 package newcomer_test
 
 import (
-	"bufio"
 	"encoding/json"
 	"go/format"
 	"net"
@@ -27,39 +26,32 @@ const (
 	patience = 30 * time.Second
 )
 
-// TestPastedProgram tests every complete program of the documentation. The test
-// finds a program by its imports, so that it fails if one is missing.
-func TestPastedProgram(t *testing.T) {
+// TestRouters_programs builds and runs each program of the guide to routers in an
+// empty folder. The test finds a program by its imports, so that it fails if one
+// is missing.
+func TestRouters_programs(t *testing.T) {
 	root, err := filepath.Abs("../..")
 	require.NoError(t, err)
-	readme := programs(t, filepath.Join(root, "README.md"))
-	require.Len(t, readme, 1)
 	routers := programs(t, filepath.Join(root, "docs", "routers.md"))
 	require.Len(t, routers, 5)
 
-	for _, tt := range []struct {
-		name    string
-		sources []string
-		imports string
-		orders  bool
-	}{
-		{name: "net/http", sources: readme, imports: module, orders: true},
-		{name: "chi", sources: routers, imports: "github.com/go-chi/chi/v5"},
-		{name: "gin", sources: routers, imports: module + "/adapter_gin"},
-		{name: "echo v4", sources: routers, imports: module + "/adapter_echo"},
-		{name: "echo v5", sources: routers, imports: module + "/adapter_echo5"},
-		{name: "fiber", sources: routers, imports: module + "/adapter_fiber"},
+	for _, tt := range []struct{ name, imports string }{
+		{"chi", "github.com/go-chi/chi/v5"},
+		{"gin", module + "/adapter_gin"},
+		{"echo v4", module + "/adapter_echo"},
+		{"echo v5", module + "/adapter_echo5"},
+		{"fiber", module + "/adapter_fiber"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			var found []string
-			for _, source := range tt.sources {
+			for _, source := range routers {
 				if strings.Contains(source, `"`+tt.imports+`"`) {
 					found = append(found, source)
 				}
 			}
 			require.Len(t, found, 1, "programs that import %s", tt.imports)
-			try(t, root, found[0], tt.orders)
+			try(t, root, found[0])
 		})
 	}
 }
@@ -81,9 +73,9 @@ func programs(t *testing.T, document string) []string {
 	return found
 }
 
-// try builds the program in an empty directory, runs it against the command's
-// receiver, requests a landing page and, if asked to, follows the README's order.
-func try(t *testing.T, root, source string, orders bool) {
+// try builds a program in an empty directory, runs it and requests a landing
+// page.
+func try(t *testing.T, root, source string) {
 	dir := t.TempDir()
 	goCommand(t, dir, "mod", "init", "example.com/shop")
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "main.go"), []byte(source), 0o600))
@@ -91,16 +83,9 @@ func try(t *testing.T, root, source string, orders bool) {
 	goCommand(t, dir, "mod", "tidy")
 	goCommand(t, dir, "build", "-o", "shop", ".")
 
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	_, port, err := net.SplitHostPort(listener.Addr().String())
-	require.NoError(t, err)
-	require.NoError(t, listener.Close())
+	port := freePort(t)
 	cmd := exec.Command(filepath.Join(dir, "shop"))
 	cmd.Env = append(os.Environ(), "PORT="+port, "CLICKID_COOKIE_KEY=MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=")
-	if orders {
-		cmd.Env = append(cmd.Env, receive(t, root)...)
-	}
 	var output strings.Builder
 	cmd.Stdout, cmd.Stderr = &output, &output
 	require.NoError(t, cmd.Start())
@@ -114,47 +99,10 @@ func try(t *testing.T, root, source string, orders bool) {
 		}
 	}()
 
-	shop := "http://127.0.0.1:" + port
-	landing := landWhenReady(t, shop+"/?clkid="+clickID, ended)
+	landing := landWhenReady(t, "http://127.0.0.1:"+port+"/?clkid="+clickID, ended)
 	require.Equal(t, http.StatusOK, landing.StatusCode)
 	require.Len(t, landing.Header["Set-Cookie"], 1)
 	require.Regexp(t, `^__Host-clkid=[A-Za-z0-9._~-]+; Path=/; Max-Age=2592000; HttpOnly; Secure; SameSite=Lax$`, landing.Header.Get("Set-Cookie"))
-	if orders {
-		follow(t, root, cmd.Env, shop)
-	}
-}
-
-var (
-	console = regexp.MustCompile("(?s)```console\n(.*?)```\n")
-	script  = regexp.MustCompile("(?s)```sh\n(cat >sources.yaml.*?)```\n")
-)
-
-// follow runs the README's commands against the shop and the receiver of the
-// environment, and compares their output with the README.
-func follow(t *testing.T, root string, environment []string, shop string) {
-	t.Helper()
-	text, err := os.ReadFile(filepath.Join(root, "README.md"))
-	require.NoError(t, err)
-	journeys := console.FindAllSubmatch(text, -1)
-	require.Len(t, journeys, 1)
-	registrations := script.FindAllSubmatch(text, -1)
-	require.Len(t, registrations, 1)
-
-	var commands []string
-	var expected strings.Builder
-	for line := range strings.Lines(string(journeys[0][1])) {
-		if command, ok := strings.CutPrefix(line, "$ "); ok {
-			commands = append(commands, strings.ReplaceAll(command, "localhost:8080", strings.TrimPrefix(shop, "http://")))
-		} else {
-			expected.WriteString(line)
-		}
-	}
-	require.Len(t, commands, 2)
-	dir := t.TempDir()
-	require.Equal(t, expected.String(), shell(t, dir, environment, strings.Join(commands, "")))
-	shell(t, dir, environment, string(registrations[0][1]))
-	registered := shell(t, dir, environment, "clickid sources sync -advertiser 12345 sources.yaml")
-	require.Equal(t, "= \"my-shop\" is registered as in the file\n", registered)
 }
 
 // buildCommand builds cmd/clickid and returns its path.
@@ -168,45 +116,6 @@ func buildCommand(t *testing.T, root string) string {
 	output, err := build.CombinedOutput()
 	require.NoError(t, err, string(output))
 	return binary
-}
-
-// shell runs a script and returns its standard output.
-func shell(t *testing.T, dir string, environment []string, script string) string {
-	t.Helper()
-	cmd := exec.Command("bash", "-eu", "-c", script)
-	cmd.Dir, cmd.Env = dir, environment
-	var problems strings.Builder
-	cmd.Stderr = &problems
-	out, err := cmd.Output()
-	require.NoError(t, err, "%s\n%s", script, &problems)
-	return string(out)
-}
-
-var variable = regexp.MustCompile(`(?m)^  export (\w+=\S+)$`)
-
-// receive starts "clickid receive" and returns the variables that it prints, and
-// a PATH with the command.
-func receive(t *testing.T, root string) []string {
-	t.Helper()
-	binary := buildCommand(t, root)
-	command := exec.Command(binary, "receive", "-addr", "127.0.0.1:0")
-	stdout, err := command.StdoutPipe()
-	require.NoError(t, err)
-	require.NoError(t, command.Start())
-	t.Cleanup(func() {
-		require.NoError(t, command.Process.Kill())
-		_ = command.Wait() // returns an error because the command was killed
-	})
-	var printed strings.Builder
-	for lines := bufio.NewScanner(stdout); lines.Scan() && !strings.HasPrefix(lines.Text(), "Press"); {
-		printed.WriteString(lines.Text() + "\n")
-	}
-	var variables []string
-	for _, match := range variable.FindAllStringSubmatch(printed.String(), -1) {
-		variables = append(variables, match[1])
-	}
-	require.Len(t, variables, 2, printed.String())
-	return append(variables, "PATH="+filepath.Dir(binary)+string(filepath.ListSeparator)+os.Getenv("PATH"))
 }
 
 // unpublished returns edits of a go.mod that replace the published modules with
@@ -231,6 +140,17 @@ func unpublished(t *testing.T, root, source string) []string {
 		}
 	}
 	return edits
+}
+
+// freePort returns a port on which no program listens.
+func freePort(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer listener.Close()
+	_, port, err := net.SplitHostPort(listener.Addr().String())
+	require.NoError(t, err)
+	return port
 }
 
 // goCommand runs go in a directory outside of the workspace.
