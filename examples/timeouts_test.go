@@ -163,7 +163,8 @@ func TestTimeouts(t *testing.T) {
 				return router
 			}))
 		}},
-		{"Echo v4's `TimeoutWithConfig`", false, "inside", func(s slow) func(*testing.T, *http.Request) *http.Response {
+		{"Echo v4's `TimeoutWithConfig` (deprecated)", false, "inside", func(s slow) func(*testing.T, *http.Request) *http.Response {
+			//lint:ignore SA1019 the guide warns of it
 			return recorded(s.echo(echomiddleware.TimeoutWithConfig(echomiddleware.TimeoutConfig{Timeout: s.timeout})))
 		}},
 		{"`ContextTimeout` of Echo v4", true, "", func(s slow) func(*testing.T, *http.Request) *http.Response {

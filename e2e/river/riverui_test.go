@@ -42,10 +42,10 @@ type pressed struct {
 }
 
 // TestRiverUI presses each button on an event in each state, and holds the effects
-// to the table in docs/operating.md.
+// to the table in docs/river.md.
 func TestRiverUI(t *testing.T) {
 	t.Parallel()
-	guide, err := os.ReadFile("../../docs/operating.md")
+	guide, err := os.ReadFile("../../docs/river.md")
 	require.NoError(t, err)
 	type effect struct {
 		words string
@@ -78,7 +78,7 @@ func TestRiverUI(t *testing.T) {
 	}
 	for _, row := range rows {
 		want := "| " + strings.Join([]string{row.state, row.retry.words, row.cancel.words, row.delete.words}, " | ") + " |\n"
-		require.True(t, strings.Contains(string(guide), want), "docs/operating.md has no row %s", want)
+		require.True(t, strings.Contains(string(guide), want), "docs/river.md has no row %s", want)
 	}
 	for _, button := range []string{"Retry", "Cancel", "Delete"} {
 		t.Run(button, func(t *testing.T) {
