@@ -94,8 +94,8 @@ func (w *Writer) Raw(name string, value any) {
 }
 
 // Sorted writes the members of names and of others in the order of their names.
-// own writes a member of names. Where it writes nothing, others may have the
-// member, as a [json.RawMessage].
+// own is called with each name. Where it writes nothing, the member of others is
+// written, a [json.RawMessage].
 func (w *Writer) Sorted(names []string, own func(name string), others map[string]any) {
 	if len(others) > 0 {
 		all := make([]string, 0, len(names)+len(others))
