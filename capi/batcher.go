@@ -18,16 +18,17 @@ type BatcherConfig struct {
 	// MaxBytes is the size of waiting events that are sent at once. Defaults to
 	// the client's MaxBatchBytes, its maximum.
 	MaxBytes int
-	// MaxDelay is the longest time that an event waits for others during a
-	// request. Without a request in progress, events are sent at once. Defaults
-	// to 50 milliseconds.
+	// MaxDelay is the longest time that an event waits for others. It makes
+	// fewer requests of more events, at most one in this time until they are
+	// full. Defaults to 0: events wait for others only while the client's
+	// Concurrency is used up.
 	MaxDelay time.Duration
 }
 
-const defaultBatchDelay = 50 * time.Millisecond
-
-// Batcher is a Sender whose concurrent Send calls share requests. It is of no
-// use for a dialect with one event per request. Use [NewBatcher].
+// Batcher is a Sender whose concurrent Send calls share requests. It sends at
+// once while the client may send, and collects events while the client's requests
+// are in progress or wait for its rate limit. It is of no use for a dialect with
+// one event per request. Use [NewBatcher].
 type Batcher struct {
 	client    *Client
 	collector *batch.Collector[*outgoing]
@@ -52,15 +53,14 @@ func NewBatcher(c *Client, cfg BatcherConfig) (*Batcher, error) {
 	if cfg.MaxBytes == 0 || cfg.MaxBytes > c.cfg.MaxBatchBytes {
 		cfg.MaxBytes = c.cfg.MaxBatchBytes
 	}
-	if cfg.MaxDelay == 0 {
-		cfg.MaxDelay = defaultBatchDelay
-	}
 	return &Batcher{client: c, collector: batch.New(batch.Config[*outgoing]{
-		MaxItems: cfg.MaxEvents,
-		MaxSize:  cfg.MaxBytes,
-		Size:     func(o *outgoing) int { return len(o.data) + len(",") },
-		MaxDelay: cfg.MaxDelay,
-		Run:      func(ctx context.Context, events []*outgoing) { c.deliver(ctx, c.cfg.Retry, events) },
+		MaxItems:    cfg.MaxEvents,
+		MaxSize:     cfg.MaxBytes,
+		Size:        func(o *outgoing) int { return len(o.data) + len(",") },
+		MaxRunning:  c.cfg.Concurrency,
+		MaxDelay:    cfg.MaxDelay,
+		MinInterval: cfg.MaxDelay,
+		Run:         func(ctx context.Context, events []*outgoing) { c.deliver(ctx, c.cfg.Retry, events) },
 	})}, nil
 }
 

@@ -101,7 +101,7 @@ func ExampleBatcher() {
 	defer platform.Close()
 	client := exampleClient(platform, capi.LogEvent{EventSourceID: clickidtest.EventSourceID})
 
-	batcher, err := capi.NewBatcher(client, capi.BatcherConfig{MaxEvents: 100, MaxDelay: time.Second})
+	batcher, err := capi.NewBatcher(client, capi.BatcherConfig{MaxEvents: 100, MaxDelay: 50 * time.Millisecond})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -9,8 +9,10 @@ import (
 )
 
 // Retry configures the retries of a failed request. The first wait is a random
-// time up to BaseDelay; the limit doubles with every attempt, up to MaxDelay
-// (exponential backoff with full jitter).
+// time from half of BaseDelay to BaseDelay; both double with every attempt, up to
+// MaxDelay (exponential backoff with equal jitter). With the defaults the last
+// attempt comes after 3.1 to 6.2 seconds, so that every Send survives an outage
+// of three seconds.
 //
 // If the platform asks for a wait (Retry-After), it replaces the backoff and
 // uses no attempt. If it is longer than the time until the call's deadline, the
@@ -25,8 +27,8 @@ type Retry struct {
 	MaxDelay time.Duration
 }
 
-// defaultAttempts takes some seconds, so that [clickid.Convert] survives a
-// short outage.
+// defaultAttempts takes at least 3.1 seconds, so that [clickid.Convert] survives
+// a short outage.
 const defaultAttempts = 6
 
 func (r Retry) withDefaults() Retry {
@@ -61,7 +63,10 @@ func (r Retry) backoff(failed int) time.Duration {
 	for i := 1; i < failed && limit < r.MaxDelay; i++ {
 		limit *= 2
 	}
-	return rand.N(min(limit, r.MaxDelay) + 1)
+	limit = min(limit, r.MaxDelay)
+	// At least half: otherwise some calls have used up their attempts after a
+	// moment.
+	return limit - rand.N(limit/2+1)
 }
 
 // wait returns the wait before the next attempt after err. ok is false if the

@@ -19,8 +19,12 @@ type Config[T any] struct {
 	MaxSize int
 	// Size returns the size of an item. Required with MaxSize.
 	Size func(T) int
-	// MaxDelay is the longest time that an item waits for others while another
-	// batch is being processed. Otherwise it does not wait.
+	// MaxRunning is the number of batches that are processed at once. While
+	// there are so many, items wait for the end of one, unless they fill a batch.
+	// With 0, they wait for the end of the only one, at most for MaxDelay.
+	MaxRunning int
+	// MaxDelay is the longest time that an item waits for others if a batch may
+	// start.
 	MaxDelay time.Duration
 	// MinInterval is the minimum time between the starts of two batches that
 	// are not full, up to MaxDelay. It trades latency for larger batches. With
@@ -61,7 +65,7 @@ type batch[T comparable] struct {
 	items    []T
 	size     int
 	callers  int // number of callers that wait
-	timer    *time.Timer
+	timer    *time.Timer        // may be nil
 	cancel   context.CancelFunc // set when it runs
 	done     chan struct{}
 }
@@ -148,20 +152,26 @@ func (c *Collector[T]) join(ctx context.Context, items []T) ([]share[T], error) 
 	return shares, nil
 }
 
-// runIdle starts the open batch if no batch is being processed. The caller
-// holds the lock.
+// runIdle starts the open batch if it may start now. The caller holds the lock.
 func (c *Collector[T]) runIdle() {
-	if len(c.running) == 0 && (c.cfg.MinInterval <= 0 || time.Since(c.last) >= c.cfg.MinInterval) {
+	if len(c.running) < max(1, c.cfg.MaxRunning) && (c.cfg.MinInterval <= 0 || time.Since(c.last) >= c.cfg.MinInterval) {
 		c.run()
 	}
 }
 
 func (c *Collector[T]) newBatch(ctx context.Context) *batch[T] {
 	b := &batch[T]{ctx: context.WithoutCancel(ctx), done: make(chan struct{})}
+	if c.cfg.MaxRunning > 0 && c.cfg.MinInterval <= 0 {
+		return b // nothing to wait for but the end of another batch
+	}
 	b.timer = time.AfterFunc(c.cfg.MaxDelay, func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		if c.open == b {
+		switch {
+		case c.open != b:
+		case c.cfg.MaxRunning > 0:
+			c.runIdle()
+		default:
 			c.run()
 		}
 	})
@@ -175,7 +185,9 @@ func (c *Collector[T]) run() {
 		return
 	}
 	c.open, c.last = nil, time.Now()
-	b.timer.Stop()
+	if b.timer != nil {
+		b.timer.Stop()
+	}
 	ctx, cancel := context.WithDeadline(b.ctx, b.deadline)
 	b.cancel = cancel
 	c.running[b] = true
