@@ -127,7 +127,7 @@ func TestOutage(t *testing.T) {
 		} {
 			t.Run(fmt.Sprintf("%s, %s", sender.name, fault.Name), func(t *testing.T) {
 				t.Parallel()
-				for range 5 { // the waits are random
+				for range 2 { // the waits are random
 					inBubble(t, sender.dialect, nil, func(t *testing.T, r *clickidtest.Receiver, c *capi.Client) {
 						lift := r.Always(fault)
 						time.AfterFunc(outage, lift)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"time"
 )
@@ -52,7 +53,7 @@ type Collector[T comparable] struct {
 	cfg Config[T]
 
 	mu      sync.Mutex
-	open    *batch[T] // accepts more items; nil if there is no such batch
+	open    *batch[T] // accepts more items, and may be starting; nil if there is no such batch
 	last    time.Time // start of the latest batch
 	running map[*batch[T]]bool
 	closed  bool
@@ -64,9 +65,9 @@ type batch[T comparable] struct {
 	deadline time.Time       // the latest of all callers
 	items    []T
 	size     int
-	callers  int // number of callers that wait
+	callers  int                // number of callers that wait
 	timer    *time.Timer        // may be nil
-	cancel   context.CancelFunc // set when it runs
+	cancel   context.CancelFunc // set when it accepts no more items
 	done     chan struct{}
 }
 
@@ -126,7 +127,7 @@ func (c *Collector[T]) join(ctx context.Context, items []T) ([]share[T], error) 
 		if c.cfg.MaxSize > 0 {
 			size = c.cfg.Size(item)
 			if c.open != nil && c.open.size+size > c.cfg.MaxSize {
-				c.run()
+				c.runNow()
 			}
 		}
 		if c.open == nil {
@@ -145,7 +146,7 @@ func (c *Collector[T]) join(ctx context.Context, items []T) ([]share[T], error) 
 			b.deadline = deadline
 		}
 		if len(b.items) >= c.cfg.MaxItems || c.cfg.MaxSize > 0 && b.size >= c.cfg.MaxSize {
-			c.run()
+			c.runNow()
 		}
 	}
 	c.runIdle()
@@ -178,28 +179,50 @@ func (c *Collector[T]) newBatch(ctx context.Context) *batch[T] {
 	return b
 }
 
-// run starts the open batch. The caller holds the lock.
+// run starts the open batch. The caller holds the lock. Callers that are about to
+// join still join it.
 func (c *Collector[T]) run() {
 	b := c.open
-	if b == nil {
+	if b == nil || c.running[b] {
 		return
 	}
-	c.open, c.last = nil, time.Now()
+	c.last = time.Now()
 	if b.timer != nil {
 		b.timer.Stop()
 	}
-	ctx, cancel := context.WithDeadline(b.ctx, b.deadline)
-	b.cancel = cancel
 	c.running[b] = true
 	go func() {
-		defer cancel()
-		c.cfg.Run(ctx, b.items)
+		runtime.Gosched()
+		c.mu.Lock()
+		c.seal(b)
+		c.mu.Unlock()
+		defer b.cancel()
+		if len(b.items) > 0 { // not all callers have left
+			c.cfg.Run(b.ctx, b.items)
+		}
 		c.mu.Lock()
 		delete(c.running, b)
 		c.runIdle()
 		c.mu.Unlock()
 		close(b.done)
 	}()
+}
+
+// runNow starts the open batch without further items. The caller holds the lock.
+func (c *Collector[T]) runNow() {
+	if b := c.open; b != nil {
+		c.run()
+		c.seal(b)
+	}
+}
+
+// seal closes a batch that is starting for further items. The caller holds the
+// lock.
+func (c *Collector[T]) seal(b *batch[T]) {
+	if c.open == b {
+		c.open = nil
+		b.ctx, b.cancel = context.WithDeadline(b.ctx, b.deadline)
+	}
 }
 
 // leave removes a caller from a batch.
