@@ -213,7 +213,7 @@ func (r *reader) compare(block string) {
 		case serves.MatchString(command):
 			r.current.serve(command, output(shown))
 		case strings.HasPrefix(command, "clickid outbox "):
-			want, deadline := regexp.MustCompile(output(shown)+"$"), time.Now().Add(patience)
+			want, deadline := regexp.MustCompile(output(shown)+"$"), time.Now().Add(4*patience)
 			for printed := r.current.run(command); !want.MatchString(printed); printed = r.current.run(command) {
 				require.Less(r.t, time.Now(), deadline, "$ %s\n%s\nThe document shows:\n%s", command, printed, shown)
 			}

@@ -6,6 +6,7 @@
 // CLICKID_COOKIE_KEY is the key that signs clicks; the command "clickid keygen"
 // creates one. Without it, a restart of the shop invalidates all clicks.
 // CLICKID_BASE_URL is the address of a local receiver.
+// docs/getting-started/cookie.md explains the program.
 package main
 
 import (
