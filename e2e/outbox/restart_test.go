@@ -53,3 +53,30 @@ func TestRelay_databaseCrash(t *testing.T) {
 		})
 	}
 }
+
+// TestTable_mariaDBFlush counts the committed events that remain after a kill of
+// MariaDB. docs/outbox.md has the figures.
+func TestTable_mariaDBFlush(t *testing.T) {
+	t.Parallel()
+	const events = 1000
+	for setting, durable := range map[string]bool{"0": false, "1": true} {
+		t.Run(setting, func(t *testing.T) {
+			t.Parallel()
+			server := testserver.StartMariaDB(t)
+			server.Restart("--innodb-flush-log-at-trx-commit=" + setting)
+			place := database{outbox.DatabaseMySQL, "mysql", server.DSN()}
+			db := place.open(t)
+			table := place.table(t, db)
+			for _, event := range newEvents("order", events) {
+				write(t, table.In(db), event)
+			}
+			server.Kill()
+			server.Restart()
+			remaining := count(t, table, db)
+			t.Logf("innodb_flush_log_at_trx_commit=%s: %d of %d remain", setting, remaining, events)
+			if durable {
+				require.Equal(t, events, remaining)
+			}
+		})
+	}
+}
