@@ -238,7 +238,8 @@ type shop struct {
 	err    error
 }
 
-// start starts a shop on a free port and waits until it responds.
+// start starts a shop on a free port and waits until it responds. Arguments may
+// follow its name.
 func start(t *testing.T, name string, env ...string) *shop {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -248,7 +249,8 @@ func start(t *testing.T, name string, env ...string) *shop {
 	require.NoError(t, listener.Close())
 
 	s := &shop{url: "http://127.0.0.1:" + port, output: new(bytes.Buffer), ended: make(chan struct{})}
-	s.cmd = exec.Command(filepath.Join(binaries, name))
+	name, args, _ := strings.Cut(name, " ")
+	s.cmd = exec.Command(filepath.Join(binaries, name), strings.Fields(args)...)
 	s.cmd.Env = append(append(cleanEnv(), "PORT="+port, "CLICKID_COOKIE_KEY="+cookieKey), env...)
 	s.cmd.Dir = t.TempDir()
 	s.cmd.Stdout, s.cmd.Stderr = s.output, s.output
