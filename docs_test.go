@@ -1,6 +1,7 @@
 package clickid_test
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -25,7 +26,7 @@ func TestDocs_links(t *testing.T) {
 	require.NoError(t, err)
 	first, err := filepath.Glob(filepath.Join("docs", "*", "*.md"))
 	require.NoError(t, err)
-	for _, document := range slices.Concat(guides, first, []string{"README.md", "CHANGELOG.md"}) {
+	for _, document := range slices.Concat(guides, first, []string{"README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"}) {
 		for _, l := range link.FindAllStringSubmatch(prose(t, document), -1) {
 			if strings.Contains(l[1], "://") {
 				continue
@@ -39,6 +40,44 @@ func TestDocs_links(t *testing.T) {
 			if l[2] != "" {
 				require.Contains(t, anchors(t, target), l[2], "%s links to %s", document, target)
 			}
+		}
+	}
+}
+
+// TestDocs_code checks that the tests that a guide names exist, and the guides
+// that a comment names.
+func TestDocs_code(t *testing.T) {
+	t.Parallel()
+	declaration := regexp.MustCompile(`(?m)^func (Test\w+)\(`)
+	mention := regexp.MustCompile(`\bdocs/[\w/-]+\.md`)
+	tests := make(map[string]bool)
+	require.NoError(t, filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && (entry.Name() == ".git" || path == "scripts"):
+			return fs.SkipDir
+		case filepath.Ext(path) != ".go":
+			return nil
+		}
+		code, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		for _, test := range declaration.FindAllSubmatch(code, -1) {
+			tests[string(test[1])] = true
+		}
+		for _, guide := range mention.FindAllString(string(code), -1) {
+			_, err := os.Stat(guide)
+			require.NoError(t, err, "%s names %s", path, guide)
+		}
+		return nil
+	}))
+	guides, err := filepath.Glob(filepath.Join("docs", "*.md"))
+	require.NoError(t, err)
+	for _, guide := range guides {
+		for _, test := range regexp.MustCompile("`(Test[A-Z]\\w*)`").FindAllStringSubmatch(prose(t, guide), -1) {
+			require.True(t, tests[test[1]] || test[1] == "TestEventCode", "%s names %s", guide, test[1])
 		}
 	}
 }
