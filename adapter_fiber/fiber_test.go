@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -175,7 +176,10 @@ func pages(awaitReader func()) []adaptertest.Page[fiber.Handler] {
 }
 
 // pageWithoutClick returns a function that serves a page without a click.
-func pageWithoutClick(handlers ...any) func() {
+func pageWithoutClick(handlers ...any) func() { return pageWithCookie("session=1", handlers...) }
+
+// pageWithCookie returns a function that serves a page to a visitor with a cookie.
+func pageWithCookie(cookie string, handlers ...any) func() {
 	app := fiber.New()
 	page := func(c fiber.Ctx) error { return c.SendString("hello") }
 	handlers = append(handlers, page)
@@ -184,7 +188,7 @@ func pageWithoutClick(handlers ...any) func() {
 	c := new(fasthttp.RequestCtx)
 	c.Request.SetRequestURI("/?size=42")
 	for name, value := range map[string]string{
-		"Host": "shop.test", "Cookie": "session=1", "Accept": "text/html",
+		"Host": "shop.test", "Cookie": cookie, "Accept": "text/html",
 		"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document", "User-Agent": "Mozilla/5.0",
 	} {
 		c.Request.Header.Set(name, value)
@@ -197,7 +201,7 @@ func pageWithoutClick(handlers ...any) func() {
 }
 
 // TestMiddleware_allocations allows the three with which fasthttp joins the
-// cookies, and some of a pool under the race detector. A copy costs 30.
+// cookies, and some of a pool under the race detector. A copy costs more than 30.
 func TestMiddleware_allocations(t *testing.T) {
 	serve := pageWithoutClick(fiberadapter.Middleware(adaptertest.NewTracker(t)))
 	if n := testing.AllocsPerRun(100, serve); n > 10 {
@@ -217,5 +221,18 @@ func BenchmarkPageWithoutClick(b *testing.B) {
 				serve()
 			}
 		})
+	}
+}
+
+// BenchmarkPageWithClick serves a page to a visitor with a click.
+func BenchmarkPageWithClick(b *testing.B) {
+	tracker := adaptertest.NewTracker(b)
+	landing := httptest.NewRecorder()
+	tracker.Handler(http.NotFoundHandler()).ServeHTTP(landing, httptest.NewRequest(http.MethodGet, "/?clkid=abc", nil))
+	cookie := landing.Result().Cookies()[0]
+	serve := pageWithCookie(cookie.Name+"="+cookie.Value, fiberadapter.Middleware(tracker))
+	b.ReportAllocs()
+	for b.Loop() {
+		serve()
 	}
 }

@@ -200,6 +200,31 @@ func (r *recording) ResolvesTokens() bool {
 	return ok && later.ResolvesTokens()
 }
 
+// TestWebhooks_tokens compares the lengths of tokens in the guide with those of the
+// stores. The one in memory has the tokens of Redis and SQL.
+func TestWebhooks_tokens(t *testing.T) {
+	t.Parallel()
+	guide, err := os.ReadFile("../../docs/webhooks.md")
+	require.NoError(t, err)
+	cookies, err := clickid.NewCookieStore([]byte("a key of 32 bytes for this test."))
+	require.NoError(t, err)
+	lengths := make(map[clickid.Store]int)
+	for _, store := range []clickid.Store{cookies, clickid.NewMemoryStore()} {
+		tracker, err := clickid.New(clickid.Config{Store: store})
+		require.NoError(t, err)
+		page := func(_ http.ResponseWriter, r *http.Request) {
+			token, _ := clickid.Token(r.Context())
+			lengths[store] = len(token)
+		}
+		landing := httptest.NewRequest(http.MethodGet, "/?clkid="+clickID, nil)
+		tracker.Handler(http.HandlerFunc(page)).ServeHTTP(httptest.NewRecorder(), landing)
+	}
+	require.Len(t, lengths, 2)
+	for _, n := range lengths {
+		require.Regexp(t, `\b`+strconv.Itoa(n)+`\b`, string(guide))
+	}
+}
+
 // TestWebhooks_minorUnits compares the units in the guide with the functions.
 func TestWebhooks_minorUnits(t *testing.T) {
 	t.Parallel()
