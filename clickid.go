@@ -16,9 +16,11 @@ import (
 // MaxIDLength is the maximum length of a click ID in bytes.
 const MaxIDLength = query.MaxValue
 
-// futureTolerance is how far a time of another machine may be in the future.
-// Clocks differ by minutes.
-const futureTolerance = 5 * time.Minute
+// futureTolerance is how far a signed time of another machine may be in the
+// future. Only a machine of the site can have signed it, and a clock that is
+// wrong by hours, as after a wrong time zone, must not cost the clicks of its
+// visitors.
+const futureTolerance = 24 * time.Hour
 
 // Errors for [errors.Is].
 var (

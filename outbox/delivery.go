@@ -188,9 +188,10 @@ func (d *Delivery) deliver(ctx context.Context, r Record, e clickid.Event, damag
 }
 
 // maxAhead is the largest time by which an event may be ahead of this machine's
-// clock. The event waits for its time. Validation refuses events that are
-// further ahead of the clock of the machine that queues them.
-const maxAhead = 20 * time.Minute
+// clock. The event waits for its time. Validation has compared it with the clock
+// of the machine that queued it, so that one of the clocks is wrong, often by
+// hours.
+const maxAhead = 24 * time.Hour
 
 // tooOld returns the reason of a dead letter that exceeds the maximum event
 // age.

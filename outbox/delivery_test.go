@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -224,6 +225,8 @@ func TestDeliver_withoutRequest(t *testing.T) {
 		{name: "without an event", event: purchase("order"), record: func(r *outbox.Record) { r.Payload = []byte(`{"v":1}`) }, action: outbox.ActionDeadLetter, reason: "damaged"},
 		{name: "of a newer version", event: purchase("order"), record: func(r *outbox.Record) { r.Payload = []byte(`{"v":2,"event":"secret"}`) }, action: outbox.ActionSnooze, reason: "newer version"},
 		{name: "beyond the maximum event age", event: purchase("order"), record: func(r *outbox.Record) { r.QueuedAt = time.Now().Add(-8 * 24 * time.Hour) }, action: outbox.ActionDeadLetter, reason: "event age"},
+		{name: "queued by a machine an hour ahead", event: purchase("order"), record: timedAhead(time.Hour), action: outbox.ActionSnooze, reason: "lies ahead"},
+		{name: "queued by a machine days ahead", event: purchase("order"), record: timedAhead(48 * time.Hour), action: outbox.ActionDeadLetter, reason: "time"},
 		{name: "invalid for the present dialect", event: purchase("order"), record: func(r *outbox.Record) {
 			r.Payload = bytes.Replace(r.Payload, []byte(`"purchase"`), []byte(`"no such type"`), 1)
 		}, action: outbox.ActionDeadLetter, reason: "type"},
@@ -250,6 +253,15 @@ func TestDeliver_withoutRequest(t *testing.T) {
 				require.Zero(t, got.Wait, "an interrupted event is due at once")
 			}
 		})
+	}
+}
+
+// timedAhead returns an edit of a record: its event's time is ahead of this
+// machine's clock, as if a machine whose clock is ahead had queued it.
+func timedAhead(d time.Duration) func(*outbox.Record) {
+	at := regexp.MustCompile(`"time":"[^"]*"`)
+	return func(r *outbox.Record) {
+		r.Payload = at.ReplaceAll(r.Payload, []byte(`"time":"`+time.Now().Add(d).UTC().Format(time.RFC3339)+`"`))
 	}
 }
 

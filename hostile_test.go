@@ -1,0 +1,366 @@
+package clickid_test
+
+import (
+	"context"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/clickid/clickid"
+	"github.com/stretchr/testify/require"
+)
+
+// These tests are the rows of the threat model in docs/security.md.
+
+var ourCookie = regexp.MustCompile(`^__Host-clkid=([A-Za-z0-9_-]+; Path=/; Max-Age=2592000|; Path=/; Max-Age=0); HttpOnly; Secure; SameSite=Lax$`)
+
+// TestHostile_injection puts hostile values everywhere that a visitor can,
+// raw and percent-encoded, without the checks of net/http's server. They
+// neither break the page nor get into a header, and no log repeats them.
+func TestHostile_injection(t *testing.T) {
+	t.Parallel()
+	const mark = "zzhostilezz"
+	var values []string
+	for _, end := range []string{
+		"\r\nSet-Cookie: a=b", "\n\nbody", "\r", ";Domain=evil.example", "; Path=/admin", "\x00", "%00", "%0d%0a", "%250d%250a", "\xff\xfe", "\xc0\xaf",
+		"\u2028", "\u202e", "１２３", "ＡＢＣ", "\"><script>alert(1)</script>", "' OR 1=1 --", "{{7*7}}", "${jndi:ldap://evil.example}", "|", ",", "=", "\\",
+		strings.Repeat("A", 513), strings.Repeat("%41", 3000), strings.Repeat("é", 4000),
+	} {
+		values = append(values, mark+end, url.QueryEscape(mark+end))
+	}
+	for _, strip := range []bool{false, true} {
+		s := newSite(t, clickid.Config{StripParam: strip})
+		s.page = func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "page") }
+		for _, value := range values {
+			for place, attack := range map[string]func(*http.Request){
+				"the parameter":     func(r *http.Request) { r.URL.RawQuery = "clkid=" + value; r.RequestURI = "/?" + r.URL.RawQuery },
+				"another parameter": func(r *http.Request) { r.URL.RawQuery = "clkid=abc&q=" + value; r.RequestURI = "/?" + r.URL.RawQuery },
+				"the path":          func(r *http.Request) { r.URL.RawQuery = "clkid=abc"; r.RequestURI = "/" + value + "?clkid=abc" },
+				"the cookie":        func(r *http.Request) { r.Header["Cookie"] = []string{"__Host-clkid=" + value} },
+				"the Referer": func(r *http.Request) {
+					r.Header["Referer"] = []string{"https://example.com/?clkid=" + value}
+					r.Header.Set("Accept", "text/html")
+				},
+				"Host": func(r *http.Request) { r.Host = value; r.URL.RawQuery = "clkid=abc" },
+				"forwarded headers": func(r *http.Request) {
+					r.URL.RawQuery = "clkid=abc"
+					for _, name := range []string{"X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-For", "Forwarded", "X-Original-Url", "X-Rewrite-Url"} {
+						r.Header[name] = []string{"https" + value}
+					}
+				},
+				"fetch metadata": func(r *http.Request) {
+					r.URL.RawQuery = "clkid=abc"
+					for _, name := range []string{"Sec-Fetch-Mode", "Sec-Fetch-Dest", "Sec-Fetch-Site", "Sec-Purpose", "Sec-Gpc"} {
+						r.Header[name] = []string{value}
+					}
+				},
+			} {
+				r := newRequest(http.MethodGet, "/")
+				attack(r)
+				resp := s.visitor().send(r)
+				if resp.Code == http.StatusFound {
+					location, err := url.Parse(resp.Header().Get("Location"))
+					require.NoError(t, err)
+					require.True(t, strip && location.Host == "" && location.Scheme == "", "%s: %q leads to another site", place, value)
+				} else {
+					require.Equal(t, http.StatusOK, resp.Code)
+					require.Equal(t, "page", resp.Body.String(), "%s: %q", place, value)
+				}
+				for name, lines := range resp.Header() {
+					for _, line := range lines {
+						require.NotContains(t, line, "\r", name)
+						require.NotContains(t, line, "\n", name)
+						require.NotContains(t, line, "\x00", name)
+						if name == "Set-Cookie" {
+							require.Regexp(t, ourCookie, line, "%s: %q", place, value)
+						}
+					}
+				}
+				if id := resp.id(); resp.served && id != "" {
+					require.True(t, clickid.ValidID(id), "%s: %q gave the click %q", place, value, id)
+				}
+			}
+		}
+		require.NotContains(t, s.log.String(), mark)
+	}
+}
+
+// TestHostile_tokens presents tokens where they do not belong.
+func TestHostile_tokens(t *testing.T) {
+	t.Parallel()
+	shop := newSite(t, clickid.Config{})
+	token, _ := clickid.Token(shop.visitor().get("/?clkid=abc").ctx)
+	memory := newSite(t, clickid.Config{Store: clickid.NewMemoryStore()})
+	stored, _ := clickid.Token(memory.visitor().get("/?clkid=abc").ctx)
+	network := func() *site {
+		return newSite(t, clickid.Config{Params: []string{"gclid"}, Cookie: clickid.Cookie{Name: "gclid"}})
+	}
+	for name, tt := range map[string]struct {
+		site  *site
+		token string
+		found bool
+	}{
+		"the site's own":                               {shop, token, true},
+		"of a site with another key":                   {newSite(t, clickid.Config{Store: newCookieStore(t, secondKey)}), token, false},
+		"of a site with the same key":                  {newSite(t, clickid.Config{}), token, true}, // give every site its own
+		"of a cookie store, at a store with records":   {memory, token, false},
+		"of a store with records, at a cookie store":   {shop, stored, false},
+		"of a store with records, at another such one": {newSite(t, clickid.Config{Store: clickid.NewMemoryStore()}), stored, false},
+		"in the cookie of another network":             {network(), token, true}, // it keeps its own parameter, which the event names
+	} {
+		resp := cookieHeader(tt.site, tt.site.cookieName()+"="+tt.token)
+		require.Equal(t, tt.found, resp.id() == "abc", name)
+		require.Empty(t, resp.Header(), name)
+		if click, ok := clickid.FromContext(resp.ctx); ok {
+			require.Equal(t, "clkid", click.Param, name)
+		}
+	}
+	// The seventh bit of the last character, every character, every position.
+	for i := range token {
+		for _, c := range []byte("A-_z9|=%;\x00") {
+			forged := []byte(token)
+			if forged[i] == c {
+				continue
+			}
+			forged[i] = c
+			require.Empty(t, cookieHeader(shop, "__Host-clkid="+string(forged)).id(), "%d %q", i, c)
+		}
+	}
+}
+
+// cookieName returns the name of the site's cookie, without the prefix and
+// attributes that Cookie configures.
+func (s *site) cookieName() string {
+	name := fmt.Sprint(s.Tracker) // clickid.Tracker(name)
+	return name[strings.Index(name, "(")+1 : len(name)-1]
+}
+
+// TestHostile_replay presents a token after its erasure.
+func TestHostile_replay(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		cfg          clickid.Config
+		cookie, kept bool // whether the cookie, and a kept token, still give the click
+	}{
+		"a store with records":         {clickid.Config{Store: clickid.NewMemoryStore()}, false, false},
+		"a cookie store with a linker": {clickid.Config{Linker: clickid.NewMemoryStore()}, true, false}, // pages ask no linker
+		"a cookie store":               {clickid.Config{}, true, true},                                  // it remembers nothing
+	} {
+		s := newSite(t, tt.cfg)
+		v := s.visitor()
+		token, _ := clickid.Token(v.get("/?clkid=abc").ctx)
+		s.page = func(w http.ResponseWriter, r *http.Request) { require.NoError(t, s.Forget(w, r)) }
+		v.do(http.MethodPost, "/forget")
+		s.page = nil
+		require.Equal(t, tt.cookie, cookieHeader(s, "__Host-clkid="+token).id() == "abc", name)
+		_, err := s.Resolve(context.Background(), token)
+		require.Equal(t, tt.kept, err == nil, name)
+	}
+}
+
+// TestHostile_sharedLink hands out a link with the attacker's click. The
+// victim's orders count for that click, as with every ad link; nothing of the
+// victim is within the attacker's reach.
+func TestHostile_sharedLink(t *testing.T) {
+	t.Parallel()
+	memory := clickid.NewMemoryStore()
+	s := newSite(t, clickid.Config{Store: memory})
+	attacker, victim := s.visitor(), s.visitor()
+	own, _ := clickid.Token(attacker.get("/?clkid=abc").ctx)
+	landing := victim.get("/?clkid=abc")
+	theirs, _ := clickid.Token(landing.ctx)
+	require.NotEqual(t, own, theirs, "a click has a token for each visitor")
+	require.NoError(t, s.Link(landing.ctx, clickid.OrderKey("victim")))
+
+	// A link with a token is a link without a click.
+	require.Empty(t, s.visitor().get("/?clkid="+strings.Repeat("x", 600)+"&__Host-clkid="+own).setCookies())
+
+	s.page = func(w http.ResponseWriter, r *http.Request) { require.NoError(t, s.Forget(w, r)) }
+	attacker.do(http.MethodPost, "/forget")
+	s.page = nil
+	_, err := s.Resolve(context.Background(), theirs)
+	require.NoError(t, err, "the attacker's withdrawal is not the victim's")
+	linked, err := s.Linked(context.Background(), clickid.OrderKey("victim"))
+	require.NoError(t, err)
+	require.Equal(t, "abc", linked.ID)
+	victim.get("/?clkid=def")
+	require.Equal(t, "def", victim.get("/cart").id(), "the next ad replaces it")
+}
+
+// TestHostile_oversized sends more than browsers do.
+func TestHostile_oversized(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, clickid.Config{Store: clickid.NewMemoryStore()})
+	token, _ := clickid.Token(s.visitor().get("/?clkid=abc").ctx)
+	const mib = 1 << 20
+	forged := "__Host-clkid=" + strings.Repeat("A", len(token)) + "; "
+	for name, attack := range map[string]func(*http.Request){
+		"a cookie of 1 MiB":            func(r *http.Request) { r.Header.Set("Cookie", "__Host-clkid="+strings.Repeat("A", mib)) },
+		"1 MiB of other cookies":       func(r *http.Request) { r.Header.Set("Cookie", strings.Repeat("a=b; ", mib/5)) },
+		"1 MiB of cookies of the name": func(r *http.Request) { r.Header.Set("Cookie", strings.Repeat(forged, mib/len(forged))) },
+		"1 MiB of names":               func(r *http.Request) { r.Header.Set("Cookie", strings.Repeat("__Host-clkid=", mib/13)) },
+		"1 MiB of spaces":              func(r *http.Request) { r.Header.Set("Cookie", "a"+strings.Repeat(" ", mib)+"__Host-clkid=") },
+		"10,000 Cookie headers": func(r *http.Request) {
+			for range 10_000 {
+				r.Header.Add("Cookie", forged)
+			}
+		},
+		"a query of 8 KB":     func(r *http.Request) { r.URL.RawQuery = "clkid=" + strings.Repeat("A", 8<<10) },
+		"a query of 1 MiB":    func(r *http.Request) { r.URL.RawQuery = strings.Repeat("clkid=%zz&", mib/10) },
+		"1 MiB of separators": func(r *http.Request) { r.URL.RawQuery = strings.Repeat("?&;&amp;", mib/8) + "clkid=" },
+		"1 MiB of escapes":    func(r *http.Request) { r.URL.RawQuery = strings.Repeat("%63%6c%6b%69%64%3d", mib/18) },
+		"a Referer of 1 MiB": func(r *http.Request) {
+			r.Header.Set("Referer", "https://example.com/?"+strings.Repeat("clkid=;", mib/7))
+		},
+		"X-Forwarded-For, 1 MB": func(r *http.Request) { r.Header.Set("X-Forwarded-For", strings.Repeat("1.1.1.1, ", mib/9)) },
+	} {
+		before := s.store.loads.Load()
+		r := newRequest(http.MethodGet, "/", asPage)
+		attack(r)
+		start := time.Now()
+		resp := s.visitor().send(r)
+		require.Empty(t, resp.id(), name)
+		require.Empty(t, resp.setCookies(), name)
+		require.LessOrEqual(t, s.store.loads.Load()-before, int32(4), name)
+		// Quadratic work on a MiB takes minutes.
+		require.Less(t, time.Since(start), 5*time.Second, name)
+	}
+}
+
+// TestHostile_constantTime reads the code: signatures are compared in constant
+// time, and nowhere with another comparison.
+func TestHostile_constantTime(t *testing.T) {
+	t.Parallel()
+	compared := 0
+	for _, pattern := range []string{"*.go", "internal/signing/*.go"} {
+		files, err := filepath.Glob(pattern)
+		require.NoError(t, err)
+		for _, name := range files {
+			if strings.HasSuffix(name, "_test.go") {
+				continue
+			}
+			source, err := os.ReadFile(name)
+			require.NoError(t, err)
+			if !strings.Contains(string(source), "crypto/hmac") {
+				continue
+			}
+			file, err := parser.ParseFile(token.NewFileSet(), name, source, 0)
+			require.NoError(t, err)
+			ast.Inspect(file, func(n ast.Node) bool {
+				switch n := n.(type) {
+				case *ast.CallExpr:
+					switch called := calledName(n); called {
+					case "hmac.Equal", "subtle.ConstantTimeCompare":
+						compared++
+					case "bytes.Equal", "bytes.Compare", "slices.Equal":
+						for _, argument := range n.Args {
+							require.NotRegexp(t, `(?i)\b(mac|sum|signature)`, string(source[argument.Pos()-1:argument.End()-1]), "%s: %s", name, called)
+						}
+					}
+				}
+				return true
+			})
+		}
+	}
+	require.Positive(t, compared, "nothing compares signatures in constant time")
+}
+
+func calledName(call *ast.CallExpr) string {
+	selector, ok := call.Fun.(*ast.SelectorExpr)
+	if !ok {
+		return ""
+	}
+	if pkg, ok := selector.X.(*ast.Ident); ok {
+		return pkg.Name + "." + selector.Sel.Name
+	}
+	return ""
+}
+
+// sharedCache is a caching proxy for many visitors, as RFC 9111 allows it: it
+// stores responses without private and no-store (section 3), for a minute if
+// they do not say how long (section 4.2.2). With cdn it obeys
+// CDN-Cache-Control first (RFC 9213).
+type sharedCache struct {
+	origin http.Handler
+	cdn    bool
+	mu     sync.Mutex
+	stored map[string]*http.Response
+	bodies map[string]string
+}
+
+func (c *sharedCache) get(t *testing.T, target string, headers ...string) (*http.Response, string) {
+	t.Helper()
+	r := newRequest(http.MethodGet, target, headers...)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if resp, ok := c.stored[r.URL.String()]; ok {
+		return resp, c.bodies[r.URL.String()]
+	}
+	w := httptest.NewRecorder()
+	c.origin.ServeHTTP(w, r)
+	resp := w.Result()
+	directives := resp.Header.Get("Cache-Control")
+	if own := resp.Header.Get("CDN-Cache-Control"); c.cdn && own != "" {
+		directives = own
+	}
+	if !strings.Contains(directives, "private") && !strings.Contains(directives, "no-store") && !strings.Contains(directives, "no-cache") {
+		c.stored[r.URL.String()], c.bodies[r.URL.String()] = resp, w.Body.String()
+	}
+	return resp, w.Body.String()
+}
+
+// TestHostile_sharedCache has visitors behind one cache, which must not give
+// the click of one of them to another.
+func TestHostile_sharedCache(t *testing.T) {
+	t.Parallel()
+	for _, cdn := range []bool{false, true} {
+		for _, strip := range []bool{false, true} {
+			s := newSite(t, clickid.Config{StripParam: strip, Store: clickid.NewMemoryStore()})
+			c := &sharedCache{cdn: cdn, stored: map[string]*http.Response{}, bodies: map[string]string{}}
+			c.origin = s.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if cdn {
+					w.Header().Set("Cache-Control", "public, max-age=600") // only a CDN is told apart
+				}
+				_, _ = io.WriteString(w, r.URL.Path)
+			}))
+			const secure = "Sec-Fetch-Mode: navigate"
+			first, _ := c.get(t, "/?clkid=abc", secure, "Sec-Fetch-Dest: document")
+			second, _ := c.get(t, "/?clkid=abc", secure, "Sec-Fetch-Dest: document")
+			require.Len(t, first.Cookies(), 1)
+			require.Len(t, second.Cookies(), 1)
+			require.NotEqual(t, first.Cookies()[0].Value, second.Cookies()[0].Value, "each visitor has an own token")
+
+			// The refusal of a landing in a frame is not the next visitor's.
+			_, _ = c.get(t, "/?clkid=def", secure, "Sec-Fetch-Dest: iframe")
+			landed, _ := c.get(t, "/?clkid=def", secure, "Sec-Fetch-Dest: document")
+			require.Len(t, landed.Cookies(), 1)
+
+			// Pages without a click remain cacheable, also those of a visitor with
+			// one, and have nothing of the visitor.
+			page, body := c.get(t, "/page", "Cookie: __Host-clkid="+first.Cookies()[0].Value, "X-Forwarded-Host: evil.example", "X-Forwarded-Proto: http")
+			require.Empty(t, page.Cookies())
+			require.Equal(t, "/page", body)
+			other, _ := c.get(t, "/page")
+			require.Same(t, page, other, "the cache has it")
+			require.Empty(t, other.Header["Set-Cookie"])
+
+			// A denial's deletion of the cookie is not the next visitor's.
+			denied, _ := c.get(t, "/other", "Cookie: __Host-clkid="+second.Cookies()[0].Value, gpc)
+			require.Len(t, denied.Cookies(), 1)
+			after, _ := c.get(t, "/other")
+			require.Empty(t, after.Cookies())
+		}
+	}
+}
