@@ -52,11 +52,12 @@ func TestGettingStarted(t *testing.T) {
 			require.NoError(t, err)
 			guide := string(text)
 			requireVersions(t, root, guide)
+			var addresses []string
 			if tt.database != nil {
 				require.Contains(t, guide, tt.address)
-				guide = strings.ReplaceAll(guide, tt.address, tt.database(t))
+				addresses = []string{tt.address, tt.database(t)}
 			}
-			newReader(t, released).follow(guide)
+			newReader(t, released, addresses...).follow(guide)
 		})
 	}
 }
@@ -90,6 +91,9 @@ func TestReadme(t *testing.T) {
 // returns the environment in which the go command finds them.
 func release(t *testing.T, root string) []string {
 	t.Helper()
+	for _, program := range []string{"bash", "curl", "git"} {
+		testserver.Program(t, program)
+	}
 	cmd := exec.Command("bash", "-eu", "-c", `published=$("$0" "$1"); eval "$published"; env -0`, filepath.Join(root, "scripts", "proxy"), t.TempDir())
 	var problems strings.Builder
 	cmd.Stderr = &problems
@@ -134,10 +138,12 @@ type reader struct {
 	environment []string
 	terminals   map[string]*terminal
 	current     *terminal
-	ports       *strings.Replacer
+	addresses   *strings.Replacer
 }
 
-func newReader(t *testing.T, environment []string) *reader {
+// newReader returns a reader who has ports of its own. addresses has pairs of an
+// address in the document and the reader's.
+func newReader(t *testing.T, environment []string, addresses ...string) *reader {
 	t.Helper()
 	environment = slices.DeleteFunc(slices.Clone(environment), func(variable string) bool {
 		return strings.HasPrefix(variable, "CLICKID_") || strings.HasPrefix(variable, "PORT=")
@@ -150,8 +156,8 @@ func newReader(t *testing.T, environment []string) *reader {
 	return &reader{
 		t: t, folder: t.TempDir(), terminals: make(map[string]*terminal),
 		environment: append(environment, "CURL_HOME="+home, "GOBIN="+bin, "PATH="+bin+":"+os.Getenv("PATH")),
-		ports: strings.NewReplacer("8080", shop, "2542", receiver,
-			"clickid receive\n", "clickid receive -addr 127.0.0.1:"+receiver+"\n"),
+		addresses: strings.NewReplacer(append(addresses, "8080", shop, "2542", receiver,
+			"clickid receive\n", "clickid receive -addr 127.0.0.1:"+receiver+"\n")...),
 	}
 }
 
@@ -166,7 +172,7 @@ var (
 // follow follows a document, or a section of it.
 func (r *reader) follow(document string) {
 	r.t.Helper()
-	document = r.ports.Replace(document)
+	document = r.addresses.Replace(document)
 	read, typed := 0, 0
 	for _, at := range anyBlock.FindAllStringSubmatchIndex(document, -1) {
 		text, language, block := strings.Join(strings.Fields(document[read:at[0]]), " "), document[at[2]:at[3]], document[at[4]:at[5]]
