@@ -64,7 +64,7 @@ func (t *Telemetry) Store(s clickid.Store) clickid.Store {
 
 // operation measures an operation of a store. A missing click is not an error.
 func (t *Telemetry) operation(ctx context.Context, name string, do func(context.Context) error) {
-	ctx, span := t.tracer.Start(ctx, "clickid.store."+name, trace.WithSpanKind(trace.SpanKindClient))
+	ctx, span := t.tracer.Start(t.ofOrder(ctx), "clickid.store."+name, trace.WithSpanKind(trace.SpanKindClient))
 	defer span.End()
 	start := time.Now()
 	err := do(ctx)

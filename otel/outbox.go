@@ -42,11 +42,18 @@ func (t *Telemetry) OnOutbox(ctx context.Context, o outbox.Observation) {
 	}
 }
 
+// ofOrder returns ctx with the span of the Send of the event that is being
+// delivered, if there is one.
+func (t *Telemetry) ofOrder(ctx context.Context) context.Context {
+	if metadata := outbox.MetadataFromContext(ctx); len(metadata) > 0 {
+		return t.propagator.Extract(ctx, propagation.MapCarrier(metadata))
+	}
+	return ctx
+}
+
 // recordOutcome makes the span of an outcome.
 func (t *Telemetry) recordOutcome(ctx context.Context, o outbox.Observation, attributes []attribute.KeyValue) {
-	if metadata := outbox.MetadataFromContext(ctx); len(metadata) > 0 {
-		ctx = t.propagator.Extract(ctx, propagation.MapCarrier(metadata))
-	}
+	ctx = t.ofOrder(ctx)
 	if o.EventID != "" && !t.hideEventIDs {
 		attributes = append(attributes, attribute.String("clickid.event.id", o.EventID))
 	}

@@ -183,6 +183,7 @@ func TestTelemetry(t *testing.T) {
 	require.Equal(t, checkout.SpanContext().TraceID(), deliver.SpanContext().TraceID())
 	require.Equal(t, "order-1", attributeOf(deliver, "clickid.event.id"))
 	require.False(t, deliver.StartTime().Before(send.StartTime().Add(-time.Second)))
+	require.Equal(t, send.SpanContext().SpanID(), r.span(t, "clickid.store.load").Parent().SpanID(), "the click is looked up at delivery")
 	attempt := r.span(t, "clickid.attempt")
 	require.False(t, attempt.Parent().IsValid(), "the request may have events of several orders")
 	require.Len(t, attempt.Links(), 1)
