@@ -81,10 +81,12 @@ func (p *Params) Find(raw string, accept func(string) bool) (f Found) {
 		separators = &tolerated
 	}
 	best, candidates := 4*len(p.names), 0
-	for start := 0; start < len(raw); {
-		if separators[raw[start]] {
+	for start := 0; ; {
+		for start < len(raw) && separators[raw[start]] {
 			start++
-			continue
+		}
+		if start >= len(raw) {
+			break
 		}
 		pair, _ := cut(raw[start:], tolerant)
 		broken := start > 0 && raw[start-1] != '&'
