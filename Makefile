@@ -1,7 +1,7 @@
 # The commands of a developer. Every target works in a fresh clone with only Go;
 # the scripts report missing servers and tools.
 
-.PHONY: help test test-declared lint prose build tidy bench fuzz release-check vulnerabilities compatibility demo clean
+.PHONY: help test test-declared lint prose build tidy bench load fuzz release-check vulnerabilities compatibility demo clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile
@@ -23,6 +23,9 @@ build: ## build every module outside of the workspace
 
 tidy: ## go mod tidy in every module
 	@scripts/tidy
+
+load: ## run a shop under load and with faults, and compare the counts
+	@scripts/load
 
 bench: ## run the benchmarks; BENCH=regexp selects
 	@scripts/bench

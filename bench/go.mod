@@ -7,11 +7,13 @@ require (
 	github.com/clickid/clickid v0.1.0
 	github.com/clickid/clickid/outbox_river v0.1.0
 	github.com/clickid/clickid/outbox_sqlite v0.1.0
+	github.com/clickid/clickid/store_redis v0.1.0
 	github.com/clickid/clickid/store_sql v0.1.0
 	github.com/go-sql-driver/mysql v1.10.1
 	github.com/gorilla/securecookie v1.1.2
 	github.com/gorilla/sessions v1.4.0
 	github.com/jackc/pgx/v5 v5.11.0
+	github.com/redis/go-redis/v9 v9.16.0
 	github.com/riverqueue/river/riverdriver/riverpgxv5 v0.51.1
 	go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp v0.68.0
 	modernc.org/sqlite v1.59.0
@@ -20,6 +22,7 @@ require (
 require (
 	filippo.io/edwards25519 v1.2.0 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
+	github.com/dgryski/go-rendezvous v0.0.0-20200823014737-9f7001d12a5f // indirect
 	github.com/dustin/go-humanize v1.0.1 // indirect
 	github.com/felixge/httpsnoop v1.0.4 // indirect
 	github.com/go-logr/logr v1.4.3 // indirect
@@ -58,5 +61,6 @@ replace (
 	github.com/clickid/clickid => ..
 	github.com/clickid/clickid/outbox_river => ../outbox_river
 	github.com/clickid/clickid/outbox_sqlite => ../outbox_sqlite
+	github.com/clickid/clickid/store_redis => ../store_redis
 	github.com/clickid/clickid/store_sql => ../store_sql
 )

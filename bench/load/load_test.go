@@ -1,0 +1,137 @@
+// Package load_test runs a shop under load, with faults, and compares what the
+// visitors did with what the library counted:
+//
+//	scripts/load -views 350000
+//
+// Two of a hundred page views are landings, and one of a thousand is an order.
+// Meanwhile the store and the platform are unavailable for a while, and the outbox
+// restarts.
+package load_test
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"maps"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/clickid/clickid"
+)
+
+var (
+	views       = flag.Int("views", 5000, "page views for each store")
+	chosen      = flag.String("store", "all", "stores, separated by commas: cookie, memory, redis, postgres, mariadb, sqlite, or all")
+	connections = flag.Int("connections", 8, "connections of visitors at the same time")
+)
+
+func TestLoad(t *testing.T) {
+	table := []string{"", "| store | page views | per second | clicks | landings without a store | orders with a click | organic orders | orders sent again | MiB of heap after a quarter | at the end |", "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"}
+	for _, s := range stores {
+		if *chosen != "all" && !strings.Contains(","+*chosen+",", ","+s.name+",") {
+			continue
+		}
+		before := runtime.NumGoroutine()
+		t.Run(s.name, func(t *testing.T) { table = append(table, "| "+s.name+run(t, s.open(t))) })
+		await(t, "no goroutine is left", func() bool { return runtime.NumGoroutine() <= before })
+	}
+	t.Log(strings.Join(table, "\n"))
+}
+
+// run visits a shop with a store, compares the counts, and returns them as a row
+// of a table.
+func run(t *testing.T, store clickid.Store) (row string) {
+	t.Helper()
+	shop := openShop(t, store)
+	defer shop.close(t)
+	var early uint64 // the size of the heap at a quarter
+	crowd := &crowd{shop: shop, total: int64(*views), orders: make(map[string]string)}
+	crowd.plan = map[int64]func() error{
+		crowd.percent(20): func() error { shop.store.unavailable.Store(true); return nil },
+		crowd.percent(25): func() error { early = heap(); return nil },
+		crowd.percent(30): func() error { shop.store.unavailable.Store(false); return nil },
+		crowd.percent(35): func() error { shop.failPlatform(); return nil },
+		crowd.percent(45): func() error { shop.platform.ClearFaults(); return nil },
+		crowd.percent(50): shop.restart,
+		crowd.percent(60): shop.restart,
+		// All at once.
+		crowd.percent(70): func() error { shop.store.unavailable.Store(true); shop.failPlatform(); return nil },
+		crowd.percent(75): shop.restart,
+		crowd.percent(80): func() error { shop.store.unavailable.Store(false); shop.platform.ClearFaults(); return nil },
+	}
+	began := time.Now()
+	var visitors sync.WaitGroup
+	for range *connections {
+		visitors.Go(crowd.visit)
+	}
+	visitors.Wait()
+	took := time.Since(began)
+	failOn(t, crowd.err)
+
+	want := make(map[string]string) // the click of each order that has one
+	organic := 0
+	for order, click := range crowd.orders {
+		if click == "" {
+			organic++
+		} else {
+			want[order] = click
+		}
+	}
+	await(t, "the outbox is empty", func() bool { return shop.stats(t).Queued == 0 })
+	late := heap()
+
+	equal := func(what string, got, want int) {
+		if got != want {
+			t.Errorf("%s: %d, and the visitors count %d", what, got, want)
+		}
+	}
+	captured, lost := int(crowd.captured.Load()), int(crowd.landings.Load()-crowd.captured.Load())
+	equal("clicks that the tracker reports as captured", int(shop.captured.Load()), captured)
+	equal("landings that it reports as failed", int(shop.failed.Load()), lost)
+	equal("other observations", int(shop.others.Load()), 0)
+	accepted, unexpected := shop.received()
+	if !maps.Equal(accepted, want) {
+		t.Errorf("the platform has the clicks of %d orders, and the visitors of %d, or some differ", len(accepted), len(want))
+	}
+	if len(unexpected) > 0 {
+		t.Errorf("the platform refused events or received them twice: %s", strings.Join(unexpected, ", "))
+	}
+	stats := shop.stats(t)
+	equal("delivered events of the outbox", stats.Delivered, len(want))
+	equal("the same by hour", shop.deliveredByHour(t), len(want))
+	equal("skipped events of the outbox", stats.Skipped, organic)
+	equal("dead letters", stats.DeadLetters, 0)
+	// A memory store keeps the clicks on the heap, by design.
+	if limit := early + early/4 + 8<<20 + shop.onHeap(captured); late > limit {
+		t.Errorf("the heap has grown from %d to %d bytes; at most %d are expected", early, late, limit)
+	}
+	return fmt.Sprintf(" | %d | %.0f | %d | %d | %d | %d | %d | %.1f | %.1f |", *views, float64(*views)/took.Seconds(),
+		captured, lost, len(want), organic, crowd.retries.Load(), float64(early)/(1<<20), float64(late)/(1<<20))
+}
+
+// heap returns the size of the live heap.
+func heap() uint64 {
+	runtime.GC()
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	return stats.HeapAlloc
+}
+
+// await waits until a condition holds.
+func await(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for !holds() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatalf("after two minutes it does not hold that %s", what)
+		}
+	}
+}
