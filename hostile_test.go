@@ -158,7 +158,10 @@ func TestHostile_replay(t *testing.T) {
 		"a cookie store with a linker": {clickid.Config{Linker: clickid.NewMemoryStore()}, true, false}, // pages ask no linker
 		"a cookie store":               {clickid.Config{}, true, true},                                  // it remembers nothing
 	} {
-		s := newSite(t, tt.cfg)
+		if tt.cfg.Store == nil {
+			tt.cfg.Store = newCookieStore(t, firstKey)
+		}
+		s := newRealSite(t, tt.cfg) // the linker has the real clock
 		v := s.visitor()
 		token, _ := clickid.Token(v.get("/?clkid=abc").ctx)
 		s.page = func(w http.ResponseWriter, r *http.Request) { require.NoError(t, s.Forget(w, r)) }

@@ -12,6 +12,7 @@ import (
 	"github.com/clickid/clickid/capi"
 	"github.com/clickid/clickid/clickidtest"
 	"github.com/clickid/clickid/internal/networktest"
+	"github.com/clickid/clickid/internal/reliabilitytest"
 	"github.com/stretchr/testify/require"
 )
 
@@ -41,6 +42,9 @@ func TestNetwork_faults(t *testing.T) {
 			require.ErrorAs(t, err, &refusal)
 			require.Equal(t, fault.Kind, refusal.Kind())
 			require.ErrorContains(t, err, fault.Cause)
+			reliabilitytest.Compare(t, fault.Name, "client, one attempt", "failed: "+map[clickid.SendErrorKind]string{
+				clickid.SendErrorTemporary: "temporary", clickid.SendErrorConfiguration: "configuration",
+			}[refusal.Kind()])
 			require.NotContains(t, err.Error(), clickidtest.APIKey)
 			require.Equal(t, clickid.VerdictFailed, report.Results[0].Verdict)
 			require.Less(t, took, timeout+10*time.Second)
