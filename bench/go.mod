@@ -5,6 +5,7 @@ go 1.26.0
 require (
 	github.com/alexedwards/scs/v2 v2.9.0
 	github.com/clickid/clickid v0.1.0
+	github.com/clickid/clickid/outbox_asynq v0.1.0
 	github.com/clickid/clickid/outbox_river v0.1.0
 	github.com/clickid/clickid/outbox_sqlite v0.1.0
 	github.com/clickid/clickid/store_redis v0.1.0
@@ -15,6 +16,7 @@ require (
 	github.com/jackc/pgx/v5 v5.11.0
 	github.com/redis/go-redis/v9 v9.16.0
 	github.com/riverqueue/river/riverdriver/riverpgxv5 v0.51.1
+	github.com/snowplow/snowplow-golang-tracker/v3 v3.1.0
 	go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp v0.68.0
 	modernc.org/sqlite v1.59.0
 )
@@ -29,10 +31,12 @@ require (
 	github.com/go-logr/stdr v1.2.2 // indirect
 	github.com/gofrs/flock v0.13.0 // indirect
 	github.com/google/uuid v1.6.0 // indirect
+	github.com/hibiken/asynq v0.26.0 // indirect
 	github.com/jackc/pgpassfile v1.0.0 // indirect
 	github.com/jackc/pgservicefile v0.0.0-20240606120523-5a60cdf6a761 // indirect
 	github.com/jackc/puddle/v2 v2.2.3 // indirect
 	github.com/mattn/go-isatty v0.0.24 // indirect
+	github.com/mattn/go-sqlite3 v1.14.22 // indirect
 	github.com/ncruces/go-strftime v1.0.0 // indirect
 	github.com/remyoudompheng/bigfft v0.0.0-20230129092748-24d4a6f8daec // indirect
 	github.com/riverqueue/river v0.51.1 // indirect
@@ -40,6 +44,8 @@ require (
 	github.com/riverqueue/river/riverdriver/riversqlite v0.51.1 // indirect
 	github.com/riverqueue/river/rivershared v0.51.1 // indirect
 	github.com/riverqueue/river/rivertype v0.51.1 // indirect
+	github.com/robfig/cron/v3 v3.0.1 // indirect
+	github.com/spf13/cast v1.10.0 // indirect
 	github.com/tidwall/gjson v1.20.0 // indirect
 	github.com/tidwall/match v1.2.0 // indirect
 	github.com/tidwall/pretty v1.2.1 // indirect
@@ -52,6 +58,8 @@ require (
 	golang.org/x/sync v0.24.0 // indirect
 	golang.org/x/sys v0.47.0 // indirect
 	golang.org/x/text v0.43.0 // indirect
+	golang.org/x/time v0.15.0 // indirect
+	google.golang.org/protobuf v1.36.11 // indirect
 	modernc.org/libc v1.75.7 // indirect
 	modernc.org/mathutil v1.7.1 // indirect
 	modernc.org/memory v1.12.1 // indirect
@@ -59,6 +67,7 @@ require (
 
 replace (
 	github.com/clickid/clickid => ..
+	github.com/clickid/clickid/outbox_asynq => ../outbox_asynq
 	github.com/clickid/clickid/outbox_river => ../outbox_river
 	github.com/clickid/clickid/outbox_sqlite => ../outbox_sqlite
 	github.com/clickid/clickid/store_redis => ../store_redis

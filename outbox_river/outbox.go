@@ -26,6 +26,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/clickid/clickid"
@@ -45,6 +46,7 @@ type Outbox[TTx any] struct {
 	workers  *river.Workers
 	queue    string // in River, of the destination
 	table    jobTable
+	notified atomic.Int64 // when an insertion has woken the others, in Unix nanoseconds
 
 	mu      sync.Mutex
 	started bool
@@ -77,7 +79,7 @@ func New[TTx any](driver riverdriver.Driver[TTx], cfg Config) (*Outbox[TTx], err
 	if err := river.AddWorkerSafely(workers, &worker{delivery: delivery, table: table}); err != nil {
 		return nil, fmt.Errorf("riveroutbox: %w", err)
 	}
-	client, err := river.NewClient(driver, cfg.river(queue, workers))
+	client, err := river.NewClient(faster(driver, table), cfg.river(queue, workers))
 	if err != nil {
 		return nil, fmt.Errorf("riveroutbox: River refuses the configuration: %w", err)
 	}

@@ -39,7 +39,7 @@ import (
 	"time"
 
 	"github.com/clickid/clickid"
-	"github.com/clickid/clickid/internal/sqldb"
+	"github.com/clickid/clickid/internal/batch"
 	"github.com/clickid/clickid/outbox"
 	riveroutbox "github.com/clickid/clickid/outbox_river"
 	"github.com/gofrs/flock"
@@ -55,6 +55,8 @@ type Outbox struct {
 	river *riveroutbox.Outbox[*sql.Tx]
 	db    *sql.DB
 	own   bool // Close closes db
+
+	groups *batch.Collector[*enqueueing]
 
 	mu   sync.Mutex
 	lock *flock.Flock // held during the delivery; nil for a database in memory
@@ -127,7 +129,9 @@ func newOutbox(db *sql.DB, cfg Config) (*Outbox, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Outbox{river: river, db: db}, nil
+	o := &Outbox{river: river, db: db}
+	o.groups = o.newGroups()
+	return o, nil
 }
 
 // Migrate creates or updates the tables. Their names begin with "river_".
@@ -164,10 +168,13 @@ func (o *Outbox) ResolvesTokens() bool { return o.river.ResolvesTokens() }
 // Enqueue stores the records in a transaction of its own. See
 // [outbox.Enqueuer].
 func (o *Outbox) Enqueue(ctx context.Context, records []outbox.Record) (map[string]string, error) {
-	if err := sqldb.CheckFree(ctx, o.db); err != nil {
+	ctx, cancel := context.WithTimeout(ctx, groupTimeout)
+	defer cancel()
+	e := &enqueueing{records: records}
+	if err := o.groups.Do(ctx, []*enqueueing{e})[0]; err != nil {
 		return nil, fmt.Errorf("sqliteoutbox: storing events: %w", err)
 	}
-	return o.river.Enqueue(ctx, records)
+	return e.known, e.err
 }
 
 // Delivery implements [outbox.Queue].

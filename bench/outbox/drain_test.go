@@ -1,7 +1,6 @@
 package outbox_test
 
 import (
-	"context"
 	"fmt"
 	"runtime"
 	"testing"
@@ -71,47 +70,5 @@ func watchHeap() (grown func() uint64) {
 	return func() uint64 {
 		close(stop)
 		return <-peak - before
-	}
-}
-
-// BenchmarkEnqueue stores events, each in its own transaction.
-func BenchmarkEnqueue(b *testing.B) {
-	for _, setup := range shops {
-		for _, size := range []int{1, 10, 100, 1000} {
-			b.Run(fmt.Sprintf("%s/%d", setup.name, size), func(b *testing.B) {
-				b.ReportAllocs()
-				s := setup.open(b, outbox.Config{Destination: newPlatform(b, 0).client(b)}, 0)
-				b.ResetTimer()
-				for i := range b.N {
-					s.fillOnce(b, i, size)
-				}
-				b.ReportMetric(float64(b.N*size)/b.Elapsed().Seconds(), "events/s")
-			})
-		}
-	}
-}
-
-// BenchmarkIdleLatency measures the time from an order's commit to the
-// platform's acceptance with an empty queue. The platform responds at once.
-func BenchmarkIdleLatency(b *testing.B) {
-	for _, setup := range shops {
-		b.Run(setup.name, func(b *testing.B) {
-			p := newPlatform(b, 0)
-			s := setup.open(b, outbox.Config{Destination: p.client(b)}, 0)
-			s.start(b)
-			s.fill(b, "warm", 1)
-			p.await(b, 1)
-			var waited time.Duration
-			b.ResetTimer()
-			for i := range b.N {
-				if err := s.order(context.Background(), fmt.Sprintf("I-%d", i), true); err != nil {
-					b.Fatal(err)
-				}
-				committed := time.Now()
-				p.await(b, i+2)
-				waited += time.Since(committed)
-			}
-			b.ReportMetric(float64(waited.Milliseconds())/float64(b.N), "ms-to-acceptance")
-		})
 	}
 }

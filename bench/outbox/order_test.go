@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/clickid/clickid"
 	"github.com/clickid/clickid/outbox"
 )
 
@@ -56,16 +55,4 @@ func BenchmarkOrder(b *testing.B) {
 func median(d []time.Duration) time.Duration {
 	slices.Sort(d)
 	return d[len(d)/2]
-}
-
-// fillOnce queues the batch of one iteration.
-func (s *shop) fillOnce(b *testing.B, iteration, size int) {
-	b.Helper()
-	events := make([]clickid.Event, size)
-	for i := range events {
-		events[i] = conversion(fmt.Sprintf("E-%d-%d", iteration, i))
-	}
-	if _, err := s.outbox.Send(context.Background(), events...); err != nil {
-		b.Fatal(err)
-	}
 }

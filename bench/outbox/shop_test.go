@@ -5,42 +5,57 @@ import (
 	"database/sql"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/clickid/clickid"
 	"github.com/clickid/clickid/internal/testserver"
 	"github.com/clickid/clickid/outbox"
+	asynqoutbox "github.com/clickid/clickid/outbox_asynq"
 	riveroutbox "github.com/clickid/clickid/outbox_river"
 	sqliteoutbox "github.com/clickid/clickid/outbox_sqlite"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	_ "github.com/jackc/pgx/v5/stdlib" // for testserver
+	"github.com/redis/go-redis/v9"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 )
 
-// queue is an outbox on either database.
-type queue interface {
-	outbox.Outbox
-	outbox.Enqueuer
-}
-
 // shop is a database with orders and an outbox that is not started.
 type shop struct {
-	outbox queue
-	// order stores an order in a transaction, with or without its conversion.
-	order func(ctx context.Context, id string, converts bool) error
+	outbox outbox.Outbox
+	// transact runs do in a transaction.
+	transact func(ctx context.Context, do func(transaction) error) error
+	// after stores a conversion after the commit, where the outbox shares no
+	// transaction with the orders. It is nil elsewhere.
+	after clickid.Sender
+	// committed is called after each commit.
+	committed func()
 }
 
-// shops are the measured setups. "SQLite apart" stores the conversion in a
-// separate transaction. Workers default to the number of the outbox.
-var shops = []struct {
+// transaction is a transaction of a shop, and the outbox in it.
+type transaction struct {
+	exec, read func(query string, args ...any) error
+	outbox     clickid.Sender
+}
+
+// setup opens a shop. Workers default to the number of the outbox.
+type setup struct {
 	name string
 	open func(b *testing.B, cfg outbox.Config, workers int) *shop
-}{
+}
+
+// shops are the setups on River. "SQLite apart" stores the conversion in a
+// separate transaction.
+var shops = []setup{
 	{"PostgreSQL", openPostgres},
 	{"SQLite shared", openSharedSQLite},
 	{"SQLite apart", openSQLiteApart},
 }
+
+// allShops are the setups of every outbox.
+var allShops = append(slices.Clone(shops), setup{"table and asynq", openTable}, setup{"asynq", openAsynq})
 
 // schema is that of a small shop: an order reads and updates the stock and has
 // three lines.
@@ -68,20 +83,37 @@ func sku(id string, line int) int {
 	return (sum&0x7fffffff)%330*linesEach + line + 1
 }
 
-// place stores an order through the driver of either database.
-func place(id string, exec func(query string, args ...any) error, read func(query string, args ...any) error) error {
-	if err := exec(insertOrder, id, "c-"+id); err != nil {
+// order stores an order with its lines in a transaction, with or without its
+// conversion.
+func (s *shop) order(ctx context.Context, id string, converts bool) error {
+	err := s.transact(ctx, func(t transaction) error {
+		if err := place(t, id); err != nil || !converts || s.after != nil {
+			return err
+		}
+		return convert(ctx, t.outbox, id)
+	})
+	if err == nil && converts && s.after != nil {
+		err = convert(ctx, s.after, id)
+	}
+	if err == nil && s.committed != nil {
+		s.committed()
+	}
+	return err
+}
+
+func place(t transaction, id string) error {
+	if err := t.exec(insertOrder, id, "c-"+id); err != nil {
 		return err
 	}
 	for line := range linesEach {
 		n := sku(id, line)
-		if err := read(readStock, n); err != nil {
+		if err := t.read(readStock, n); err != nil {
 			return err
 		}
-		if err := exec(updateStock, n); err != nil {
+		if err := t.exec(updateStock, n); err != nil {
 			return err
 		}
-		if err := exec(insertLine, id, n); err != nil {
+		if err := t.exec(insertLine, id, n); err != nil {
 			return err
 		}
 	}
@@ -114,19 +146,19 @@ func openPostgres(b *testing.B, cfg outbox.Config, workers int) *shop {
 	if err := ob.Migrate(ctx); err != nil {
 		b.Fatal(err)
 	}
-	return &shop{outbox: ob, order: func(ctx context.Context, id string, converts bool) error {
+	return &shop{outbox: ob, transact: func(ctx context.Context, do func(transaction) error) error {
 		return pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
-			err := place(id, func(query string, args ...any) error {
-				_, err := tx.Exec(ctx, query, args...)
-				return err
-			}, func(query string, args ...any) error {
-				var pieces int
-				return tx.QueryRow(ctx, query, args...).Scan(&pieces)
+			return do(transaction{
+				exec: func(query string, args ...any) error {
+					_, err := tx.Exec(ctx, query, args...)
+					return err
+				},
+				read: func(query string, args ...any) error {
+					var pieces int
+					return tx.QueryRow(ctx, query, args...).Scan(&pieces)
+				},
+				outbox: ob.In(tx),
 			})
-			if err != nil || !converts {
-				return err
-			}
-			return convert(ctx, ob.In(tx), id)
 		})
 	}}
 }
@@ -142,14 +174,7 @@ func openSharedSQLite(b *testing.B, cfg outbox.Config, workers int) *shop {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { _ = ob.Close() })
-	return &shop{outbox: ob, order: func(ctx context.Context, id string, converts bool) error {
-		return placeSQLite(ctx, db, id, func(tx *sql.Tx) error {
-			if !converts {
-				return nil
-			}
-			return convert(ctx, ob.In(tx), id)
-		})
-	}}
+	return &shop{outbox: ob, transact: transactions(db, ob.In)}
 }
 
 func openSQLiteApart(b *testing.B, cfg outbox.Config, workers int) *shop {
@@ -163,12 +188,7 @@ func openSQLiteApart(b *testing.B, cfg outbox.Config, workers int) *shop {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { _ = ob.Close() })
-	return &shop{outbox: ob, order: func(ctx context.Context, id string, converts bool) error {
-		if err := placeSQLite(ctx, db, id, func(*sql.Tx) error { return nil }); err != nil || !converts {
-			return err
-		}
-		return convert(ctx, ob, id)
-	}}
+	return &shop{outbox: ob, transact: transactions(db, nil), after: ob}
 }
 
 // openShop opens a SQLite database of the shop.
@@ -187,26 +207,92 @@ func openShop(b *testing.B) *sql.DB {
 	return db
 }
 
-func placeSQLite(ctx context.Context, db *sql.DB, id string, then func(*sql.Tx) error) error {
-	tx, err := db.BeginTx(ctx, nil)
+// openTable opens a shop on PostgreSQL with the outbox table, whose relay feeds
+// asynq.
+func openTable(b *testing.B, cfg outbox.Config, workers int) *shop {
+	b.Helper()
+	db := openPostgresSQL(b)
+	table, err := outbox.NewTable(outbox.TableConfig{Database: outbox.DatabasePostgreSQL, Destination: cfg.Destination})
 	if err != nil {
-		return err
+		b.Fatal(err)
 	}
-	defer func() { _ = tx.Rollback() }()
-	err = place(id, func(query string, args ...any) error {
-		_, err := tx.ExecContext(ctx, query, args...)
-		return err
-	}, func(query string, args ...any) error {
-		var pieces int
-		return tx.QueryRowContext(ctx, query, args...).Scan(&pieces)
-	})
-	if err == nil {
-		err = then(tx)
-	}
+	ob, err := outbox.NewTableOutbox(newAsynq(b, cfg, workers), outbox.RelayConfig{DB: db, Table: table})
 	if err != nil {
-		return err
+		b.Fatal(err)
 	}
-	return tx.Commit()
+	if err := ob.Migrate(context.Background()); err != nil {
+		b.Fatal(err)
+	}
+	return &shop{outbox: ob, transact: transactions(db, func(tx *sql.Tx) clickid.Sender { return ob.In(tx) }), committed: ob.Notify}
+}
+
+// openAsynq opens a shop on PostgreSQL that sends to asynq after the commit.
+func openAsynq(b *testing.B, cfg outbox.Config, workers int) *shop {
+	b.Helper()
+	ob := newAsynq(b, cfg, workers)
+	return &shop{outbox: ob, transact: transactions(openPostgresSQL(b), nil), after: ob}
+}
+
+// newAsynq returns an outbox on a private Redis server whose append-only file is
+// flushed every second.
+func newAsynq(b *testing.B, cfg outbox.Config, workers int) *asynqoutbox.Outbox {
+	b.Helper()
+	options, err := redis.ParseURL(testserver.StartRedis(b).DSN())
+	if err != nil {
+		b.Fatal(err)
+	}
+	options.ContextTimeoutEnabled = true
+	client := redis.NewClient(options)
+	b.Cleanup(func() { _ = client.Close() })
+	ob, err := asynqoutbox.New(asynqoutbox.Config{Delivery: cfg, Redis: client, Workers: workers, EnqueueTimeout: time.Minute})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return ob
+}
+
+// openPostgresSQL opens a PostgreSQL database of the shop with database/sql.
+func openPostgresSQL(b *testing.B) *sql.DB {
+	b.Helper()
+	db, err := sql.Open("pgx", testserver.Postgres(b))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = db.Close() })
+	db.SetMaxIdleConns(visitors)
+	if _, err := db.Exec(schema); err != nil {
+		b.Fatal(err)
+	}
+	return db
+}
+
+// transactions runs transactions of db. in, which may be nil, returns the outbox
+// in a transaction.
+func transactions(db *sql.DB, in func(*sql.Tx) clickid.Sender) func(context.Context, func(transaction) error) error {
+	return func(ctx context.Context, do func(transaction) error) error {
+		tx, err := db.BeginTx(ctx, nil)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = tx.Rollback() }()
+		t := transaction{
+			exec: func(query string, args ...any) error {
+				_, err := tx.ExecContext(ctx, query, args...)
+				return err
+			},
+			read: func(query string, args ...any) error {
+				var pieces int
+				return tx.QueryRowContext(ctx, query, args...).Scan(&pieces)
+			},
+		}
+		if in != nil {
+			t.outbox = in(tx)
+		}
+		if err := do(t); err != nil {
+			return err
+		}
+		return tx.Commit()
+	}
 }
 
 // start starts the outbox and stops it when the benchmark ends.

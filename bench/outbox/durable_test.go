@@ -1,0 +1,136 @@
+package outbox_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/clickid/clickid/bench/internal/ratio"
+	"github.com/clickid/clickid/outbox"
+)
+
+func TestMain(m *testing.M) { os.Exit(ratio.Main(m)) }
+
+const (
+	visitors = 32   // that order at once
+	bulk     = 1000 // events of a Send
+)
+
+// peer is another library's way to store events durably.
+type peer struct {
+	name string
+	// open returns a function that stores n events.
+	open func(b *testing.B) func(n int)
+}
+
+// peers are the other libraries. Snowplow's needs cgo.
+var peers []peer
+
+// BenchmarkDurable stores orders with and without their conversions, each in a
+// transaction of its own, one after the other and from many visitors.
+func BenchmarkDurable(b *testing.B) {
+	for _, setup := range allShops {
+		b.Run(setup.name, func(b *testing.B) {
+			s := setup.open(b, outbox.Config{Destination: newPlatform(b, 0).client(b)}, 0)
+			var number atomic.Int64
+			store := func(converts bool) func() {
+				return func() {
+					if err := s.order(context.Background(), fmt.Sprint(number.Add(1)), converts); err != nil {
+						b.Error(err)
+					}
+				}
+			}
+			variants := []ratio.Variant{
+				{Name: "order", Run: repeat(store(false))},
+				{Name: "with its conversion", Run: repeat(store(true))},
+				{Name: fmt.Sprintf("order, %d at once", visitors), Run: atOnce(store(false))},
+				{Name: fmt.Sprintf("with its conversion, %d at once", visitors), Run: atOnce(store(true))},
+			}
+			for _, p := range peers {
+				variants = append(variants, ratio.Variant{Name: p.name, Run: p.open(b)})
+			}
+			ratio.Compare(b, variants...)
+		})
+	}
+}
+
+// BenchmarkBulk stores a thousand events with one Send. An operation is an event.
+func BenchmarkBulk(b *testing.B) {
+	var variants []ratio.Variant
+	for _, p := range peers {
+		variants = append(variants, ratio.Variant{Name: p.name, Run: p.open(b)})
+	}
+	for _, setup := range allShops {
+		s := setup.open(b, outbox.Config{Destination: newPlatform(b, 0).client(b)}, 0)
+		var number int
+		variants = append(variants, ratio.Variant{Name: setup.name, Run: func(n int) {
+			for ; n > 0; n -= bulk {
+				number++
+				s.fill(b, fmt.Sprintf("%s-%d", setup.name, number), min(n, bulk))
+			}
+		}})
+	}
+	ratio.Compare(b, variants...)
+}
+
+// repeat returns a function that calls f n times.
+func repeat(f func()) func(n int) {
+	return func(n int) {
+		for range n {
+			f()
+		}
+	}
+}
+
+// atOnce returns a function that calls f n times, from many goroutines.
+func atOnce(f func()) func(n int) {
+	return func(n int) {
+		var left atomic.Int64
+		left.Store(int64(n))
+		var working sync.WaitGroup
+		for range min(n, visitors) {
+			working.Go(func() {
+				for left.Add(-1) >= 0 {
+					f()
+				}
+			})
+		}
+		working.Wait()
+	}
+}
+
+// BenchmarkIdleLatency measures the time from an order's commit to the
+// platform's acceptance. The queue is empty, the last event was accepted 100 ms
+// ago, and the platform responds at once.
+func BenchmarkIdleLatency(b *testing.B) {
+	for _, setup := range allShops {
+		b.Run(setup.name, func(b *testing.B) {
+			p := newPlatform(b, 0)
+			s := setup.open(b, outbox.Config{Destination: p.client(b)}, 0)
+			s.start(b)
+			s.fill(b, "warm", 1)
+			p.await(b, 1)
+			var waits []time.Duration
+			for i := range b.N {
+				time.Sleep(100*time.Millisecond + time.Duration(i%7)*7*time.Millisecond) // at no fixed point of an interval
+				if err := s.order(context.Background(), fmt.Sprintf("I-%d", i), true); err != nil {
+					b.Fatal(err)
+				}
+				committed := time.Now()
+				p.await(b, i+2)
+				waits = append(waits, time.Since(committed))
+			}
+			slices.Sort(waits)
+			b.ReportMetric(milliseconds(median(waits)), "ms-median")
+			b.ReportMetric(milliseconds(waits[len(waits)*9/10]), "ms-90%")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
