@@ -3,6 +3,9 @@ module github.com/clickid/clickid/bench
 go 1.26.0
 
 require (
+	github.com/alexedwards/scs/mysqlstore v0.0.0-20250417082927-ab20b3feb5e9
+	github.com/alexedwards/scs/postgresstore v0.0.0-20251002162104-209de6e426de
+	github.com/alexedwards/scs/sqlite3store v0.0.0-20251002162104-209de6e426de
 	github.com/alexedwards/scs/v2 v2.9.0
 	github.com/clickid/clickid v0.1.0
 	github.com/clickid/clickid/outbox_asynq v0.1.0
@@ -70,6 +73,5 @@ replace (
 	github.com/clickid/clickid/outbox_asynq => ../outbox_asynq
 	github.com/clickid/clickid/outbox_river => ../outbox_river
 	github.com/clickid/clickid/outbox_sqlite => ../outbox_sqlite
-	github.com/clickid/clickid/store_redis => ../store_redis
 	github.com/clickid/clickid/store_sql => ../store_sql
 )

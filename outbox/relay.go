@@ -26,7 +26,7 @@ type RelayConfig struct {
 	// Defaults to 500.
 	Batch int
 	// Interval is the interval in which the relay looks for events of other
-	// processes. Defaults to 500 milliseconds.
+	// processes. Defaults to 100 milliseconds.
 	Interval time.Duration
 	// Timeout limits the moving of a batch. Defaults to 10 seconds.
 	Timeout time.Duration
@@ -43,7 +43,7 @@ type RelayConfig struct {
 const (
 	defaultBatch    = 500
 	maxBatch        = 1000
-	defaultInterval = 500 * time.Millisecond
+	defaultInterval = 100 * time.Millisecond
 	defaultTimeout  = 10 * time.Second
 	defaultConfirm  = time.Minute
 	maxRelayBackoff = 30 * time.Second

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -324,17 +325,41 @@ func (t *Table) idsOf(ctx context.Context, db *sql.DB, name, hash string) ([]int
 	return ids, rows.Err()
 }
 
-// Stats returns the number of events in the table and the age of the oldest.
+// Stats returns the number of events in the table and the age of the oldest. A
+// number above 10,000 is an estimate from a sample, in which an event that was
+// stored twice counts twice.
 func (t *Table) Stats(ctx context.Context, db *sql.DB) (Stats, error) {
-	var stats Stats
-	var oldest sql.NullInt64
-	row := db.QueryRowContext(ctx, "SELECT COUNT(DISTINCT identity), MIN(queued_at) FROM "+t.name+" WHERE destination = "+t.database.placeholder(1), t.destinationID())
-	if err := row.Scan(&stats.Queued, &oldest); err != nil {
+	stats, err := t.count(ctx, db)
+	if err != nil {
 		return Stats{}, fmt.Errorf("outbox: counting the events of the outbox table: %w", err)
+	}
+	return stats, nil
+}
+
+func (t *Table) count(ctx context.Context, db *sql.DB) (stats Stats, err error) {
+	ours := " FROM " + t.name + " WHERE destination = " + t.database.placeholder(1)
+	var rows int
+	var oldest sql.NullInt64
+	err = db.QueryRowContext(ctx, "SELECT COUNT(*), COUNT(DISTINCT identity), MIN(queued_at) FROM (SELECT identity, queued_at"+ours+
+		" ORDER BY id LIMIT "+strconv.Itoa(sqldb.CountLimit+1)+") AS first_rows", t.destinationID()).Scan(&rows, &stats.Queued, &oldest)
+	if err != nil {
+		return Stats{}, err
 	}
 	if oldest.Valid {
 		stats.Oldest = max(0, time.Since(time.UnixMilli(oldest.Int64)))
 	}
+	if rows <= sqldb.CountLimit {
+		return stats, nil
+	}
+	var first, last int64
+	if err := db.QueryRowContext(ctx, "SELECT COALESCE(MIN(id), 1), COALESCE(MAX(id), 0) FROM "+t.name).Scan(&first, &last); err != nil {
+		return Stats{}, err
+	}
+	where, factor := sqldb.Sample(first, last)
+	if err := db.QueryRowContext(ctx, "SELECT COUNT(*)"+ours+" AND "+where, t.destinationID()).Scan(&rows); err != nil {
+		return Stats{}, err
+	}
+	stats.Queued, stats.Estimated = max(stats.Queued, int(float64(rows)*factor)), true
 	return stats, nil
 }
 

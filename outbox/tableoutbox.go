@@ -179,5 +179,6 @@ func (o *TableOutbox) Stats(ctx context.Context) (Stats, error) {
 	}
 	stats.Queued += waiting.Queued
 	stats.Oldest = max(stats.Oldest, waiting.Oldest)
+	stats.Estimated = stats.Estimated || waiting.Estimated
 	return stats, nil
 }

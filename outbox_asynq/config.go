@@ -39,7 +39,8 @@ type Config struct {
 	// [outbox.DefaultDeduplicationWindow].
 	DeduplicationWindow time.Duration
 	// PollInterval is the interval in which an idle instance looks for new
-	// events, and the precision of waits. Defaults to 500 milliseconds.
+	// events, and the precision of waits. A look is a few commands. Defaults to 25
+	// milliseconds.
 	PollInterval time.Duration
 	// WaitReplicas is how many replicas must have an event before Send returns,
 	// where Redis has replicas: a failover loses what they do not have. It needs a
@@ -57,7 +58,7 @@ const (
 	DefaultQueue          = "clickid"
 	DefaultEnqueueTimeout = 500 * time.Millisecond
 	DefaultWorkers        = 500
-	DefaultPollInterval   = 500 * time.Millisecond
+	DefaultPollInterval   = 25 * time.Millisecond
 
 	maxQueueName = 64
 	maxWorkers   = 10_000

@@ -41,6 +41,13 @@ func TestConfig_river(t *testing.T) {
 	}
 }
 
+func TestJobArgs_uniqueStates(t *testing.T) {
+	opts := jobArgs{}.InsertOpts().UniqueOpts
+	if !opts.ByArgs || len(opts.ByState) != len(rivertype.JobStates()) {
+		t.Fatalf("an event is unique only in the states %v", opts.ByState)
+	}
+}
+
 func TestConfig_problems(t *testing.T) {
 	cfg := Config{
 		Schema:              "no schema",

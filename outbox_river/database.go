@@ -2,7 +2,6 @@ package riveroutbox
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -144,73 +143,112 @@ func (o *Outbox[TTx]) refuseForeignJobs(ctx context.Context) error {
 
 // counts is what Stats reads from the table.
 type counts struct {
-	Queued, Delivered, Skipped, DeadLetters int
-	Age                                     float64 // of the oldest waiting event, in seconds
+	queued, delivered, skipped, deadLetters int
+	age                                     float64 // of the oldest waiting event, in seconds
+	estimated                               bool
 }
 
 // Stats measures the queue. See [outbox.Outbox].
 func (o *Outbox[TTx]) Stats(ctx context.Context) (outbox.Stats, error) {
-	count := o.count
-	if !o.table.postgres {
-		count = o.countInParts
-	}
-	c, err := count(ctx)
+	c, err := o.table.count(ctx, o.queue)
 	if err != nil {
 		return outbox.Stats{}, wrap("measuring the outbox", err)
 	}
 	return outbox.Stats{
-		Queued: c.Queued, Delivered: c.Delivered, Skipped: c.Skipped, DeadLetters: c.DeadLetters,
-		Oldest:   max(0, time.Duration(c.Age*float64(time.Second))),
-		Platform: o.delivery.PlatformStats(),
+		Queued: c.queued, Delivered: c.delivered, Skipped: c.skipped, DeadLetters: c.deadLetters,
+		Oldest:    max(0, time.Duration(c.age*float64(time.Second))),
+		Estimated: c.estimated,
+		Platform:  o.delivery.PlatformStats(),
 	}, nil
 }
 
 const (
 	isWaiting = "state IN ('available', 'pending', 'retryable', 'running', 'scheduled')"
 	isDead    = "state IN ('cancelled', 'discarded')"
+	isEnded   = "state = 'completed'"
 )
 
-// count counts on PostgreSQL, where a long query keeps no other one waiting.
-func (o *Outbox[TTx]) count(ctx context.Context) (counts, error) {
-	return o.scanCounts(ctx, `SELECT json_build_object(
-			'queued', count(*) FILTER (WHERE `+isWaiting+`),
-			'delivered', count(*) FILTER (WHERE state = 'completed' AND unique_key IS NOT NULL),
-			'skipped', count(*) FILTER (WHERE state = 'completed' AND unique_key IS NULL AND metadata -> '`+skipKey+`' IS NOT NULL),
-			'deadLetters', count(*) FILTER (WHERE `+isDead+`),
-			'age', coalesce(extract(epoch FROM now() - min(created_at) FILTER (WHERE `+isWaiting+`)), 0))::text
-		FROM `+o.table.name()+` WHERE queue = $1`, o.queue)
-}
-
-func (o *Outbox[TTx]) scanCounts(ctx context.Context, query string, args ...any) (c counts, err error) {
-	var data string
-	if err := o.table.executor.QueryRow(ctx, query, args...).Scan(&data); err != nil {
+// count counts the jobs of a queue, in the index of states and up to a limit. It
+// estimates a larger number from a sample, since a count that reads all jobs takes
+// a second for a million of them, and on SQLite orders wait for it.
+func (t jobTable) count(ctx context.Context, queue string) (c counts, err error) {
+	first := func(columns, states string, limit int) string {
+		return fmt.Sprintf("(SELECT %s FROM %s WHERE queue = $1 AND %s LIMIT %d) AS first", columns, t.name(), states, limit)
+	}
+	scan := func(columns, from string, dest ...any) {
+		if err == nil {
+			err = t.executor.QueryRow(ctx, "SELECT "+columns+" FROM "+from, queue).Scan(dest...)
+		}
+	}
+	var ended int
+	scan("count(*)", first("1", isWaiting, sqldb.CountLimit+1), &c.queued)
+	scan(t.oldest("1 = 1"), first("created_at", isWaiting, ageLimit), &c.age)
+	scan("count(*)", first("1", isDead, sqldb.CountLimit+1), &c.deadLetters)
+	scan("count(*), "+t.delivered()+", "+t.skipped(), first("state, unique_key, metadata", isEnded, sqldb.CountLimit+1), &ended, &c.delivered, &c.skipped)
+	if err != nil || c.queued <= ageLimit && max(c.deadLetters, ended) <= sqldb.CountLimit {
 		return c, err
 	}
-	return c, json.Unmarshal([]byte(data), &c)
+	var low, high int64
+	scan("coalesce(min(id), 1), coalesce(max(id), 0)", t.name()+" WHERE $1 <> ''", &low, &high)
+	if err != nil {
+		return c, err
+	}
+	where, factor := sqldb.Sample(low, high)
+	var sample counts
+	scan("count(CASE WHEN "+isWaiting+" THEN 1 END), count(CASE WHEN "+isDead+" THEN 1 END), "+t.delivered()+", "+t.skipped()+", "+t.oldest(isWaiting),
+		t.name()+" WHERE queue = $1 AND "+where, &sample.queued, &sample.deadLetters, &sample.delivered, &sample.skipped, &sample.age)
+	estimate := func(exact *int, sampled int) {
+		*exact = max(*exact, int(float64(sampled)*factor))
+		c.estimated = true
+	}
+	c.age = max(c.age, sample.age)
+	if c.queued > sqldb.CountLimit {
+		estimate(&c.queued, sample.queued)
+	}
+	if c.deadLetters > sqldb.CountLimit {
+		estimate(&c.deadLetters, sample.deadLetters)
+	}
+	if ended > sqldb.CountLimit {
+		estimate(&c.delivered, sample.delivered)
+		estimate(&c.skipped, sample.skipped)
+	}
+	return c, err
+}
+
+// ageLimit is the number of waiting events whose age is read, beside those in a
+// sample.
+const ageLimit = 1000
+
+// delivered, skipped and oldest are expressions over jobs.
+func (t jobTable) delivered() string {
+	return "count(CASE WHEN " + isEnded + " THEN unique_key END)"
+}
+
+func (t jobTable) skipped() string {
+	skip := "metadata ->> '$." + skipKey + "'"
+	if t.postgres {
+		skip = "metadata -> '" + skipKey + "'"
+	}
+	return "count(CASE WHEN " + isEnded + " AND unique_key IS NULL THEN " + skip + " END)"
+}
+
+func (t jobTable) oldest(which string) string {
+	first := "min(CASE WHEN " + which + " THEN created_at END)"
+	if t.postgres {
+		return "coalesce(extract(epoch FROM now() - " + first + "), 0)::float8"
+	}
+	return "coalesce((julianday('now') - julianday(" + first + ")) * 86400.0, 0.0)"
+}
+
+// any reports whether a queue has jobs that meet a condition.
+func (t jobTable) any(ctx context.Context, queue, which string) (found bool, err error) {
+	err = t.executor.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM "+t.name()+" WHERE queue = $1 AND "+which+")", queue).Scan(&found)
+	return found, err
 }
 
 // partSize is how many jobs one statement looks at on SQLite: it has one writer,
 // or even one connection, and orders wait for it.
 const partSize = 5000
-
-// countInParts counts on SQLite.
-func (o *Outbox[TTx]) countInParts(ctx context.Context) (total counts, err error) {
-	return total, o.inParts(ctx, func(after, until int64) error {
-		c, err := o.scanCounts(ctx, `SELECT json_object(
-				'queued', coalesce(sum(`+isWaiting+`), 0),
-				'delivered', coalesce(sum(state = 'completed' AND unique_key IS NOT NULL), 0),
-				'skipped', coalesce(sum(state = 'completed' AND unique_key IS NULL AND metadata ->> '$.`+skipKey+`' IS NOT NULL), 0),
-				'deadLetters', coalesce(sum(`+isDead+`), 0),
-				'age', coalesce((julianday('now') - julianday(min(CASE WHEN `+isWaiting+` THEN created_at END))) * 86400.0, 0))
-			FROM river_job WHERE id > $1 AND id <= $2 AND queue = $3`, after, until, o.queue)
-		total.Queued += c.Queued
-		total.Delivered += c.Delivered
-		total.Skipped += c.Skipped
-		total.DeadLetters += c.DeadLetters
-		total.Age = max(total.Age, c.Age)
-		return err
-	})
-}
 
 // inParts calls act for ranges of job numbers that cover the table.
 func (o *Outbox[TTx]) inParts(ctx context.Context, act func(after, until int64) error) error {

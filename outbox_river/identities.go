@@ -9,9 +9,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/clickid/clickid/outbox"
+	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver"
 )
 
@@ -41,17 +41,27 @@ func lockClass(schema string) int32 {
 // insert stores what is unknown of the records in tx, and returns the stored
 // fingerprints of the others by identity.
 func (o *Outbox[TTx]) insert(ctx context.Context, tx TTx, records []outbox.Record) (known map[string]string, err error) {
+	switch {
+	case len(records) == 0:
+		return nil, nil
+	case len(o.cfg.Hooks)+len(o.cfg.Middleware) > 0:
+		return o.insertWithHooks(ctx, tx, records)
+	}
+	return o.insertRows(ctx, o.driver.UnwrapExecutor(tx), records)
+}
+
+// insertWithHooks is insert through River's client, which calls the hooks and
+// middleware of the application.
+func (o *Outbox[TTx]) insertWithHooks(ctx context.Context, tx TTx, records []outbox.Record) (known map[string]string, err error) {
 	known = make(map[string]string)
-	executor := o.driver.UnwrapExecutor(tx)
-	jobs := make([]newJob, 0, min(len(records), pageSize))
-	seen := make(map[string]bool, len(records))
-	for i, record := range records {
-		if !seen[record.Identity] {
-			seen[record.Identity] = true
-			jobs = append(jobs, newJobOf(record))
+	locked := func(outbox.Record) bool { return true }
+	if o.driver.DatabaseName() == riverdriver.DatabaseNamePostgres {
+		executor := o.driver.UnwrapExecutor(tx)
+		buckets, err := o.tryLocks(ctx, executor, records)
+		if err != nil {
+			return nil, storing(err)
 		}
-<<<<<<< HEAD
-		locked = func(r outbox.Record) bool { return buckets[bucket(r.Identity)] }
+		locked = func(r outbox.Record) bool { return buckets[strconv.Itoa(bucket(r.Identity))] }
 		if known, err = o.known(ctx, executor, records); err != nil {
 			return nil, storing(err)
 		}
@@ -79,117 +89,37 @@ func (o *Outbox[TTx]) insert(ctx context.Context, tx TTx, records []outbox.Recor
 	for i, result := range results {
 		if result.UniqueSkippedAsDuplicate {
 			known[identities[i]] = fingerprintOf(result.Job.Metadata)
-=======
-		if len(jobs) == pageSize || i == len(records)-1 {
-			if err := o.insertJobs(ctx, executor, jobs, known); err != nil {
-				return nil, fmt.Errorf("riveroutbox: storing events in the outbox (has Migrate run?): %w", err)
-			}
-			jobs = jobs[:0]
->>>>>>> b095c8c (outbox_river: store and complete events with one statement each)
 		}
 	}
 	return known, nil
 }
 
-// insertJobs inserts jobs of different identities with one statement, and adds the
-// fingerprints of those that are stored already to known. River's own insertion
-// takes four round trips on PostgreSQL, with the locks.
-func (o *Outbox[TTx]) insertJobs(ctx context.Context, tx riverdriver.ExecutorTx, jobs []newJob, known map[string]string) error {
-	encoded, err := json.Marshal(jobs)
-	if err != nil {
-		return err
-	}
-	insert := o.table.insertSQLite
-	if o.table.postgres {
-		insert = o.table.insertPostgres
-	}
-	inserted, found, err := insert(ctx, tx, o.queue, string(encoded))
-	if err != nil {
-		return err
-	}
-	if inserted+len(found) < len(jobs) {
-		// Others have committed meanwhile, or this is SQLite, which does not look.
-		if found, err = o.table.known(ctx, tx, jobs); err != nil {
-			return err
-		}
-	}
-	for _, job := range jobs {
-		if fingerprint, ok := found[job.Key]; ok {
-			known[job.Identity] = fingerprint
-		}
-	}
-	if inserted == 0 || !o.notifies() {
-		return nil
-	}
-	return tx.NotifyMany(ctx, &riverdriver.NotifyManyParams{
-		Payload: []string{`{"queue": "` + o.queue + `"}`},
-		Schema:  o.cfg.Schema,
-		Topic:   insertTopic,
-	})
+func storing(err error) error {
+	return fmt.Errorf("riveroutbox: storing events in the outbox (has Migrate run?): %w", err)
 }
 
-// insertTopic is the topic with which River wakes its clients.
-const insertTopic = "river_insert"
-
-// notifies reports whether an insertion wakes the instances that deliver. As in
-// River, the others of the next few milliseconds do not: PostgreSQL commits
-// transactions that notify one at a time.
-func (o *Outbox[TTx]) notifies() bool {
-	now := time.Now().UnixNano()
-	last := o.notified.Load()
-	return now-last >= int64(fetchCooldown) && o.notified.CompareAndSwap(last, now)
-}
-
-// insertPostgres inserts the jobs that tx does not see yet, and returns how many it
-// has inserted, and the fingerprints of the others by key.
-//
-// In a transaction with a snapshot it takes no locks: there it could not see what
-// others have committed since.
-func (t jobTable) insertPostgres(ctx context.Context, tx riverdriver.Executor, queue, jobs string) (inserted int, found map[string]string, err error) {
-	var text string
-	err = tx.QueryRow(ctx, `WITH job AS (
-			SELECT identity, decode(key, 'hex') AS key, bucket, metadata
-			FROM json_to_recordset($1::text::json) AS job (identity text, key text, bucket int, metadata jsonb)
-		), known AS (
-			SELECT unique_key, metadata ->> '`+fingerprintKey+`' AS fingerprint FROM `+t.name()+`
-			WHERE unique_key = ANY (ARRAY(SELECT key FROM job)) AND `+t.hasKey()+`
-		), unknown AS (
-			SELECT * FROM job WHERE key <> ALL (ARRAY(SELECT unique_key FROM known))
-		), lock AS (
-			SELECT bucket, CASE WHEN current_setting('transaction_isolation') = 'read committed'
-				THEN pg_try_advisory_xact_lock($2::int, bucket) ELSE false END AS held
-			FROM (SELECT DISTINCT bucket FROM unknown) AS buckets
-		), inserted AS (
-			INSERT INTO `+t.name()+` (args, kind, max_attempts, metadata, queue, unique_key, unique_states)
-			SELECT jsonb_build_object('identity', identity), $3::text, $4::smallint, metadata, $5::text,
-				CASE WHEN held THEN key END, CASE WHEN held THEN B'11111111' END
-			FROM unknown JOIN lock USING (bucket)
-			ON CONFLICT DO NOTHING RETURNING 1
-		)
-		SELECT json_build_object('inserted', (SELECT count(*) FROM inserted),
-			'known', (SELECT json_object_agg(encode(unique_key, 'hex'), coalesce(fingerprint, '')) FROM known))::text`,
-		jobs, lockClass(t.schema), JobKind, maxAttempts, queue).Scan(&text)
+// tryLocks returns the buckets whose locks tx holds until it ends. In a
+// transaction with a snapshot it takes none: there it could not see what others
+// have committed since.
+func (o *Outbox[TTx]) tryLocks(ctx context.Context, tx riverdriver.ExecutorTx, records []outbox.Record) (map[string]bool, error) {
+	var wanted []string
+	for _, record := range records {
+		wanted = append(wanted, strconv.Itoa(bucket(record.Identity)))
+	}
+	slices.Sort(wanted)
+	var got string
+	err := tx.QueryRow(ctx, `SELECT coalesce(string_agg(bucket, ',') FILTER (WHERE pg_try_advisory_xact_lock($1::int, bucket::int)), '')
+		FROM unnest(string_to_array($2::text, ',')) AS bucket
+		WHERE current_setting('transaction_isolation') = 'read committed'`,
+		lockClass(o.cfg.Schema), strings.Join(slices.Compact(wanted), ",")).Scan(&got)
 	if err != nil {
-		return 0, nil, err
+		return nil, err
 	}
-	var result struct {
-		Inserted int
-		Known    map[string]string
+	buckets := make(map[string]bool)
+	for _, b := range strings.Split(got, ",") {
+		buckets[b] = true
 	}
-	err = json.Unmarshal([]byte(text), &result)
-	return result.Inserted, result.Known, err
-}
-
-// insertSQLite inserts the jobs that are unknown, and returns how many these are.
-func (t jobTable) insertSQLite(ctx context.Context, tx riverdriver.Executor, queue, jobs string) (inserted int, found map[string]string, err error) {
-	err = tx.Exec(ctx, `INSERT INTO river_job (args, kind, max_attempts, metadata, queue, created_at, scheduled_at, unique_key, unique_states)
-		SELECT jsonb_object('identity', value ->> '$.identity'), $2, $3, jsonb(value -> '$.metadata'), $4,
-			datetime('now', 'subsec'), datetime('now', 'subsec'), unhex(value ->> '$.key'), 255
-		FROM json_each($1) WHERE true ON CONFLICT DO NOTHING`, jobs, JobKind, maxAttempts, queue)
-	if err == nil {
-		err = tx.QueryRow(ctx, "SELECT changes()").Scan(&inserted)
-	}
-	return inserted, nil, err
+	return buckets, nil
 }
 
 // waitForLocks takes the locks of identities for a replay, which may wait for
@@ -212,30 +142,42 @@ func (o *Outbox[TTx]) waitForLocks(ctx context.Context, tx TTx, identities []str
 // hasKey is the condition of River's unique index.
 const hasKey = "unique_key IS NOT NULL AND unique_states IS NOT NULL AND %s.river_job_state_in_bitmask(unique_states, state)"
 
-// known returns the fingerprints of the jobs whose identity is stored, by key, as
-// far as tx can see.
-func (t jobTable) known(ctx context.Context, tx riverdriver.Executor, jobs []newJob) (map[string]string, error) {
-	keys := make([]string, len(jobs))
-	for i, job := range jobs {
-		keys[i] = job.Key
+// known returns the fingerprints of the records that are stored already, as far
+// as tx can see.
+func (o *Outbox[TTx]) known(ctx context.Context, tx riverdriver.ExecutorTx, records []outbox.Record) (map[string]string, error) {
+	identities := make(map[string]string, len(records)) // by unique key
+	keys := make([]string, len(records))
+	for i, record := range records {
+		keys[i] = hex.EncodeToString(uniqueKey(record.Identity))
+		identities[keys[i]] = record.Identity
 	}
-	list, err := json.Marshal(keys)
+	var found string
+	err := tx.QueryRow(ctx, `SELECT coalesce(json_object_agg(encode(unique_key, 'hex'), coalesce(metadata ->> '`+fingerprintKey+`', ''))::text, '{}')
+		FROM `+o.table.name()+`
+		WHERE unique_key IN (SELECT decode(key, 'hex') FROM unnest(string_to_array($1::text, ',')) AS key) AND `+o.table.hasKey(),
+		strings.Join(keys, ",")).Scan(&found)
 	if err != nil {
 		return nil, err
 	}
-	query := `SELECT coalesce(json_group_object(lower(hex(unique_key)), coalesce(metadata ->> '$.` + fingerprintKey + `', '')), '{}')
-		FROM river_job WHERE unique_key IN (SELECT unhex(value) FROM json_each($1)) AND unique_states IS NOT NULL`
-	if t.postgres {
-		query = `SELECT coalesce(json_object_agg(encode(unique_key, 'hex'), coalesce(metadata ->> '` + fingerprintKey + `', ''))::text, '{}')
-			FROM ` + t.name() + ` WHERE unique_key = ANY (ARRAY(SELECT decode(key, 'hex') FROM json_array_elements_text($1::text::json) AS key)) AND ` + t.hasKey()
-	}
-	var text string
-	if err := tx.QueryRow(ctx, query, string(list)).Scan(&text); err != nil {
+	var fingerprints map[string]string
+	if err := json.Unmarshal([]byte(found), &fingerprints); err != nil {
 		return nil, err
 	}
-	var found map[string]string
-	err = json.Unmarshal([]byte(text), &found)
-	return found, err
+	known := make(map[string]string, len(fingerprints))
+	for key, fingerprint := range fingerprints {
+		known[identities[key]] = fingerprint
+	}
+	return known, nil
+}
+
+// fingerprintOf returns the fingerprint in a job's metadata, or "".
+func fingerprintOf(metadata []byte) string {
+	var m map[string]json.RawMessage
+	var fingerprint string
+	if json.Unmarshal(metadata, &m) == nil {
+		_ = json.Unmarshal(m[fingerprintKey], &fingerprint)
+	}
+	return fingerprint
 }
 
 // jobTable is River's table of jobs, for what River's own API cannot do.

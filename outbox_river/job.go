@@ -3,9 +3,9 @@ package riveroutbox
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/clickid/clickid/outbox"
@@ -27,7 +27,7 @@ const (
 	warningsKey    = "clickid_warnings"    // of a delivered event
 )
 
-// jobArgs are the arguments of a job.
+// jobArgs are the arguments of a job. They make it unique.
 type jobArgs struct {
 	Identity string `json:"identity"`
 
@@ -36,8 +36,20 @@ type jobArgs struct {
 
 func (jobArgs) Kind() string { return JobKind }
 
-// uniqueKey returns the unique key of the job of an identity, as River makes it
-// of the job's arguments.
+func (jobArgs) InsertOpts() river.InsertOpts {
+	// All states: the identity of a queued, delivered or dead event is known.
+	return river.InsertOpts{UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: rivertype.JobStates()}}
+}
+
+// looseArgs are the arguments of a job that is stored without a unique key. The
+// delivery claims the key.
+type looseArgs struct {
+	Identity string `json:"identity"`
+}
+
+func (looseArgs) Kind() string { return JobKind }
+
+// uniqueKey returns the unique key that River gives the job of an identity.
 func uniqueKey(identity string) []byte {
 	sum := sha256.Sum256([]byte("&kind=" + JobKind + `&args={"identity":"` + identity + `"}`))
 	return sum[:]
@@ -63,22 +75,23 @@ type newMetadata struct {
 	Fingerprint string        `json:"clickid_fingerprint"`
 }
 
-// newJob is a job to insert, in the JSON that the INSERT reads.
-type newJob struct {
-	Identity string      `json:"identity"`
-	Key      string      `json:"key"` // in hexadecimal
-	Bucket   int         `json:"bucket"`
-	Metadata newMetadata `json:"metadata"`
+func metadataOf(record outbox.Record) newMetadata {
+	m := newMetadata{Record: record, State: jobState{Progress: record.Progress}, Fingerprint: record.Fingerprint}
+	m.Record.Progress = outbox.Progress{}
+	return m
 }
 
-// newJobOf returns the job of a record.
-func newJobOf(record outbox.Record) newJob {
-	metadata := newMetadata{Record: record, State: jobState{Progress: record.Progress}, Fingerprint: record.Fingerprint}
-	metadata.Record.Progress = outbox.Progress{}
-	return newJob{
-		Identity: record.Identity, Key: hex.EncodeToString(uniqueKey(record.Identity)),
-		Bucket: bucket(record.Identity), Metadata: metadata,
+// newJob returns the job of a record. A loose one has no unique key.
+func newJob(queue string, record outbox.Record, loose bool) (river.InsertManyParams, error) {
+	metadata, err := json.Marshal(metadataOf(record))
+	if err != nil {
+		return river.InsertManyParams{}, fmt.Errorf("riveroutbox: storing an event: %w", err)
 	}
+	var args river.JobArgs = jobArgs{Identity: record.Identity}
+	if loose {
+		args = looseArgs{Identity: record.Identity}
+	}
+	return river.InsertManyParams{Args: args, InsertOpts: &river.InsertOpts{Metadata: metadata, Queue: queue}}, nil
 }
 
 // stored is what a job's metadata holds.

@@ -160,14 +160,18 @@ func (o *Outbox[TTx]) prepare(ctx context.Context) error {
 	if err := o.refuseForeignJobs(ctx); err != nil {
 		return err
 	}
-	stats, err := o.Stats(ctx)
+	delivered, err := o.table.any(ctx, o.queue, isEnded+" AND unique_key IS NOT NULL")
 	if err != nil {
-		return err
+		return wrap("reading the outbox", err)
 	}
-	if stats.Delivered > 0 {
+	if delivered {
 		o.delivery.Remember()
 	}
-	if stats.Queued == 0 {
+	queued, err := o.table.any(ctx, o.queue, isWaiting)
+	if err != nil {
+		return wrap("reading the outbox", err)
+	}
+	if !queued {
 		o.warnOfOthers(ctx)
 	}
 	return nil

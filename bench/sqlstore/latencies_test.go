@@ -35,4 +35,4 @@ func (l *latencies) String() string {
 	return fmt.Sprintf("n=%d p50=%v p90=%v p99=%v p99.9=%v max=%v", len(l.all), round(50), round(90), round(99), round(99.9), round(100))
 }
 
-func ratio(a, b time.Duration) float64 { return float64(a) / float64(b) }
+func over(a, b time.Duration) float64 { return float64(a) / float64(b) }

@@ -145,10 +145,14 @@ func showStats(ctx context.Context, cmd *cli.Command, ob outbox.Outbox) error {
 			Delivered     int     `json:"delivered"`
 			Skipped       int     `json:"skipped"`
 			DeadLetters   int     `json:"dead_letters"`
-		}{stats.Queued, stats.Oldest.Seconds(), stats.Delivered, stats.Skipped, stats.DeadLetters})
+			Estimated     bool    `json:"estimated,omitempty"`
+		}{stats.Queued, stats.Oldest.Seconds(), stats.Delivered, stats.Skipped, stats.DeadLetters, stats.Estimated})
 	}
 	_, err = fmt.Fprintf(cmd.Root().Writer, "queued        %d (the oldest for %s)\ndelivered     %d within the deduplication window\nskipped       %d within the deduplication window\ndead letters  %d\n",
 		stats.Queued, stats.Oldest.Round(time.Second), stats.Delivered, stats.Skipped, stats.DeadLetters)
+	if err == nil && stats.Estimated {
+		_, err = fmt.Fprintln(cmd.Root().Writer, "Numbers above 10,000 are estimates.")
+	}
 	return err
 }
 

@@ -1,0 +1,87 @@
+package river_test
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/clickidtest"
+	"github.com/clickid/clickid/e2e/internal/crash"
+	"github.com/clickid/clickid/outbox"
+	riveroutbox "github.com/clickid/clickid/outbox_river"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	"github.com/stretchr/testify/require"
+)
+
+// countStatements is a tracer of pgx.
+type countStatements struct{ n atomic.Int64 }
+
+func (c *countStatements) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
+	c.n.Add(1)
+	return ctx
+}
+
+func (c *countStatements) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+
+// TestOutbox_statements counts the statements that an event costs the order and
+// its delivery.
+func TestOutbox_statements(t *testing.T) {
+	t.Parallel()
+	cfg := sharedPool(t).Config()
+	count := &countStatements{}
+	cfg.ConnConfig.Tracer = count
+	pool, err := pgxpool.NewWithConfig(t.Context(), cfg)
+	require.NoError(t, err)
+	t.Cleanup(pool.Close)
+	platform := clickidtest.NewServer(t)
+	ob := newOutbox(t, pool, riveroutbox.Config{Delivery: outbox.Config{Destination: newClient(t, platform)}})
+
+	send(t, ob, "first", 1) // notifies
+	require.NoError(t, pgx.BeginFunc(t.Context(), pool, func(tx pgx.Tx) error {
+		before := count.n.Load()
+		_, err := clickid.Convert(t.Context(), ob.In(tx), crash.Conversion("second"))
+		require.LessOrEqual(t, count.n.Load()-before, int64(2), "the insertion, and a notification in ten milliseconds")
+		return err
+	}))
+
+	const events = 1000
+	before := count.n.Load()
+	send(t, ob, "more", events)
+	require.LessOrEqual(t, count.n.Load()-before, int64(4), "a transaction with one insertion, and a notification")
+	before = count.n.Load()
+	drained, err := ob.Drain(t.Context())
+	require.NoError(t, err)
+	require.Zero(t, drained.Remaining)
+	require.Less(t, count.n.Load()-before, int64(events/2), "the delivery of 1,002 events")
+}
+
+// TestOutbox_Stats_estimated has more events than are counted.
+func TestOutbox_Stats_estimated(t *testing.T) {
+	t.Parallel()
+	pool := sharedPool(t)
+	ob, err := riveroutbox.New(riverpgxv5.New(pool), riveroutbox.Config{Schema: "stats", Delivery: outbox.Config{Destination: outbox.Administration("elsewhere")}})
+	require.NoError(t, err)
+	require.NoError(t, ob.Migrate(t.Context()))
+	const queued = 30_000
+	var records []outbox.Record
+	for i := range queued {
+		records = append(records, outbox.Record{Identity: fmt.Sprintf("%064x", i), Payload: []byte(`{"v":1,"event":{}}`), QueuedAt: time.Now()})
+	}
+	_, err = ob.Enqueue(t.Context(), records[:10_000])
+	require.NoError(t, err)
+	stats, err := ob.Stats(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, 10_000, stats.Queued)
+	require.False(t, stats.Estimated)
+	_, err = ob.Enqueue(t.Context(), records[10_000:])
+	require.NoError(t, err)
+	stats, err = ob.Stats(t.Context())
+	require.NoError(t, err)
+	require.InEpsilon(t, queued, stats.Queued, 0.1)
+	require.True(t, stats.Estimated)
+}

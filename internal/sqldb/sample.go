@@ -1,0 +1,33 @@
+package sqldb
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+)
+
+// CountLimit is the number of rows up to which rows are counted. A count beyond
+// it is an estimate from a [Sample].
+const CountLimit = 10_000
+
+const (
+	sampleRanges = 100
+	sampleWidth  = 10
+)
+
+// Sample returns a condition that selects evenly spread ranges of ids between
+// first and last, and the factor by which a count of the selected rows is
+// multiplied. A short range is selected as a whole.
+func Sample(first, last int64) (where string, factor float64) {
+	ids := last - first + 1
+	if ids <= sampleRanges*sampleWidth {
+		return fmt.Sprintf("(id BETWEEN %d AND %d)", first, last), 1
+	}
+	stratum := float64(ids) / sampleRanges
+	ranges := make([]string, sampleRanges)
+	for i := range ranges {
+		begin := first + int64(stratum*float64(i)) + rand.Int64N(int64(stratum)-sampleWidth+1)
+		ranges[i] = fmt.Sprintf("id BETWEEN %d AND %d", begin, begin+sampleWidth-1)
+	}
+	return "(" + strings.Join(ranges, " OR ") + ")", float64(ids) / (sampleRanges * sampleWidth)
+}

@@ -1,0 +1,174 @@
+package riveroutbox
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"time"
+
+	"github.com/clickid/clickid/outbox"
+	"github.com/riverqueue/river/riverdriver"
+)
+
+// newRow is a job to insert, in the JSON that the INSERT reads.
+type newRow struct {
+	Identity string      `json:"identity"`
+	Key      string      `json:"key"` // in hexadecimal
+	Bucket   int         `json:"bucket"`
+	Metadata newMetadata `json:"metadata"`
+}
+
+// insertRows stores what is unknown of the records in tx, and returns the stored
+// fingerprints of the others by identity. It is insertWithHooks in one statement,
+// where that takes five.
+func (o *Outbox[TTx]) insertRows(ctx context.Context, tx riverdriver.ExecutorTx, records []outbox.Record) (known map[string]string, err error) {
+	known = make(map[string]string)
+	rows := make([]newRow, 0, min(len(records), pageSize))
+	seen := make(map[string]bool, len(records))
+	for i, record := range records {
+		if !seen[record.Identity] {
+			seen[record.Identity] = true
+			rows = append(rows, newRow{
+				Identity: record.Identity, Key: hex.EncodeToString(uniqueKey(record.Identity)),
+				Bucket: bucket(record.Identity), Metadata: metadataOf(record),
+			})
+		}
+		if len(rows) == pageSize || i == len(records)-1 {
+			if err := o.insertPage(ctx, tx, rows, known); err != nil {
+				return nil, storing(err)
+			}
+			rows = rows[:0]
+		}
+	}
+	return known, nil
+}
+
+// insertPage inserts jobs of different identities, and adds the fingerprints of
+// those that are stored already to known.
+func (o *Outbox[TTx]) insertPage(ctx context.Context, tx riverdriver.ExecutorTx, rows []newRow, known map[string]string) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	encoded, err := json.Marshal(rows)
+	if err != nil {
+		return err
+	}
+	insert := o.table.insertSQLite
+	if o.table.postgres {
+		insert = o.table.insertPostgres
+	}
+	inserted, found, err := insert(ctx, tx, o.queue, string(encoded))
+	if err != nil {
+		return err
+	}
+	if inserted+len(found) < len(rows) {
+		// Others have committed meanwhile, or this is SQLite, which does not look.
+		if found, err = o.table.fingerprints(ctx, tx, rows); err != nil {
+			return err
+		}
+	}
+	for _, row := range rows {
+		if fingerprint, ok := found[row.Key]; ok {
+			known[row.Identity] = fingerprint
+		}
+	}
+	if inserted == 0 || !o.notifies() {
+		return nil
+	}
+	return tx.NotifyMany(ctx, &riverdriver.NotifyManyParams{
+		Payload: []string{`{"queue": "` + o.queue + `"}`},
+		Schema:  o.cfg.Schema,
+		Topic:   insertTopic,
+	})
+}
+
+// insertTopic is the topic with which River wakes its clients.
+const insertTopic = "river_insert"
+
+// notifies reports whether an insertion wakes the instances that deliver. As in
+// River, the others of the next few milliseconds do not: PostgreSQL commits
+// transactions that notify one at a time.
+func (o *Outbox[TTx]) notifies() bool {
+	now := time.Now().UnixNano()
+	last := o.notified.Load()
+	return now-last >= int64(fetchCooldown) && o.notified.CompareAndSwap(last, now)
+}
+
+// insertPostgres inserts the jobs that tx does not see yet, and returns how many it
+// has inserted, and the fingerprints of the others by key.
+//
+// It takes the locks of known jobs as well, for which a replay waits. In a
+// transaction with a snapshot it takes none: there it could not see what others
+// have committed since.
+func (t jobTable) insertPostgres(ctx context.Context, tx riverdriver.Executor, queue, jobs string) (inserted int, found map[string]string, err error) {
+	var text string
+	err = tx.QueryRow(ctx, `WITH job AS (
+			SELECT identity, decode(key, 'hex') AS key, bucket, metadata
+			FROM json_to_recordset($1::text::json) AS job (identity text, key text, bucket int, metadata jsonb)
+		), known AS (
+			SELECT unique_key, metadata ->> '`+fingerprintKey+`' AS fingerprint FROM `+t.name()+`
+			WHERE unique_key = ANY (ARRAY(SELECT key FROM job)) AND `+t.hasKey()+`
+		), unknown AS (
+			SELECT * FROM job WHERE key <> ALL (ARRAY(SELECT unique_key FROM known))
+		), lock AS (
+			SELECT bucket, CASE WHEN current_setting('transaction_isolation') = 'read committed'
+				THEN pg_try_advisory_xact_lock($2::int, bucket) ELSE false END AS held
+			FROM (SELECT DISTINCT bucket FROM job) AS buckets
+		), inserted AS (
+			INSERT INTO `+t.name()+` (args, kind, max_attempts, metadata, queue, unique_key, unique_states)
+			SELECT jsonb_build_object('identity', identity), $3::text, $4::smallint, metadata, $5::text,
+				CASE WHEN held THEN key END, CASE WHEN held THEN B'11111111' END
+			FROM unknown JOIN lock USING (bucket)
+			ON CONFLICT DO NOTHING RETURNING 1
+		)
+		SELECT json_build_object('inserted', (SELECT count(*) FROM inserted), 'locks', (SELECT count(*) FROM lock WHERE held),
+			'known', (SELECT json_object_agg(encode(unique_key, 'hex'), coalesce(fingerprint, '')) FROM known))::text`,
+		jobs, lockClass(t.schema), JobKind, maxAttempts, queue).Scan(&text)
+	if err != nil {
+		return 0, nil, err
+	}
+	var result struct {
+		Inserted int
+		Known    map[string]string
+	}
+	err = json.Unmarshal([]byte(text), &result)
+	return result.Inserted, result.Known, err
+}
+
+// insertSQLite inserts the jobs that are unknown, and returns how many these are.
+func (t jobTable) insertSQLite(ctx context.Context, tx riverdriver.Executor, queue, jobs string) (inserted int, found map[string]string, err error) {
+	err = tx.Exec(ctx, `INSERT INTO river_job (args, kind, max_attempts, metadata, queue, created_at, scheduled_at, unique_key, unique_states)
+		SELECT jsonb_object('identity', value ->> '$.identity'), $2, $3, jsonb(value -> '$.metadata'), $4,
+			datetime('now', 'subsec'), datetime('now', 'subsec'), unhex(value ->> '$.key'), 255
+		FROM json_each($1) WHERE true ON CONFLICT DO NOTHING`, jobs, JobKind, maxAttempts, queue)
+	if err == nil {
+		err = tx.QueryRow(ctx, "SELECT changes()").Scan(&inserted)
+	}
+	return inserted, nil, err
+}
+
+// fingerprints returns the fingerprints of the jobs whose identity is stored, by key, as
+// far as tx can see.
+func (t jobTable) fingerprints(ctx context.Context, tx riverdriver.Executor, rows []newRow) (map[string]string, error) {
+	keys := make([]string, len(rows))
+	for i, row := range rows {
+		keys[i] = row.Key
+	}
+	list, err := json.Marshal(keys)
+	if err != nil {
+		return nil, err
+	}
+	query := `SELECT coalesce(json_group_object(lower(hex(unique_key)), coalesce(metadata ->> '$.` + fingerprintKey + `', '')), '{}')
+		FROM river_job WHERE unique_key IN (SELECT unhex(value) FROM json_each($1)) AND unique_states IS NOT NULL`
+	if t.postgres {
+		query = `SELECT coalesce(json_object_agg(encode(unique_key, 'hex'), coalesce(metadata ->> '` + fingerprintKey + `', ''))::text, '{}')
+			FROM ` + t.name() + ` WHERE unique_key = ANY (ARRAY(SELECT decode(key, 'hex') FROM json_array_elements_text($1::text::json) AS key)) AND ` + t.hasKey()
+	}
+	var text string
+	if err := tx.QueryRow(ctx, query, string(list)).Scan(&text); err != nil {
+		return nil, err
+	}
+	var found map[string]string
+	err = json.Unmarshal([]byte(text), &found)
+	return found, err
+}
