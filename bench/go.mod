@@ -73,5 +73,6 @@ replace (
 	github.com/clickid/clickid/outbox_asynq => ../outbox_asynq
 	github.com/clickid/clickid/outbox_river => ../outbox_river
 	github.com/clickid/clickid/outbox_sqlite => ../outbox_sqlite
+	github.com/clickid/clickid/store_redis => ../store_redis
 	github.com/clickid/clickid/store_sql => ../store_sql
 )
