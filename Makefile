@@ -12,7 +12,7 @@ test: ## lint, build, release-check and test every module, with servers and a br
 test-declared: ## tests outside of the workspace, with the versions that each go.mod declares; MODULES chooses
 	@scripts/test-declared $(MODULES)
 
-lint: ## gofmt, prose, imports, versions, go vet and staticcheck in every module
+lint: ## gofmt, prose, imports, comments of exported names, versions, go vet and staticcheck in every module
 	@scripts/lint
 
 prose: ## check the English of comments, strings and documents

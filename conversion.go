@@ -483,7 +483,7 @@ func (v Verdict) String() string {
 
 // QueuedEvent is an event that an outbox delivers.
 type QueuedEvent struct {
-	Event Event
+	Event Event // as it was sent to the outbox, with its click
 	// Responses is the number of verdicts of the platform on the event. A
 	// client derives the idempotency key of the request from it, since a
 	// platform repeats its response to a known key.

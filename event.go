@@ -176,8 +176,8 @@ func (e Event) LogValue() slog.Value {
 
 // UserID is a token of an identity provider.
 type UserID struct {
-	Type  UserIDType `json:"type"`
-	Value string     `json:"value"`
+	Type  UserIDType `json:"type"`  // the provider
+	Value string     `json:"value"` // the token as the provider issues it
 	// Extra are further members, such as ext; see [Event].Extra.
 	Extra map[string]any `json:"extra,omitempty"`
 }

@@ -84,6 +84,7 @@ const (
 // Reason is the reason why a click was refused, left unchanged or is at risk.
 type Reason string
 
+// The reasons. Their texts describe them, with the fix.
 const (
 	ReasonMethod      Reason = "the request is not a GET"
 	ReasonDestination Reason = "the request is not a navigation to a page"

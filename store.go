@@ -74,7 +74,7 @@ type Linker interface {
 // expired. [Token] calls it; for a store without it, Token checks only
 // characters and length.
 type TokenChecker interface {
-	CheckToken(token string) error
+	CheckToken(token string) error // without I/O
 }
 
 func init() {

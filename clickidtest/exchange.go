@@ -10,6 +10,7 @@ import (
 // Exchange is a request with its events and its response. Its slices are shared
 // and must not be changed. It does not contain the API key.
 type Exchange struct {
+	// Request is the request without its body.
 	Request Request
 	// Body is the body of the request, as far as it was read.
 	Body []byte
@@ -23,6 +24,7 @@ type Exchange struct {
 type Response struct {
 	// Status is 0 if the connection was cut before the response.
 	Status int
+	// Header and Body are what was sent of the response.
 	Header http.Header
 	Body   []byte
 	// Cut reports that the connection was closed before the end.

@@ -94,8 +94,8 @@ type Account struct {
 // RateLimit allows a number of requests per time. The response to others has
 // status 429. The zero value sets no limit.
 type RateLimit struct {
-	Requests int
-	Per      time.Duration // Defaults to a minute.
+	Requests int           // Requests is the number within Per; 0 means no limit.
+	Per      time.Duration // Per defaults to a minute.
 }
 
 const (

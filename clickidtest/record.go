@@ -31,7 +31,7 @@ type Event struct {
 	Type string    `json:"type"`
 	ID   string    `json:"id,omitempty"`
 	Time time.Time `json:"time"`
-	// Value is the text of the JSON number, or "".
+	// Value is the text of the JSON number, or "", and Currency its ISO 4217 code.
 	Value    string `json:"value,omitempty"`
 	Currency string `json:"currency,omitempty"`
 	// Source is ECAPI's source or log_event's action_source.
@@ -65,8 +65,8 @@ type Event struct {
 
 // UID is a token of an identity provider.
 type UID struct {
-	Provider string `json:"provider"` // ECAPI's source or log_event's type
-	Value    string `json:"value"`
+	Provider string `json:"provider"`        // ECAPI's source or log_event's type
+	Value    string `json:"value"`           // the token
 	AType    int    `json:"atype,omitempty"` // only in ECAPI: 1 for a device, 3 for a user
 }
 
@@ -88,7 +88,9 @@ const (
 // Request is a recorded request to any path.
 type Request struct {
 	// Number counts the requests from 1, in the order of their arrival.
-	Number int       `json:"number"`
+	Number int `json:"number"`
+	// At is the time of the arrival. Method, Path and Query are those of the
+	// request; Query has no question mark.
 	At     time.Time `json:"at"`
 	Method string    `json:"method"`
 	Path   string    `json:"path"`

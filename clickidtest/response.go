@@ -13,13 +13,13 @@ import (
 
 // Error is an error of the platform. Each endpoint encodes it in its own form.
 type Error struct {
-	Code       string    `json:"code,omitempty"`
-	Message    string    `json:"message,omitempty"`
-	Field      string    `json:"field,omitempty"`
-	Suggestion string    `json:"suggestion,omitempty"`
+	Code       string    `json:"code,omitempty"`        // such as VALIDATION_ERROR
+	Message    string    `json:"message,omitempty"`     // for the operator
+	Field      string    `json:"field,omitempty"`       // such as "/events/0/value"
+	Suggestion string    `json:"suggestion,omitempty"`  // a fix, for the operator
 	RetryAfter float64   `json:"retry_after,omitempty"` // seconds
 	Recovery   string    `json:"recovery,omitempty"`    // transient, correctable or terminal
-	Issues     []Problem `json:"issues,omitempty"`
+	Issues     []Problem `json:"issues,omitempty"`      // one for each member that breaks the contract
 	// Details holds whatever the platform adds.
 	Details any `json:"details,omitempty"`
 }
@@ -27,7 +27,7 @@ type Error struct {
 // Problem describes a member of a request that breaks the contract.
 type Problem struct {
 	Field   string `json:"field,omitempty"` // such as "/events/1/event_type"
-	Message string `json:"message"`
+	Message string `json:"message"`         // for the operator
 	// Path is the field in the form of Interchange: a string, or an array such
 	// as ["events", 1, "event_type"].
 	Path any `json:"path,omitempty"`

@@ -12,6 +12,7 @@ import (
 // TB is the part of [testing.TB] that [NewServer] uses. *testing.T, *testing.B
 // and *testing.F implement it.
 type TB interface {
+	// Helper, Cleanup and Fatalf are as in [testing.TB].
 	Helper()
 	Cleanup(func())
 	Fatalf(format string, args ...any)

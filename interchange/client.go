@@ -144,6 +144,8 @@ func (c *Client) ready(advertiser bool) error {
 // Account is the account of the API key. Members that are missing in the
 // response are empty.
 type Account struct {
+	// ID is the account's ID. Company, Name and Role are the platform's texts
+	// about it.
 	ID      string
 	Company string
 	Name    string

@@ -61,6 +61,11 @@ type EventSource struct {
 // optional and has at most 256 characters, except DedupeStrategy (1024) and
 // Notes (2048).
 type Mapping struct {
+	// EventIDField, EventTypeField and EventTimeField name the fields of the
+	// source with an event's ID, type and time, UserMatchFields those with user
+	// identities, ValueField and CurrencyField those with its value, OrderIDField
+	// and ContentIDsField those with the order and its items, and ConsentField
+	// the one with the consent.
 	EventIDField    string   `json:"eventIdField,omitempty"`
 	EventTypeField  string   `json:"eventTypeField,omitempty"`
 	EventTimeField  string   `json:"eventTimeField,omitempty"`
@@ -70,8 +75,9 @@ type Mapping struct {
 	OrderIDField    string   `json:"orderIdField,omitempty"`
 	ContentIDsField string   `json:"contentIdsField,omitempty"`
 	ConsentField    string   `json:"consentField,omitempty"`
-	DedupeStrategy  string   `json:"dedupeStrategy,omitempty"`
-	Notes           string   `json:"notes,omitempty"`
+	// DedupeStrategy and Notes are texts for the operator.
+	DedupeStrategy string `json:"dedupeStrategy,omitempty"`
+	Notes          string `json:"notes,omitempty"`
 }
 
 // Action is the result of a sync for an event source.
@@ -293,12 +299,14 @@ const (
 // Health describes the arrival of a source's events. Times are zero and texts
 // empty if the response does not contain them.
 type Health struct {
+	// Status is the platform's verdict on the source.
 	Status HealthStatus
-	// LastEventAt is the time of the last event, and LastEventReceivedAt that
-	// of its arrival at the platform.
+	// LastEventAt is the time of the last event, LastEventReceivedAt that of its
+	// arrival at the platform, and LastEventType its type.
 	LastEventAt, LastEventReceivedAt time.Time
 	LastEventType                    string
-	// LastError is the platform's text. It may contain sent values.
+	// LastError is the platform's text, and LastErrorAt its time. The text may
+	// contain sent values.
 	LastError   string
 	LastErrorAt time.Time
 }

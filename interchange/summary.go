@@ -33,17 +33,19 @@ type SummaryQuery struct {
 // for the advertiser, for all event sources together. They may be up to an hour
 // late.
 type Summary struct {
+	// Start and End are the period, in UTC.
 	Start, End time.Time
-	Hours      []HourCount
+	// Hours has the number of each hour and class.
+	Hours []HourCount
 	// Total is the platform's sum.
 	Total int64
 }
 
 // HourCount is the number of events of a class in an hour.
 type HourCount struct {
-	Hour  time.Time
-	Class EventClass
-	Count int64
+	Hour  time.Time  // its beginning, in UTC
+	Class EventClass // the class of the events
+	Count int64      // their number
 }
 
 // Summary returns the numbers of events that the platform has counted.

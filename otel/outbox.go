@@ -74,6 +74,7 @@ func (t *Telemetry) recordOutcome(ctx context.Context, o outbox.Observation, att
 
 // Statter is an outbox whose events can be counted.
 type Statter interface {
+	// Stats counts the events; see [outbox.Outbox].
 	Stats(ctx context.Context) (outbox.Stats, error)
 }
 

@@ -10,8 +10,8 @@ import (
 
 // HourCount is the number of events that were delivered in an hour.
 type HourCount struct {
-	Hour      time.Time `json:"hour"` // its beginning, in UTC
-	Delivered int       `json:"delivered"`
+	Hour      time.Time `json:"hour"`      // its beginning, in UTC
+	Delivered int       `json:"delivered"` // number of events
 }
 
 // HourCounter is an [Outbox] that counts its deliveries by hour. Every queue of

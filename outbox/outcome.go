@@ -47,6 +47,7 @@ func (a Action) String() string {
 
 // Outcome is the outcome of a delivery. The zero value retries.
 type Outcome struct {
+	// Action is what the queue does with the event.
 	Action Action
 	// Wait is the wait of a snooze or retry; 0 means at once.
 	Wait time.Duration
@@ -77,8 +78,11 @@ type Failure struct {
 // Skip is the part of a skipped event that is kept. It contains no data of the
 // user.
 type Skip struct {
-	ID     string    `json:"id"`
-	Type   string    `json:"type"`
+	// ID and Type are those of the event. The ID has the form of [VisibleID], or
+	// is empty with [Config].HideEventIDs.
+	ID   string `json:"id"`
+	Type string `json:"type"`
+	// Reason is why the event was skipped, and At when, in UTC.
 	Reason string    `json:"reason"`
 	At     time.Time `json:"at"`
 }

@@ -20,12 +20,14 @@ type Progress struct {
 // Hold is the first provisional refusal of an event that waits until another
 // event is accepted.
 type Hold struct {
+	// At is the time of the refusal, in UTC, and Code the platform's error code.
 	At   time.Time `json:"at"`
 	Code string    `json:"code,omitempty"`
 }
 
 // Attempt is a request that did not deliver the event.
 type Attempt struct {
+	// At is the time of the response or failure, in UTC.
 	At time.Time `json:"at"`
 	// Status is the platform's HTTP status, or 0 without a response.
 	Status int `json:"status,omitempty"`

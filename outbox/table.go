@@ -64,6 +64,7 @@ type Table struct {
 // expression for sqlx, GORM, ent, sqlc, bun and pgx. An *sql.DB also implements
 // it.
 type Execer interface {
+	// ExecContext is as that of *sql.Tx.
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 }
 

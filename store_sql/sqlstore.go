@@ -66,6 +66,7 @@ const DefaultPrefix = "clickid_"
 // DB runs the statements of a [Store]. *sql.DB, *sql.Conn and *sql.Tx implement
 // it, and so do the handles of most libraries that build on database/sql.
 type DB interface {
+	// ExecContext and QueryContext are as those of *sql.DB.
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }

@@ -38,6 +38,7 @@ type Platform struct {
 
 // Behaviour is how a [Platform] responds.
 type Behaviour struct {
+	// Kind is the kind of the response.
 	Kind BehaviourKind
 	// IDs are those of the events that BehaviourRefusesEvents refuses.
 	IDs []string
