@@ -14,6 +14,7 @@ import (
 	_ "github.com/go-sql-driver/mysql"
 	_ "github.com/jackc/pgx/v5/stdlib"
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
 	_ "modernc.org/sqlite"
 )
 
@@ -48,6 +49,7 @@ func openRedis(t *testing.T) clickid.Store {
 	options, err := redis.ParseURL(testserver.Redis(t))
 	failOn(t, err)
 	options.ContextTimeoutEnabled = true
+	options.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled} // it logs on servers without them
 	client := redis.NewClient(options)
 	prefix := testserver.Name() + ":"
 	t.Cleanup(func() {
