@@ -129,7 +129,7 @@ func place(ctx context.Context, db *sql.DB, ob *outbox.TableOutbox, cents int64)
 	if err := tx.Commit(); err != nil {
 		return "", result, err
 	}
-	ob.Notify() // otherwise the relay moves the conversion within half a second
+	ob.Notify() // otherwise the relay moves the conversion within 100 ms
 	return number, result, nil
 }
 
