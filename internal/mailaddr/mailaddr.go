@@ -4,6 +4,7 @@ package mailaddr
 import (
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/clickid/clickid/internal/text"
 )
@@ -12,12 +13,12 @@ import (
 // nothing around it.
 func Valid(email string) bool {
 	local, domain, ok := strings.Cut(email, "@")
-	return ok && local != "" && !strings.ContainsFunc(email, notInEmail) && isMailDomain(domain)
+	return ok && local != "" && utf8.ValidString(email) && !strings.ContainsFunc(email, notInEmail) && isMailDomain(domain)
 }
 
 // notInEmail reports whether r is in no address that people type.
 func notInEmail(r rune) bool {
-	return unicode.IsSpace(r) || strings.ContainsRune("<>()[]{},;:\"\\|", r) || '\uFF01' <= r && r <= '\uFF5E'
+	return unicode.IsSpace(r) || unicode.IsControl(r) || strings.ContainsRune("<>()[]{},;:\"\\|", r) || '\uFF01' <= r && r <= '\uFF5E'
 }
 
 func isMailDomain(domain string) bool {

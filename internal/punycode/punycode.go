@@ -18,6 +18,9 @@ func Host(name string) (ascii string, ok bool) {
 	labels := strings.Split(name, ".")
 	for i, label := range labels {
 		if isASCII(label) {
+			if strings.ContainsFunc(label, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
+				return "", false
+			}
 			continue
 		}
 		if !canEncode(label) {
