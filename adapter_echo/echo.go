@@ -1,4 +1,13 @@
-// Package echoadapter captures clicks in Echo v4 applications.
+// Package echoadapter captures clicks in Echo v4 applications:
+//
+//	e := echo.New()
+//	e.Use(middleware.Recover(), echoadapter.Middleware(tracker))
+//	e.POST("/orders", func(c echo.Context) error {
+//		result, err := clickid.Convert(c.Request().Context(), sender, event)
+//		…
+//	})
+//
+// The tracker is that of [clickid.New], and the sender a client or an outbox.
 package echoadapter
 
 import (

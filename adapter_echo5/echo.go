@@ -1,4 +1,13 @@
-// Package echo5adapter captures clicks in Echo v5 applications.
+// Package echo5adapter captures clicks in Echo v5 applications:
+//
+//	e := echo.New()
+//	e.Use(middleware.Recover(), echo5adapter.Middleware(tracker))
+//	e.POST("/orders", func(c *echo.Context) error {
+//		result, err := clickid.Convert(c.Request().Context(), sender, event)
+//		…
+//	})
+//
+// The tracker is that of [clickid.New], and the sender a client or an outbox.
 package echo5adapter
 
 import (

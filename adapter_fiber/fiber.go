@@ -1,4 +1,13 @@
-// Package fiberadapter captures clicks in Fiber v3 applications.
+// Package fiberadapter captures clicks in Fiber v3 applications:
+//
+//	app := fiber.New()
+//	app.Use(recover.New(), fiberadapter.Middleware(tracker))
+//	app.Post("/orders", func(c fiber.Ctx) error {
+//		result, err := clickid.Convert(c.Context(), sender, event)
+//		…
+//	})
+//
+// The tracker is that of [clickid.New], and the sender a client or an outbox.
 package fiberadapter
 
 import (

@@ -1,4 +1,13 @@
-// Package ginadapter captures clicks in Gin applications.
+// Package ginadapter captures clicks in Gin applications:
+//
+//	router := gin.New()
+//	router.Use(gin.Recovery(), ginadapter.Middleware(tracker))
+//	router.POST("/orders", func(c *gin.Context) {
+//		result, err := clickid.Convert(c.Request.Context(), sender, event)
+//		…
+//	})
+//
+// The tracker is that of [clickid.New], and the sender a client or an outbox.
 package ginadapter
 
 import (

@@ -68,6 +68,52 @@ func Example() {
 	// order-1001 accepted, 0 remaining
 }
 
+// Metadata carries the ID of the request to the delivery, with or without
+// OpenTelemetry.
+func ExampleMetadataFromContext() {
+	type requestID struct{}
+	ctx := context.WithValue(context.Background(), requestID{}, "request-7")
+
+	platform, err := clickidtest.Start("127.0.0.1:0", clickidtest.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer platform.Close()
+	client, err := capi.New(capi.Config{
+		APIKey:  clickidtest.APIKey,
+		BaseURL: platform.URL,
+		Dialect: capi.LogEvent{EventSourceID: clickidtest.EventSourceID},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	ob, err := outbox.NewMemory(outbox.MemoryConfig{AcceptLoss: true, Delivery: outbox.Config{
+		Destination: client,
+		Metadata: func(ctx context.Context) map[string]string {
+			id, _ := ctx.Value(requestID{}).(string)
+			return map[string]string{"request_id": id}
+		},
+		Hook: func(ctx context.Context, o outbox.Observation) {
+			if o.Kind == outbox.KindDelivered {
+				fmt.Println(o.EventID, o.Kind, "of", outbox.MetadataFromContext(ctx)["request_id"])
+			}
+		},
+	}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if _, err := clickid.Convert(ctx, ob, clickid.Event{
+		Type: clickid.Purchase, ID: "order-1001", Time: time.Now(), Value: clickid.Minor(14999, "USD"),
+		Click: clickid.Click{ID: "01ARZ3NDEKTSV4RRFFQ69G5FAV", Param: "clkid"},
+	}); err != nil {
+		log.Fatal(err)
+	}
+	if _, err := ob.Drain(ctx); err != nil {
+		log.Fatal(err)
+	}
+	// Output: order-1001 delivered of request-7
+}
+
 // The conversion commits or rolls back with its order in MySQL, and a relay
 // moves it to the queue.
 func ExampleTableOutbox() {

@@ -6,6 +6,8 @@
 //	ob, err := riveroutbox.New(riverpgxv5.New(pool), riveroutbox.Config{
 //		Delivery: outbox.Config{Destination: client},
 //	})
+//	err = ob.Migrate(ctx)
+//	err = ob.Start(ctx)
 //	…
 //	_, err = clickid.Convert(ctx, ob.In(tx), event)
 //

@@ -6,8 +6,11 @@
 //	Events int
 //	Bytes  int
 //
-// It prints a line for each name without a comment and exits with 1. Its argument
-// is the folder of the repository. Names of examples are checked by go vet.
+// Every example must be named after a name of its package, since documentation
+// shows it nowhere otherwise; go vet does not see this in an external test package.
+//
+// It prints a line for each finding and exits with 1. Its argument is the folder of
+// the repository.
 package main
 
 import (
@@ -21,6 +24,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // private are the folders without public packages.
@@ -44,9 +48,11 @@ func main() {
 	}
 }
 
-// check returns a line for each exported name without a comment.
+// check returns a line for each finding.
 func check(root string) (findings []string, err error) {
 	packages := map[string]bool{} // whether a folder's package has a comment
+	names := map[string]bool{}    // folder:Name and folder:Type_Method
+	var examples []example
 	err = filepath.WalkDir(root, func(file string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -58,7 +64,7 @@ func check(root string) (findings []string, err error) {
 			}
 			return nil
 		}
-		if filepath.Ext(name) != ".go" || strings.HasSuffix(name, "_test.go") {
+		if filepath.Ext(name) != ".go" {
 			return nil
 		}
 		c := &checker{files: token.NewFileSet(), root: root}
@@ -67,6 +73,13 @@ func check(root string) (findings []string, err error) {
 			return err
 		}
 		folder := filepath.Dir(file)
+		if strings.HasSuffix(name, "_test.go") {
+			examples = append(examples, c.examples(folder, parsed)...)
+			return nil
+		}
+		for name := range namesOf(parsed) {
+			names[folder+":"+name] = true
+		}
 		packages[folder] = packages[folder] || parsed.Doc.Text() != ""
 		if parsed.Name.Name != "main" {
 			for _, declaration := range parsed.Decls {
@@ -79,6 +92,11 @@ func check(root string) (findings []string, err error) {
 	for folder, documented := range packages {
 		if !documented {
 			findings = append(findings, folder+": the package has no comment")
+		}
+	}
+	for _, e := range examples {
+		if !e.attached(names) {
+			findings = append(findings, e.at+": Example"+e.name+" is not named after a name of its package")
 		}
 	}
 	slices.Sort(findings)
@@ -94,11 +112,60 @@ type checker struct {
 
 // report reports a name without a comment.
 func (c *checker) report(at token.Pos, name string) {
+	c.findings = append(c.findings, c.place(at)+": "+name+" has no comment")
+}
+
+// place returns file and line.
+func (c *checker) place(at token.Pos) string {
 	position := c.files.Position(at)
 	if file, err := filepath.Rel(c.root, position.Filename); err == nil {
 		position.Filename = file
 	}
-	c.findings = append(c.findings, fmt.Sprintf("%s:%d: %s has no comment", position.Filename, position.Line, name))
+	return fmt.Sprintf("%s:%d", position.Filename, position.Line)
+}
+
+// example is an example function, without the prefix of its name.
+type example struct{ folder, name, at string }
+
+func (c *checker) examples(folder string, file *ast.File) (all []example) {
+	for _, declaration := range file.Decls {
+		if d, ok := declaration.(*ast.FuncDecl); ok && d.Recv == nil && strings.HasPrefix(d.Name.Name, "Example") {
+			all = append(all, example{folder, strings.TrimPrefix(d.Name.Name, "Example"), c.place(d.Pos())})
+		}
+	}
+	return all
+}
+
+// attached reports whether the example belongs to its package, or to a name of it
+// with an optional suffix in lower case.
+func (e example) attached(names map[string]bool) bool {
+	if e.name == "" || strings.HasPrefix(e.name, "_") || names[e.folder+":"+e.name] {
+		return true
+	}
+	i := strings.LastIndex(e.name, "_")
+	return i > 0 && i+1 < len(e.name) && unicode.IsLower(rune(e.name[i+1])) && names[e.folder+":"+e.name[:i]]
+}
+
+// namesOf returns the names that a file declares, methods as Type_Method.
+func namesOf(file *ast.File) map[string]bool {
+	names := map[string]bool{}
+	for _, declaration := range file.Decls {
+		switch d := declaration.(type) {
+		case *ast.FuncDecl:
+			name := d.Name.Name
+			if d.Recv != nil {
+				name = receiverOf(d.Recv) + "_" + name
+			}
+			names[name] = true
+		case *ast.GenDecl:
+			for _, spec := range d.Specs {
+				if s, ok := spec.(*ast.TypeSpec); ok {
+					names[s.Name.Name] = true
+				}
+			}
+		}
+	}
+	return names
 }
 
 func (c *checker) declaration(declaration ast.Decl) {
@@ -132,9 +199,11 @@ func explained(d *ast.FuncDecl) bool {
 // isPublic reports whether a function is visible: it has no receiver or one of an
 // exported type.
 func isPublic(receiver *ast.FieldList) bool {
-	if receiver == nil {
-		return true
-	}
+	return receiver == nil || ast.IsExported(receiverOf(receiver))
+}
+
+// receiverOf returns the name of a receiver's type.
+func receiverOf(receiver *ast.FieldList) string {
 	t := receiver.List[0].Type
 	for {
 		switch x := t.(type) {
@@ -145,9 +214,9 @@ func isPublic(receiver *ast.FieldList) bool {
 		case *ast.IndexListExpr:
 			t = x.X
 		case *ast.Ident:
-			return x.IsExported()
+			return x.Name
 		default:
-			return false
+			return ""
 		}
 	}
 }

@@ -9,8 +9,9 @@ import (
 
 func TestCheck(t *testing.T) {
 	for name, row := range map[string]struct {
-		source string
-		want   []string
+		source   string
+		examples string
+		want     []string
 	}{
 		"everything has a comment": {`// Package p is documented.
 package p
@@ -38,6 +39,17 @@ const (
 	One = iota
 	Two
 )
+`, `package p_test
+
+func Example() {}
+
+func Example_start() {}
+
+func ExampleT() {}
+
+func ExampleT_String_suffix() {}
+
+func Exported() {}
 `, nil},
 		"names without a comment": {`// Package p is documented.
 package p
@@ -51,14 +63,21 @@ func F() {}
 func (*T) M() {}
 
 var V, W int
+`, `package p_test
+
+func ExampleNothing() {}
+
+func ExampleT_Missing() {}
 `, []string{
 			"p.go:10: M has no comment", "p.go:12: V has no comment", "p.go:12: W has no comment", "p.go:4: T has no comment",
 			"p.go:4: T.A has no comment", "p.go:6: I has no comment", "p.go:6: I.Do has no comment", "p.go:8: F has no comment",
+			"p_test.go:3: ExampleNothing is not named after a name of its package",
+			"p_test.go:5: ExampleT_Missing is not named after a name of its package",
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			for file, source := range map[string]string{"p.go": row.source, "p_test.go": "package p\n\nfunc Exported() {}\n"} {
+			for file, source := range map[string]string{"p.go": row.source, "p_test.go": row.examples} {
 				if err := os.WriteFile(filepath.Join(dir, file), []byte(source), 0o600); err != nil {
 					t.Fatal(err)
 				}

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/capi"
 	clickidotel "github.com/clickid/clickid/otel"
 	riveroutbox "github.com/clickid/clickid/outbox_river"
 	"github.com/jackc/pgx/v5"
@@ -15,7 +16,10 @@ var (
 	pool      *pgxpool.Pool
 	tx        pgx.Tx
 	store     clickid.Store
+	client    *capi.Client
 	event     clickid.Event
 	telemetry *clickidotel.Telemetry
 	ob        *riveroutbox.Outbox[pgx.Tx]
 )
+
+func requestID(context.Context) string { return "" }
