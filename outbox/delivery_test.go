@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"os"
 	"regexp"
 	"strings"
 	"sync"
@@ -354,6 +355,20 @@ func TestAdmit(t *testing.T) {
 	_, records = forgets.Admit(context.Background(), organic, denied)
 	require.Empty(t, records)
 	require.NotErrorIs(t, report.Err(), clickid.ErrInvalidEvent)
+}
+
+// TestAdmit_size holds the size of a minimal purchase to docs/operating.md.
+func TestAdmit_size(t *testing.T) {
+	t.Parallel()
+	d := newDelivery(t, outbox.Config{Destination: newClient(t, always(refuseConnection), logEvent)})
+	_, records := d.Admit(t.Context(), clickid.Event{
+		Type: clickid.Purchase, ID: "order-1001", Time: time.Now().Truncate(time.Second), Value: clickid.Minor(14999, "USD"),
+		Click: clickid.Click{ID: "01ARZ3NDEKTSV4RRFFQ69G5FAV", Param: "clkid"},
+	})
+	require.Len(t, records, 1)
+	guide, err := os.ReadFile("../docs/operating.md")
+	require.NoError(t, err)
+	require.Contains(t, string(guide), fmt.Sprintf("a minimal purchase is %d bytes of JSON", len(records[0].Payload)))
 }
 
 func TestRecord_identity(t *testing.T) {
