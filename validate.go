@@ -451,23 +451,28 @@ func (c *cleaner) privacy() {
 	}
 }
 
+// items brings the items into the form in which they are sent. It copies them
+// when the first one changes.
 func (c *cleaner) items() {
-	e := &c.event
-	given := e.Items
-	e.Items = nil
-	if len(given) > 0 {
-		e.Items = make([]Item, 0, min(len(given), maxItems))
-	}
+	given, copied := c.event.Items, false
 	for i, item := range given {
-		if len(e.Items) == maxItems {
+		if i == 0 || !copied {
+			c.event.Items = given[:i:i]
+		}
+		if len(c.event.Items) == maxItems {
 			c.leaveOut(fmt.Sprintf("items[%d:]", i), fmt.Sprintf("exceeds %d items", maxItems))
-			break
+			return
 		}
 		c.list, c.index = "items", i
-		if c.item(&item) {
-			e.Items = append(e.Items, item)
-		}
+		problems, extra := len(c.warnings), len(item.Extra)
+		keep := c.item(&item)
 		c.list = ""
+		if copied = copied || !keep || extra > 0 || len(c.warnings) > problems; copied && keep {
+			c.event.Items = append(c.event.Items, item)
+		}
+	}
+	if !copied {
+		c.event.Items = given
 	}
 }
 

@@ -19,6 +19,9 @@ func sentURL(raw string, keep bool) (sent, warning string) {
 		return "", ""
 	}
 	raw = strings.TrimSpace(raw)
+	if path, ok := plainPath(raw); ok && personaldata.ProblemOfID(path) == "" {
+		return raw, ""
+	}
 	u, err := url.Parse(escaped(raw, isNoPercent))
 	if err != nil || text.HasControl(raw) {
 		return "", problemURL
@@ -47,6 +50,30 @@ func sentURL(raw string, keep bool) (sent, warning string) {
 		return sent, "the query of page_url was left out: it holds personal data"
 	}
 	return sent + rest, ""
+}
+
+// plainPath returns the path of a URL in the form in which it is sent, which
+// most pages have, without the cost of parsing it.
+func plainPath(raw string) (path string, ok bool) {
+	rest, secure := strings.CutPrefix(raw, "https://")
+	if !secure {
+		if rest, ok = strings.CutPrefix(raw, "http://"); !ok {
+			return "", false
+		}
+	}
+	host, path := rest, ""
+	if slash := strings.IndexByte(rest, '/'); slash >= 0 {
+		host, path = rest[:slash], rest[slash:]
+	}
+	if host != strings.ToLower(host) || !text.Unreserved(host, len(host)) {
+		return "", false
+	}
+	for i := range len(path) {
+		if !isPath(path[i]) {
+			return "", false
+		}
+	}
+	return path, true
 }
 
 const problemURL = "page_url was left out: it must be an absolute http or https URL"

@@ -10,7 +10,7 @@ import (
 
 // Writer writes JSON without reflection, in the form of [Encode]. It omits
 // members without a value, like omitempty. The elements of arrays have no name.
-// The zero value is ready.
+// Names are written as they are, without escapes. The zero value is ready.
 type Writer struct{ buf []byte }
 
 // Bytes returns the written JSON. It is valid until the next call of Reset.
@@ -21,11 +21,18 @@ func (w *Writer) Reset() { w.buf = w.buf[:0] }
 
 // begin writes the comma and the name of a member.
 func (w *Writer) begin(name string) {
+	w.separate()
+	if name != "" {
+		w.buf = append(w.buf, '"')
+		w.buf = append(w.buf, name...)
+		w.buf = append(w.buf, '"', ':')
+	}
+}
+
+// separate writes a comma, except before the first member or element.
+func (w *Writer) separate() {
 	if n := len(w.buf); n > 0 && w.buf[n-1] != '{' && w.buf[n-1] != '[' {
 		w.buf = append(w.buf, ',')
-	}
-	if name != "" {
-		w.buf = append(AppendString(w.buf, name), ':')
 	}
 }
 
@@ -95,7 +102,7 @@ func (w *Writer) Raw(name string, value any) {
 
 // Sorted writes the members of names and of others in the order of their names.
 // own is called with each name. Where it writes nothing, the member of others is
-// written, a [json.RawMessage].
+// written, a [json.RawMessage] with any name.
 func (w *Writer) Sorted(names []string, own func(name string), others map[string]any) {
 	if len(others) > 0 {
 		all := make([]string, 0, len(names)+len(others))
@@ -108,8 +115,13 @@ func (w *Writer) Sorted(names []string, own func(name string), others map[string
 	}
 	for _, name := range names {
 		start := len(w.buf)
-		if own(name); len(w.buf) == start {
-			w.Raw(name, others[name])
+		if own(name); len(w.buf) > start {
+			continue
+		}
+		if encoded, ok := others[name].(json.RawMessage); ok {
+			w.separate()
+			w.buf = append(AppendString(w.buf, name), ':')
+			w.buf = append(w.buf, encoded...)
 		}
 	}
 }
