@@ -84,10 +84,7 @@ func newPlatform(tb testing.TB, orders int, f fault) *platform {
 
 // closeNow closes a server without waiting for its clients, some of which never
 // stop.
-func closeNow(server *httptest.Server) {
-	server.CloseClientConnections()
-	server.Close()
-}
+func closeNow(server *httptest.Server) { _ = server.Config.Close() }
 
 // reset forgets what was delivered.
 func (p *platform) reset() {
