@@ -153,7 +153,7 @@ type Stats struct {
 	Skipped int
 	// DeadLetters is the number of dead letters.
 	DeadLetters int
-	// Estimated means that the numbers above 10,000 are estimates from a sample.
+	// Estimated means that the numbers above 2,000 are estimates from a sample.
 	// Smaller ones are exact. Oldest is an estimate if more than 1,000 events wait.
 	Estimated bool
 	// Platform contains the platform's warnings since this process started.

@@ -327,7 +327,7 @@ func (t *Table) idsOf(ctx context.Context, db *sql.DB, name, hash string) ([]int
 }
 
 // Stats returns the number of events in the table and the age of the oldest. A
-// number above 10,000 is an estimate from a sample, in which an event that was
+// number above 2,000 is an estimate from a sample, in which an event that was
 // stored twice counts twice.
 func (t *Table) Stats(ctx context.Context, db *sql.DB) (Stats, error) {
 	stats, err := t.count(ctx, db)

@@ -175,10 +175,26 @@ func (t jobTable) count(ctx context.Context, queue string) (c counts, err error)
 	first := func(columns, states string, limit int) string {
 		return fmt.Sprintf("(SELECT %s FROM %s WHERE queue = $1 AND %s LIMIT %d) AS first", columns, t.name(), states, limit)
 	}
+	executor := t.executor
 	scan := func(columns, from string, dest ...any) {
 		if err == nil {
-			err = t.executor.QueryRow(ctx, "SELECT "+columns+" FROM "+from, queue).Scan(dest...)
+			err = executor.QueryRow(ctx, "SELECT "+columns+" FROM "+from, queue).Scan(dest...)
 		}
+	}
+	if t.postgres {
+		// A bitmap of the index is made as a whole before the limit counts.
+		tx, err := t.executor.Begin(ctx)
+		if err != nil {
+			return c, err
+		}
+		defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
+		if err := tx.Exec(ctx, "SET LOCAL enable_bitmapscan = off"); err != nil {
+			return c, err
+		}
+		if err := tx.Exec(ctx, "SET LOCAL enable_seqscan = off"); err != nil {
+			return c, err
+		}
+		executor = tx
 	}
 	var ended int
 	scan("count(*)", first("1", isWaiting, sqldb.CountLimit+1), &c.queued)
@@ -187,6 +203,9 @@ func (t jobTable) count(ctx context.Context, queue string) (c counts, err error)
 	scan("count(*), "+t.delivered()+", "+t.skipped(), first("state, unique_key, metadata", isEnded, sqldb.CountLimit+1), &ended, &c.delivered, &c.skipped)
 	if err != nil || c.queued <= ageLimit && max(c.deadLetters, ended) <= sqldb.CountLimit {
 		return c, err
+	}
+	if t.postgres {
+		err = executor.Exec(ctx, "SET LOCAL enable_bitmapscan = on") // for the ranges of ids
 	}
 	var low, high int64
 	scan("coalesce(min(id), 1), coalesce(max(id), 0)", t.name()+" WHERE $1 <> ''", &low, &high)

@@ -2,6 +2,7 @@ package riveroutbox
 
 import (
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"maps"
 	"slices"
@@ -32,15 +33,23 @@ func (o *Outbox[TTx]) Find(ctx context.Context, eventID string, types ...clickid
 	return all, wrap("finding an event", err)
 }
 
-// concerns returns the condition that a job has one of the identities or the key
-// of a search. A job keeps its identity in its arguments.
+// concerns returns the condition that a job has one of the identities, the key or
+// the skip of a search. On PostgreSQL, each part has an index.
 func (o *Outbox[TTx]) concerns(search outbox.Search) (where string, args river.NamedArgs) {
 	where, args = o.holdsKey(search.Key)
-	args["identities"] = strings.Join(slices.Collect(maps.Keys(search.Identities)), ",")
-	if o.table.postgres {
-		return where + ` OR args @> ANY (ARRAY(SELECT jsonb_build_object('identity', identity) FROM unnest(string_to_array(@identities::text, ',')) AS identity))`, args
+	identities := slices.Sorted(maps.Keys(search.Identities))
+	if !o.table.postgres {
+		args["identities"] = strings.Join(identities, ",")
+		return "(" + where + ` OR instr(@identities, args ->> '$.identity') > 0)`, args
 	}
-	return "(" + where + ` OR instr(@identities, args ->> '$.identity') > 0)`, args
+	keys := make([]string, len(identities))
+	for i, identity := range identities {
+		keys[i] = hex.EncodeToString(uniqueKey(identity))
+	}
+	skip, _ := json.Marshal(map[string]any{skipKey: map[string]string{"id": outbox.VisibleID(search.EventID)}}) // strings
+	args["skip"], args["uniques"] = string(skip), strings.Join(keys, ",")
+	return where + ` OR metadata @> @skip::jsonb
+		OR unique_key = ANY (ARRAY(SELECT decode(key, 'hex') FROM unnest(string_to_array(@uniques::text, ',')) AS key)) AND ` + o.table.hasKey(), args
 }
 
 func (o *Outbox[TTx]) find(ctx context.Context, search outbox.Search, where string, args river.NamedArgs) ([]outbox.Entry, error) {

@@ -54,9 +54,10 @@ func digest(kind string, i int) [32]byte {
 	return sha256.Sum256(binary.BigEndian.AppendUint64([]byte(kind), uint64(i)))
 }
 
+// tokenOf returns a token in the form of the store's.
 func tokenOf(i int) string {
 	random := digest("token", i)
-	return base64.RawURLEncoding.EncodeToString(random[:16])
+	return base64.RawURLEncoding.EncodeToString(append([]byte("1700000000|"), random[:16]...))
 }
 
 // expiryOf spreads n rows evenly: the first fifth has expired within the last

@@ -151,7 +151,7 @@ func showStats(ctx context.Context, cmd *cli.Command, ob outbox.Outbox) error {
 	_, err = fmt.Fprintf(cmd.Root().Writer, "queued        %d (the oldest for %s)\ndelivered     %d within the deduplication window\nskipped       %d within the deduplication window\ndead letters  %d\n",
 		stats.Queued, stats.Oldest.Round(time.Second), stats.Delivered, stats.Skipped, stats.DeadLetters)
 	if err == nil && stats.Estimated {
-		_, err = fmt.Fprintln(cmd.Root().Writer, "Numbers above 10,000 are estimates.")
+		_, err = fmt.Fprintln(cmd.Root().Writer, "Numbers above 2,000 are estimates.")
 	}
 	return err
 }

@@ -8,7 +8,7 @@ import (
 
 // CountLimit is the number of rows up to which rows are counted. A count beyond
 // it is an estimate from a [Sample].
-const CountLimit = 10_000
+const CountLimit = 2000
 
 const (
 	sampleRanges = 100
