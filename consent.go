@@ -70,6 +70,9 @@ var ErrNoConsent = errors.New("clickid: nothing is stored before the visitor con
 // It is unknown if Config.Consent panics, and denied while an erasure that
 // failed waits to be repeated.
 func (t *Tracker) Consent(r *http.Request) (consent Consent) {
+	if t == nil {
+		return ConsentUnknown
+	}
 	if t.deniedByGPC(r) || t.erasurePending(r.Header["Cookie"]) {
 		return ConsentDenied
 	}
@@ -109,6 +112,9 @@ func (t *Tracker) deniedByGPC(r *http.Request) bool {
 //
 // Call it before the header of the response is written.
 func (t *Tracker) Remember(w http.ResponseWriter, r *http.Request, id string) (*http.Request, error) {
+	if t == nil {
+		return r, errNilTracker
+	}
 	if t.fromOtherOrigin(r) {
 		return r, fmt.Errorf("%w: a page of another origin cannot consent for the visitor", ErrInvalid)
 	}

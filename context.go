@@ -74,7 +74,7 @@ func (t *Tracker) newVisit(r *http.Request) (v *visit, traced *http.Request) {
 // page that creates an order: the tracker does not add the consent to the
 // context of pages without a click.
 func (t *Tracker) Context(r *http.Request) context.Context {
-	if t.visitOf(r.Context()) != nil {
+	if t == nil || t.visitOf(r.Context()) != nil {
 		return r.Context()
 	}
 	_, traced := t.newVisit(r)
@@ -100,7 +100,7 @@ func (v *visit) find(ctx context.Context) (Click, error) {
 	return v.lookup(ctx)
 }
 
-// FromContext is Lookup without the reason for a missing click.
+// FromContext returns the click of [Lookup], and false if that returns an error.
 func FromContext(ctx context.Context) (Click, bool) {
 	c, err := Lookup(ctx)
 	return c, err == nil
@@ -124,12 +124,11 @@ func WithClick(ctx context.Context, c Click) context.Context {
 // and calls the store only if the browser sent several cookies.
 //
 // ok is false if there is no token, for example because the click could not be
-// stored, and for a visitor without consent, whose events [Convert] skips. It
-// is also false, but with the token, if the token is longer than the 500
-// characters of payment metadata, as reported by [KindLongToken] at the
-// capture. In a cookie store this happens with click IDs of more than 200
-// characters.
-func Token(ctx context.Context) (string, bool) { return outermost(ctx).sendable(ctx) }
+// stored, and for a visitor without consent, whose events [Convert] skips. It is
+// also false, but with the token, if the token is longer than the 500 characters
+// of payment metadata, as reported by [KindLongToken] at the capture. In a cookie
+// store this happens with click IDs of more than 200 characters.
+func Token(ctx context.Context) (token string, ok bool) { return outermost(ctx).sendable(ctx) }
 
 // sendable returns the token if conversions may use it.
 func (v *visit) sendable(ctx context.Context) (string, bool) {

@@ -21,6 +21,7 @@ type ErasureError struct {
 	Err error
 }
 
+// Error returns the cause.
 func (e *ErasureError) Error() string {
 	return "clickid: the store could not erase the click: " + e.Err.Error()
 }
@@ -28,7 +29,7 @@ func (e *ErasureError) Error() string {
 // Unwrap returns the error of the store or linker.
 func (e *ErasureError) Unwrap() error { return e.Err }
 
-// Format keeps the tokens out of every verb's output.
+// Format prints Error for every verb. It does not print the tokens.
 func (e *ErasureError) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(e.Error())) }
 
 // Forget erases the visitor's clicks: the cookie, the stored click, the earlier
@@ -43,6 +44,9 @@ func (e *ErasureError) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(e.Err
 //
 // Call it before the header of the response is written.
 func (t *Tracker) Forget(w http.ResponseWriter, r *http.Request) error {
+	if t == nil {
+		return errNilTracker
+	}
 	v := t.visitOf(r.Context())
 	if v == nil {
 		v, _ = t.newVisit(r)
@@ -81,6 +85,9 @@ func (t *Tracker) ForgetKey(ctx context.Context, k Key) error {
 // and all their links. It returns nil for an unknown or expired token. The error
 // matches [ErrInvalid] if the token is malformed.
 func (t *Tracker) ForgetToken(ctx context.Context, token string) error {
+	if t == nil {
+		return errNilTracker
+	}
 	if !validToken(token) {
 		return errMalformedToken
 	}

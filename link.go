@@ -15,6 +15,9 @@ var errNoLinker = errors.New("clickid: no Linker is configured; the cookie store
 // the click has expired or was deleted, and [ErrInvalid] if the token is
 // malformed or forged. Any other error means that the store is unavailable.
 func (t *Tracker) Resolve(ctx context.Context, token string) (Click, error) {
+	if t == nil {
+		return Click{}, errNilTracker
+	}
 	if !validToken(token) {
 		return Click{}, errMalformedToken
 	}
@@ -86,11 +89,10 @@ func (t *Tracker) LinkIn(ctx context.Context, transaction Linker, k Key) error {
 	return t.link(ctx, transaction, t.ownKey(k), token, expires)
 }
 
-// linkable returns the token of the visitor's click and the expiry of its
-// links. It stores a click that is not stored yet. Without load it leaves the
-// click unloaded, since a store in the same database would need a second
-// connection beside that of the transaction; the link then lasts as long as a
-// click can.
+// linkable returns the token of the visitor's click and the expiry of its links.
+// It stores a click that is not stored yet. Without load it leaves the click
+// unloaded, since a store in the same database would need a second connection
+// beside that of the transaction; the link then lasts as long as a click can.
 func (t *Tracker) linkable(ctx context.Context, load bool) (token string, expires time.Time, err error) {
 	v := t.visitor(ctx)
 	if v == nil {
@@ -169,7 +171,10 @@ func (t *Tracker) linkedToken(ctx context.Context, k Key) (string, error) {
 }
 
 func (t *Tracker) checkLinkable(k Key) error {
-	if t.linker == nil {
+	switch {
+	case t == nil:
+		return errNilTracker
+	case t.linker == nil:
 		return errNoLinker
 	}
 	return k.Validate()

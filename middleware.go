@@ -48,13 +48,11 @@ type Config struct {
 	// Cookie configures the cookie. Defaults to a host-only, secure cookie
 	// named "__Host-clkid".
 	Cookie Cookie
-	// Touch decides between a stored click and a landing. Defaults to
-	// LastTouch.
+	// Touch decides between a stored click and a landing. Defaults to LastTouch.
 	Touch Touch
-	// Hosts are the hosts on which clicks are stored, such as
-	// "www.example.com". On other hosts click parameters are ignored, for
-	// instance on "example.com" if it redirects to www. Port and case do not
-	// matter. Defaults to all hosts.
+	// Hosts are the hosts on which clicks are stored, such as "www.example.com".
+	// On other hosts click parameters are ignored, for instance on "example.com"
+	// if it redirects to www. Port and case do not matter. Defaults to all hosts.
 	Hosts []string
 	// Consent returns the visitor's consent, usually from the cookie of the
 	// banner. It is called for requests with a click (in the URL or a
@@ -240,10 +238,10 @@ func (t *Tracker) Format(s fmt.State, _ rune) {
 // Handler captures the click, redirects the landing if [Config].StripParam is
 // set, and otherwise calls next with the click in the request's context.
 //
-// The Handler of a nil tracker logs an error and calls next.
+// Handler and Capture of a nil tracker log an error once and change nothing.
 func (t *Tracker) Handler(next http.Handler) http.Handler {
 	if t == nil {
-		slog.Error("clickid: the tracker is nil and captures no clicks; check the error of clickid.New")
+		logNilTracker()
 		return next
 	}
 	t.surround(next)
@@ -313,8 +311,7 @@ func init() {
 	extending.Concerns = func(t any, r *http.Request) bool { return t.(*Tracker).read(r).concerns }
 }
 
-// take stores or defers the click of the request, or reports the reason why
-// not.
+// take stores or defers the click of the request, or reports the reason why not.
 func (t *Tracker) take(w http.ResponseWriter, r *http.Request, v *visit, read reading) {
 	ctx := r.Context()
 	o := Observation{Param: read.param, Recovered: read.recovered, Speculative: isPrefetch(r.Header), Reason: read.refused}
@@ -353,7 +350,7 @@ func (t *Tracker) take(w http.ResponseWriter, r *http.Request, v *visit, read re
 // handler must not run. It redirects only if the click is stored, over proven
 // HTTPS, and never to another site.
 func (t *Tracker) Strip(w http.ResponseWriter, r *http.Request) bool {
-	if !t.stripParam {
+	if t == nil || !t.stripParam {
 		return false
 	}
 	v := t.visitOf(r.Context())

@@ -234,6 +234,39 @@ func TestHandler_nilTracker(t *testing.T) {
 	require.True(t, served)
 }
 
+func TestTracker_nil(t *testing.T) {
+	t.Parallel()
+	var tracker *clickid.Tracker
+	ctx, key := context.Background(), clickid.OrderKey("1")
+	w, r := httptest.NewRecorder(), newRequest(http.MethodPost, "/?clkid=abc")
+
+	require.Same(t, r, tracker.Capture(w, r))
+	require.False(t, tracker.Strip(w, r))
+	tracker.Finish(w, r, r)
+	require.Empty(t, w.Header())
+	require.Equal(t, clickid.ConsentUnknown, tracker.Consent(r))
+	_, err := clickid.Lookup(tracker.Context(r))
+	require.ErrorIs(t, err, clickid.ErrNotFound)
+	require.ErrorIs(t, tracker.LinkIn(ctx, clickid.NewMemoryStore(), key), clickid.ErrNotFound)
+
+	for name, call := range map[string]func() error{
+		"Remember":    func() error { _, err := tracker.Remember(w, r, "abc"); return err },
+		"Forget":      func() error { return tracker.Forget(w, r) },
+		"ForgetKey":   func() error { return tracker.ForgetKey(ctx, key) },
+		"ForgetToken": func() error { return tracker.ForgetToken(ctx, "token") },
+		"Link":        func() error { return tracker.Link(ctx, key) },
+		"Linked":      func() error { _, err := tracker.Linked(ctx, key); return err },
+		"Resolve":     func() error { _, err := tracker.Resolve(ctx, "token"); return err },
+		"ConvertFor": func() error {
+			_, err := tracker.ConvertFor(ctx, key, organicSender{}, clickid.Event{})
+			return err
+		},
+		"Bind": func() error { _, err := tracker.Bind(organicSender{}).Send(ctx, clickid.Event{}); return err },
+	} {
+		require.ErrorContains(t, call(), "the tracker is nil", name)
+	}
+}
+
 func TestConvert_withoutATrace(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, clickid.Config{Consent: byHeader})

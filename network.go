@@ -3,9 +3,11 @@ package clickid
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // Lookup is [Lookup] with the click of this tracker, for a site with a tracker
@@ -13,12 +15,13 @@ import (
 func (t *Tracker) Lookup(ctx context.Context) (Click, error) { return t.visitor(ctx).find(ctx) }
 
 // Token is [Token] with the click of this tracker.
-func (t *Tracker) Token(ctx context.Context) (string, bool) { return t.visitor(ctx).sendable(ctx) }
+func (t *Tracker) Token(ctx context.Context) (token string, ok bool) {
+	return t.visitor(ctx).sendable(ctx)
+}
 
-// Bind returns a sender that fills the empty click of an event from this
-// tracker, and checks the consent as its [Config] says, before it sends the
-// event to s. With several ad networks, each destination gets the ID of its own
-// network:
+// Bind returns a sender that fills the empty click of an event from this tracker,
+// and checks the consent as its [Config] says, before it sends the event to s.
+// With several ad networks, each destination gets the ID of its own network:
 //
 //	both := clickid.Senders(scope3.Bind(client), other.Bind(otherClient))
 //	result, err := clickid.Convert(ctx, both, event)
@@ -31,12 +34,16 @@ func (t *Tracker) Token(ctx context.Context) (string, bool) { return t.visitor(c
 // the events one after the other.
 func (t *Tracker) Bind(s Sender) Sender {
 	if t == nil {
-		s = failing{errNilBinding}
+		s = failing{errNilTracker}
 	}
 	return bound{t, s}
 }
 
-var errNilBinding = errors.New("clickid: the tracker of Bind is nil; check the error of clickid.New")
+// errNilTracker is the error of a nil tracker.
+var errNilTracker = errors.New("clickid: the tracker is nil and captures no clicks; check the error of clickid.New")
+
+// logNilTracker logs errNilTracker at the first page of a process.
+var logNilTracker = sync.OnceFunc(func() { slog.Error(errNilTracker.Error()) })
 
 // bound is a sender of Bind. Convert calls the inner one.
 type bound struct {

@@ -23,6 +23,10 @@ type reading struct {
 // read reads a request for Capture. It allocates nothing for a page without a
 // click.
 func (t *Tracker) read(r *http.Request) (read reading) {
+	if t == nil {
+		logNilTracker()
+		return read
+	}
 	read.cookie = t.jar.present(r.Header["Cookie"])
 	read.concerns = read.cookie || t.deniedByGPC(r) || r.Method != http.MethodGet && r.Method != http.MethodHead
 	if t.hosts != nil && !t.keepsClicksOn(r.Host) {

@@ -154,5 +154,6 @@ func Run[H any](t *testing.T, r Router[H]) {
 	t.Run("StripParam", suite.stripParam)
 	t.Run("consent", suite.consent)
 	t.Run("failing store", suite.failingStore)
+	t.Run("nil tracker", suite.nilTracker)
 	t.Run("click outlives the request", suite.outlives)
 }

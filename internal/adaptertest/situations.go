@@ -168,6 +168,18 @@ func (s suite[H]) failingStore(t *testing.T) {
 	}
 }
 
+// nilTracker adds the middleware of a tracker that could not be configured.
+func (s suite[H]) nilTracker(t *testing.T) {
+	app := s.start(t, OnApp, clickid.Config{}, func(site *Site[H]) { site.Tracker = nil })
+	for i, page := range app.Pages {
+		resp := app.get(t, Path(i)+"?clkid="+documentedID)
+		if resp.status != page.Status || !strings.Contains(resp.body, page.Body) {
+			t.Errorf("%s: %d %q, want the unchanged page: %d %q", page.Name, resp.status, resp.body, page.Status, page.Body)
+		}
+		app.sightings()
+	}
+}
+
 type brokenStore struct{}
 
 var errBroken = errors.New("the store is broken")
