@@ -72,13 +72,12 @@ func minor(units int64, currency string, exponentOf func(currency string) int) A
 	return Decimal(number, currency)
 }
 
-// Decimal returns an amount from a decimal number with a point, as databases
-// and decimal libraries print it: Decimal("149.99", "USD"). It has at most 15
-// digits before the point. Digits after the ninth decimal are rounded half to
-// even, with a warning of [Event.Clean]. The number gets at least the decimals
-// of the currency and no further surplus zeros: "149.9" and "149.9000" are both
-// 149.90. Signs, exponents, thousands separators and decimal commas are
-// invalid.
+// Decimal returns an amount from a decimal number with a point, as databases and
+// decimal libraries print it: Decimal("149.99", "USD"). It has at most 15 digits
+// before the point. Digits after the ninth decimal are rounded half to even, with
+// a warning of [Event.Clean]. The number gets at least the decimals of the
+// currency and no further surplus zeros: "149.9" and "149.9000" are both 149.90.
+// Signs, exponents, thousands separators and decimal commas are invalid.
 func Decimal(number, currency string) Amount {
 	currency, ok := iso4217.Code(currency)
 	if !ok {

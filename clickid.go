@@ -59,7 +59,7 @@ func (c Click) IsZero() bool { return c.ID == "" }
 // contains it in its first ten characters. ok is false if the ID is not a ULID,
 // or if the time is more than an hour after the capture or further before it
 // than the longest TTL.
-func (c Click) Issued() (time.Time, bool) {
+func (c Click) Issued() (issued time.Time, ok bool) {
 	at, ok := ulid.Time(c.ID)
 	if !ok || at.After(c.At.Add(time.Hour)) || at.Before(c.At.Add(-MaxTTL)) {
 		return time.Time{}, false

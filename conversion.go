@@ -226,12 +226,11 @@ type Sender interface {
 // that a platform that hangs leaves time for others. A failure of one does not
 // affect the others.
 //
-// The result of an event has the results of the senders in Parts, and the
-// verdict and the reason of the worst part. From best to worst: accepted,
-// queued, ready, skipped as organic, skipped for consent, dead letter,
-// rejected, failed. If the verdict is failed, sending the event again may help;
-// destinations that have accepted it count it once. Err joins the errors of the
-// parts.
+// The result of an event has the results of the senders in Parts, and the verdict
+// and the reason of the worst part. From best to worst: accepted, queued, ready,
+// skipped as organic, skipped for consent, dead letter, rejected, failed. If the
+// verdict is failed, sending the event again may help; destinations that have
+// accepted it count it once. Err joins the errors of the parts.
 //
 // [Convert] passes the token to senders that resolve tokens, and the click to
 // others. A failed lookup only fails the latter. Each sender of [Tracker.Bind]

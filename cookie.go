@@ -14,9 +14,8 @@ import (
 	"golang.org/x/net/publicsuffix"
 )
 
-// Cookie configures the cookie with the token. Its attributes are fixed:
-// Secure, HttpOnly, SameSite=Lax, Path=/, and the lifetime of the click as
-// Max-Age.
+// Cookie configures the cookie with the token. Its attributes are fixed: Secure,
+// HttpOnly, SameSite=Lax, Path=/, and the lifetime of the click as Max-Age.
 type Cookie struct {
 	// Name is the name of the cookie without prefix. The prefix is "__Host-",
 	// "__Secure-" with Domain, and empty with Insecure (RFC 6265bis, section

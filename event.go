@@ -21,7 +21,7 @@ import (
 //
 // The JSON form is stable and keeps amounts and times exactly.
 type Event struct {
-	// Type is the type of the event.
+	// Type is the type of the event. Required.
 	Type EventType `json:"type"`
 	// ID is the application's ID of the event, usually the order number: 1 to
 	// 256 characters, not an e-mail address. It must be the same whenever the
@@ -135,9 +135,8 @@ type User struct {
 	Addresses []Address `json:"addresses,omitempty"`
 	// IP and UserAgent are those of the visitor. The platform only uses them
 	// together, so one without the other is left out. Of a list of addresses,
-	// such as X-Forwarded-For, the first is sent without its port. Only the
-	// first 512 characters of the user agent are sent. They are sent like
-	// HashedEmail.
+	// such as X-Forwarded-For, the first is sent without its port. Only the first
+	// 512 characters of the user agent are sent. They are sent like HashedEmail.
 	IP        string `json:"ip,omitempty"`
 	UserAgent string `json:"user_agent,omitempty"`
 	// GPP is the IAB Global Privacy Platform string, and GPPSections are its
@@ -193,13 +192,14 @@ type Item struct {
 	// ID is the number of the article, such as its SKU. It has at most 256
 	// characters. Required.
 	ID string `json:"id"`
-	// Name and Category are sent by ECAPI with IAB fields.
+	// Name, Brand and Category are cut to 256 characters. ECAPI sends Name and
+	// Category with IAB fields.
 	Name     string `json:"name,omitempty"`
-	Brand    string `json:"brand,omitempty"` // at most 256 characters
+	Brand    string `json:"brand,omitempty"`
 	Category string `json:"category,omitempty"`
 	// Quantity is at least 1 and at most 2^53. 0 omits it.
 	Quantity int `json:"quantity,omitempty"`
-	// Price is the price of a piece, in the currency of the event's Value.
+	// Price is the price of a piece, in the currency of the event's Value. Optional.
 	Price Amount `json:"price"`
 	// Discount is the discount of a piece, in the same currency. ECAPI sends it
 	// with IAB fields.

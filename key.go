@@ -11,9 +11,8 @@ import (
 	"github.com/clickid/clickid/internal/extending"
 )
 
-// Key is an application's name for the owner of a click: a session, a customer
-// or an order. Keys of different kinds are distinct: customer 42 is not order
-// 42.
+// Key is an application's name for the owner of a click: a session, a customer or
+// an order. Keys of different kinds are distinct: customer 42 is not order 42.
 //
 // A Key only contains digests of its value, so that a dump of a store has no
 // valid session. It is comparable. All functions refuse the zero value.
@@ -85,9 +84,8 @@ func (k Key) MarshalText() ([]byte, error) {
 	return []byte(hex.EncodeToString(k.hash[:])), nil
 }
 
-// UnmarshalText parses the result of MarshalText. The Key finds the same links
-// as the original but cannot seal or open tokens, since it does not have the
-// value.
+// UnmarshalText parses the result of MarshalText. The Key finds the same links as
+// the original but cannot seal or open tokens, since it does not have the value.
 func (k *Key) UnmarshalText(text []byte) error {
 	*k = Key{}
 	if len(text) == 0 {

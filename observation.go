@@ -12,9 +12,9 @@ type Observation struct {
 	// Kind is the kind of the observation.
 	Kind Kind
 	// Reason is set for KindRefused, KindUnchanged, KindClickAtRisk and
-	// KindCookieConflict.
+	// KindCookieConflict. For other kinds it is "".
 	Reason Reason
-	// Param is the URL parameter of the click ID, if any.
+	// Param is the URL parameter of the click ID, or "" without one.
 	Param string
 	// Speculative marks the click of a prefetched or prerendered page. The
 	// visitor may never see the page, so do not count the click.
@@ -22,14 +22,15 @@ type Observation struct {
 	// Recovered marks a click from a same-origin Referer.
 	Recovered bool
 	// Age is the time from the platform's issue of the click ID to the capture,
-	// or 0 if the ID has no time. A shared link may be days old.
+	// with KindCaptured and KindUnchanged. It is 0 if the ID has no time. A shared
+	// link may be days old.
 	Age time.Duration
 	// Duration is the time of the calls of store and linker: of the save with
 	// KindCaptured and KindFellBack, of the erasure with KindForgotten and
-	// KindDenied, and of the failed call with KindStoreError. It is 0 for other
-	// kinds, and for a save in a cookie store, which makes no call.
+	// KindDenied, and of the failed call with KindStoreError. It is 0 without a
+	// call, as in a cookie store, and for other kinds.
 	Duration time.Duration
-	// Err is the cause of KindStoreError, KindFellBack and KindPanic.
+	// Err is the cause of KindStoreError, KindFellBack and KindPanic, or nil.
 	Err error
 
 	landing bool // a refused click that may have been paid for
@@ -41,8 +42,7 @@ type Kind string
 const (
 	// KindCaptured means that a click was stored.
 	KindCaptured Kind = "captured"
-	// KindUnchanged means that a valid click arrived and the stored one was
-	// kept.
+	// KindUnchanged means that a valid click arrived and the stored one was kept.
 	KindUnchanged Kind = "unchanged"
 	// KindRefused means that a click parameter was not accepted.
 	KindRefused Kind = "refused"
@@ -58,8 +58,7 @@ const (
 	// KindInvalidCookie means that a cookie was forged, damaged or signed with
 	// a retired key.
 	KindInvalidCookie Kind = "invalid cookie"
-	// KindStoreError means that the store or linker failed. The page was
-	// served.
+	// KindStoreError means that the store or linker failed. The page was served.
 	KindStoreError Kind = "store error"
 	// KindFellBack means that the primary of a fallback store failed to store a
 	// click in time and the fallback stored it. [KindCaptured] follows.
@@ -76,8 +75,7 @@ const (
 	// KindCookieConflict means that two trackers in a chain have the same
 	// cookie, so that each deletes the clicks of the other. It is reported once.
 	KindCookieConflict Kind = "cookie conflict"
-	// KindPanic means that a function of [Config] panicked. The page was
-	// served.
+	// KindPanic means that a function of [Config] panicked. The page was served.
 	KindPanic Kind = "panic"
 )
 
@@ -92,14 +90,12 @@ const (
 	ReasonValue       Reason = "the value is not an acceptable click ID"
 	ReasonSameClick   Reason = "the visitor already has this click"
 	ReasonTouch       Reason = "the attribution rule keeps the stored click"
+	ReasonCookieName  Reason = "another tracker around this one has the same cookie: give each tracker its own Config.Cookie.Name"
 
 	// Browsers refuse the cookie of the response, and no redirect keeps the
 	// parameter.
 	ReasonDomain    Reason = "Cookie.Domain does not cover the request's host: name the hosts that keep clicks in Config.Hosts, or correct the domain"
 	ReasonPlainHTTP Reason = "browsers refuse a secure cookie over plain HTTP: serve the landing over HTTPS, or set Cookie.Insecure for development"
-
-	// Two trackers share the cookie.
-	ReasonCookieName Reason = "another tracker around this one has the same cookie: give each tracker its own Config.Cookie.Name"
 
 	// The response loses the click.
 	ReasonRedirect      Reason = "the landing is redirected to where its cookie is not sent, without the click parameter: keep the query in that redirect"

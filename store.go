@@ -21,14 +21,13 @@ const metadataLength = 500
 // and start no goroutine. Their errors contain no token and no click ID, since
 // errors are logged. Package storetest checks this contract.
 type Store interface {
-	// Save stores c until c.Expires and returns its token: 1 to
-	// [MaxTokenLength] characters of [A-Za-z0-9._~-]. The token either contains
-	// the click and is signed, or it refers to the click and cannot be guessed.
-	// It begins with its issue time, as a token of extension.NewToken does: an
-	// outbox that does not find a new click may have asked a server that does
-	// not have it yet.
-	// The error matches ErrInvalid for a click that [Click.Validate] refuses or
-	// that has expired.
+	// Save stores c until c.Expires and returns its token: 1 to [MaxTokenLength]
+	// characters of [A-Za-z0-9._~-]. The token either contains the click and is
+	// signed, or it refers to the click and cannot be guessed. It begins with its
+	// issue time, as a token of extension.NewToken does: an outbox that does not
+	// find a new click may have asked a server that does not have it yet. The
+	// error matches ErrInvalid for a click that [Click.Validate] refuses or that
+	// has expired.
 	Save(ctx context.Context, c Click) (token string, err error)
 	// Load returns the click of a token. It is equal to the saved one, with
 	// times truncated to whole seconds and in UTC. A signed token that would be

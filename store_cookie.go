@@ -76,13 +76,12 @@ type cookieStore struct {
 //
 // Each key has at least 32 random bytes. "clickid keygen" prints one, and
 // [ParseCookieKey] parses it. Unlike in securecookie, the keys are not pairs of
-// signing and encryption keys.
+// signing and encryption keys. The error joins the problems of all keys.
 //
 // A token has about 150 characters for a ULID, and fewer than 1,200 for the
-// longest click ID. It cannot be revoked: Delete does nothing, and a copied
-// token is valid until it expires, unless [Config].Linker keeps a list of
-// revoked tokens. The visitor can read the click ID in it, which was in the
-// URL.
+// longest click ID. It cannot be revoked: Delete does nothing, and a copied token
+// is valid until it expires, unless [Config].Linker keeps a list of revoked
+// tokens. The visitor can read the click ID in it, which was in the URL.
 func NewCookieStore(keys ...[]byte) (Store, error) {
 	var problems []error
 	if len(keys) == 0 {

@@ -28,16 +28,16 @@ type fallbackLinker struct {
 // NewFallbackStore returns a [Store] that saves clicks in a primary store, and
 // in a fallback if the primary fails or is slow, so that an outage of Redis or
 // of a database loses no click. A [Tracker] reports such clicks as
-// [KindFellBack]. The fallback needs no server and recognizes its own tokens
-// ([TokenChecker]) by more than their form: it is a cookie store.
+// [KindFellBack]. The fallback is a cookie store: it needs no server and recognizes
+// its own tokens. The error is non-nil without a primary, or if the fallback is not
+// a [TokenChecker].
 //
 // The primary has three quarters of the time until the context's deadline, or
 // of [DefaultStoreTimeout] without a deadline. The rest is for the fallback.
 // Clicks of the primary cannot be loaded during its outage.
 //
-// Tokens of the fallback remain valid after the outage. A site can change
-// between a cookie store and a fallback store with the same keys without losing
-// clicks.
+// Tokens of the fallback remain valid after the outage. A site can change between
+// a cookie store and a fallback store with the same keys without losing clicks.
 //
 // The store is a [Linker] if the primary is one. The primary links the tokens
 // of both. During its outage Link returns an error.

@@ -68,9 +68,8 @@ func recovered(err *error) {
 	}
 }
 
-// panicError returns an error for the value of a panic, or nil. It contains
-// only the type of the value, which may be personal, or the text of a runtime
-// error.
+// panicError returns an error for the value of a panic, or nil. It contains only
+// the type of the value, which may be personal, or the text of a runtime error.
 func panicError(value any, who string) error {
 	switch p := value.(type) {
 	case nil:
