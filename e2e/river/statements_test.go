@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	"github.com/riverqueue/river/rivertype"
 	"github.com/stretchr/testify/require"
 )
 
@@ -84,4 +85,26 @@ func TestOutbox_Stats_estimated(t *testing.T) {
 	require.NoError(t, err)
 	require.InEpsilon(t, queued, stats.Queued, 0.1)
 	require.True(t, stats.Estimated)
+}
+
+// TestOutbox_sameJobs compares the jobs that the outbox inserts itself with those
+// that River inserts, which it does where the application has a hook.
+func TestOutbox_sameJobs(t *testing.T) {
+	t.Parallel()
+	pool, platform := sharedPool(t), clickidtest.NewServer(t)
+	event := crash.Conversion("order-1")
+	event.Time = time.Now()
+	job := func(schema string, hooks ...rivertype.Hook) string {
+		ob := newOutbox(t, pool, riveroutbox.Config{Schema: schema, Hooks: hooks, Delivery: outbox.Config{Destination: newClient(t, platform)}})
+		_, err := ob.Send(t.Context(), event)
+		require.NoError(t, err)
+		var text string
+		require.NoError(t, pool.QueryRow(t.Context(), `SELECT jsonb_pretty((to_jsonb(job) - ARRAY['id', 'created_at', 'scheduled_at'])
+			#- '{metadata,clickid,queued_at}' || jsonb_build_object('due', scheduled_at <= clock_timestamp()))
+			FROM `+schema+`.river_job AS job`).Scan(&text))
+		return text
+	}
+	ours := job("ours")
+	require.Equal(t, job("rivers", &hook{}), ours)
+	require.Contains(t, ours, `"metadata"`)
 }
