@@ -19,7 +19,8 @@ type Attempt struct {
 	Host string
 	// Number counts the attempts of a request from 1.
 	Number int
-	// Events and Bytes are the size of the request.
+	// Events is the number of events in the request, and Bytes the size of its
+	// body.
 	Events int
 	Bytes  int
 	// Status is the HTTP status, or 0 without a response.
@@ -27,7 +28,7 @@ type Attempt struct {
 	// Duration is the time from the beginning of the request until the response
 	// was read or the request failed, without waits before a retry.
 	Duration time.Duration
-	// Warnings are the platform's warnings about an accepted request.
+	// Warnings are the platform's warnings about an accepted request, or nil.
 	Warnings []string
 	// MatchQuality is the platform's estimate of how well it can attribute the
 	// events, from 0 to 1, or nil.

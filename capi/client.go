@@ -62,9 +62,9 @@ type Config struct {
 	// MaxBatchEvents limits the events of a request. Defaults to 10,000, the
 	// maximum of LogEvent. ECAPI always sends one.
 	MaxBatchEvents int
-	// MaxBatchBytes limits the body of a request. Defaults to 1 MiB, since the
-	// platform may cut the connection of a larger one. An event that is larger
-	// by itself is rejected.
+	// MaxBatchBytes limits the body of a request, in bytes. Defaults to 1 MiB,
+	// since the platform may cut the connection of a larger one. An event that is
+	// larger by itself is rejected.
 	MaxBatchBytes int
 	// Resolver finds the click of an event's ClickToken. It is usually the
 	// [clickid.Tracker]. Without a resolver such events fail. A tracker also
@@ -80,7 +80,8 @@ type Config struct {
 	// fails, and Error if the configuration is refused. Defaults to
 	// slog.Default(). slog.New(slog.DiscardHandler) disables logging.
 	Logger *slog.Logger
-	// Hook is called concurrently after every attempt. Optional.
+	// Hook is called synchronously and concurrently after every attempt. It must
+	// be fast, since Send waits for it. Optional.
 	Hook func(context.Context, Attempt)
 }
 

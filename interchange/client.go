@@ -31,8 +31,8 @@ type Config struct {
 	// BaseURL is that of another platform. Required. It does not appear in
 	// errors and logs.
 	APIKey string `json:"-"`
-	// AdvertiserID is the advertiser with the event sources. Required, except
-	// for [Client.Account].
+	// AdvertiserID is the advertiser with the event sources: 1 to 128 characters
+	// of [A-Za-z0-9._~-]. Required, except for [Client.Account].
 	AdvertiserID string
 	// BaseURL is the address of the API: [ProductionURL], [StagingURL], or that
 	// of a receiver. It must use https, except on loopback. Its path precedes
@@ -144,8 +144,7 @@ func (c *Client) ready(advertiser bool) error {
 // Account is the account of the API key. Members that are missing in the
 // response are empty.
 type Account struct {
-	// ID is the account's ID. Company, Name and Role are the platform's texts
-	// about it.
+	// ID is the account's ID. Company, Name and Role are texts of the platform.
 	ID      string
 	Company string
 	Name    string

@@ -13,7 +13,11 @@
 //	sources, err := client.EventSources(ctx) // with their health
 //	summary, err := client.Summary(ctx, interchange.SummaryQuery{})
 //
-// The client waits before a request if the platform's RateLimit headers leave
-// none. Errors of the platform and of the network have the type [*Error]. They
-// contain neither the API key nor sent values.
+// The client waits up to two minutes before a request if the platform's RateLimit
+// headers leave none, and sends a request again after status 429, up to three
+// times. A call whose wait is longer, or ends after the deadline of its context,
+// returns an error at once. Other failures are not retried.
+//
+// Errors of the platform and of the network have the type [*Error]. They contain
+// neither the API key nor sent values.
 package interchange

@@ -24,8 +24,9 @@ const (
 type SummaryQuery struct {
 	// Class selects one class of events. Defaults to all.
 	Class EventClass
-	// Start and End are full hours. Start is inclusive and End exclusive. If
-	// both are zero, they select the last completed hour.
+	// Start and End are full hours of UTC. Start is inclusive and End exclusive.
+	// If both are zero, they select the last completed hour. One without the other
+	// is an error.
 	Start, End time.Time
 }
 
@@ -37,7 +38,7 @@ type Summary struct {
 	Start, End time.Time
 	// Hours has the number of each hour and class.
 	Hours []HourCount
-	// Total is the platform's sum.
+	// Total is the platform's sum, or that of Hours if the response has none.
 	Total int64
 }
 
