@@ -17,12 +17,12 @@ import (
 	"github.com/clickid/clickid/internal/batch"
 )
 
-// Limits of a delivery.
-const (
-	// MaxDuration is longer than any [Delivery.Deliver]. A queue may treat a
-	// delivery as lost after this time, but not earlier.
-	MaxDuration = 90 * time.Second
+// MaxDuration is longer than any [Delivery.Deliver]. A queue may treat a delivery
+// as lost after this time, but not earlier.
+const MaxDuration = 90 * time.Second
 
+// Limits of a delivery, which are less than MaxDuration together.
+const (
 	holdLimit   = 30 * time.Second // of waiting during an outage
 	sendTimeout = 50 * time.Second // of lookups and the request
 )

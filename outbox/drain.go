@@ -55,10 +55,10 @@ func Drain(ctx context.Context, ob Outbox) (Drained, error) {
 var ErrStarted = errors.New("outbox: draining: the outbox has been started; call Drain or Start, not both")
 
 // DrainHandler returns a handler that drains ob, for a scheduler that calls a
-// URL. It allows POST and, since some schedulers cannot send it, GET. limit is
-// the time of a drain, less than the time that the platform gives a request.
-// The response to a drain, also to one that reached the limit, is a [Drained] in
-// JSON. After another failure, which is logged, the status is 500.
+// URL. It allows POST and, since some schedulers cannot send it, GET. A drain ends
+// after limit, which is positive and less than the time that the scheduler waits
+// for the response. The response to a drain, also to one that reached the limit,
+// is a [Drained] in JSON. Other failures are logged, and the status is 500.
 //
 // The handler does not check who calls it. Wrap it in the application's
 // authentication.

@@ -14,29 +14,30 @@ import (
 type Observation struct {
 	// Kind is the kind of the observation.
 	Kind Kind
-	// Type and EventID are those of the event, if the observation concerns one
-	// event. An ID that contains an e-mail address has the form of [VisibleID].
-	// [Config].HideEventIDs leaves the ID empty.
+	// Type and EventID are those of the event. They are empty if the observation
+	// does not concern one event. An ID that contains an e-mail address has the
+	// form of [VisibleID]. [Config].HideEventIDs leaves the ID empty.
 	Type    clickid.EventType
 	EventID string
-	// Reason is a description for the operator.
+	// Reason is a description for the operator, or "".
 	Reason string
-	// Status is the platform's last HTTP status, or 0, and Code its error code.
+	// Status is the platform's last HTTP status, or 0, and Code its error code, or
+	// "".
 	Status int
 	Code   string
 	// Warnings and MatchQuality are those of the platform's response, with
-	// KindWarning.
+	// KindWarning. Both may be nil.
 	Warnings     []string
 	MatchQuality *float64
-	// Latency is the time from queueing until the event was delivered, skipped
-	// or dead-lettered.
+	// Latency is the time from queueing until the event was delivered, skipped or
+	// dead-lettered. It is 0 for other observations.
 	Latency time.Duration
 	// Duration is the time of the last delivery of the event: of the lookups and
 	// of the request, including the wait for the events that share it. It is 0 if
 	// the event was not sent, such as one that validation refuses, and for other
-	// observations than the outcome of an event.
+	// observations.
 	Duration time.Duration
-	// Err is the cause of an outage or alert.
+	// Err is the cause of an outage or alert, or nil.
 	Err error
 }
 

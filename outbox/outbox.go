@@ -1,14 +1,17 @@
-// Package outbox contains the parts of a durable sender that do not depend on
-// its queue: the queued record, the delivery of an event with its outcome, and
-// an outbox table for SQL databases with a relay that feeds a queue.
+// Package outbox stores conversions durably and sends them in the background. It
+// contains the parts that do not depend on the queue: the queued record, the
+// delivery of an event with its outcome, and an outbox table for SQL databases
+// with a relay that feeds a queue.
 //
-// The queues are in other packages: riveroutbox (River on PostgreSQL),
-// sqliteoutbox (River on SQLite) and asynqoutbox (asynq on Redis). They manage
-// retries, schedules, leases and dead letters. This package decides the outcome
-// of each delivery.
+// An application begins with the package of its queue: riveroutbox (River) if the
+// orders are in PostgreSQL, and sqliteoutbox (River on SQLite) if they are in
+// SQLite or one process delivers. Its documentation shows how to open and start
+// the outbox. The queue manages retries, schedules, leases and dead letters. This
+// package decides the outcome of each delivery.
 //
-// A shop with MySQL writes its conversions to an outbox table in the order's
-// transaction, and a relay moves them to a queue:
+// A shop with another SQL database, such as MySQL, writes its conversions to an
+// outbox table in the order's transaction, and a relay moves them to a queue, here
+// to asynqoutbox (asynq on Redis):
 //
 //	table, err := outbox.NewTable(outbox.TableConfig{Database: outbox.DatabaseMySQL, Destination: client})
 //	queue, err := asynqoutbox.New(asynqoutbox.Config{Delivery: outbox.Config{Destination: client}, Redis: redisClient})

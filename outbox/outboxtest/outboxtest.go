@@ -1,13 +1,13 @@
-// Package outboxtest contains a conformance suite for implementations of
-// [outbox.Outbox], [Run], and one for implementations of [outbox.Destination],
-// [RunDestination]. They check every sentence of the interface's contract:
+// Package outboxtest contains two conformance suites: [Run] checks
+// implementations of [outbox.Outbox], and [RunDestination] those of
+// [outbox.Destination]. They check every sentence of the interface's contract:
 //
 //	func TestOutbox(t *testing.T) {
 //		outboxtest.Run(t, func(t testing.TB) outboxtest.Backend {
 //			db := openEmptyDatabase(t)
 //			return outboxtest.Backend{
 //				Open: func(t testing.TB, cfg outbox.Config) outbox.Outbox {
-//					ob, err := myoutbox.New(myoutbox.Config{Config: cfg, DB: db})
+//					ob, err := myoutbox.New(myoutbox.Config{Delivery: cfg, DB: db})
 //					if err != nil {
 //						t.Fatal(err)
 //					}
