@@ -42,18 +42,19 @@ type Config struct {
 	// events, and the precision of waits. A look is a few commands. Defaults to 25
 	// milliseconds.
 	PollInterval time.Duration
-	// WaitReplicas is how many replicas must have an event before Send returns,
-	// where Redis has replicas: a failover loses what they do not have. It needs a
-	// *redis.Client or *redis.ClusterClient. Defaults to 0.
+	// WaitReplicas is the number of replicas that must have an event before Send
+	// returns, since a failover loses events that the new primary does not have.
+	// Send returns an error if fewer confirm it in time. It needs a *redis.Client
+	// or *redis.ClusterClient. Defaults to 0.
 	WaitReplicas int
-	// AcceptLoss takes a Redis server that would lose events: without
-	// append-only persistence a restart loses what it acknowledged, and with a
-	// maxmemory policy other than noeviction a full memory does, and with replicas
-	// and no WaitReplicas a failover does. By default Start refuses such a server.
+	// AcceptLoss accepts a Redis server that may lose events that it has
+	// acknowledged: at a restart without append-only persistence, when its memory
+	// is full and the maxmemory policy is not noeviction, and at a failover to a
+	// replica without WaitReplicas. By default Start refuses such a server.
 	AcceptLoss bool
 }
 
-// Defaults and limits of [Config].
+// The defaults of [Config].
 const (
 	DefaultQueue          = "clickid"
 	DefaultEnqueueTimeout = 500 * time.Millisecond

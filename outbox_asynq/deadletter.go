@@ -123,8 +123,8 @@ func (o *Outbox) deadTasks(ctx context.Context) ([]*asynq.TaskInfo, error) {
 	}
 }
 
-// Replay implements [outbox.Outbox]. A damaged or lost one stays a dead letter; it
-// is an error only when it was asked for by its ID.
+// Replay implements [outbox.Outbox]. A damaged or lost dead letter stays one, and
+// is an error only if ids contains it.
 func (o *Outbox) Replay(ctx context.Context, ids ...string) (int, error) {
 	tasks, err := o.chosen(ctx, ids)
 	if err != nil {

@@ -65,8 +65,8 @@ func deadLetter(job *rivertype.JobRow) outbox.DeadLetter {
 	return outbox.NewDeadLetter(strconv.FormatInt(job.ID, 10), s.record, failure, job.Attempt-s.state.AttemptsBefore, *job.FinalizedAt)
 }
 
-// Replay queues dead letters again. See [outbox.Outbox]. One that is damaged
-// stays a dead letter; it is an error only when it was asked for by its ID.
+// Replay queues dead letters again. See [outbox.Outbox]. A damaged dead letter
+// stays one, and is an error only if ids contains it.
 func (o *Outbox[TTx]) Replay(ctx context.Context, ids ...string) (int, error) {
 	params := river.NewJobListParams().Queues(o.queue).States(dead()...).OrderBy(river.JobListOrderByID, river.SortOrderAsc).First(pageSize)
 	if len(ids) > 0 {

@@ -67,8 +67,8 @@ type Config struct {
 	// New also refuses clients for which a missing record proves nothing. A
 	// Ring looks on another server while one is unavailable. A cluster client
 	// that reads from replicas (ReadOnly, RouteByLatency, RouteRandomly) may ask
-	// one that lags behind. Of a failover client with ReplicaOnly, New cannot
-	// see that. The store does not close the client. Required.
+	// one that lags behind. Do not set ReplicaOnly in a failover client, where
+	// New cannot see it. The store does not close the client. Required.
 	Client redis.UniversalClient
 	// Prefix begins all keys. It must not contain braces, since these decide
 	// where a cluster keeps a key. Change it when several shops share a server.
