@@ -84,7 +84,9 @@ const watchTimeout = 5 * time.Second
 
 // Watch reports the numbers of an outbox whenever metrics are collected: queued,
 // delivered, skipped and dead letters, and the age of the oldest queued event.
-// The name distinguishes outboxes. stop ends it.
+// The name distinguishes outboxes: watch each once, under its own name. A count
+// ends after 5 seconds, and its error is that of the collection. stop ends the
+// reports. The error is non-nil if ob is nil.
 func (t *Telemetry) Watch(name string, ob Statter) (stop func() error, err error) {
 	if ob == nil {
 		return nil, errors.New("clickidotel: Watch needs an outbox; it is nil")

@@ -16,6 +16,7 @@
 // Names follow the conventions of OpenTelemetry: durations are in seconds, and
 // attributes have few values. No attribute contains a click ID, a token or a
 // user identity. Event IDs are attributes of spans, but not of metrics.
+// docs/telemetry.md lists the metrics and spans.
 package clickidotel
 
 import (

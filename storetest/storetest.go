@@ -26,9 +26,9 @@ type Options struct {
 	// Advance moves the clock of a store or linker. Without it the suite waits
 	// some seconds until clicks and links expire in real time.
 	Advance func(t *testing.T, store any, d time.Duration)
-	// Dump returns all keys and values of a store or linker, as a thief of the
-	// disk would find them. Binary data is raw or in hexadecimal. Without Dump
-	// the secrecy of tokens and keys is not checked.
+	// Dump returns all keys and values of a store or linker as they are on its
+	// disk. Binary data is raw or in hexadecimal. Without Dump the secrecy of
+	// tokens and keys is not checked.
 	Dump func(t *testing.T, store any) []byte
 	// Break makes a store or linker unavailable, for instance by closing the
 	// connections of its server, and returns a function that makes it available
