@@ -7,7 +7,8 @@
 //		…
 //	})
 //
-// The tracker is that of [clickid.New], and the sender a client or an outbox.
+// The tracker is that of [clickid.New], and the sender a client or an outbox. The
+// folder examples/echo has a complete shop.
 package echoadapter
 
 import (
@@ -18,6 +19,7 @@ import (
 // Middleware captures the click before the handler runs, as
 // [clickid.Tracker.Handler] does. Add it once, with Echo.Use, after the
 // recovery; unknown paths are covered too. On a group it covers the group.
+// A nil tracker logs an error at the first request and captures nothing.
 //
 // The click is in the request's context:
 //

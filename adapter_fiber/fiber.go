@@ -7,7 +7,8 @@
 //		…
 //	})
 //
-// The tracker is that of [clickid.New], and the sender a client or an outbox.
+// The tracker is that of [clickid.New], and the sender a client or an outbox. The
+// folder examples/fiber has a complete shop.
 package fiberadapter
 
 import (
@@ -20,6 +21,7 @@ import (
 // Middleware captures the click before the handler runs, as
 // [clickid.Tracker.Handler] does. Add it once, with App.Use, after the
 // recovery; unknown paths are covered too. On a group it covers the group.
+// A nil tracker logs an error at the first request and captures nothing.
 //
 // The click is in c.Context() and in c itself. The context that c.Context()
 // returns stays valid after the request has ended:

@@ -7,7 +7,8 @@
 //		…
 //	})
 //
-// The tracker is that of [clickid.New], and the sender a client or an outbox.
+// The tracker is that of [clickid.New], and the sender a client or an outbox. The
+// folder examples/gin has a complete shop.
 package ginadapter
 
 import (
@@ -19,6 +20,7 @@ import (
 // Middleware captures the click before the handler runs, as
 // [clickid.Tracker.Handler] does. Add it once, with Engine.Use, after the
 // recovery; unknown paths are covered too. On a group it covers the group.
+// A nil tracker logs an error at the first request and captures nothing.
 //
 // The click is in c.Request.Context(), and in c itself, whether or not
 // Engine.ContextWithFallback is set:
