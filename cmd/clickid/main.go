@@ -1,9 +1,23 @@
-// Command clickid accompanies the library of the same name. The command demo
-// shows the journey from an ad click to an accepted conversion, receive stands
-// in for the ad platform, send and upload send events from flags and files,
-// doctor examines a running site, outbox explains what happened to an event,
-// reconcile compares deliveries with the platform's counts, sources registers
-// event sources, and keygen prints keys for the cookie store.
+// Command clickid connects ad clicks with conversions in the terminal: it tries,
+// tests and operates sites that use the library of the same name.
+//
+//	go install github.com/clickid/clickid/cmd/clickid@latest
+//	clickid demo
+//
+// The commands are:
+//
+//	demo       run an ad, a shop and the ad platform's receiver in one process
+//	receive    stand in for the ad platform, with a live page and an API for tests
+//	send       send one event
+//	upload     send the events of a CSV or NDJSON file
+//	doctor     find out how a running site loses clicks
+//	outbox     show, replay, discard and erase the events of an outbox
+//	reconcile  compare what the outbox delivered with what the platform counted
+//	sources    register event sources and show their health
+//	keygen     print keys for the cookie store
+//
+// "clickid help send" describes the flags of a command and the environment
+// variables that replace them. The API key is only read from CLICKID_API_KEY.
 //
 // It exits with 0 on success, with 1 after a failure, and with 2 after wrong
 // usage.
