@@ -18,7 +18,7 @@ type TB interface {
 	Fatalf(format string, args ...any)
 }
 
-// Server is a [Receiver] that listens on loopback.
+// Server is a [Receiver] that listens on a port. It is safe for concurrent use.
 type Server struct {
 	*Receiver
 	// URL is the base URL for a client: scheme, host and port.
@@ -55,7 +55,8 @@ func NewServer(tb TB, edits ...func(*Config)) *Server {
 }
 
 // Start starts a receiver on an address such as "127.0.0.1:8080". Port 0
-// chooses a free port. The caller must call Close.
+// chooses a free port. It returns an error if it cannot listen there. The caller
+// must call Close.
 func Start(address string, cfg Config) (*Server, error) {
 	s := &Server{Receiver: New(cfg), address: address}
 	if err := s.Restart(); err != nil {
@@ -65,8 +66,8 @@ func Start(address string, cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// Restart listens on the same port again after Stop. It has no effect while
-// the server is running.
+// Restart listens on the same port again after Stop, and returns an error if
+// another program has taken it. It has no effect while the server is running.
 func (s *Server) Restart() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

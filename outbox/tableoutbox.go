@@ -32,7 +32,7 @@ type TableOutbox struct {
 var _ Drainer = (*TableOutbox)(nil)
 
 // NewTableOutbox returns an outbox. Its error joins all problems of cfg. It
-// sets cfg.Queue, which must be empty.
+// sets cfg.Queue and refuses one that is already set.
 func NewTableOutbox(queue Queue, cfg RelayConfig) (*TableOutbox, error) {
 	if cfg.Queue != nil {
 		return nil, errors.New("outbox: RelayConfig.Queue must be empty: NewTableOutbox sets it to its first argument")

@@ -17,9 +17,9 @@
 // they have their outcome, and the relay enqueues again what Redis forgets.
 //
 // Redis may lose acknowledged events, depending on its persistence settings and
-// replicas. Start refuses such a server unless [Config].AcceptLoss or WaitReplicas
-// is set. An event that is lost all the same raises an alert, and becomes a dead
-// letter if a trace of it is left.
+// replicas. Start refuses such a server unless [Config].AcceptLoss is set. With
+// Config.WaitReplicas it accepts one with replicas. A lost event raises an alert,
+// and becomes a dead letter if a trace of it is left.
 package asynqoutbox
 
 import (

@@ -256,8 +256,9 @@ func (o *Outbox) Stop(ctx context.Context) (remaining int, err error) {
 	return remaining, err
 }
 
-// Close ends the delivery, as Stop does, and closes the file that [Open] has
-// opened. No event is lost.
+// Close ends the delivery and closes the file that [Open] has opened. It interrupts
+// requests in progress; call Stop first to wait for them. No event is lost: the
+// next start delivers the rest.
 func (o *Outbox) Close() error {
 	at, cancel := context.WithCancel(context.Background())
 	cancel()
