@@ -5,7 +5,9 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -181,6 +183,54 @@ func TestStoreTimeout_cancelledContext(t *testing.T) {
 	token, _ := clickid.Token(landing.ctx)
 	require.Equal(t, "abc", v.send(newRequest(http.MethodGet, "/", "Cookie: __Host-clkid="+token).WithContext(gone)).id())
 	require.Equal(t, []clickid.Kind{clickid.KindCaptured}, s.kinds())
+}
+
+// heldStore is a store whose Save waits until it is released.
+type heldStore struct {
+	*clickid.MemoryStore
+	release chan struct{}
+}
+
+func (s heldStore) Save(ctx context.Context, c clickid.Click) (string, error) {
+	select {
+	case <-s.release:
+		return s.MemoryStore.Save(ctx, c)
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
+}
+
+// TestStoreTimeout_closedConnection has a visitor who closes the connection
+// while the store saves the click.
+func TestStoreTimeout_closedConnection(t *testing.T) {
+	t.Parallel()
+	store := heldStore{clickid.NewMemoryStore(), make(chan struct{})}
+	tracker, err := clickid.New(clickid.Config{Store: store, StoreTimeout: time.Minute, Logger: slog.New(slog.DiscardHandler)})
+	require.NoError(t, err)
+	tokens := make(chan string, 1)
+	page := tracker.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		token, _ := clickid.Token(r.Context())
+		tokens <- token
+	}))
+	arrived := make(chan context.Context, 1)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		arrived <- r.Context()
+		page.ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+
+	conn, err := net.Dial("tcp", server.Listener.Addr().String())
+	require.NoError(t, err)
+	_, err = io.WriteString(conn, "GET /?clkid=abc HTTP/1.1\r\nHost: localhost\r\n\r\n")
+	require.NoError(t, err)
+	visit := <-arrived
+	require.NoError(t, conn.Close())
+	<-visit.Done() // the server has noticed
+	close(store.release)
+
+	c, err := tracker.Resolve(context.Background(), <-tokens)
+	require.NoError(t, err)
+	require.Equal(t, "abc", c.ID)
 }
 
 func TestCapture_failedLoad(t *testing.T) {

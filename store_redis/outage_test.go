@@ -1,8 +1,12 @@
 package redisstore_test
 
 import (
+	"context"
 	"errors"
+	"log/slog"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"syscall"
 	"testing"
 	"time"
@@ -72,6 +76,44 @@ func TestStore_fullServer(t *testing.T) {
 
 	require.NoError(t, client.ConfigSet(ctx, "maxmemory", "0").Err())
 	shop.Recovers(t, landed, "before-it-was-full")
+}
+
+// TestStore_fallbackFullServer has a server that refuses new clicks: the page is
+// served, the fallback takes the click, and the refusal is reported.
+func TestStore_fallbackFullServer(t *testing.T) {
+	client := newClient(t, testserver.StartRedis(t).DSN())
+	require.NoError(t, client.ConfigSet(ctx, "maxmemory", "1").Err())
+	primary := newStore(t, client, "")
+	store, err := clickid.NewFallbackStore(primary, newCookieStore(t))
+	require.NoError(t, err)
+	var seen []clickid.Observation
+	tracker, err := clickid.New(clickid.Config{
+		Store: store, StoreTimeout: time.Minute, Logger: slog.New(slog.DiscardHandler),
+		Hook: func(_ context.Context, o clickid.Observation) { seen = append(seen, o) },
+	})
+	require.NoError(t, err)
+	served := 0
+	shop := tracker.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		served++
+		c, err := clickid.Lookup(r.Context())
+		require.NoError(t, err)
+		require.Equal(t, "when-it-was-full", c.ID)
+	}))
+
+	landing := httptest.NewRecorder()
+	shop.ServeHTTP(landing, httptest.NewRequest(http.MethodGet, "https://shop.test/?clkid=when-it-was-full", nil))
+	cookies := landing.Result().Cookies()
+	require.Len(t, cookies, 1)
+	require.ErrorIs(t, primary.CheckToken(cookies[0].Value), clickid.ErrInvalid, "the cookie has the click")
+	require.Len(t, seen, 2)
+	require.Equal(t, []clickid.Kind{clickid.KindFellBack, clickid.KindCaptured}, []clickid.Kind{seen[0].Kind, seen[1].Kind})
+	require.ErrorContains(t, seen[0].Err, "OOM")
+
+	cart := httptest.NewRequest(http.MethodGet, "https://shop.test/cart", nil)
+	cart.AddCookie(cookies[0])
+	shop.ServeHTTP(httptest.NewRecorder(), cart)
+	require.Equal(t, 2, served)
+	require.Len(t, seen, 2)
 }
 
 // TestStore_failover kills the primary server, whose clicks and links the replica

@@ -47,6 +47,10 @@ func (s *Store) Load(ctx context.Context, token string) (clickid.Click, error) {
 		return clickid.Click{}, clickid.ErrNotFound
 	}
 	c.At, c.Expires = time.Unix(at, 0).UTC(), time.Unix(expires, 0).UTC()
+	if err := c.Validate(); err != nil {
+		// %v, since the token is valid: the error must not match ErrInvalid.
+		return clickid.Click{}, fmt.Errorf("sqlstore: loading the click in %s: the row is damaged: %v", s.database, err)
+	}
 	if !c.Expires.After(s.now()) {
 		return clickid.Click{}, fmt.Errorf("%w: the click has expired", clickid.ErrNotFound)
 	}

@@ -29,12 +29,15 @@ func (s scripted) ExecContext(context.Context, string, []driver.NamedValue) (dri
 }
 
 func (s scripted) QueryContext(context.Context, string, []driver.NamedValue) (driver.Rows, error) {
-	return &scriptedRows{row: s.row}, nil
+	return &scriptedRows{row: s.row, columns: len(s.row)}, nil
 }
 
-type scriptedRows struct{ row []driver.Value }
+type scriptedRows struct {
+	row     []driver.Value
+	columns int
+}
 
-func (r *scriptedRows) Columns() []string { return make([]string, len(r.row)) }
+func (r *scriptedRows) Columns() []string { return make([]string, r.columns) }
 func (r *scriptedRows) Close() error      { return nil }
 
 func (r *scriptedRows) Next(dest []driver.Value) error {
@@ -46,7 +49,7 @@ func (r *scriptedRows) Next(dest []driver.Value) error {
 	return nil
 }
 
-func newScripted(t *testing.T, database Database, row []driver.Value) *Store {
+func newScripted(t testing.TB, database Database, row []driver.Value) *Store {
 	t.Helper()
 	db := sql.OpenDB(scripted{row})
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
