@@ -60,7 +60,7 @@ var faultKinds = []faultKind{
 	{"slow", "slow response", parameterDelay, 5,
 		"A client whose timeout is shorter sends the events again, and the platform counts them once.",
 		func(seconds float64) clickidtest.Fault {
-			return clickidtest.Fault{Latency: time.Duration(seconds * float64(time.Second))}
+			return clickidtest.Fault{Latency: time.Duration(math.Round(seconds * float64(time.Second)))}
 		}},
 	{"cut", "connection cut, not processed", "", 0,
 		"The events are not processed. The client should send them again.",
@@ -149,13 +149,16 @@ func faultOf(f clickidtest.Fault) fault {
 	if shown.Name == "" {
 		shown.Name = strconv.Itoa(f.Status)
 	}
-	if seconds, err := strconv.ParseFloat(f.Header.Get("Retry-After"), 64); err == nil {
-		shown.RetryAfter = &seconds
+	kind, _ := findFaultKind(f.Name)
+	// A zero is shown if the kind has another default.
+	show := func(parameter string, seconds float64) *float64 {
+		if seconds > 0 || kind.Parameter == parameter && kind.Default > 0 {
+			return &seconds
+		}
+		return nil
 	}
-	if f.Latency > 0 {
-		seconds := f.Latency.Seconds()
-		shown.Delay = &seconds
-	}
+	wait, _ := strconv.ParseFloat(f.Header.Get("Retry-After"), 64) // 0 without the header
+	shown.RetryAfter, shown.Delay = show(parameterRetryAfter, wait), show(parameterDelay, f.Latency.Seconds())
 	return shown
 }
 
