@@ -8,7 +8,4 @@ require (
 	golang.org/x/net v0.57.0
 )
 
-require (
-	go.yaml.in/yaml/v3 v3.0.5 // indirect
-	golang.org/x/text v0.40.0 // indirect
-)
+require go.yaml.in/yaml/v3 v3.0.5 // indirect
