@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/clickid/clickid/internal/sqldb"
@@ -37,6 +38,9 @@ func (o *Outbox[TTx]) Migrate(ctx context.Context) error {
 			}
 			err = migrate()
 		}
+		if err == nil {
+			err = o.driver.GetExecutor().Exec(ctx, eventIndex)
+		}
 		return wrap("migrating the outbox", err)
 	}
 	return wrap("migrating the outbox", o.withLock(ctx, func() error {
@@ -54,6 +58,14 @@ func (o *Outbox[TTx]) Migrate(ctx context.Context) error {
 		return migrate()
 	}))
 }
+
+// eventOf is what Find looks for on SQLite, which has no index of all metadata: the
+// first key of a record, which is that of its event's ID, or the ID of a skipped
+// event.
+const eventOf = "coalesce(metadata ->> '$." + recordKey + ".keys[0]', metadata ->> '$." + skipKey + ".id')"
+
+// eventIndex creates the index. River's migrations drop it with an old table.
+const eventIndex = "CREATE INDEX IF NOT EXISTS river_job_clickid_event ON river_job (" + eventOf + ") WHERE " + eventOf + " IS NOT NULL"
 
 func (o *Outbox[TTx]) schemaExists(ctx context.Context) (exists bool, err error) {
 	err = o.driver.GetExecutor().QueryRow(ctx,
@@ -172,50 +184,46 @@ const (
 // estimates a larger number from a sample, since a count that reads all jobs takes
 // a second for a million of them, and on SQLite orders wait for it.
 func (t jobTable) count(ctx context.Context, queue string) (c counts, err error) {
-	first := func(columns, states string, limit int) string {
-		return fmt.Sprintf("(SELECT %s FROM %s WHERE queue = $1 AND %s LIMIT %d) AS first", columns, t.name(), states, limit)
-	}
 	executor := t.executor
-	scan := func(columns, from string, dest ...any) {
+	scan := func(query string, dest ...any) {
 		if err == nil {
-			err = executor.QueryRow(ctx, "SELECT "+columns+" FROM "+from, queue).Scan(dest...)
+			err = executor.QueryRow(ctx, query, queue).Scan(dest...)
 		}
 	}
 	if t.postgres {
-		// A bitmap of the index is made as a whole before the limit counts.
 		tx, err := t.executor.Begin(ctx)
 		if err != nil {
 			return c, err
 		}
 		defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
-		if err := tx.Exec(ctx, "SET LOCAL enable_bitmapscan = off"); err != nil {
-			return c, err
-		}
-		if err := tx.Exec(ctx, "SET LOCAL enable_seqscan = off"); err != nil {
+		// A bitmap of the index is made as a whole before the limit counts.
+		err = tx.Exec(ctx, "SELECT set_config('enable_bitmapscan', 'off', true), set_config('enable_seqscan', 'off', true)")
+		if err != nil {
 			return c, err
 		}
 		executor = tx
 	}
+	first := func(columns, of, states string, limit int) string {
+		return fmt.Sprintf("(SELECT %s FROM (SELECT %s FROM %s WHERE queue = $1 AND %s LIMIT %d) AS first)", columns, of, t.name(), states, limit)
+	}
 	var ended int
-	scan("count(*)", first("1", isWaiting, sqldb.CountLimit+1), &c.queued)
-	scan(t.oldest("1 = 1"), first("created_at", isWaiting, ageLimit), &c.age)
-	scan("count(*)", first("1", isDead, sqldb.CountLimit+1), &c.deadLetters)
-	scan("count(*), "+t.delivered()+", "+t.skipped(), first("state, unique_key, metadata", isEnded, sqldb.CountLimit+1), &ended, &c.delivered, &c.skipped)
+	scan("SELECT "+first("count(*)", "1", isWaiting, sqldb.CountLimit+1)+", "+
+		first(t.oldest("1 = 1"), "created_at", isWaiting, ageLimit)+", "+
+		first("count(*)", "1", isDead, sqldb.CountLimit+1)+", ended, delivered, skipped FROM "+
+		first("count(*) AS ended, "+t.delivered()+" AS delivered, "+t.skipped()+" AS skipped", "state, unique_key, metadata", isEnded, sqldb.CountLimit+1)+" AS of_ended",
+		&c.queued, &c.age, &c.deadLetters, &ended, &c.delivered, &c.skipped)
 	if err != nil || c.queued <= ageLimit && max(c.deadLetters, ended) <= sqldb.CountLimit {
 		return c, err
 	}
-	if t.postgres {
-		err = executor.Exec(ctx, "SET LOCAL enable_bitmapscan = on") // for the ranges of ids
-	}
 	var low, high int64
-	scan("coalesce(min(id), 1), coalesce(max(id), 0)", t.name()+" WHERE $1 <> ''", &low, &high)
+	scan(t.bounds()+" WHERE $1 <> ''", &low, &high)
 	if err != nil {
 		return c, err
 	}
 	where, factor := sqldb.Sample(low, high)
 	var sample counts
-	scan("count(CASE WHEN "+isWaiting+" THEN 1 END), count(CASE WHEN "+isDead+" THEN 1 END), "+t.delivered()+", "+t.skipped()+", "+t.oldest(isWaiting),
-		t.name()+" WHERE queue = $1 AND "+where, &sample.queued, &sample.deadLetters, &sample.delivered, &sample.skipped, &sample.age)
+	scan("SELECT count(CASE WHEN "+isWaiting+" THEN 1 END), count(CASE WHEN "+isDead+" THEN 1 END), "+t.delivered()+", "+t.skipped()+", "+t.oldest(isWaiting)+
+		" FROM "+t.name()+" WHERE queue || '' = $1 AND "+where, &sample.queued, &sample.deadLetters, &sample.delivered, &sample.skipped, &sample.age)
 	estimate := func(exact *int, sampled int) {
 		*exact = max(*exact, int(float64(sampled)*factor))
 		c.estimated = true
@@ -265,26 +273,38 @@ func (t jobTable) any(ctx context.Context, queue, which string) (found bool, err
 	return found, err
 }
 
-// partSize is how many jobs one statement looks at on SQLite: it has one writer,
-// or even one connection, and orders wait for it.
+// ids returns the jobs of the queue $1 that meet a condition. PostgreSQL does not
+// read the queue's index for it: without statistics it takes that for a short one.
+func (t jobTable) ids(ctx context.Context, where string, args ...any) ([]int64, error) {
+	list := "group_concat(id)"
+	if t.postgres {
+		list = "string_agg(id::text, ',' ORDER BY id)"
+	}
+	var found string
+	err := t.executor.QueryRow(ctx, "SELECT coalesce("+list+", '') FROM "+t.name()+" WHERE queue || '' = $1 AND ("+where+")", args...).Scan(&found)
+	if err != nil || found == "" {
+		return nil, err
+	}
+	return jobIDs(strings.Split(found, ",")), nil
+}
+
+// partSize is how many jobs one statement looks at on SQLite: where the pool has
+// one connection, orders wait for it.
 const partSize = 5000
 
 // inParts calls act for ranges of job numbers that cover the table.
-func (o *Outbox[TTx]) inParts(ctx context.Context, act func(after, until int64) error) error {
+func (t jobTable) inParts(ctx context.Context, act func(after, until int64) error) error {
 	var first, last int64
-	err := o.table.executor.QueryRow(ctx, "SELECT coalesce(min(id), 1) FROM "+o.table.name()).Scan(&first)
-	if err != nil {
-		return err
+	err := t.executor.QueryRow(ctx, t.bounds()).Scan(&first, &last)
+	for after := first - 1; after < last && err == nil; after += partSize {
+		err = act(after, min(after+partSize, last))
 	}
-	if err := o.table.executor.QueryRow(ctx, "SELECT coalesce(max(id), 0) FROM "+o.table.name()).Scan(&last); err != nil {
-		return err
-	}
-	for after := first - 1; after < last; after += partSize {
-		if err := act(after, min(after+partSize, last)); err != nil {
-			return err
-		}
-	}
-	return nil
+	return err
+}
+
+// bounds selects the least and the greatest job number.
+func (t jobTable) bounds() string {
+	return "SELECT coalesce((SELECT min(id) FROM " + t.name() + "), 1), coalesce((SELECT max(id) FROM " + t.name() + "), 0)"
 }
 
 // warnOfOthers reports events that wait for another destination: after a change

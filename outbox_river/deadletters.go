@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -165,56 +166,57 @@ func (o *Outbox[TTx]) Erase(ctx context.Context, k clickid.Key) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	where, args := o.holdsKey(hash)
-	if o.table.postgres {
-		n, err := o.erase(ctx, where, args)
-		return n, wrap("erasing events", err)
-	}
 	total := 0
-	err = o.inParts(ctx, func(after, until int64) error {
-		part := river.NamedArgs{"key": args["key"], "after": after, "until": until}
-		n, err := o.erase(ctx, "id > @after AND id <= @until AND "+where, part)
+	if o.table.postgres {
+		total, err = o.erase(ctx, "metadata @> $2::text::jsonb", withKey(hash))
+		return total, wrap("erasing events", err)
+	}
+	err = o.table.inParts(ctx, func(after, until int64) error {
+		n, err := o.erase(ctx, "id > $3 AND id <= $4 AND EXISTS (SELECT 1 FROM json_each(metadata, '$."+recordKey+".keys') WHERE value = $2)",
+			hash, after, until)
 		total += n
 		return err
 	})
 	return total, wrap("erasing events", err)
 }
 
-// erase removes the jobs that meet a condition.
-func (o *Outbox[TTx]) erase(ctx context.Context, where string, args river.NamedArgs) (int, error) {
+// withKey returns what the metadata of a job contains whose record has a key.
+func withKey(hash string) string {
+	return `{"` + recordKey + `":{"keys":["` + hash + `"]}}`
+}
+
+// erase removes the jobs that meet a condition. It looks for them before it
+// locks them: on SQLite, orders wait for a statement that deletes.
+func (o *Outbox[TTx]) erase(ctx context.Context, where string, args ...any) (int, error) {
 	total := 0
 	for {
 		// A queued event may have become a running one between the two steps,
-		// so they are repeated until they find nothing.
-		erased, err := o.eraseRunning(ctx, where, args)
+		// and a dead letter another job, so they are repeated until they find
+		// nothing.
+		ids, err := o.table.ids(ctx, where, append([]any{o.queue}, args...)...)
+		erased := 0
+		for part := range slices.Chunk(ids, pageSize) {
+			n := 0
+			if err == nil {
+				n, err = o.eraseRunning(ctx, part)
+				erased += n
+			}
+			if err == nil {
+				n, err = o.deleteAll(ctx, river.NewJobDeleteManyParams().States(append(waiting(), dead()...)...).IDs(part...))
+				erased += n
+			}
+		}
 		total += erased
-		if err != nil {
-			return total, err
-		}
-		deleted, err := o.deleteAll(ctx, river.NewJobDeleteManyParams().Queues(o.queue).States(append(waiting(), dead()...)...).Where("("+where+")", args))
-		total += deleted
-		if err != nil || erased+deleted == 0 {
+		if err != nil || erased == 0 {
 			return total, err
 		}
 	}
 }
 
-// holdsKey returns the condition that a job's record has a key.
-func (o *Outbox[TTx]) holdsKey(hash string) (where string, args river.NamedArgs) {
-	if o.driver.DatabaseName() == riverdriver.DatabaseNameSQLite {
-		return `EXISTS (SELECT 1 FROM json_each(metadata, '$.` + recordKey + `.keys') AS key WHERE key.value = @key)`,
-			river.NamedArgs{"key": hash}
-	}
-	return `metadata @> @key::jsonb`,
-		river.NamedArgs{"key": `{"` + recordKey + `":{"keys":["` + hash + `"]}}`}
-}
-
-// eraseRunning removes the records of running jobs. River does not delete such
-// jobs.
-func (o *Outbox[TTx]) eraseRunning(ctx context.Context, where string, args river.NamedArgs) (int, error) {
-	running, err := o.client.JobList(ctx, river.NewJobListParams().
-		Queues(o.queue).
-		States(rivertype.JobStateRunning).Where("("+where+")", args).First(pageSize))
+// eraseRunning removes the records of those jobs that are running. River does not
+// delete such jobs.
+func (o *Outbox[TTx]) eraseRunning(ctx context.Context, ids []int64) (int, error) {
+	running, err := o.client.JobList(ctx, river.NewJobListParams().States(rivertype.JobStateRunning).IDs(ids...).First(pageSize))
 	if err != nil {
 		return 0, err
 	}

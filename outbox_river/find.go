@@ -17,59 +17,42 @@ import (
 // Find returns the state of the events with an ID. See [outbox.Outbox].
 func (o *Outbox[TTx]) Find(ctx context.Context, eventID string, types ...clickid.EventType) ([]outbox.Entry, error) {
 	search := o.delivery.Search(eventID, types...)
-	where, args := o.concerns(search)
-	if o.table.postgres {
-		entries, err := o.find(ctx, search, where, args)
-		return entries, wrap("finding an event", err)
+	ids, err := o.table.concerned(ctx, o.queue, search)
+	if err != nil {
+		return nil, wrap("finding an event", err)
 	}
-	var all []outbox.Entry
-	err := o.inParts(ctx, func(after, until int64) error {
-		part := river.NamedArgs{"after": after, "until": until}
-		maps.Copy(part, args)
-		entries, err := o.find(ctx, search, "id > @after AND id <= @until AND "+where, part)
-		all = append(all, entries...)
-		return err
-	})
-	return all, wrap("finding an event", err)
-}
-
-// concerns returns the condition that a job has one of the identities, the key or
-// the skip of a search. On PostgreSQL, each part has an index.
-func (o *Outbox[TTx]) concerns(search outbox.Search) (where string, args river.NamedArgs) {
-	where, args = o.holdsKey(search.Key)
-	identities := slices.Sorted(maps.Keys(search.Identities))
-	if !o.table.postgres {
-		args["identities"] = strings.Join(identities, ",")
-		return "(" + where + ` OR instr(@identities, args ->> '$.identity') > 0)`, args
-	}
-	keys := make([]string, len(identities))
-	for i, identity := range identities {
-		keys[i] = hex.EncodeToString(uniqueKey(identity))
-	}
-	skip, _ := json.Marshal(map[string]any{skipKey: map[string]string{"id": outbox.VisibleID(search.EventID)}}) // strings
-	args["skip"], args["uniques"] = string(skip), strings.Join(keys, ",")
-	return where + ` OR metadata @> @skip::jsonb
-		OR unique_key = ANY (ARRAY(SELECT decode(key, 'hex') FROM unnest(string_to_array(@uniques::text, ',')) AS key)) AND ` + o.table.hasKey(), args
-}
-
-func (o *Outbox[TTx]) find(ctx context.Context, search outbox.Search, where string, args river.NamedArgs) ([]outbox.Entry, error) {
-	params := river.NewJobListParams().Queues(o.queue).Where("("+where+")", args).First(pageSize)
 	var entries []outbox.Entry
-	for {
-		list, err := o.client.JobList(ctx, params)
+	for part := range slices.Chunk(ids, pageSize) {
+		list, err := o.client.JobList(ctx, river.NewJobListParams().IDs(part...).First(pageSize))
 		if err != nil {
-			return nil, err
+			return nil, wrap("finding an event", err)
 		}
 		for _, job := range list.Jobs {
 			if entry, ok := o.entry(search, job); ok {
 				entries = append(entries, entry)
 			}
 		}
-		if len(list.Jobs) < pageSize {
-			return entries, nil
-		}
-		params = params.After(list.LastCursor)
 	}
+	return entries, nil
+}
+
+// concerned returns the jobs of a queue that have one of the identities, the key
+// or the skip of a search. Each part has an index.
+func (t jobTable) concerned(ctx context.Context, queue string, search outbox.Search) ([]int64, error) {
+	var keys []string
+	for _, identity := range slices.Sorted(maps.Keys(search.Identities)) {
+		keys = append(keys, hex.EncodeToString(uniqueKey(identity)))
+	}
+	uniques, skipID := strings.Join(keys, ","), outbox.VisibleID(search.EventID)
+	if !t.postgres {
+		list, _ := json.Marshal(keys) // strings
+		return t.ids(ctx, eventOf+" IN ($2, $3) OR unique_key IN (SELECT unhex(value) FROM json_each($4)) AND "+t.hasKey(),
+			queue, search.Key, skipID, string(list))
+	}
+	skip, _ := json.Marshal(map[string]any{skipKey: map[string]string{"id": skipID}}) // strings
+	return t.ids(ctx, "metadata @> $2::text::jsonb OR metadata @> $3::text::jsonb"+
+		" OR unique_key = ANY (ARRAY(SELECT decode(key, 'hex') FROM unnest(string_to_array($4::text, ',')) AS key)) AND "+t.hasKey(),
+		queue, withKey(search.Key), string(skip), uniques)
 }
 
 // entry returns the entry of a job. It reports false for another event, and for

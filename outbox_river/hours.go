@@ -33,7 +33,7 @@ func (o *Outbox[TTx]) DeliveredByHour(ctx context.Context, from, to time.Time) (
 				WHERE queue = $1 AND `+delivered+` AND finalized_at >= to_timestamp($2::bigint) AND finalized_at < to_timestamp($3::bigint)
 				GROUP BY 1) AS hours`, o.queue, from.Unix(), to.Unix())
 	} else {
-		err = o.inParts(ctx, func(after, until int64) error {
+		err = o.table.inParts(ctx, func(after, until int64) error {
 			return add(`SELECT coalesce(json_group_object(CAST(hour AS TEXT), n), '{}') FROM (
 					SELECT CAST(strftime('%s', finalized_at) AS INTEGER) / 3600 AS hour, count(*) AS n FROM river_job
 					WHERE id > $1 AND id <= $2 AND queue = $3 AND `+delivered+`

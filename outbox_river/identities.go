@@ -13,6 +13,7 @@ import (
 	"github.com/clickid/clickid/outbox"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver"
+	"github.com/riverqueue/river/rivertype"
 )
 
 // An order must never wait for a lock of another transaction, and two orders
@@ -139,9 +140,6 @@ func (o *Outbox[TTx]) waitForLocks(ctx context.Context, tx TTx, identities []str
 		FROM unnest(string_to_array($2::text, ',')) AS bucket`, lockClass(o.cfg.Schema), strings.Join(slices.Compact(wanted), ","))
 }
 
-// hasKey is the condition of River's unique index.
-const hasKey = "unique_key IS NOT NULL AND unique_states IS NOT NULL AND %s.river_job_state_in_bitmask(unique_states, state)"
-
 // known returns the fingerprints of the records that are stored already, as far
 // as tx can see.
 func (o *Outbox[TTx]) known(ctx context.Context, tx riverdriver.ExecutorTx, records []outbox.Record) (map[string]string, error) {
@@ -195,7 +193,22 @@ func (t jobTable) name() string {
 	return `"` + t.schema + `".river_job`
 }
 
-func (t jobTable) hasKey() string { return fmt.Sprintf(hasKey, `"`+t.schema+`"`) }
+// hasKey is the condition of River's unique index, which both databases must find
+// in a statement to use it.
+func (t jobTable) hasKey() string {
+	const both = "unique_key IS NOT NULL AND unique_states IS NOT NULL AND "
+	if t.postgres {
+		return both + `"` + t.schema + `".river_job_state_in_bitmask(unique_states, state)`
+	}
+	cases := ""
+	for bit, state := range []rivertype.JobState{
+		rivertype.JobStateAvailable, rivertype.JobStateCancelled, rivertype.JobStateCompleted, rivertype.JobStateDiscarded,
+		rivertype.JobStatePending, rivertype.JobStateRetryable, rivertype.JobStateRunning, rivertype.JobStateScheduled,
+	} {
+		cases += fmt.Sprintf(" WHEN '%s' THEN unique_states & (1 << %d)", state, bit)
+	}
+	return both + "CASE state" + cases + " ELSE 0 END >= 1"
+}
 
 // claim is the result of claiming an identity.
 type claim int

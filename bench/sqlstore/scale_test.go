@@ -29,6 +29,7 @@ var (
 	clicks = flag.Int("clicks", 50_000, "clicks to load; a fifth of them has expired")
 	links  = flag.Int("links", 0, "links to load, of which a fifth has expired; a tenth of the clicks by default")
 	phase  = flag.Duration("phase", 10*time.Second, "how long each phase of visits is measured")
+	memory = flag.String("memory", "1G", "shared buffers of PostgreSQL, and buffer pool of MariaDB")
 	rate   = flag.Int("rate", 400, "visits a second, each of which saves one click and loads it")
 )
 
@@ -246,12 +247,12 @@ func openSQLite(b *testing.B) database {
 
 func startPostgres(b *testing.B) database {
 	server := testserver.StartPostgres(b)
-	server.Restart("-c", "fsync=on", "-c", "full_page_writes=on", "-c", "shared_buffers=1GB", "-c", "max_wal_size=4GB")
+	server.Restart("-c", "fsync=on", "-c", "full_page_writes=on", "-c", "shared_buffers="+*memory+"B", "-c", "max_wal_size=4GB")
 	return open(b, sqlstore.DatabasePostgreSQL, "pgx", server.DSN())
 }
 
 func startMariaDB(b *testing.B) database {
 	server := testserver.StartMariaDB(b)
-	server.Restart("--innodb-flush-log-at-trx-commit=1", "--innodb-log-file-size=1G", "--innodb-buffer-pool-size=1G")
+	server.Restart("--innodb-flush-log-at-trx-commit=1", "--innodb-log-file-size=1G", "--innodb-buffer-pool-size="+*memory)
 	return open(b, sqlstore.DatabaseMySQL, "mysql", server.DSN()+"?interpolateParams=true")
 }

@@ -363,3 +363,30 @@ func TestTable_In_ownTransaction(t *testing.T) {
 		write(t, table.In(db), newEvent("order"))
 	})
 }
+
+// TestTable_Stats_estimated has more events than are counted.
+func TestTable_Stats_estimated(t *testing.T) {
+	onEachDatabase(t, func(t *testing.T, d database) {
+		db := d.open(t)
+		table := d.table(t, db)
+		stored := 0
+		for _, c := range []struct {
+			events    int
+			estimated bool
+		}{{2000, false}, {6000, true}} {
+			var events []clickid.Event
+			for ; stored < c.events; stored++ {
+				events = append(events, newEvent(fmt.Sprint("order-", stored)))
+			}
+			write(t, table.In(db), events...)
+			stats, err := table.Stats(context.Background(), db)
+			require.NoError(t, err)
+			require.Equal(t, c.estimated, stats.Estimated)
+			if c.estimated {
+				require.InEpsilon(t, c.events, stats.Queued, 0.1)
+			} else {
+				require.Equal(t, c.events, stats.Queued)
+			}
+		}
+	})
+}

@@ -1,0 +1,134 @@
+package river_test
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/outbox"
+	riveroutbox "github.com/clickid/clickid/outbox_river"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	"github.com/stretchr/testify/require"
+)
+
+// explainer is a tracer of pgx. It explains each statement before it runs, on its
+// connection and with its arguments.
+type explainer struct {
+	mu    sync.Mutex
+	on    bool
+	plans []string
+}
+
+const explain = "EXPLAIN (ANALYZE, BUFFERS) "
+
+func (e *explainer) TraceQueryStart(ctx context.Context, conn *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
+	e.mu.Lock()
+	on := e.on
+	e.mu.Unlock()
+	if !on || !strings.Contains(data.SQL, "FROM ") || strings.HasPrefix(data.SQL, explain) {
+		return ctx
+	}
+	add := func(plan string) {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.plans = append(e.plans, plan)
+	}
+	rows, err := conn.Query(context.WithoutCancel(ctx), explain+data.SQL, data.Args...)
+	if err != nil {
+		add(err.Error())
+		return ctx
+	}
+	lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		lines = append(lines, err.Error())
+	}
+	add(data.SQL + "\n" + strings.Join(lines, "\n"))
+	return ctx
+}
+
+func (e *explainer) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+
+// watch returns the plans of the statements that f runs.
+func (e *explainer) watch(f func()) []string {
+	e.mu.Lock()
+	e.on, e.plans = true, nil
+	e.mu.Unlock()
+	f()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.on = false
+	return e.plans
+}
+
+// pages is the number of pages of the first line about buffers, that of the
+// whole plan.
+var pages = regexp.MustCompile(`Buffers: shared(?: hit=(\d+))?(?: read=(\d+))?`)
+
+func pagesOf(plan string) (n int) {
+	for _, number := range pages.FindStringSubmatch(plan)[1:] {
+		part, _ := strconv.Atoi(number)
+		n += part
+	}
+	return n
+}
+
+// TestOutbox_plans looks at the plans of what runs while many events wait, in a
+// table with and without statistics.
+func TestOutbox_plans(t *testing.T) {
+	t.Parallel()
+	cfg := sharedPool(t).Config()
+	plans := &explainer{}
+	cfg.ConnConfig.Tracer = plans
+	pool, err := pgxpool.NewWithConfig(t.Context(), cfg)
+	require.NoError(t, err)
+	t.Cleanup(pool.Close)
+	ob, err := riveroutbox.New(riverpgxv5.New(pool), riveroutbox.Config{Schema: "plans", Delivery: outbox.Config{Destination: outbox.Administration("elsewhere")}})
+	require.NoError(t, err)
+	require.NoError(t, ob.Migrate(t.Context()))
+	_, err = pool.Exec(t.Context(), "ALTER TABLE plans.river_job SET (autovacuum_enabled = off)")
+	require.NoError(t, err)
+	_, err = ob.Enqueue(t.Context(), []outbox.Record{{Identity: strings.Repeat("0", 64), Payload: []byte(strings.Repeat("x", 400)), QueuedAt: time.Now()}})
+	require.NoError(t, err)
+	const queued = 50_000
+	_, err = pool.Exec(t.Context(), `INSERT INTO plans.river_job (args, kind, max_attempts, metadata, queue, unique_key, unique_states)
+		SELECT args, kind, max_attempts, jsonb_set(metadata, '{clickid,keys}', jsonb_build_array(md5(i::text))), queue, sha256(i::text::bytea), unique_states
+		FROM plans.river_job, generate_series(2, $1::int) AS i`, queued)
+	require.NoError(t, err)
+	var size int
+	require.NoError(t, pool.QueryRow(t.Context(), "SELECT pg_relation_size('plans.river_job') / current_setting('block_size')::int").Scan(&size))
+
+	for _, statistics := range []string{"SELECT 1", "ANALYZE plans.river_job"} {
+		_, err = pool.Exec(t.Context(), statistics)
+		require.NoError(t, err)
+		for name, do := range map[string]func() error{
+			"Stats": func() error {
+				_, err := ob.Stats(t.Context())
+				return err
+			},
+			"Find": func() error {
+				_, err := ob.Find(t.Context(), "order")
+				return err
+			},
+			"Erase": func() error {
+				_, err := ob.Erase(t.Context(), clickid.OrderKey("order"))
+				return err
+			},
+		} {
+			found := plans.watch(func() { require.NoError(t, do(), name) })
+			require.NotEmpty(t, found, name)
+			for _, plan := range found {
+				require.Contains(t, plan, "Buffers:", plan)
+				require.NotContains(t, plan, "Seq Scan on river_job", plan)
+				require.Less(t, pagesOf(plan), size, fmt.Sprintf("%s reads as much as the table has:\n%s", name, plan))
+			}
+		}
+	}
+}
