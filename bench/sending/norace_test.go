@@ -1,0 +1,5 @@
+//go:build !race
+
+package sending_test
+
+const raceDetector = false
