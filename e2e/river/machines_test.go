@@ -63,12 +63,11 @@ type lan struct {
 	network string
 }
 
-// newLAN creates the network. Only root may, on Linux: other users skip the test
-// even where skipping is forbidden, since nothing that they install helps.
+// newLAN creates the network. Only root may, on Linux.
 func newLAN(t testing.TB, machines int) lan {
 	t.Helper()
 	if runtime.GOOS != "linux" || os.Geteuid() != 0 {
-		t.Skip("network namespaces need root on Linux")
+		testserver.Missing(t, "the right to create network namespaces", "run the tests as root on Linux, in a container with --privileged")
 	}
 	for _, program := range []string{"ip", "unshare"} {
 		testserver.Program(t, program)
