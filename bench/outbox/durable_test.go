@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -48,8 +47,8 @@ func BenchmarkDurable(b *testing.B) {
 			variants := []ratio.Variant{
 				{Name: "order", Run: repeat(store(false))},
 				{Name: "with its conversion", Run: repeat(store(true))},
-				{Name: fmt.Sprintf("order, %d at once", visitors), Run: atOnce(store(false))},
-				{Name: fmt.Sprintf("with its conversion, %d at once", visitors), Run: atOnce(store(true))},
+				{Name: fmt.Sprintf("order, %d at once", visitors), Run: ratio.AtOnce(visitors, store(false))},
+				{Name: fmt.Sprintf("with its conversion, %d at once", visitors), Run: ratio.AtOnce(visitors, store(true))},
 			}
 			for _, p := range peers {
 				variants = append(variants, ratio.Variant{Name: p.name, Run: p.open(b)})
@@ -83,23 +82,6 @@ func repeat(f func()) func(n int) {
 		for range n {
 			f()
 		}
-	}
-}
-
-// atOnce returns a function that calls f n times, from many goroutines.
-func atOnce(f func()) func(n int) {
-	return func(n int) {
-		var left atomic.Int64
-		left.Store(int64(n))
-		var working sync.WaitGroup
-		for range min(n, visitors) {
-			working.Go(func() {
-				for left.Add(-1) >= 0 {
-					f()
-				}
-			})
-		}
-		working.Wait()
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"math/rand/v2"
 	"os"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -109,10 +108,10 @@ func benchmarkPeer(b *testing.B, start func(*testing.B) database) {
 		name := map[int]string{1: "one visitor", 32: "32 visitors"}[visitors]
 		b.Run(name, func(b *testing.B) {
 			ratio.Compare(b,
-				ratio.Variant{Name: "scs save", Run: by(visitors, saveTheirs)},
-				ratio.Variant{Name: "save", Run: by(visitors, save)},
-				ratio.Variant{Name: "scs load", Run: by(visitors, loadTheirs)},
-				ratio.Variant{Name: "load", Run: by(visitors, find)})
+				ratio.Variant{Name: "scs save", Run: ratio.AtOnce(visitors, saveTheirs)},
+				ratio.Variant{Name: "save", Run: ratio.AtOnce(visitors, save)},
+				ratio.Variant{Name: "scs load", Run: ratio.AtOnce(visitors, loadTheirs)},
+				ratio.Variant{Name: "load", Run: ratio.AtOnce(visitors, find)})
 		})
 	}
 }
@@ -127,21 +126,4 @@ func anyToken() string {
 func sessionToken(i int) string {
 	random := digest("session", i)
 	return base64.RawURLEncoding.EncodeToString(random[:])
-}
-
-// by returns a function that calls f n times, from some visitors at once.
-func by(visitors int, f func()) func(n int) {
-	return func(n int) {
-		var left atomic.Int64
-		left.Store(int64(n))
-		var working sync.WaitGroup
-		for range min(n, visitors) {
-			working.Go(func() {
-				for left.Add(-1) >= 0 {
-					f()
-				}
-			})
-		}
-		working.Wait()
-	}
 }

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -139,4 +140,21 @@ func duration(ns float64) string {
 		return fmt.Sprintf("%.3g ms", ns/1e6)
 	}
 	return fmt.Sprintf("%.3g s", ns/1e9)
+}
+
+// AtOnce returns the Run of a [Variant] that calls f from a number of goroutines.
+func AtOnce(callers int, f func()) func(n int) {
+	return func(n int) {
+		var left atomic.Int64
+		left.Store(int64(n))
+		var working sync.WaitGroup
+		for range min(n, callers) {
+			working.Go(func() {
+				for left.Add(-1) >= 0 {
+					f()
+				}
+			})
+		}
+		working.Wait()
+	}
 }
