@@ -2,6 +2,7 @@ package clickid
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -186,6 +187,20 @@ func RampID(token string) UserID { return UserID{Type: UserIDRampID, Value: toke
 
 // ID5 returns ID5's device-based token as a user ID.
 func ID5(token string) UserID { return UserID{Type: UserIDID5, Value: token} }
+
+// Currency returns the currency of the value or of the first item with a price
+// or a discount, or "".
+func (e *Event) Currency() string {
+	if e.Value.currency != "" {
+		return e.Value.currency
+	}
+	for i := range e.Items {
+		if c := cmp.Or(e.Items[i].Price.currency, e.Items[i].Discount.currency); c != "" {
+			return c
+		}
+	}
+	return ""
+}
 
 // Item is a line of the order.
 type Item struct {

@@ -532,20 +532,6 @@ func (c *cleaner) price(field string, a Amount) Amount {
 // maxQuantity is the largest integer that all JSON decoders represent exactly.
 const maxQuantity = 1 << 53
 
-// Currency returns the currency of the value or of the first item with a price
-// or a discount, or "".
-func (e *Event) Currency() string {
-	if e.Value.currency != "" {
-		return e.Value.currency
-	}
-	for i := range e.Items {
-		if c := cmp.Or(e.Items[i].Price.currency, e.Items[i].Discount.currency); c != "" {
-			return c
-		}
-	}
-	return ""
-}
-
 const (
 	problemControl = "must be UTF-8 without control characters"
 	problemHash    = "must be a SHA-256 in 64 hexadecimal characters (HashEmail, HashPhone, HashCustomerID, HashName)"
