@@ -293,8 +293,8 @@ func calledName(call *ast.CallExpr) string {
 
 // sharedCache is a caching proxy for many visitors, as RFC 9111 allows it: it
 // stores responses without private and no-store (section 3), for a minute if
-// they do not say how long (section 4.2.2). With cdn it obeys
-// CDN-Cache-Control first (RFC 9213).
+// they have no lifetime (section 4.2.2). With cdn it obeys CDN-Cache-Control
+// first (RFC 9213).
 type sharedCache struct {
 	origin http.Handler
 	cdn    bool

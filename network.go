@@ -19,8 +19,8 @@ func (t *Tracker) Token(ctx context.Context) (token string, ok bool) {
 	return t.visitor(ctx).sendable(ctx)
 }
 
-// Bind returns a sender that fills the empty click of an event from this tracker,
-// and checks the consent as its [Config] says, before it sends the event to s.
+// Bind returns a sender that fills the empty click of an event from this tracker
+// and checks the consent by its [Config] before it sends the event to s.
 // With several ad networks, each destination gets the ID of its own network:
 //
 //	both := clickid.Senders(scope3.Bind(client), other.Bind(otherClient))

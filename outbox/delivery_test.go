@@ -510,7 +510,7 @@ func TestDeliver_metadata(t *testing.T) {
 					}
 					return map[string]string{"order": fmt.Sprint(orders - 1)}
 				}})
-				warm := d.Deliver(t.Context(), admit(t, d, purchase("warm")), 1) // what follows waits for others
+				warm := d.Deliver(t.Context(), admit(t, d, purchase("warm")), 1) // later deliveries wait for others
 				require.Equal(t, outbox.ActionDone, warm.Action)
 				orders, requests = 0, nil
 				for _, e := range purchases(3) {

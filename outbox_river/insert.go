@@ -134,7 +134,7 @@ func (t jobTable) insertPostgres(ctx context.Context, tx riverdriver.Executor, q
 	}
 	found = result.Known
 	if result.Inserted+len(found) < len(rows) {
-		// Others have committed meanwhile.
+		// Other transactions have committed since the statement began.
 		if found, err = t.fingerprints(ctx, tx, rows); err != nil {
 			return 0, nil, err
 		}

@@ -4,7 +4,7 @@
 //	scripts/load -views 350000
 //
 // Two of a hundred page views are landings, and one of a thousand is an order.
-// Meanwhile the store and the platform are unavailable for a while, and the outbox
+// During the run the store and the platform become unavailable, and the outbox
 // restarts.
 package load_test
 

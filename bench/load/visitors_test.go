@@ -18,7 +18,7 @@ import (
 type crowd struct {
 	shop  *shop
 	total int64
-	plan  map[int64]func() error // what happens at a page view
+	plan  map[int64]func() error // by the number of the page view
 	next  atomic.Int64
 
 	landings, captured, retries atomic.Int64

@@ -128,7 +128,7 @@ func requireVersions(t *testing.T, root, guide string) {
 //   - "Ctrl-C in the first terminal": the program that runs there is interrupted.
 //
 // It types the blocks of the language sh, except those that start a server with
-// docker. In blocks of the language console it types what follows "$ " and
+// docker. In blocks of the language console it types the text after "$ " and
 // compares the output. "…" in a line stands for any text, and a line that has
 // only "…" for any lines. Programs that serve requests run until they are
 // interrupted, and "clickid outbox" is repeated until it prints what the guide

@@ -73,7 +73,7 @@ func TestNewClient(t *testing.T) {
 }
 
 // TestDo_protocolSwitch has a server that turns a response into a connection
-// and says nothing more.
+// and sends nothing on it.
 func TestDo_protocolSwitch(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

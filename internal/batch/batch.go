@@ -53,7 +53,7 @@ type Collector[T comparable] struct {
 	cfg Config[T]
 
 	mu      sync.Mutex
-	open    *batch[T] // accepts more items, and may be starting; nil if there is no such batch
+	open    *batch[T] // accepts more items; running has it as well while it starts; may be nil
 	last    time.Time // start of the latest batch
 	running map[*batch[T]]bool
 	closed  bool
