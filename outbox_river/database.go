@@ -160,7 +160,8 @@ type counts struct {
 	estimated                               bool
 }
 
-// Stats measures the queue. See [outbox.Outbox].
+// Stats measures the queue. See [outbox.Outbox]. It counts up to 2,000 ended jobs
+// exactly, among them the duplicates that were removed at their delivery.
 func (o *Outbox[TTx]) Stats(ctx context.Context) (outbox.Stats, error) {
 	c, err := o.table.count(ctx, o.queue)
 	if err != nil {
