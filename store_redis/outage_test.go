@@ -116,6 +116,46 @@ func TestStore_fallbackFullServer(t *testing.T) {
 	require.Len(t, seen, 2)
 }
 
+// TestStore_fullDisk fills the disk of a server with an append-only file. With fsync
+// every second it refuses new clicks and still returns the earlier ones; with fsync
+// always it ends itself.
+func TestStore_fullDisk(t *testing.T) {
+	for _, fsync := range []string{"everysec", "always"} {
+		t.Run(fsync, func(t *testing.T) {
+			t.Parallel()
+			server := testserver.StartRedisOnDisk(t, "--appendfsync", fsync)
+			shop := outagetest.NewShop(t, clickid.Config{Store: newStore(t, newClient(t, server.DSN()), "")})
+			landed := shop.Lands(t, "before-it-was-full")
+			server.FillDisk()
+			landing := shop.Get(t, "/?clkid=when-it-was-full")
+			for n := 0; len(landing.Cookies()) != 0; n++ { // the last page has space
+				require.Less(t, n, 10_000, "the disk does not fill")
+				landing = shop.Get(t, "/?clkid=when-it-was-full")
+			}
+			require.Equal(t, "when-it-was-full", outagetest.ClickOf(landing))
+			failures := shop.Failures()
+			require.Len(t, failures, 1)
+			if fsync == "always" {
+				outagetest.Eventually(t, func() error {
+					if server.Running() {
+						return errors.New("the server has not ended itself")
+					}
+					return nil
+				})
+				shop.ServesWithoutStore(t, landed)
+				server.FreeDisk()
+				server.Restart()
+			} else {
+				require.ErrorContains(t, failures[0], "MISCONF")
+				require.Equal(t, "before-it-was-full", outagetest.ClickOf(shop.Get(t, "/cart", landed...)))
+				require.Empty(t, shop.Failures())
+				server.FreeDisk()
+			}
+			shop.Recovers(t, landed, "before-it-was-full")
+		})
+	}
+}
+
 // TestStore_failover kills the primary server, whose clicks and links the replica
 // has.
 func TestStore_failover(t *testing.T) {

@@ -3,6 +3,7 @@ package river_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -55,6 +56,8 @@ func openShop(ctx context.Context, database string, client *capi.Client) (crash.
 	return &shop{pool, ob}, ob.Start(ctx)
 }
 
+var errConversion = errors.New("storing the conversion")
+
 func (s *shop) Order(ctx context.Context, conversion clickid.Event, commit bool) error {
 	tx, err := s.pool.Begin(ctx)
 	if err != nil {
@@ -65,7 +68,7 @@ func (s *shop) Order(ctx context.Context, conversion clickid.Event, commit bool)
 		return err
 	}
 	if result, err := clickid.Convert(ctx, s.outbox.In(tx), conversion); err != nil || result.Verdict != clickid.VerdictQueued {
-		return fmt.Errorf("storing the conversion: %v, %w", result.Verdict, err)
+		return fmt.Errorf("%w: %v, %w", errConversion, result.Verdict, err)
 	}
 	if !commit {
 		return nil

@@ -55,6 +55,41 @@ func TestStore_outage(t *testing.T) {
 	}
 }
 
+// TestStore_fullDisk fills the disk of the server. New clicks are not stored and
+// reported, and earlier ones are found.
+func TestStore_fullDisk(t *testing.T) {
+	for _, d := range []struct {
+		testDatabase
+		start   func(testing.TB) *testserver.Server
+		refusal string
+	}{
+		{testDatabase{database: sqlstore.DatabasePostgreSQL, driver: "pgx"}, testserver.StartPostgresOnDisk, "No space left"},
+		{testDatabase{database: sqlstore.DatabaseMySQL, driver: "mysql"}, testserver.StartMariaDBOnDisk, "full"},
+	} {
+		t.Run(string(d.database), func(t *testing.T) {
+			t.Parallel()
+			server := d.start(t)
+			s := outagetest.NewShop(t, clickid.Config{Store: d.migrated(t, d.open(t, server.DSN()), sqlstore.DefaultPrefix)})
+			before := s.Lands(t, "before-it-was-full")
+			server.FillDisk()
+			landing := s.Get(t, "/?clkid=when-it-was-full")
+			for n := 0; len(landing.Cookies()) != 0; n++ { // the last pages have space
+				require.Less(t, n, 10_000, "the disk does not fill")
+				landing = s.Get(t, "/?clkid=when-it-was-full")
+			}
+			require.Equal(t, "when-it-was-full", outagetest.ClickOf(landing))
+			failures := s.Failures()
+			require.Len(t, failures, 1)
+			require.ErrorContains(t, failures[0], d.refusal)
+			require.Equal(t, "before-it-was-full", outagetest.ClickOf(s.Get(t, "/cart", before...)))
+			require.Empty(t, s.Failures())
+
+			server.FreeDisk()
+			s.Recovers(t, before, "before-it-was-full")
+		})
+	}
+}
+
 // TestStore_lockedFile has another process that holds the lock of the file.
 func TestStore_lockedFile(t *testing.T) {
 	t.Parallel()

@@ -25,7 +25,8 @@ const startTimeout = time.Minute
 type Server struct {
 	tb      testing.TB
 	name    string
-	dir     string   // data, owned by the server's user
+	dir     string   // of data and log, owned by the server's user
+	mounted bool     // the data is on a disk of its own
 	user    string   // the server's user if the test runs as root; "" is root
 	command []string // program and arguments
 	addr    string
@@ -42,13 +43,13 @@ type Server struct {
 // Restart. Extra arguments, such as "--maxmemory", "1mb", take precedence.
 func StartRedis(tb testing.TB, extraArgs ...string) *Server {
 	tb.Helper()
-	return startRedis(tb, freePort, extraArgs)
+	return startRedis(tb, freePort, nil, extraArgs)
 }
 
 // StartRedisNode starts a Redis or Valkey server that can join a cluster.
 func StartRedisNode(tb testing.TB) *Server {
 	tb.Helper()
-	return startRedis(tb, freeNodePort, []string{"--cluster-enabled", "yes"})
+	return startRedis(tb, freeNodePort, nil, []string{"--cluster-enabled", "yes"})
 }
 
 // freeNodePort returns a free port for which the port of the cluster bus, 10,000
@@ -68,13 +69,13 @@ func freeNodePort(tb testing.TB) int {
 	return 0
 }
 
-func startRedis(tb testing.TB, choosePort func(testing.TB) int, extraArgs []string) *Server {
+func startRedis(tb testing.TB, choosePort func(testing.TB) int, prepare disk, extraArgs []string) *Server {
 	tb.Helper()
 	program := findRedis(tb)
-	s := newServer(tb, "redis", "")
+	s := newServer(tb, "redis", "", prepare)
 	s.start(choosePort, func(port string) {
 		s.command = append([]string{
-			program, "--bind", "127.0.0.1", "--port", port, "--dir", s.dir,
+			program, "--bind", "127.0.0.1", "--port", port, "--dir", s.data(),
 			"--appendonly", "yes", "--appendfsync", "always", "--save", "",
 		}, extraArgs...)
 		s.dsn, s.ready, s.stop = "redis://"+s.addr+"/0", redisReady, terminate
@@ -87,7 +88,7 @@ func startRedis(tb testing.TB, choosePort func(testing.TB) int, extraArgs []stri
 func StartSentinel(tb testing.TB, name string, watched *Server) *Server {
 	tb.Helper()
 	program := findRedis(tb)
-	s := newServer(tb, "sentinel", "")
+	s := newServer(tb, "sentinel", "", nil)
 	s.start(freePort, func(port string) {
 		config := filepath.Join(s.dir, "sentinel.conf") // Sentinel writes its state there
 		watch := strings.Join([]string{"bind 127.0.0.1", "port " + port,
@@ -112,15 +113,22 @@ func findRedis(tb testing.TB) string {
 // postgres and no password.
 func StartPostgres(tb testing.TB) *Server {
 	tb.Helper()
+	return startPostgres(tb, nil, "data", "wal")
+}
+
+// startPostgres has the tables and the write-ahead log in folders of the server's
+// directory.
+func startPostgres(tb testing.TB, prepare disk, tables, log string) *Server {
+	tb.Helper()
 	const what, remedy = "PostgreSQL (initdb and postgres)", "install Debian's package postgresql"
 	initdb, postgres := find(tb, what, remedy, "initdb"), find(tb, what, remedy, "postgres")
-	s := newServer(tb, "postgres", "postgres")
-	data := filepath.Join(s.dir, "data")
-	s.run(initdb, "--pgdata", data, "--username", "postgres", "--auth", "trust",
+	s := newServer(tb, "postgres", "postgres", prepare)
+	tables, log = filepath.Join(s.dir, tables), filepath.Join(s.dir, log)
+	s.run(initdb, "--pgdata", tables, "--waldir", log, "--wal-segsize", "1", "--username", "postgres", "--auth", "trust",
 		"--encoding", "UTF8", "--locale", "C", "--no-sync")
 	s.start(freePort, func(port string) {
 		s.command = []string{
-			postgres, "-D", data, "-p", port, "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=",
+			postgres, "-D", tables, "-p", port, "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=",
 			"-c", "fsync=off", "-c", "full_page_writes=off", "-c", "shared_buffers=32MB",
 		}
 		s.dsn, s.ready, s.stop = "postgres://postgres@"+s.addr+"/postgres?sslmode=disable", postgresReady, os.Interrupt
@@ -132,11 +140,16 @@ func StartPostgres(tb testing.TB) *Server {
 // the empty database test.
 func StartMariaDB(tb testing.TB) *Server {
 	tb.Helper()
+	return startMariaDB(tb, nil)
+}
+
+func startMariaDB(tb testing.TB, prepare disk) *Server {
+	tb.Helper()
 	const what, remedy = "MariaDB (mariadb-install-db and mariadbd)", "install Debian's package mariadb-server"
 	install, mariadbd := find(tb, what, remedy, "mariadb-install-db"), find(tb, what, remedy, "mariadbd")
-	s := newServer(tb, "mariadb", "mysql")
-	data := filepath.Join(s.dir, "data")
-	fast := []string{"--no-defaults", "--datadir=" + data, "--innodb-flush-log-at-trx-commit=0", "--innodb-log-file-size=8M", "--innodb-buffer-pool-size=64M"}
+	s := newServer(tb, "mariadb", "mysql", prepare)
+	// MariaDB removes the temporary files of other servers in a common folder.
+	fast := []string{"--no-defaults", "--datadir=" + s.data(), "--tmpdir=" + s.dir, "--innodb-flush-log-at-trx-commit=0", "--innodb-log-file-size=8M", "--innodb-buffer-pool-size=64M"}
 	s.run(install, append(fast, "--auth-root-authentication-method=normal")...)
 	s.start(freePort, func(port string) {
 		s.command = append([]string{mariadbd}, append(fast, "--bind-address=127.0.0.1", "--port="+port, "--socket="+filepath.Join(s.dir, "socket"),
@@ -151,7 +164,7 @@ func StartMariaDB(tb testing.TB) *Server {
 // It restarts the server and returns the data source name at that address.
 func (s *Server) ListenOn(host, network string) (dsn string) {
 	s.tb.Helper()
-	rules, err := os.OpenFile(filepath.Join(s.dir, "data", "pg_hba.conf"), os.O_APPEND|os.O_WRONLY, 0)
+	rules, err := os.OpenFile(filepath.Join(s.data(), "pg_hba.conf"), os.O_APPEND|os.O_WRONLY, 0)
 	if err == nil {
 		_, err = fmt.Fprintf(rules, "host all all %s trust\n", network)
 		err = errors.Join(err, rules.Close())
@@ -169,6 +182,19 @@ func (s *Server) Addr() string { return s.addr }
 // DSN returns the data source name for the server's driver: a redis:// or
 // postgres:// URL, or a DSN of go-sql-driver/mysql.
 func (s *Server) DSN() string { return s.dsn }
+
+// Running reports whether the server runs. It does not if it has ended itself.
+func (s *Server) Running() bool {
+	if s.cmd == nil {
+		return false
+	}
+	select {
+	case <-s.exited:
+		return false
+	default:
+		return true
+	}
+}
 
 // Stop stops the server gracefully and waits for its end. It closes the
 // connections of clients. Stop has no effect on a stopped server.
@@ -257,8 +283,9 @@ func freePort(tb testing.TB) int {
 	return l.Addr().(*net.TCPAddr).Port
 }
 
-// newServer returns a server with a new data directory.
-func newServer(tb testing.TB, name, user string) *Server {
+// newServer returns a server with a new data directory, on a disk unless prepare
+// is nil.
+func newServer(tb testing.TB, name, user string, prepare disk) *Server {
 	tb.Helper()
 	s := &Server{tb: tb, name: name}
 	if os.Geteuid() == 0 {
@@ -271,12 +298,16 @@ func newServer(tb testing.TB, name, user string) *Server {
 	s.dir = dir
 	tb.Cleanup(func() {
 		s.Kill()
+		s.unmount()
 		if err := os.RemoveAll(dir); err != nil {
 			tb.Logf("removing the data directory of %s: %v", name, err)
 		}
 	})
-	if err := own(dir, s.user); err != nil {
-		tb.Fatalf("changing the owner of the data directory of %s: %v", name, err)
+	if err := errors.Join(os.Mkdir(s.data(), 0o700), own(dir, s.user), own(s.data(), s.user)); err != nil {
+		tb.Fatalf("preparing the data directory of %s: %v", name, err)
+	}
+	if prepare != nil {
+		prepare(s)
 	}
 	return s
 }

@@ -3,8 +3,10 @@ package testserver
 import (
 	"database/sql"
 	"net"
+	"os"
 	"path/filepath"
 	"runtime"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -53,11 +55,25 @@ func TestServer_Kill_confirmedWrites(t *testing.T) {
 	require.NoError(t, probe(s.Addr(), func(c net.Conn) error { return expect(c, "GET key\r\n", "$5\r\nvalue") }))
 }
 
+func TestServer_FillDisk(t *testing.T) {
+	s := StartRedisOnDisk(t)
+	set := func() error {
+		return probe(s.Addr(), func(c net.Conn) error { return expect(c, "SET key value\r\n", "+OK") })
+	}
+	require.NoError(t, set())
+	s.FillDisk()
+	require.ErrorIs(t, os.WriteFile(filepath.Join(s.data(), "more"), []byte("more"), 0o600), syscall.ENOSPC)
+	s.FreeDisk()
+	require.NoError(t, set())
+}
+
 func TestServer_cleanup(t *testing.T) {
 	var s *Server
-	t.Run("inner", func(t *testing.T) { s = StartRedis(t) })
-	require.ErrorContains(t, probe(s.Addr(), s.ready), "refused")
-	require.NoDirExists(t, s.dir)
+	for name, start := range map[string]func(testing.TB, ...string) *Server{"folder": StartRedis, "disk": StartRedisOnDisk} {
+		t.Run(name, func(t *testing.T) { s = start(t) })
+		require.ErrorContains(t, probe(s.Addr(), s.ready), "refused")
+		require.NoDirExists(t, s.dir)
+	}
 }
 
 func TestProbe_notReady(t *testing.T) {
