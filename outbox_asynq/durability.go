@@ -99,30 +99,65 @@ func (o *Outbox) primary(ctx context.Context) (*redis.Client, error) {
 	return nil, nil
 }
 
+// beforeWrites returns the replication ID of the server for confirm, or "" if
+// WaitReplicas is not set.
+func (o *Outbox) beforeWrites(ctx context.Context) (replicationID string, err error) {
+	if o.cfg.WaitReplicas == 0 {
+		return "", nil
+	}
+	node, err := o.primary(ctx)
+	if err == nil {
+		replicationID, err = readReplicationID(ctx, node)
+	}
+	if err != nil {
+		return "", fmt.Errorf("asynqoutbox: Redis could not take the event: %w", err)
+	}
+	return replicationID, nil
+}
+
+func readReplicationID(ctx context.Context, node infoer) (string, error) {
+	info, err := node.Info(ctx, "replication").Result()
+	return infoField(info, "master_replid"), err
+}
+
 // confirm waits until the replicas have the writes, if WaitReplicas is set. WAIT
 // counts the writes of its own connection; a write on it comes after all earlier
-// ones of the same server.
-func (o *Outbox) confirm(ctx context.Context) error {
+// ones of the same server. If a replica has taken over since beforeWrites, it may
+// not have the writes, and its own replicas confirm what it has.
+func (o *Outbox) confirm(ctx context.Context, before string) error {
 	if o.cfg.WaitReplicas == 0 {
 		return nil
 	}
+	n, after, err := o.waitForReplicas(ctx)
+	switch {
+	case err != nil:
+		return fmt.Errorf("asynqoutbox: Redis could not confirm the event: %w", err)
+	case after != before:
+		return errors.New("asynqoutbox: another Redis server took over while the event was stored; it may be stored all the same")
+	case n < o.cfg.WaitReplicas:
+		return fmt.Errorf("asynqoutbox: %d of %d replicas have confirmed the event in time; it may be stored all the same", n, o.cfg.WaitReplicas)
+	}
+	return nil
+}
+
+// waitForReplicas returns how many replicas have all earlier writes of the server
+// with the replication ID.
+func (o *Outbox) waitForReplicas(ctx context.Context) (replicas int, replicationID string, err error) {
 	node, err := o.primary(ctx)
 	if err != nil {
-		return fmt.Errorf("asynqoutbox: Redis could not confirm the event: %w", err)
+		return 0, "", err
 	}
 	conn := node.Conn()
 	defer func() { _ = conn.Close() }()
 	if err := conn.Incr(ctx, o.live.own("confirmed")).Err(); err != nil {
-		return fmt.Errorf("asynqoutbox: Redis could not confirm the event: %w", err)
+		return 0, "", err
 	}
 	n, err := conn.Wait(ctx, o.cfg.WaitReplicas, max(timeLeft(ctx)/2, 1)).Result()
 	if err != nil {
-		return fmt.Errorf("asynqoutbox: Redis could not confirm the event: %w", err)
+		return 0, "", err
 	}
-	if int(n) < o.cfg.WaitReplicas {
-		return fmt.Errorf("asynqoutbox: %d of %d replicas have confirmed the event in time; it may be stored all the same", n, o.cfg.WaitReplicas)
-	}
-	return nil
+	replicationID, err = readReplicationID(ctx, conn)
+	return int(n), replicationID, err
 }
 
 // checkServer raises an alert when the server was restarted or replaced since the

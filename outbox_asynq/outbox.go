@@ -108,6 +108,10 @@ const enqueuers = 32
 
 // Enqueue implements [outbox.Enqueuer]. Its only deadline is that of ctx.
 func (o *Outbox) Enqueue(ctx context.Context, records []outbox.Record) (known map[string]string, err error) {
+	before, err := o.beforeWrites(ctx)
+	if err != nil {
+		return nil, err
+	}
 	found, err := o.storeRecords(ctx, records)
 	if err != nil {
 		return nil, err
@@ -125,7 +129,7 @@ func (o *Outbox) Enqueue(ctx context.Context, records []outbox.Record) (known ma
 	if err := concurrently(tasks); err != nil {
 		return nil, fmt.Errorf("asynqoutbox: Redis could not take the event: %w", err)
 	}
-	if err := o.confirm(ctx); err != nil {
+	if err := o.confirm(ctx, before); err != nil {
 		return nil, err
 	}
 	return known, nil

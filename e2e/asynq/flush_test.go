@@ -37,25 +37,7 @@ func TestTable_redisForgets(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = db.Close() })
-	table, err := outbox.NewTable(outbox.TableConfig{Database: outbox.DatabasePostgreSQL, Destination: queue.Delivery().Destination()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ob, err := outbox.NewTableOutbox(queue, outbox.RelayConfig{DB: db, Table: table, ConfirmAfter: 200 * time.Millisecond})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := ob.Migrate(ctx); err != nil {
-		t.Fatal(err)
-	}
-	if err := ob.Start(ctx); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		stop, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		defer cancel()
-		_, _ = ob.Stop(stop)
-	})
+	ob, table := openTable(ctx, t, queue, db)
 	const n = 500
 	sendAll(ctx, t, ob, n)
 	await(ctx, t, "the relay moves the events", func() bool {
@@ -84,6 +66,31 @@ func TestTable_redisForgets(t *testing.T) {
 		err := db.QueryRowContext(ctx, "SELECT COUNT(*) FROM clickid_outbox_moved").Scan(&kept)
 		return err == nil && kept == 0
 	})
+}
+
+// openTable starts a relay that moves the events of a new table to a queue.
+func openTable(ctx context.Context, t *testing.T, queue *asynqoutbox.Outbox, db *sql.DB) (*outbox.TableOutbox, *outbox.Table) {
+	t.Helper()
+	table, err := outbox.NewTable(outbox.TableConfig{Database: outbox.DatabasePostgreSQL, Destination: queue.Delivery().Destination()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ob, err := outbox.NewTableOutbox(queue, outbox.RelayConfig{DB: db, Table: table, ConfirmAfter: 200 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := ob.Migrate(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := ob.Start(ctx); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		stop, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		_, _ = ob.Stop(stop)
+	})
+	return ob, table
 }
 
 // await waits until a condition is true or ctx ends.

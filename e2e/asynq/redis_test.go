@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/clickid/clickid"
 	"github.com/clickid/clickid/clickidtest"
 	"github.com/clickid/clickid/e2e/internal/crash"
@@ -23,6 +25,11 @@ func openOutbox(t *testing.T, server *testserver.Server, platform *clickidtest.S
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = connection.Close() })
+	return openOutboxOn(t, connection, platform, edit)
+}
+
+func openOutboxOn(t *testing.T, connection *redis.Client, platform *clickidtest.Server, edit func(*asynqoutbox.Config)) *asynqoutbox.Outbox {
+	t.Helper()
 	client, err := crash.NewClient(platform.URL)
 	if err != nil {
 		t.Fatal(err)
