@@ -30,15 +30,19 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
+	"strings"
 	"syscall"
 	_ "time/tzdata" // for systems without a database of time zones
 
+	"github.com/redis/go-redis/v9/logging"
 	"github.com/urfave/cli/v3"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	logging.Disable() // an error of Redis is printed once, as that of the command
 	os.Exit(run(ctx, os.Args, os.Stdout, os.Stderr))
 }
 
@@ -54,7 +58,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err == nil {
 		return 0
 	}
-	fmt.Fprintf(stderr, "clickid: %v\n", err)
+	fmt.Fprintf(stderr, "clickid: %s\n", strings.ReplaceAll(err.Error(), "\n\t", " ")) // PostgreSQL's have a line for each host
 	if errors.As(err, new(*failure)) {
 		return exitFailed
 	}
@@ -79,6 +83,7 @@ func (u *usage) Unwrap() error { return u.err }
 func newCommand(stdout, stderr io.Writer) *cli.Command {
 	root := &cli.Command{
 		Name:           "clickid",
+		Version:        version(),
 		Usage:          "connect ad clicks with conversions",
 		Writer:         stdout,
 		ErrWriter:      stderr,
@@ -87,6 +92,16 @@ func newCommand(stdout, stderr io.Writer) *cli.Command {
 	}
 	complete(root)
 	return root
+}
+
+// version returns the version of the module that the command was built from, or
+// "" if the build does not know it.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return ""
+	}
+	return info.Main.Version
 }
 
 // complete sets what all commands have in common.
@@ -102,7 +117,11 @@ func complete(cmd *cli.Command) {
 	}
 	cmd.Action = func(ctx context.Context, cmd *cli.Command) error {
 		if cmd.Args().Present() {
-			return fmt.Errorf("%s: %s %q", cmd.Name, unexpected, cmd.Args().First())
+			err := fmt.Errorf("%s %q", unexpected, cmd.Args().First())
+			if cmd != cmd.Root() {
+				err = fmt.Errorf("%s: %w", cmd.Name, err)
+			}
+			return err
 		}
 		err := action(ctx, cmd)
 		if err == nil || errors.As(err, new(*usage)) {

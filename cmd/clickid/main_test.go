@@ -22,7 +22,7 @@ import (
 )
 
 // binary is the path of the built command. It is built without cgo, as releases
-// are.
+// are, and with the version "(devel)" everywhere.
 var binary string
 
 func TestMain(m *testing.M) { os.Exit(buildAndTest(m)) }
@@ -35,7 +35,7 @@ func buildAndTest(m *testing.M) int {
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	binary = filepath.Join(dir, "clickid")
-	build := exec.Command("go", "build", "-o", binary, ".")
+	build := exec.Command("go", "build", "-buildvcs=false", "-o", binary, ".")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if output, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "building the command: %v\n%s", err, output)
@@ -235,6 +235,7 @@ func TestRun_golden(t *testing.T) {
 		"demo-flag":        {"demo -bogus", exitUsage},
 		"demo-refuse":      {"demo -refuse 200", exitUsage},
 		"help":             {"help", 0},
+		"unknown-command":  {"bogus", exitUsage},
 		"send-help":        {"send -h", 0},
 		"upload-help":      {"upload -h", 0},
 		"outbox-help":      {"outbox -h", 0},
@@ -260,6 +261,13 @@ func TestRun_golden(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, string(want), r.stdout+r.stderr, row.args)
 	}
+}
+
+func TestRun_version(t *testing.T) {
+	t.Parallel()
+	r := call(t, "-version")
+	require.Equal(t, 0, r.code, r.stderr)
+	require.Regexp(t, `^clickid version \S+\n$`, r.stdout)
 }
 
 func TestKeygen(t *testing.T) {

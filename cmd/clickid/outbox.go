@@ -125,7 +125,10 @@ func withOutboxOf(config func(*cli.Command) (capi.Config, error), action func(co
 			URL: cmd.String("outbox"), TableURL: cmd.String("table"), Destination: destination,
 			Schema: cmd.String("schema"), Queue: cmd.String("queue"), Prefix: cmd.String("prefix"),
 		})
-		if err != nil {
+		switch {
+		case errors.As(err, new(outboxes.AddressError)):
+			return wrongUsage(err)
+		case err != nil:
 			return err
 		}
 		defer ob.Close()
@@ -194,7 +197,7 @@ func showEvent(ctx context.Context, cmd *cli.Command, ob outbox.Outbox) error {
 		return err
 	}
 	if cmd.Bool("json") {
-		if err := printJSON(cmd, entries); err != nil {
+		if err := printJSON(cmd, append([]outbox.Entry{}, entries...)); err != nil {
 			return err
 		}
 	}
@@ -260,7 +263,7 @@ func printCount(cmd *cli.Command, done string, n, wanted int, err error) error {
 		_, err = fmt.Fprintf(cmd.Root().Writer, "%d %s\n", n, done)
 	}
 	if err == nil && n < wanted {
-		err = fmt.Errorf("%d of %d IDs are not those of dead letters", wanted-n, wanted)
+		err = fmt.Errorf("%d of %d IDs: no such dead letter", wanted-n, wanted)
 	}
 	return err
 }

@@ -256,7 +256,7 @@ func TestOutbox_deadLetters(t *testing.T) {
 		require.JSONEq(t, `{"discarded":1}`, r.stdout)
 		r = callOutbox(t, s, platform, "discard", ids["2"])
 		require.Equal(t, exitFailed, r.code)
-		require.Contains(t, r.stderr, "1 of 1 IDs are not those of dead letters")
+		require.Contains(t, r.stderr, "1 of 1 IDs: no such dead letter")
 		r = callOutbox(t, s, platform, "erase", "-order", "order-3")
 		require.Equal(t, 0, r.code, r.stderr)
 		require.Equal(t, "1 erased\n", r.stdout)
@@ -277,18 +277,25 @@ func TestOutbox_usage(t *testing.T) {
 		require.Equal(t, exitUsage, r.code, args)
 		require.Contains(t, r.stderr, want)
 	}
-	for address, want := range map[string]string{
-		"ftp://user:secret@host/x":               "the address must begin with postgres://, mysql:// or redis://",
-		"postgres://user:secret@host:port/x":     "the address of PostgreSQL cannot be read",
-		"postgres://user:secret@127.0.0.1:1/x":   "the outbox cannot be read; check the address",
-		"redis://user:secret@127.0.0.1:1/x/y":    "the address of Redis cannot be read",
-		"mysql://user:secret@127.0.0.1:1/x":      "name them with -table",
-		"user:secret@tcp(127.0.0.1:1)/x":         "name them with -table",
-		filepath.Join(t.TempDir(), "missing.db"): "missing.db does not exist",
+	for address, want := range map[string]struct {
+		code int
+		text string
+	}{
+		"ftp://user:secret@host/x":               {exitUsage, "the address must begin with postgres://, mysql:// or redis://"},
+		"postgres://user:secret@host:port/x":     {exitUsage, "the address of PostgreSQL cannot be read"},
+		"postgres://user:secret@127.0.0.1:1/x":   {exitFailed, "the outbox cannot be read; check the address"},
+		"redis://user:secret@127.0.0.1:1/x/y":    {exitUsage, "the address of Redis cannot be read"},
+		"redis://user:secret@127.0.0.1:1/0":      {exitFailed, "the outbox cannot be read; check the address"},
+		"mysql://user:secret@127.0.0.1:1/x":      {exitUsage, "name them with -table"},
+		"user:secret@tcp(127.0.0.1:1)/x":         {exitUsage, "name them with -table"},
+		filepath.Join(t.TempDir(), "missing.db"): {exitFailed, "missing.db does not exist"},
 	} {
 		r := call(t, "outbox", "stats", "-event-source", "shop", "-outbox", address)
-		require.Equal(t, exitFailed, r.code, address)
-		require.Contains(t, r.stderr, want)
+		require.Equal(t, want.code, r.code, address)
+		require.Contains(t, r.stderr, want.text)
 		require.NotContains(t, r.stderr, "secret")
+		if want.code == exitFailed {
+			require.Equal(t, 1, strings.Count(r.stderr, "\n"), "one line for one reason: %s", r.stderr)
+		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/clickid/clickid"
@@ -109,13 +110,15 @@ func readEvent(stdin io.Reader) (e clickid.Event, err error) {
 	if !json.Valid(content) {
 		return e, errors.New("standard input is not one event in JSON")
 	}
-	return e, json.Unmarshal(content, &e)
+	if err := json.Unmarshal(content, &e); err != nil {
+		return e, errors.New("standard input: " + strings.TrimPrefix(err.Error(), "clickid: decoding the event: "))
+	}
+	return e, nil
 }
 
 // printResult prints the result of a report with one event.
 func printResult(cmd *cli.Command, report clickid.Report) error {
 	r := report.Results[0]
-	warnings := append(r.Warnings, report.Warnings...)
 	w := cmd.Root().Writer
 	if cmd.Bool("json") {
 		return printJSON(cmd, struct {
@@ -126,17 +129,19 @@ func printResult(cmd *cli.Command, report clickid.Report) error {
 			Reason       string   `json:"reason,omitempty"`
 			Warnings     []string `json:"warnings,omitempty"`
 			MatchQuality *float64 `json:"match_quality,omitempty"`
-		}{r.Verdict.String(), string(r.Type), r.ID, r.Destination, r.Reason, warnings, r.MatchQuality})
+		}{r.Verdict.String(), string(r.Type), r.ID, r.Destination, r.Reason, report.Warnings, r.MatchQuality})
 	}
-	fmt.Fprintf(w, "%s %s: %s\n", r.Type, r.ID, r.Verdict)
+	var text strings.Builder
+	fmt.Fprintf(&text, "%s %s: %s\n", r.Type, r.ID, r.Verdict)
 	switch {
 	case r.Reason != "":
-		fmt.Fprintln(w, "reason:", r.Reason)
+		fmt.Fprintln(&text, "reason:", r.Reason)
 	case r.Err != nil:
-		fmt.Fprintln(w, "reason:", r.Err)
+		fmt.Fprintln(&text, "reason:", r.Err)
 	}
-	for _, warning := range warnings {
-		fmt.Fprintln(w, "warning:", warning)
+	for _, warning := range report.Warnings {
+		fmt.Fprintln(&text, "warning:", warning)
 	}
-	return nil
+	_, err := io.WriteString(w, text.String())
+	return err
 }

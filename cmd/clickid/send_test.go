@@ -57,9 +57,15 @@ func TestSend(t *testing.T) {
 	r = callSending(t, platform, "", "send", "-id", "5")
 	require.Equal(t, exitFailed, r.code)
 	require.Contains(t, r.stdout, "purchase 5: skipped: organic\n")
+	r = callSending(t, platform, "", "send", "-dry-run", "-id", "6", "-click", click, "-name", "x")
+	require.Equal(t, 0, r.code, r.stderr)
+	require.Equal(t, 1, strings.Count(r.stdout, "warning: custom_name was left out"), r.stdout)
 	r = callSending(t, platform, "{", "send")
 	require.Equal(t, exitFailed, r.code)
 	require.Contains(t, r.stderr, "standard input is not one event in JSON")
+	r = callSending(t, platform, "[]", "send")
+	require.Equal(t, exitFailed, r.code)
+	require.Equal(t, "clickid: standard input: it must be an object\n", r.stderr)
 	require.Len(t, platform.Requests(), 3)
 }
 
@@ -80,6 +86,8 @@ func TestSending_usage(t *testing.T) {
 		"send -id 1 -value 1,5 -currency EUR": "-value has a comma",
 		"send -id 1 -value 1.5":               "-currency is missing",
 		"send -id 1 -time today":              "-time is not a time",
+		"send -id 1 -email anna":              "-email must have the form name@domain",
+		"send -id 1 -phone 030123456":         "-phone has no country code",
 	} {
 		r := callSending(t, platform, "", strings.Fields(args)...)
 		require.Equal(t, exitUsage, r.code, args)

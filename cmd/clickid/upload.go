@@ -4,8 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/clickid/clickid"
@@ -117,6 +121,9 @@ func uploadConfig(cmd *cli.Command) (c upload.Config, err error) {
 	if c.Rejects == "" {
 		c.Rejects = name + ".rejects.csv"
 	}
+	if sameFile(c.Rejects, name) || sameFile(c.Checkpoint, name) || sameFile(c.Rejects, c.Checkpoint) {
+		return c, errors.New("the file, -rejects and -checkpoint must be different files")
+	}
 	switch delimiter := cmd.String("delimiter"); {
 	case delimiter == `\t`:
 		c.Delimiter = '\t'
@@ -134,11 +141,43 @@ func uploadConfig(cmd *cli.Command) (c upload.Config, err error) {
 	}
 	c.Platform, err = newClient(cmd, func(cfg *capi.Config) {
 		cfg.Logger = slog.New(slog.DiscardHandler)
+		cfg.Hook = retries(cmd.Root().ErrWriter)
 		cfg.Timeout = 30 * time.Second
 		cfg.TotalTimeout = 15 * time.Minute // an upload can wait for the platform
 		cfg.Retry = capi.Retry{Attempts: 20}
 	})
 	return c, err
+}
+
+// sameFile reports whether two paths are those of one file, which need not exist.
+func sameFile(a, b string) bool {
+	infoA, errA := os.Stat(a)
+	infoB, errB := os.Stat(b)
+	if errA == nil && errB == nil {
+		return os.SameFile(infoA, infoB)
+	}
+	return a != "" && b != "" && filepath.Clean(a) == filepath.Clean(b)
+}
+
+// retries returns a hook that prints why requests fail, each reason once: an
+// upload repeats them for minutes.
+func retries(w io.Writer) func(context.Context, capi.Attempt) {
+	var (
+		mu   sync.Mutex
+		last string
+	)
+	return func(_ context.Context, a capi.Attempt) {
+		mu.Lock()
+		defer mu.Unlock()
+		text := ""
+		if a.Err != nil {
+			text = a.Err.Error()
+		}
+		if text != "" && text != last {
+			fmt.Fprintf(w, "request failed: %s\n", text)
+		}
+		last = text
+	}
 }
 
 // mapping returns the columns by field.
@@ -165,7 +204,15 @@ func printTotals(cmd *cli.Command, t upload.Totals) error {
 	if cmd.Bool("json") {
 		return printJSON(cmd, t)
 	}
-	_, err := fmt.Fprintf(w, "%d rows: %d accepted, %d rejected by the platform, %d invalid, %d with a warning\n",
+	var text strings.Builder
+	fmt.Fprintf(&text, "%d rows: %d accepted, %d rejected by the platform, %d invalid, %d with a warning\n",
 		t.Rows, t.Accepted, t.Rejected, t.Invalid, t.Warnings)
+	for _, l := range t.LeftOut {
+		fmt.Fprintf(&text, "warning: line %d: %s (%d rows)\n", l.Line, l.Reason, l.Rows)
+	}
+	for _, warning := range t.Platform {
+		fmt.Fprintf(&text, "warning of the platform: %s\n", warning)
+	}
+	_, err := io.WriteString(w, text.String())
 	return err
 }

@@ -74,6 +74,7 @@ func TestUpload_files(t *testing.T) {
 		"semicolons":          {strings.ReplaceAll(strings.ReplaceAll(sales, ",", ";"), "lines; ", "lines, "), nil},
 		"tabs":                {strings.ReplaceAll(sales, ",", "\t"), nil},
 		"line of Excel":       {"sep=,\r\n" + sales, nil},
+		"empty rows":          {strings.ReplaceAll(sales, "\n1002", "\n\n,,,,,\n , ,\n1002") + ",,,,,\n", nil},
 		"without final break": {strings.TrimSuffix(sales, "\n"), nil},
 		"other names":         {strings.Replace(sales, "id,time,value,currency,clkid", "Order Number,Created-At,TOTAL,Currency Code,Click ID", 1), nil},
 		"mapped":              {strings.Replace(sales, "id,time,value", "Beleg,Datum,Betrag", 1), []string{"-map", "id=Beleg", "-map", "time=datum", "-map", "value=Betrag"}},
@@ -167,7 +168,7 @@ func TestUpload_invalidRows(t *testing.T) {
 	require.Empty(t, platform.Requests())
 	require.Equal(t, `line,id,field,reason
 3,1002,value,"has a comma; write it with a decimal point and without separators of thousands, such as 1499.00"
-4,1003,time,is not a time such as 2026-05-04T15:04:05Z; -time-layout describes other forms
+4,1003,time,is not a time such as 2026-05-04T15:04:05Z; upload -time-layout describes other forms
 5,1004,click,"has neither a click ID nor an identity, so it cannot be attributed"
 6,,,"the row has 2 columns, the first row 5"
 `, rejects()[:strings.Index(rejects(), "7,")])
@@ -234,6 +235,68 @@ func TestUpload_refusedEvents(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, string(rejects), "\n3,1002,,")
 	require.Equal(t, []string{"1001"}, acceptedIDs(platform))
+}
+
+// TestUpload_sameFile checks that no file of the command takes the place of
+// another.
+func TestUpload_sameFile(t *testing.T) {
+	t.Parallel()
+	platform := clickidtest.NewServer(t)
+	path := write(t, []byte(sales))
+	link := path + ".link"
+	require.NoError(t, os.Link(path, link))
+	for _, args := range [][]string{
+		{"-rejects", path}, {"-checkpoint", path, "-restart"}, {"-rejects", link},
+		{"-rejects", path + ".state", "-checkpoint", filepath.Dir(path) + "/./" + filepath.Base(path) + ".state"},
+	} {
+		r := callSending(t, platform, "", append(append([]string{"upload"}, args...), path)...)
+		require.Equal(t, exitUsage, r.code, r.stderr)
+		require.Contains(t, r.stderr, "the file, -rejects and -checkpoint must be different files")
+		content, err := os.ReadFile(path)
+		require.NoError(t, err)
+		require.Equal(t, sales, string(content))
+	}
+	require.Empty(t, platform.Requests())
+}
+
+// TestUpload_warnings checks that an operator sees which fields are left out and
+// what the platform warns about, also after an interruption.
+func TestUpload_warnings(t *testing.T) {
+	t.Parallel()
+	platform := clickidtest.NewServer(t)
+	platform.Always(clickidtest.Fault{Unprocessed: 1})
+	path := write(t, []byte("id,time,clkid,name\n1,2026-11-20T14:03:00Z,"+click+",\n2,2026-11-20T14:03:00Z,"+click+",a\n3,2026-11-20T14:03:00Z,"+click+",b\n"))
+	want := "3 rows: 3 accepted, 0 rejected by the platform, 0 invalid, 2 with a warning\n" +
+		"warning: line 3: custom_name was left out: it is for the type custom only (2 rows)\n" +
+		"warning of the platform: the platform received 3 events and processed 2, and names no reason: they may never be attributed\n"
+	r := callSending(t, platform, "", "upload", path)
+	require.Equal(t, 0, r.code, r.stderr)
+	require.Equal(t, want, r.stdout)
+	r = callSending(t, platform, "", "upload", path)
+	require.Equal(t, exitFailed, r.code, r.stderr)
+	require.Equal(t, want, r.stdout)
+}
+
+// TestUpload_checkpoint checks that a file is not sent whose progress cannot be
+// kept, and that a file of which nothing was sent may change.
+func TestUpload_checkpoint(t *testing.T) {
+	t.Parallel()
+	platform := clickidtest.NewServer(t)
+	path := write(t, []byte(sales))
+	r := callSending(t, platform, "", "upload", "-checkpoint", filepath.Join(path+".missing", "state"), path)
+	require.Equal(t, exitFailed, r.code, r.stderr)
+	require.Contains(t, r.stderr, "writing the checkpoint: ")
+	require.Empty(t, platform.Requests())
+
+	lift := platform.Always(clickidtest.Fault{Status: http.StatusUnauthorized})
+	r = callSending(t, platform, "", "upload", path)
+	require.Equal(t, exitFailed, r.code, r.stderr)
+	require.Equal(t, 1, strings.Count(r.stderr, "request failed: "), r.stderr)
+	lift()
+	require.NoError(t, os.WriteFile(path, []byte(strings.ReplaceAll(sales, "100", "200")), 0o600))
+	r = callSending(t, platform, "", "upload", path)
+	require.Equal(t, 0, r.code, r.stderr)
+	require.Equal(t, []string{"2001", "2002"}, acceptedIDs(platform))
 }
 
 func TestUpload_outage(t *testing.T) {

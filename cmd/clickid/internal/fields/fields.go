@@ -183,11 +183,16 @@ func (o Options) Event(fields []Field, texts []string) (clickid.Event, error) {
 }
 
 // reason returns the text of an error without the names of packages, tasks and
-// fields before it.
+// fields before it, as the rest of a sentence that begins with the field.
 func reason(err error) string {
 	text := strings.Replace(err.Error(), "clickid: amount ", "", 1)
 	if i := strings.LastIndex(text, ": "); i >= 0 {
-		return text[i+2:]
+		text = text[i+2:]
+	}
+	for _, subject := range []string{"it ", "the phone number ", "this phone number ", "this "} {
+		if rest, ok := strings.CutPrefix(text, subject); ok {
+			return rest
+		}
 	}
 	return text
 }
@@ -197,7 +202,7 @@ func (d *draft) setValue() error {
 		return &Problem{"value", "has a comma; write it with a decimal point and without separators of thousands, such as 1499.00"}
 	}
 	if d.currency == "" {
-		return &Problem{"currency", "is missing; add a column or -currency"}
+		return &Problem{"currency", "is missing beside the value; set -currency"}
 	}
 	d.event.Value = clickid.Decimal(d.value, d.currency)
 	if err := d.event.Value.Validate(); err != nil {

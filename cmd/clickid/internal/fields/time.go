@@ -15,7 +15,7 @@ var (
 
 var (
 	errNoZone = errors.New("has no time zone; -timezone names it, such as Europe/Berlin")
-	errTime   = errors.New("is not a time such as 2026-05-04T15:04:05Z; -time-layout describes other forms")
+	errTime   = errors.New("is not a time such as 2026-05-04T15:04:05Z; upload -time-layout describes other forms")
 )
 
 // parseTime reads a time, or seconds since 1970.

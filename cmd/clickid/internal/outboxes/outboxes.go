@@ -57,8 +57,14 @@ const (
 // path.
 var sourceName = regexp.MustCompile(`(^|@)(tcp|unix)\(`)
 
-// parse returns the kind of an address. Its error does not contain the address,
-// which may have a password.
+// AddressError describes an address that nothing can be opened at. It does not
+// contain the address, which may have a password.
+type AddressError string
+
+// Error returns the description.
+func (e AddressError) Error() string { return string(e) }
+
+// parse returns the kind of an address. Its error is an [AddressError].
 func parse(address string) (kind, error) {
 	scheme, _, ok := strings.Cut(address, "://")
 	switch {
@@ -75,10 +81,11 @@ func parse(address string) (kind, error) {
 	case "redis", "rediss":
 		return kindRedis, nil
 	}
-	return 0, errors.New("the address must begin with postgres://, mysql:// or redis://, or be the path of a SQLite file")
+	return 0, AddressError("the address must begin with postgres://, mysql:// or redis://, or be the path of a SQLite file")
 }
 
-// Open opens an outbox. The caller closes it.
+// Open opens an outbox. The caller closes it. Its error is an [AddressError] if
+// the options are wrong.
 func Open(ctx context.Context, o Options) (_ *Outbox, err error) {
 	opened := new(Outbox)
 	defer func() {
@@ -126,14 +133,14 @@ func (o *Outbox) queue(options Options) (outbox.Queue, error) {
 	case kindPostgreSQL:
 		pool, err := pgxpool.New(context.Background(), options.URL)
 		if err != nil {
-			return nil, errors.New("the address of PostgreSQL cannot be read; it must have the form postgres://user@host:5432/database")
+			return nil, AddressError("the address of PostgreSQL cannot be read; it must have the form postgres://user@host:5432/database")
 		}
 		o.closers = append(o.closers, pool.Close)
 		return riveroutbox.New(riverpgxv5.New(pool), riveroutbox.Config{Delivery: delivery, Schema: options.Schema})
 	case kindRedis:
 		connection, err := redis.ParseURL(options.URL)
 		if err != nil {
-			return nil, errors.New("the address of Redis cannot be read; it must have the form redis://host:6379/0")
+			return nil, AddressError("the address of Redis cannot be read; it must have the form redis://host:6379/0")
 		}
 		connection.ContextTimeoutEnabled = true
 		connection.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled} // it logs on servers without them
@@ -141,7 +148,7 @@ func (o *Outbox) queue(options Options) (outbox.Queue, error) {
 		o.closers = append(o.closers, func() { _ = client.Close() })
 		return asynqoutbox.New(asynqoutbox.Config{Delivery: delivery, Redis: client, Queue: options.Queue, AcceptLoss: true})
 	case kindMySQL:
-		return nil, errors.New("MySQL and MariaDB have the outbox table, but no queue; name them with -table, and the queue with -outbox")
+		return nil, AddressError("MySQL and MariaDB have the outbox table, but no queue; name them with -table, and the queue with -outbox")
 	}
 	if err := exists(options.URL); err != nil {
 		return nil, err
@@ -185,11 +192,11 @@ func (o *Outbox) table(options Options, queue outbox.Queue) (outbox.Outbox, erro
 			return nil, err
 		}
 	default:
-		return nil, errors.New("the outbox table is in a SQL database, not in Redis")
+		return nil, AddressError("the outbox table is in a SQL database, not in Redis")
 	}
 	db, err := sql.Open(driver, source)
 	if err != nil {
-		return nil, fmt.Errorf("the address of the database with the outbox table cannot be read")
+		return nil, AddressError("the address of the database with the outbox table cannot be read")
 	}
 	o.closers = append(o.closers, func() { _ = db.Close() })
 	table, err := outbox.NewTable(outbox.TableConfig{Database: database, Destination: outbox.Administration(options.Destination), Prefix: options.Prefix})
@@ -201,7 +208,7 @@ func (o *Outbox) table(options Options, queue outbox.Queue) (outbox.Outbox, erro
 
 // mysqlSource returns the data source name of an address.
 func mysqlSource(address string) (string, error) {
-	unreadable := errors.New("the address of MySQL cannot be read; it must have the form mysql://user@host:3306/database or user@tcp(host:3306)/database")
+	unreadable := AddressError("the address of MySQL cannot be read; it must have the form mysql://user@host:3306/database or user@tcp(host:3306)/database")
 	if sourceName.MatchString(address) {
 		cfg, err := mysql.ParseDSN(address)
 		if err != nil {

@@ -214,8 +214,15 @@ func (c Config) fieldOf(column string) (fields.Field, bool) {
 }
 
 func (r *csvRows) next() (int, clickid.Event, error) {
-	r.budget.left = maxRow
-	record, err := r.reader.Read()
+	var (
+		record []string
+		err    error
+	)
+	for empty := true; empty; { // spreadsheets export rows of delimiters
+		r.budget.left = maxRow
+		record, err = r.reader.Read()
+		empty = len(record) > 0 && !slices.ContainsFunc(record, func(text string) bool { return strings.TrimSpace(text) != "" })
+	}
 	switch {
 	case errors.Is(err, csv.ErrFieldCount):
 		line, _ := r.reader.FieldPos(0)

@@ -65,6 +65,52 @@ type Totals struct {
 	Accepted int `json:"accepted"` // by the platform
 	Rejected int `json:"rejected"` // by the platform
 	Warnings int `json:"warnings"` // rows with a field that was left out
+
+	// LeftOut are the reasons of Warnings, and Platform the warnings of the
+	// platform about accepted rows, each text once and at most maxTexts.
+	LeftOut  []LeftOut `json:"left_out,omitempty"`
+	Platform []string  `json:"platform_warnings,omitempty"`
+}
+
+// LeftOut is why a field was left out.
+type LeftOut struct {
+	Line   int    `json:"line"` // of the first row
+	Rows   int    `json:"rows"`
+	Reason string `json:"reason"`
+}
+
+// maxTexts limits the texts of warnings.
+const maxTexts = 20
+
+// leaveOut counts a row with the reasons why fields are left out.
+func (t *Totals) leaveOut(line int, reasons []string) {
+	if len(reasons) > 0 {
+		t.Warnings++
+	}
+	for _, reason := range reasons {
+		i := slices.IndexFunc(t.LeftOut, func(l LeftOut) bool { return l.Reason == reason })
+		switch {
+		case i >= 0:
+			t.LeftOut[i].Rows++
+		case len(t.LeftOut) < maxTexts:
+			t.LeftOut = append(t.LeftOut, LeftOut{Line: line, Rows: 1, Reason: reason})
+		}
+	}
+}
+
+// warn keeps the warnings of the platform. The others are in LeftOut.
+func (t *Totals) warn(report clickid.Report) {
+	ours := make(map[string]bool)
+	for _, result := range report.Results {
+		for _, text := range result.Warnings {
+			ours[text] = true
+		}
+	}
+	for _, text := range report.Warnings {
+		if len(t.Platform) < maxTexts && !ours[text] && !slices.Contains(t.Platform, text) {
+			t.Platform = append(t.Platform, text)
+		}
+	}
 }
 
 // ErrInvalidRows means that nothing was sent, since some rows are invalid.
@@ -115,7 +161,11 @@ func (u *upload) run(ctx context.Context) (Totals, error) {
 	if point.Done {
 		return point.Totals, ErrDone
 	}
-	point.Totals.Rows, point.Totals.Invalid, point.Totals.Warnings = found.Rows, found.Invalid, found.Warnings
+	found.Accepted, found.Rejected, found.Platform = point.Totals.Accepted, point.Totals.Rejected, point.Totals.Platform
+	point.Totals = found
+	if err := point.save(); err != nil { // before anything is sent, which it could not record
+		return found, err
+	}
 	err = u.send(ctx, point)
 	if err == nil && point.Totals.Rejected > 0 {
 		err = fmt.Errorf("the platform rejected %d rows; see %s", point.Totals.Rejected, u.Rejects)
@@ -134,7 +184,7 @@ func (u *upload) validate(ctx context.Context) (t Totals, fingerprint string, er
 		t.Rows++
 		u.Progress.Advance(1)
 		if problem == nil {
-			problem = u.check(e, &t)
+			problem = u.check(line, e, &t)
 		}
 		if problem == nil {
 			return nil
@@ -155,13 +205,11 @@ func (u *upload) settings() string {
 }
 
 // check returns why an event would not be sent, or nil.
-func (u *upload) check(e clickid.Event, t *Totals) *fields.Problem {
+func (u *upload) check(line int, e clickid.Event, t *Totals) *fields.Problem {
 	result := u.Platform.Check(e)
 	switch result.Verdict {
 	case clickid.VerdictReady:
-		if len(result.Warnings) > 0 {
-			t.Warnings++
-		}
+		t.leaveOut(line, result.Warnings)
 		return nil
 	case clickid.VerdictSkippedOrganic:
 		return &fields.Problem{Field: "click", Reason: "has neither a click ID nor an identity, so it cannot be attributed"}
@@ -214,7 +262,7 @@ func (u *upload) send(ctx context.Context, point *checkpoint) error {
 		if row++; row <= point.Rows {
 			return nil
 		}
-		if problem == nil && u.check(e, new(Totals)) == nil {
+		if problem == nil && u.check(line, e, new(Totals)) == nil {
 			b.lines, b.events = append(b.lines, line), append(b.events, e)
 		}
 		if b.rows++; b.rows < u.Batch {
@@ -264,6 +312,7 @@ func (b *batch) deliver(ctx context.Context) (Totals, error) {
 	if len(report.Results) != len(b.events) {
 		return totals, fmt.Errorf("sending: %w", err)
 	}
+	totals.warn(report)
 	type refusal struct{ line, index int }
 	var refused []refusal
 	for i, result := range report.Results {
