@@ -40,10 +40,11 @@ var (
 //
 // A Click or ClickToken in the event takes precedence over the visitor's. Behind
 // several trackers, Convert uses the click and the consent of the outermost, and
-// those of another tracker for a sender of its [Tracker.Bind]. An order without a click is organic: it is not sent, and the error is nil. A
-// failed lookup never makes an order organic. If s resolves tokens later (see
-// [Sender]), it gets the token without a lookup. Otherwise Convert looks up the
-// click, and the verdict is [VerdictFailed] if the store is unavailable.
+// those of another tracker for a sender of its [Tracker.Bind]. An order without
+// a click is organic: it is not sent, and the error is nil. A failed lookup never
+// makes an order organic. If s resolves tokens later (see [Sender]), it gets the
+// token without a lookup. Otherwise Convert looks up the click, and the verdict
+// is [VerdictFailed] if the store is unavailable.
 //
 // The event of a visitor who has denied consent is skipped, and so is that of a
 // visitor whose consent is unknown, unless [Config].SendUnknown is set. The events
@@ -179,8 +180,8 @@ func send(ctx context.Context, s Sender, events ...Event) Report {
 		case r.Verdict == 0:
 			*r = failed(&events[i], errors.Join(errNoResult, r.Err))
 		}
-		if r.Warnings == nil && len(events) == 1 {
-			r.Warnings = report.Warnings
+		if len(events) == 1 {
+			r.Warnings = appendNew(slices.Clip(r.Warnings), report.Warnings...)
 		}
 		if r.MatchQuality == nil {
 			r.MatchQuality = report.MatchQuality
@@ -348,7 +349,8 @@ func appendNew(list []string, texts ...string) []string {
 type Report struct {
 	// Results has a result for each event in their order.
 	Results []Result
-	// Warnings are the platform's warnings about accepted events.
+	// Warnings are those of the results, and the platform's about accepted
+	// events.
 	Warnings []string
 	// MatchQuality is the platform's estimate of how well it can attribute the
 	// events, from 0 to 1, or nil.

@@ -205,3 +205,19 @@ func (hangingStore) Delete(ctx context.Context, _ string) error {
 func (s hangingStore) CheckToken(token string) error {
 	return s.Store.(clickid.TokenChecker).CheckToken(token)
 }
+
+// TestConvert_warnings checks that a result has the warnings of the event and
+// those of the platform.
+func TestConvert_warnings(t *testing.T) {
+	t.Parallel()
+	const event, platform = "custom_name was left out", "the currency is unusual"
+	own := []string{event, "spare"}[:1] // with room for another
+	s := sendFunc(func(_ context.Context, events []clickid.Event) (clickid.Report, error) {
+		r := clickid.Result{Verdict: clickid.VerdictAccepted, Warnings: own}
+		return clickid.Report{Results: []clickid.Result{r}, Warnings: []string{event, platform}}, nil
+	})
+	result, err := clickid.Convert(context.Background(), s, purchase("1"))
+	require.NoError(t, err)
+	require.Equal(t, []string{event, platform}, result.Warnings)
+	require.Equal(t, "spare", own[:2][1])
+}

@@ -43,7 +43,8 @@ type destination struct {
 	refusals map[string]error // by event ID; "" for all others
 	calls    [][]outbox.Item
 	accepted []string
-	warnings []string
+	warnings []string // of the platform
+	leftOut  []string // of every event
 }
 
 func (d *destination) Name() string { return "test" }
@@ -62,7 +63,7 @@ func (d *destination) Deliver(_ context.Context, items []outbox.Item) (clickid.R
 	d.calls = append(d.calls, slices.Clone(items))
 	report := clickid.Report{Warnings: d.warnings}
 	for _, item := range items {
-		result := clickid.Result{Verdict: clickid.VerdictAccepted}
+		result := clickid.Result{Verdict: clickid.VerdictAccepted, Warnings: d.leftOut}
 		err, ok := d.refusals[item.Event.ID]
 		if !ok {
 			err = d.refusals[""]
@@ -278,6 +279,22 @@ func TestDelivery_responses(t *testing.T) {
 		for i, call := range d.calls {
 			require.Equal(t, i, call[0].Responses)
 		}
+	})
+}
+
+// TestDelivery_warningsOfEvent checks that the record of an event has the
+// warnings of the event and those of the platform.
+func TestDelivery_warningsOfEvent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const platform, event = "the currency is unusual", "custom_name was left out"
+		m := startMemory(t, quiet(&destination{warnings: []string{event, platform}, leftOut: []string{event}}), 50)
+		e := purchases(1)[0]
+		sendAll(t, m, []clickid.Event{e})
+		time.Sleep(time.Second)
+		entries, err := m.Find(context.Background(), e.ID)
+		require.NoError(t, err)
+		require.Len(t, entries, 1)
+		require.ElementsMatch(t, []string{event, platform}, entries[0].Warnings)
 	})
 }
 

@@ -80,8 +80,10 @@ func (d *Delivery) settle(batch []*sending, report clickid.Report) ending {
 	for i, s := range batch {
 		s.result, s.beside = report.Results[i], accepted
 	}
-	if len(batch) == 1 && len(batch[0].result.Warnings) == 0 {
-		batch[0].result.Warnings = report.Warnings
+	if len(batch) == 1 {
+		all := append(slices.Clip(batch[0].result.Warnings), report.Warnings...)
+		slices.Sort(all)
+		batch[0].result.Warnings = slices.Compact(all)
 	}
 	if accepted {
 		return ending{}
