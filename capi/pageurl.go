@@ -52,6 +52,9 @@ func sentURL(raw string, keep bool) (sent, warning string) {
 	return sent + rest, ""
 }
 
+// plainPathClasses are kinds of bytes that RFC 3986 allows in a path, without "&".
+const plainPathClasses = text.Lower | text.Upper | text.Number | text.Underscore | text.Mark | text.At | text.Plus | text.PathMark
+
 // plainPath returns the path of a URL in the form in which it is sent, which
 // most pages have, without the cost of parsing it.
 func plainPath(raw string) (path string, ok bool) {
@@ -65,15 +68,10 @@ func plainPath(raw string) (path string, ok bool) {
 	if slash := strings.IndexByte(rest, '/'); slash >= 0 {
 		host, path = rest[:slash], rest[slash:]
 	}
-	if host != strings.ToLower(host) || !text.Unreserved(host, len(host)) {
+	if host == "" || text.Classes(host)&^(text.Lower|text.Number|text.Underscore|text.Mark) != 0 {
 		return "", false
 	}
-	for i := range len(path) {
-		if !isPath(path[i]) {
-			return "", false
-		}
-	}
-	return path, true
+	return path, text.Classes(path)&^plainPathClasses == 0
 }
 
 const problemURL = "page_url was left out: it must be an absolute http or https URL"

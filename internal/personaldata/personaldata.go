@@ -17,36 +17,48 @@ const (
 	ProblemPhone = "looks like a phone number; the platform takes no personal data in clear (HashPhone)"
 )
 
+// The kinds of bytes without which a text has no e-mail address, and no
+// international or national phone number. Most texts have none of them.
+const (
+	inEmail         = text.At | text.Escape | text.Other
+	inInternational = text.Plus | text.Other
+	inNational      = text.Number | text.Other
+)
+
 // Problem returns the problem of a text with an e-mail address or a phone
 // number, or "".
 func Problem(s string) string {
-	s = text.Fold(s)
-	switch {
-	case containsEmail(s):
-		return ProblemEmail
-	case containsPhone(s, true):
-		return ProblemPhone
+	if text.Classes(s)&(inEmail|inInternational|inNational) == 0 {
+		return ""
 	}
-	return ""
+	return problem(s, true, true)
 }
 
 // ProblemOfID is Problem for an identifier. It only looks for international
 // phone numbers, since many identifiers look like national ones.
 func ProblemOfID(s string) string {
-	s = text.Fold(s)
-	switch {
-	case containsEmail(s):
-		return ProblemEmail
-	case containsPhone(s, false):
-		return ProblemPhone
+	if text.Classes(s)&(inEmail|inInternational) == 0 {
+		return ""
 	}
-	return ""
+	return problem(s, true, false)
 }
 
 // ProblemOfEmail is Problem for e-mail addresses only.
 func ProblemOfEmail(s string) string {
-	if containsEmail(text.Fold(s)) {
+	if text.Classes(s)&inEmail == 0 {
+		return ""
+	}
+	return problem(s, false, false)
+}
+
+// problem searches for e-mail addresses, and for phone numbers if phones is set.
+func problem(s string, phones, national bool) string {
+	s = text.Fold(s)
+	switch {
+	case containsEmail(s):
 		return ProblemEmail
+	case phones && containsPhone(s, national):
+		return ProblemPhone
 	}
 	return ""
 }

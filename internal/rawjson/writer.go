@@ -5,7 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
-	"unicode/utf8"
+
+	"github.com/clickid/clickid/internal/text"
 )
 
 // Writer writes JSON without reflection, in the form of [Encode]. It omits
@@ -128,11 +129,9 @@ func (w *Writer) Sorted(names []string, own func(name string), others map[string
 
 // AppendString appends s as a JSON string.
 func AppendString(dst []byte, s string) []byte {
-	for i := 0; i < len(s); i++ {
-		if c := s[i]; c < ' ' || c == '"' || c == '\\' || c >= utf8.RuneSelf {
-			encoded, _ := Encode(s) // a string always encodes
-			return append(dst, encoded...)
-		}
+	if text.Classes(s)&(text.Quote|text.Other) != 0 {
+		encoded, _ := Encode(s) // a string always encodes
+		return append(dst, encoded...)
 	}
 	dst = append(dst, '"')
 	dst = append(dst, s...)

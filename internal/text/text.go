@@ -11,28 +11,12 @@ import (
 // Unreserved reports whether s is 1 to limit bytes of [A-Za-z0-9._~-], the
 // unreserved characters of RFC 3986, section 2.3.
 func Unreserved(s string, limit int) bool {
-	if s == "" || len(s) > limit {
-		return false
-	}
-	for i := 0; i < len(s); i++ {
-		switch c := s[i]; {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9',
-			c == '.', c == '_', c == '~', c == '-':
-		default:
-			return false
-		}
-	}
-	return true
+	return s != "" && len(s) <= limit && Classes(s)&^(Lower|Upper|Number|Underscore|Mark) == 0
 }
 
 // Graphic reports whether s is 1 to limit visible ASCII characters.
 func Graphic(s string, limit int) bool {
-	for i := 0; i < len(s); i++ {
-		if s[i] <= ' ' || s[i] >= 0x7f {
-			return false
-		}
-	}
-	return s != "" && len(s) <= limit
+	return s != "" && len(s) <= limit && Classes(s)&(Space|Other) == 0
 }
 
 // maxName is the longest name of an event type, a source or a user ID type.
@@ -44,27 +28,17 @@ const ProblemName = "must be 1 to 64 characters of [a-z0-9_]"
 // Name reports whether s can be an event type, a source or the type of a user
 // ID.
 func Name(s string) bool {
-	for i := 0; i < len(s); i++ {
-		if c := s[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '_' {
-			return false
-		}
-	}
-	return s != "" && len(s) <= maxName
+	return s != "" && len(s) <= maxName && Classes(s)&^(Lower|Number|Underscore) == 0
 }
 
 // Digits reports whether s is one or more ASCII digits.
 func Digits(s string) bool {
-	for i := 0; i < len(s); i++ {
-		if s[i] < '0' || s[i] > '9' {
-			return false
-		}
-	}
-	return s != ""
+	return s != "" && Classes(s) == Number
 }
 
 // HasControl reports whether s holds a control character or is not UTF-8.
 func HasControl(s string) bool {
-	return !isVisibleASCII(s) && (!utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsControl))
+	return Classes(s)&Other != 0 && (!utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsControl))
 }
 
 // OneLine returns s as UTF-8 with spaces instead of control characters.

@@ -38,7 +38,7 @@ func invisible(r rune) bool {
 // plain spaces and hyphens, and with ASCII characters in place of full-width
 // ones and of the digits of other scripts.
 func Fold(s string) string {
-	if isVisibleASCII(s) {
+	if Classes(s)&Other == 0 {
 		return s
 	}
 	return strings.Map(func(r rune) rune {
@@ -60,15 +60,6 @@ func Fold(s string) string {
 		}
 		return r
 	}, s)
-}
-
-func isVisibleASCII(s string) bool {
-	for i := 0; i < len(s); i++ {
-		if s[i] < ' ' || s[i] >= 0x7F {
-			return false
-		}
-	}
-	return true
 }
 
 // digitOf returns the value of a decimal digit of another script. The digits
