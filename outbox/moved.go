@@ -52,8 +52,8 @@ type movedRow struct {
 // movedBefore reads up to limit moved events after an id.
 func (t *Table) movedBefore(ctx context.Context, q querier, after int64, before time.Time, limit int) ([]movedRow, error) {
 	d := t.database
-	rows, err := q.QueryContext(ctx, fmt.Sprintf("SELECT id, identity FROM %s WHERE id > %s AND destination = %s AND moved_at <= %s ORDER BY id LIMIT %d",
-		t.moved, d.placeholder(1), d.placeholder(2), d.placeholder(3), limit), after, t.destinationID(), before.UnixMilli())
+	rows, err := q.QueryContext(ctx, fmt.Sprintf("SELECT id, identity FROM %s WHERE id > %s AND %s AND moved_at <= %s ORDER BY id LIMIT %d",
+		t.moved, d.placeholder(1), d.ofDestination(2), d.placeholder(3), limit), after, t.destinationID(), before.UnixMilli())
 	if err != nil {
 		return nil, err
 	}

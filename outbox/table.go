@@ -338,7 +338,7 @@ func (t *Table) Stats(ctx context.Context, db *sql.DB) (Stats, error) {
 }
 
 func (t *Table) count(ctx context.Context, db *sql.DB) (stats Stats, err error) {
-	ours := " FROM " + t.name + " WHERE destination = " + t.database.placeholder(1)
+	ours := " FROM " + t.name + " WHERE " + t.database.ofDestination(1)
 	var rows int
 	var oldest sql.NullInt64
 	err = db.QueryRowContext(ctx, "SELECT COUNT(*), COUNT(DISTINCT identity), MIN(queued_at) FROM (SELECT identity, queued_at"+ours+

@@ -45,10 +45,10 @@ func BenchmarkDurable(b *testing.B) {
 				}
 			}
 			variants := []ratio.Variant{
-				{Name: "order", Run: repeat(store(false))},
-				{Name: "with its conversion", Run: repeat(store(true))},
-				{Name: fmt.Sprintf("order, %d at once", visitors), Run: ratio.AtOnce(visitors, store(false))},
-				{Name: fmt.Sprintf("with its conversion, %d at once", visitors), Run: ratio.AtOnce(visitors, store(true))},
+				ratio.Calls("order", 1, store(false)),
+				ratio.Calls("with its conversion", 1, store(true)),
+				ratio.Calls(fmt.Sprintf("order, %d at once", visitors), visitors, store(false)),
+				ratio.Calls(fmt.Sprintf("with its conversion, %d at once", visitors), visitors, store(true)),
 			}
 			for _, p := range peers {
 				variants = append(variants, ratio.Variant{Name: p.name, Run: p.open(b)})

@@ -233,8 +233,8 @@ func openAsynq(b *testing.B, cfg outbox.Config, workers int) *shop {
 	return &shop{outbox: ob, transact: transactions(openPostgresSQL(b), nil), after: ob}
 }
 
-// newAsynq returns an outbox on a private Redis server whose append-only file is
-// flushed every second.
+// newAsynq returns an outbox on a private Redis server that flushes each write to
+// its append-only file.
 func newAsynq(b *testing.B, cfg outbox.Config, workers int) *asynqoutbox.Outbox {
 	b.Helper()
 	options, err := redis.ParseURL(testserver.StartRedis(b).DSN())
@@ -313,12 +313,18 @@ func (s *shop) fill(b *testing.B, prefix string, events int) {
 	b.Helper()
 	const batch = 1000
 	for first := 0; first < events; first += batch {
-		conversions := make([]clickid.Event, min(batch, events-first))
-		for i := range conversions {
-			conversions[i] = conversion(fmt.Sprintf("%s-%d", prefix, first+i))
-		}
-		if _, err := s.outbox.Send(context.Background(), conversions...); err != nil {
-			b.Fatal(err)
-		}
+		s.store(b, prefix, first, min(events, first+batch))
+	}
+}
+
+// store queues the events of some orders with one Send.
+func (s *shop) store(b *testing.B, prefix string, first, end int) {
+	b.Helper()
+	conversions := make([]clickid.Event, end-first)
+	for i := range conversions {
+		conversions[i] = conversion(fmt.Sprintf("%s-%d", prefix, first+i))
+	}
+	if _, err := s.outbox.Send(context.Background(), conversions...); err != nil {
+		b.Error(err)
 	}
 }

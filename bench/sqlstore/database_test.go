@@ -86,32 +86,45 @@ func linkRow(i int, now time.Time) []any {
 	return []any{key[:], hash[:], sealed, expiryOf(i, *links, now)}
 }
 
-// load fills both tables while their indexes exist, as in production.
+// table is a table of n rows.
+type table struct {
+	name    string
+	columns []string
+	n       int
+	row     func(i int) []any
+}
+
+func clickTable(now time.Time) table {
+	return table{"clickid_clicks", []string{"token_hash", "click_id", "param", "captured_at", "expires_at"}, *clicks,
+		func(i int) []any { return clickRow(i, now) }}
+}
+
+// load fills both tables of the store in the order in which the rows expire.
 func load(b *testing.B, d database, now time.Time) {
 	b.Helper()
-	for _, table := range []struct {
-		name    string
-		columns []string
-		n       int
-		row     func(int, time.Time) []any
-	}{
-		{"clickid_clicks", []string{"token_hash", "click_id", "param", "captured_at", "expires_at"}, *clicks, clickRow},
-		{"clickid_links", []string{"key_hash", "token_hash", "sealed_token", "expires_at"}, *links, linkRow},
-	} {
-		row := func(i int) []any {
-			values := table.row(i, now)
-			for n, value := range values {
-				if at, ok := value.(time.Time); ok && d.kind == sqlstore.DatabaseSQLite {
-					values[n] = at.Unix()
-				}
+	inOrder := func(i int) int { return i }
+	d.fill(b, clickTable(now), inOrder)
+	d.fill(b, table{"clickid_links", []string{"key_hash", "token_hash", "sealed_token", "expires_at"}, *links,
+		func(i int) []any { return linkRow(i, now) }}, inOrder)
+}
+
+// fill fills a table while its indexes exist, as in production. The n-th row is the
+// one that order returns.
+func (d database) fill(b *testing.B, t table, order func(n int) int) {
+	b.Helper()
+	row := func(n int) []any {
+		values := t.row(order(n))
+		for i, value := range values {
+			if at, ok := value.(time.Time); ok && d.kind == sqlstore.DatabaseSQLite {
+				values[i] = at.Unix()
 			}
-			return values
 		}
-		if d.kind == sqlstore.DatabasePostgreSQL {
-			copyRows(b, d, table.name, table.columns, table.n, row)
-		} else {
-			insertRows(b, d, table.name, table.columns, table.n, row)
-		}
+		return values
+	}
+	if d.kind == sqlstore.DatabasePostgreSQL {
+		copyRows(b, d, t.name, t.columns, t.n, row)
+	} else {
+		insertRows(b, d, t.name, t.columns, t.n, row)
 	}
 }
 
@@ -131,8 +144,14 @@ func insertRows(b *testing.B, d database, table string, columns []string, n int,
 	b.Helper()
 	const chunk, perCommit = 1000, 20
 	values := "(?" + strings.Repeat(", ?", len(columns)-1) + ")"
+	conn, err := d.Conn(context.Background())
+	failOn(b, err)
+	defer func() { _ = conn.Close() }()
+	if d.kind == sqlstore.DatabaseSQLite {
+		defer d.loadFast(b, conn)()
+	}
 	for from := 0; from < n; {
-		tx, err := d.Begin()
+		tx, err := conn.BeginTx(context.Background(), nil)
 		failOn(b, err)
 		for range perCommit {
 			to := min(n, from+chunk)
@@ -149,6 +168,22 @@ func insertRows(b *testing.B, d database, table string, columns []string, n int,
 		}
 		failOn(b, tx.Commit())
 	}
+}
+
+// loadFast lets a connection to SQLite keep pages in memory and not wait for the
+// disk, until the returned function is called.
+func (d database) loadFast(b *testing.B, conn *sql.Conn) (done func()) {
+	b.Helper()
+	ctx := context.Background()
+	var cache, synchronous int
+	failOn(b, conn.QueryRowContext(ctx, "PRAGMA cache_size").Scan(&cache))
+	failOn(b, conn.QueryRowContext(ctx, "PRAGMA synchronous").Scan(&synchronous))
+	set := func(cache, synchronous int) {
+		_, err := conn.ExecContext(ctx, fmt.Sprintf("PRAGMA cache_size = %d; PRAGMA synchronous = %d", cache, synchronous))
+		failOn(b, err)
+	}
+	set(-1<<20, 0) // 1 GiB
+	return func() { set(cache, synchronous) }
 }
 
 func (d database) analyze(b *testing.B) {

@@ -24,6 +24,43 @@ type Variant struct {
 	Run func(n int)
 	// Prepare, if any, prepares a batch of n. It is not measured.
 	Prepare func(n int)
+
+	calls *calls // or nil
+	least int    // the smallest batch
+}
+
+// calls are the durations of single calls.
+type calls struct {
+	sync.Mutex
+	took []time.Duration
+}
+
+func (c *calls) add(took time.Duration) {
+	c.Lock()
+	defer c.Unlock()
+	c.took = append(c.took, took)
+}
+
+// percentile returns the nanoseconds that a percentage of the calls does not
+// exceed.
+func (c *calls) percentile(p int) float64 {
+	if len(c.took) == 0 {
+		return 0
+	}
+	slices.Sort(c.took)
+	return float64(c.took[min(len(c.took)-1, len(c.took)*p/100)])
+}
+
+// Calls returns a variant that calls f from a number of goroutines. Its row also
+// has the median and the 99th percentile of the time of a call. A batch is large
+// enough to keep all of them busy.
+func Calls(name string, callers int, f func()) Variant {
+	c := new(calls)
+	return Variant{Name: name, calls: c, least: 4 * callers, Run: AtOnce(callers, func() {
+		began := time.Now()
+		f()
+		c.add(time.Since(began))
+	})}
 }
 
 // minBatch is the shortest batch that is measured.
@@ -51,8 +88,11 @@ func Compare(b *testing.B, variants ...Variant) {
 
 // calibrate returns the size of a batch. It also warms up.
 func (v Variant) calibrate() int {
-	for n := 1; ; n *= 2 {
+	for n := max(1, v.least); ; n *= 2 {
 		if c := v.batch(n); c.time*float64(n) >= float64(minBatch) {
+			if v.calls != nil {
+				v.calls.took = nil
+			}
 			return n
 		}
 	}
@@ -105,8 +145,12 @@ func add(name string, variants []Variant, measured [][]cost) {
 	results.Lock()
 	defer results.Unlock()
 	fmt.Fprintf(&results, "\n%s\n\n", strings.TrimPrefix(name, "Benchmark"))
-	fmt.Fprintf(&results, "| | CPU ÷ %s | time ÷ %[1]s | CPU | time | allocations | bytes |\n", variants[0].Name)
-	results.WriteString("| --- | --- | --- | --- | --- | --- | --- |\n")
+	ofCalls := ""
+	if slices.ContainsFunc(variants, func(v Variant) bool { return v.calls != nil }) {
+		ofCalls = " a call, median | a call, 99 % |"
+	}
+	fmt.Fprintf(&results, "| | CPU ÷ %s | time ÷ %[1]s | CPU | time | allocations | bytes |%s\n", variants[0].Name, ofCalls)
+	fmt.Fprintf(&results, "| --- | --- | --- | --- | --- | --- | --- |%s\n", strings.Repeat(" --- |", strings.Count(ofCalls, "|")))
 	for i, v := range variants {
 		over := func(of func(cost) float64) float64 {
 			return median(len(measured[i]), func(round int) float64 { return of(measured[i][round]) / of(measured[0][round]) })
@@ -115,8 +159,16 @@ func add(name string, variants []Variant, measured [][]cost) {
 			return median(len(measured[i]), func(round int) float64 { return of(measured[i][round]) })
 		}
 		cpu, wall := func(c cost) float64 { return c.cpu }, func(c cost) float64 { return c.time }
-		fmt.Fprintf(&results, "| %s | %.3g | %.3g | %s | %s | %.0f | %.0f |\n", v.Name, over(cpu), over(wall), duration(typical(cpu)), duration(typical(wall)),
+		fmt.Fprintf(&results, "| %s | %.3g | %.3g | %s | %s | %.0f | %.0f |", v.Name, over(cpu), over(wall), duration(typical(cpu)), duration(typical(wall)),
 			typical(func(c cost) float64 { return c.allocs }), typical(func(c cost) float64 { return c.bytes }))
+		switch {
+		case ofCalls == "":
+		case v.calls == nil:
+			results.WriteString(" | |")
+		default:
+			fmt.Fprintf(&results, " %s | %s |", duration(v.calls.percentile(50)), duration(v.calls.percentile(99)))
+		}
+		results.WriteString("\n")
 	}
 }
 

@@ -1,7 +1,9 @@
 package ratio
 
 import (
+	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -45,5 +47,40 @@ func TestCompare_rounds(t *testing.T) {
 	}
 	if !strings.Contains(results.String(), "| waiting | 1 |") {
 		t.Errorf("got %s", results.String())
+	}
+}
+
+func TestCalls_percentiles(t *testing.T) {
+	rows := []Variant{Calls("of calls", 2, func() {}), {Name: "of batches"}}
+	for i := range 200 {
+		rows[0].calls.add(time.Duration(200-i) * time.Microsecond)
+	}
+	add("BenchmarkStore", rows, [][]cost{{{cpu: 1000, time: 1000}}, {{cpu: 1000, time: 1000}}})
+	defer results.Reset()
+	want := `
+Store
+
+| | CPU ÷ of calls | time ÷ of calls | CPU | time | allocations | bytes | a call, median | a call, 99 % |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- |
+| of calls | 1 | 1 | 1 µs | 1 µs | 0 | 0 | 101 µs | 199 µs |
+| of batches | 1 | 1 | 1 µs | 1 µs | 0 | 0 | | |
+`
+	if got := results.String(); got != want {
+		t.Errorf("got %s", got)
+	}
+}
+
+// TestCalls_batch measures calls that wait for each other.
+func TestCalls_batch(t *testing.T) {
+	const callers = 8
+	var together atomic.Int64
+	v := Calls("meeting", callers, func() {
+		together.Add(1)
+		for together.Load() < callers {
+			runtime.Gosched()
+		}
+	})
+	if n := v.calibrate(); n < callers || len(v.calls.took) > 0 {
+		t.Errorf("a batch of %d calls for %d callers; %d warm ones are kept", n, callers, len(v.calls.took))
 	}
 }
