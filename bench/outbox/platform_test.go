@@ -8,6 +8,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -16,11 +18,12 @@ import (
 	"github.com/clickid/clickid/capi"
 )
 
-// platform accepts every request after a delay. It does as little work as
+// platform accepts or refuses every event after a delay. It does as little work as
 // possible, so that the benchmark measures the sender.
 type platform struct {
 	*httptest.Server
 	latency  time.Duration
+	refuses  atomic.Bool // every event
 	events   atomic.Int64
 	requests atomic.Int64
 	arrived  chan struct{} // one value for every request
@@ -42,10 +45,25 @@ func (p *platform) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	events := bytes.Count(body, []byte(`"event_id":`))
 	time.Sleep(p.latency)
 	w.Header().Set("Content-Type", "application/json")
-	fmt.Fprintf(w, `{"events_received":%d,"events_processed":%d}`, events, events)
+	if p.refuses.Load() {
+		refuse(w, body)
+	} else {
+		fmt.Fprintf(w, `{"events_received":%d,"events_processed":%d}`, events, events)
+	}
 	p.events.Add(int64(events))
 	p.requests.Add(1)
 	p.arrived <- struct{}{}
+}
+
+var eventID = regexp.MustCompile(`"event_id":("[^"]*")`)
+
+// refuse responds with a failure for each event.
+func refuse(w io.Writer, body []byte) {
+	var failures []string
+	for _, found := range eventID.FindAllSubmatch(body, -1) {
+		failures = append(failures, fmt.Sprintf(`{"event_id":%s,"code":"INVALID_VALUE","message":"invalid"}`, found[1]))
+	}
+	fmt.Fprintf(w, `{"events_received":%d,"partial_failures":[%s]}`, len(failures), strings.Join(failures, ","))
 }
 
 // await waits until a number of events has arrived.

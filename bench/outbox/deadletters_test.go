@@ -1,0 +1,117 @@
+package outbox_test
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/outbox"
+)
+
+var refused = flag.String("refused", "1000,10000", "numbers of refused events of BenchmarkDeadLetters")
+
+// BenchmarkDeadLetters measures an outbox whose events the platform refuses, all
+// of them: the time of an event until it is a dead letter, the medians of Stats,
+// Find, Erase and of a page at the beginning and at the end of the dead letters,
+// and the time of an event from Replay to its acceptance. Run it with
+// -benchtime=1x.
+func BenchmarkDeadLetters(b *testing.B) {
+	for _, setup := range allShops {
+		for _, size := range strings.Split(*refused, ",") {
+			events, err := strconv.Atoi(size)
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.Run(setup.name+"/"+size, func(b *testing.B) { benchmarkDeadLetters(b, setup, events) })
+		}
+	}
+}
+
+func benchmarkDeadLetters(b *testing.B, setup setup, events int) {
+	ctx := context.Background()
+	p := newPlatform(b, 0)
+	p.refuses.Store(true)
+	s := setup.open(b, outbox.Config{Destination: p.client(b)}, 0)
+	s.fill(b, "refused", events)
+	perEvent := func(unit string, do func()) {
+		began := time.Now()
+		do()
+		b.ReportMetric(float64(time.Since(began).Microseconds())/float64(events), unit)
+	}
+	perEvent("µs/refused", func() {
+		s.start(b)
+		s.awaitEmpty(b)
+	})
+	timed := func(unit string, do func(i int) error) {
+		var took []time.Duration
+		for i := range 7 {
+			began := time.Now()
+			if err := do(i); err != nil {
+				b.Fatal(err)
+			}
+			took = append(took, time.Since(began))
+		}
+		b.ReportMetric(milliseconds(median(took)), unit)
+	}
+	id := func(i int) string { return fmt.Sprint("refused-", i*events/8) }
+	page := func(offset int) func(int) error {
+		return func(int) error {
+			letters, err := s.outbox.DeadLetters(ctx, outbox.Page{Offset: offset, Limit: 50})
+			if err == nil && len(letters) != 50 {
+				err = fmt.Errorf("%d dead letters", len(letters))
+			}
+			return err
+		}
+	}
+	timed("ms/Stats", func(int) error {
+		_, err := s.outbox.Stats(ctx)
+		return err
+	})
+	timed("ms/Find", func(i int) error {
+		entries, err := s.outbox.Find(ctx, id(i))
+		if err == nil && (len(entries) != 1 || entries[0].State != outbox.StateDeadLettered) {
+			err = fmt.Errorf("%+v", entries)
+		}
+		return err
+	})
+	timed("ms/first-page", page(0))
+	timed("ms/last-page", page(events-50))
+	timed("ms/Erase", func(i int) error {
+		erased, err := s.outbox.Erase(ctx, clickid.OrderKey(id(i)))
+		if err == nil && erased != 1 {
+			err = fmt.Errorf("%d events were erased", erased)
+		}
+		return err
+	})
+	p.refuses.Store(false)
+	perEvent("µs/replayed", func() {
+		if n, err := s.outbox.Replay(ctx); err != nil || n != events-7 {
+			b.Fatalf("%d of %d dead letters are replayed: %v", n, events-7, err)
+		}
+		s.awaitEmpty(b)
+	})
+	b.ReportMetric(0, "ns/op")
+}
+
+// awaitEmpty waits until no event is queued.
+func (s *shop) awaitEmpty(b *testing.B) {
+	b.Helper()
+	for end := time.Now().Add(5 * time.Minute); ; {
+		stats, err := s.outbox.Stats(context.Background())
+		if err != nil {
+			b.Fatal(err)
+		}
+		if stats.Queued == 0 {
+			return
+		}
+		if time.Now().After(end) {
+			b.Fatalf("%d events are queued", stats.Queued)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
