@@ -112,6 +112,7 @@ func readJob(job *rivertype.JobRow) (stored, error) {
 	if raw, ok := metadata[stateKey]; ok {
 		s.ended = string(raw) == "null"
 		_ = json.Unmarshal(raw, &s.state) // a damaged state costs no event
+		s.state.AttemptsBefore = min(max(s.state.AttemptsBefore, 0), job.Attempt)
 	}
 	raw, ok := metadata[recordKey]
 	if !ok || string(raw) == "null" {
