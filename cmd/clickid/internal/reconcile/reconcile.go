@@ -5,6 +5,7 @@ package reconcile
 import (
 	"fmt"
 	"io"
+	"math"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -38,30 +39,36 @@ func Compare(from, to time.Time, delivered []outbox.HourCount, counted []interch
 		hour := Hour{Hour: at}
 		for _, d := range delivered {
 			if d.Hour.Equal(at) {
-				hour.Delivered += int64(d.Delivered)
+				hour.Delivered = add(hour.Delivered, int64(d.Delivered))
 			}
 		}
 		for _, n := range counted {
 			if n.Hour.Equal(at) {
-				hour.Counted += n.Count
+				hour.Counted = add(hour.Counted, n.Count)
 			}
 		}
 		if hour.Delivered != 0 || hour.Counted != 0 {
 			c.Hours = append(c.Hours, hour)
 		}
-		c.Delivered += hour.Delivered
-		c.Counted += hour.Counted
+		c.Delivered = add(c.Delivered, hour.Delivered)
+		c.Counted = add(c.Counted, hour.Counted)
 	}
 	return c
+}
+
+// add returns the sum of two numbers of events. A response or a database can
+// have any number: one below zero counts as zero, and the largest stays it.
+func add(sum, n int64) int64 {
+	if n = max(n, 0); n > math.MaxInt64-sum {
+		return math.MaxInt64
+	}
+	return sum + n
 }
 
 // Difference returns the difference of the sums in percent of what was
 // delivered. It is 100 if only the platform has events.
 func (c Comparison) Difference() float64 {
-	difference := float64(c.Delivered - c.Counted)
-	if difference < 0 {
-		difference = -difference
-	}
+	difference := math.Abs(float64(c.Delivered - c.Counted))
 	if c.Delivered == 0 {
 		if difference == 0 {
 			return 0
@@ -91,7 +98,7 @@ func (c Comparison) Write(w io.Writer) error {
 }
 
 func bar(h Hour, most int64) string {
-	width := func(n int64) int { return int((n*chartWidth + most - 1) / most) }
+	width := func(n int64) int { return int(math.Ceil(chartWidth * float64(n) / float64(most))) }
 	both, either := width(min(h.Delivered, h.Counted)), width(max(h.Delivered, h.Counted))
 	missing := "░" // delivered, but not counted
 	if h.Counted > h.Delivered {
