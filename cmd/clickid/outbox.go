@@ -10,6 +10,7 @@ import (
 	"github.com/clickid/clickid"
 	"github.com/clickid/clickid/capi"
 	"github.com/clickid/clickid/cmd/clickid/internal/outboxes"
+	"github.com/clickid/clickid/cmd/clickid/internal/terminal"
 	"github.com/clickid/clickid/outbox"
 	"github.com/urfave/cli/v3"
 )
@@ -178,7 +179,7 @@ func listFailed(ctx context.Context, cmd *cli.Command, ob outbox.Outbox) error {
 		if l.Status != 0 {
 			status = fmt.Sprint(l.Status)
 		}
-		fmt.Fprintf(table, "%s\t%q\t%s\t%s\t%s\t%s\n", l.ID, outbox.VisibleID(l.EventID), l.Type, moment(l.FailedAt), status, l.Reason)
+		fmt.Fprintf(table, "%s\t%q\t%s\t%s\t%s\t%s\n", terminal.Text(l.ID), outbox.VisibleID(l.EventID), terminal.Text(string(l.Type)), moment(l.FailedAt), status, terminal.Text(l.Reason))
 	}
 	return table.Flush()
 }

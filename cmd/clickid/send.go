@@ -13,6 +13,7 @@ import (
 	"github.com/clickid/clickid"
 	"github.com/clickid/clickid/capi"
 	"github.com/clickid/clickid/cmd/clickid/internal/fields"
+	"github.com/clickid/clickid/cmd/clickid/internal/terminal"
 	"github.com/urfave/cli/v3"
 )
 
@@ -132,15 +133,15 @@ func printResult(cmd *cli.Command, report clickid.Report) error {
 		}{r.Verdict.String(), string(r.Type), r.ID, r.Destination, r.Reason, report.Warnings, r.MatchQuality})
 	}
 	var text strings.Builder
-	fmt.Fprintf(&text, "%s %s: %s\n", r.Type, r.ID, r.Verdict)
+	fmt.Fprintf(&text, "%s %s: %s\n", terminal.Text(string(r.Type)), terminal.Text(r.ID), r.Verdict)
 	switch {
 	case r.Reason != "":
-		fmt.Fprintln(&text, "reason:", r.Reason)
+		fmt.Fprintln(&text, "reason:", terminal.Text(r.Reason))
 	case r.Err != nil:
 		fmt.Fprintln(&text, "reason:", r.Err)
 	}
 	for _, warning := range report.Warnings {
-		fmt.Fprintln(&text, "warning:", warning)
+		fmt.Fprintln(&text, "warning:", terminal.Text(warning))
 	}
 	_, err := io.WriteString(w, text.String())
 	return err

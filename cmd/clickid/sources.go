@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/clickid/clickid/cmd/clickid/internal/sources"
+	"github.com/clickid/clickid/cmd/clickid/internal/terminal"
 	"github.com/clickid/clickid/interchange"
 	"github.com/urfave/cli/v3"
 )
@@ -117,7 +118,7 @@ func syncSources(ctx context.Context, cmd *cli.Command) error {
 	}
 	results, err := sync(ctx, wanted...)
 	for _, r := range results {
-		fmt.Fprintf(cmd.Root().ErrWriter, "%s: %s\n", r.ID, r.Action)
+		fmt.Fprintf(cmd.Root().ErrWriter, "%s: %s\n", terminal.Text(r.ID), r.Action)
 	}
 	return err
 }
@@ -216,11 +217,12 @@ func moment(t time.Time) string {
 	return t.UTC().Format(time.RFC3339)
 }
 
+// orDash returns the platform's text for a terminal, or "-".
 func orDash(s string) string {
 	if s == "" {
 		return "-"
 	}
-	return s
+	return terminal.Text(s)
 }
 
 func printJSON(cmd *cli.Command, v any) error {

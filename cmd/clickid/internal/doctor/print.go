@@ -5,23 +5,22 @@ import (
 	"fmt"
 	"io"
 	"net/url"
-	"strconv"
 	"strings"
 	"text/tabwriter"
 	"unicode/utf8"
+
+	"github.com/clickid/clickid/cmd/clickid/internal/terminal"
 )
 
 // maxSeen is the longest text of a server in a finding, in bytes.
 const maxSeen = 300
 
-// printable returns s without control and format characters, which a hostile
-// server could send to a terminal.
+// printable returns the text of a server for a terminal.
 func printable(s string) string {
 	if len(s) > maxSeen {
 		s = strings.ToValidUTF8(s[:maxSeen], "") + "…"
 	}
-	quoted := strconv.Quote(s)
-	return strings.NewReplacer(`\"`, `"`, `\\`, `\`).Replace(quoted[1 : len(quoted)-1])
+	return terminal.Text(s)
 }
 
 // place returns a URL without the query, which may be personal.

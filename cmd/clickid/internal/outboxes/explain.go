@@ -5,13 +5,14 @@ import (
 	"strings"
 	"time"
 
+	"github.com/clickid/clickid/cmd/clickid/internal/terminal"
 	"github.com/clickid/clickid/outbox"
 )
 
 // Explain describes the state of an event to an operator, and the next step.
 func Explain(e outbox.Entry, now time.Time) string {
 	var b strings.Builder
-	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	line := func(format string, args ...any) { b.WriteString(terminal.Text(fmt.Sprintf(format, args...)) + "\n") }
 	line("%s %s: %s", e.Type, outbox.VisibleID(e.EventID), e.State)
 	if e.Attribution != "" {
 		line("  attributed by  %s", e.Attribution)
