@@ -69,6 +69,11 @@ func run(ctx context.Context) error {
 		return err
 	}
 
+	return serve(ctx, tracker.Handler(routes(db, ob, secret)))
+}
+
+// routes are the pages of the shop, and the webhook of its payment provider.
+func routes(db *sql.DB, ob *sqliteoutbox.Outbox, secret []byte) *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, `<!doctype html><title>Shop</title><a href="/checkout">A lamp, $149.99</a>`)
@@ -111,7 +116,7 @@ func run(ctx context.Context) error {
 			http.Error(w, "try again later", http.StatusServiceUnavailable)
 		}
 	})
-	return serve(ctx, tracker.Handler(mux))
+	return mux
 }
 
 // notice is the body of the payment provider's webhook.
