@@ -15,6 +15,7 @@ import (
 	"github.com/clickid/clickid"
 	"github.com/clickid/clickid/capi"
 	"github.com/clickid/clickid/cmd/clickid/internal/fields"
+	"github.com/clickid/clickid/cmd/clickid/internal/terminal"
 	"github.com/clickid/clickid/cmd/clickid/internal/upload"
 	"github.com/urfave/cli/v3"
 )
@@ -208,10 +209,10 @@ func printTotals(cmd *cli.Command, t upload.Totals) error {
 	fmt.Fprintf(&text, "%d rows: %d accepted, %d rejected by the platform, %d invalid, %d with a warning\n",
 		t.Rows, t.Accepted, t.Rejected, t.Invalid, t.Warnings)
 	for _, l := range t.LeftOut {
-		fmt.Fprintf(&text, "warning: line %d: %s (%d rows)\n", l.Line, l.Reason, l.Rows)
+		fmt.Fprintf(&text, "warning: line %d: %s (%d rows)\n", l.Line, terminal.Text(l.Reason), l.Rows)
 	}
 	for _, warning := range t.Platform {
-		fmt.Fprintf(&text, "warning of the platform: %s\n", warning)
+		fmt.Fprintf(&text, "warning of the platform: %s\n", terminal.Text(warning))
 	}
 	_, err := io.WriteString(w, text.String())
 	return err
