@@ -5,6 +5,7 @@ package punycode
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -14,6 +15,9 @@ import (
 // reports false for a name that browsers do not resolve, or whose form depends
 // on tables that are not here.
 func Host(name string) (ascii string, ok bool) {
+	if strings.ContainsAny(name, "İẞ") { // browsers have another lower case for these
+		return "", false
+	}
 	name = strings.NewReplacer("。", ".", "．", ".", "｡", ".").Replace(strings.ToLower(name))
 	labels := strings.Split(name, ".")
 	for i, label := range labels {
@@ -38,18 +42,35 @@ func isASCII(s string) bool {
 	return strings.IndexFunc(s, func(r rune) bool { return r >= utf8.RuneSelf }) < 0
 }
 
-// canEncode reports whether a label consists of letters, marks, digits and
-// hyphens that no normalisation changes.
+// encodable are the characters beyond ASCII that no normalisation of a host name
+// changes, of the scripts of most names. Others compose, decompose or have a
+// compatible form, for which there is no table here.
+var encodable = [][2]rune{
+	{0xDF, 0xF6}, {0xF8, 0x131}, {0x134, 0x13E}, {0x141, 0x148}, {0x14A, 0x17E}, {0x180, 0x1C3}, {0x1CD, 0x1F0}, {0x1F4, 0x24F}, // Latin
+	{0x1E00, 0x1E99}, {0x1EA0, 0x1EFF}, // Latin, as in Vietnamese
+	{0x386, 0x3CE}, {0x400, 0x481}, {0x48A, 0x52F}, {0x561, 0x586}, {0x10D0, 0x10FA}, // Greek, Cyrillic, Armenian, Georgian
+	{0x5D0, 0x5EA}, {0x620, 0x64A}, {0x660, 0x669}, {0x671, 0x674}, {0x679, 0x6D3}, {0x6F0, 0x6F9}, // Hebrew, Arabic
+	{0x904, 0x939}, {0x93D, 0x94D}, {0x966, 0x96F}, {0xE01, 0xE32}, {0xE34, 0xE3A}, {0xE40, 0xE4E}, {0xE50, 0xE59}, // Devanagari, Thai
+	{0x3005, 0x3005}, {0x3041, 0x3096}, {0x309D, 0x309E}, {0x30A1, 0x30FA}, {0x30FC, 0x30FE}, {0x3105, 0x312F}, // Japanese, Bopomofo
+	{0x3400, 0x4DBF}, {0x4E00, 0x9FFF}, {0xAC00, 0xD7A3}, {0x20000, 0x2A6DF}, // Han, Hangul
+}
+
+// canEncode reports whether a label consists of ASCII letters, digits and
+// hyphens and of encodable characters. Marks that follow each other must be in
+// their canonical order, which is that of their numbers in these scripts.
 func canEncode(label string) bool {
+	var mark rune
 	for _, r := range label {
-		switch {
-		case r == utf8.RuneError, '\u0300' <= r && r <= '\u036F', // marks that compose with Latin letters
-			'\uFB00' <= r && r <= '\uFDFF', '\uFE70' <= r && r <= '\uFFEF', // ligatures, presentation and full-width forms
-			'\u1100' <= r && r <= '\u11FF', r >= '\U0002F800' && r <= '\U0002FA1F': // parts and variants of characters
+		known := r == '-' || r < utf8.RuneSelf && (unicode.IsLetter(r) || unicode.IsDigit(r))
+		if r >= utf8.RuneSelf {
+			known = (unicode.IsLetter(r) || unicode.IsMark(r) || unicode.IsDigit(r)) &&
+				slices.ContainsFunc(encodable, func(part [2]rune) bool { return part[0] <= r && r <= part[1] })
+		}
+		if !known || unicode.IsMark(r) && mark > r {
 			return false
-		case r == '-', '0' <= r && r <= '9', unicode.IsLetter(r), unicode.IsMark(r), unicode.IsDigit(r):
-		default:
-			return false
+		}
+		if mark = 0; unicode.IsMark(r) {
+			mark = r
 		}
 	}
 	return true
