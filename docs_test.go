@@ -19,14 +19,20 @@ var (
 	fence   = regexp.MustCompile("(?s)```.*?```")
 )
 
-// TestDocs_links follows every link to a file or heading.
-func TestDocs_links(t *testing.T) {
-	t.Parallel()
+// documents returns the guides and the documents of the repository.
+func documents(t *testing.T) []string {
+	t.Helper()
 	guides, err := filepath.Glob(filepath.Join("docs", "*.md"))
 	require.NoError(t, err)
 	first, err := filepath.Glob(filepath.Join("docs", "*", "*.md"))
 	require.NoError(t, err)
-	for _, document := range slices.Concat(guides, first, []string{"README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"}) {
+	return slices.Concat(guides, first, []string{"README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"})
+}
+
+// TestDocs_links follows every link to a file or heading.
+func TestDocs_links(t *testing.T) {
+	t.Parallel()
+	for _, document := range documents(t) {
 		for _, l := range link.FindAllStringSubmatch(prose(t, document), -1) {
 			if strings.Contains(l[1], "://") {
 				continue
@@ -44,13 +50,13 @@ func TestDocs_links(t *testing.T) {
 	}
 }
 
-// TestDocs_code checks that the tests that a guide names exist, and the guides
-// that a comment names.
+// TestDocs_code checks that the tests that a document names exist in the folder
+// that it names before them, and the guides that a comment names.
 func TestDocs_code(t *testing.T) {
 	t.Parallel()
-	declaration := regexp.MustCompile(`(?m)^func (Test\w+)\(`)
+	declaration := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Benchmark)\w+)\(`)
 	mention := regexp.MustCompile(`\bdocs/[\w/-]+\.md`)
-	tests := make(map[string]bool)
+	folders := make(map[string][]string) // by test
 	require.NoError(t, filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
@@ -65,7 +71,7 @@ func TestDocs_code(t *testing.T) {
 			return err
 		}
 		for _, test := range declaration.FindAllSubmatch(code, -1) {
-			tests[string(test[1])] = true
+			folders[string(test[1])] = append(folders[string(test[1])], filepath.ToSlash(filepath.Dir(path)))
 		}
 		for _, guide := range mention.FindAllString(string(code), -1) {
 			_, err := os.Stat(guide)
@@ -73,13 +79,47 @@ func TestDocs_code(t *testing.T) {
 		}
 		return nil
 	}))
-	guides, err := filepath.Glob(filepath.Join("docs", "*.md"))
-	require.NoError(t, err)
-	for _, guide := range guides {
-		for _, test := range regexp.MustCompile("`(Test[A-Z]\\w*)`").FindAllStringSubmatch(prose(t, guide), -1) {
-			require.True(t, tests[test[1]] || test[1] == "TestEventCode", "%s names %s", guide, test[1])
+	commands := regexp.MustCompile(`go test ((?:\./[\w/]+ )+)(.*)`)
+	pattern := regexp.MustCompile(`-(?:run|bench) ('[^']+'|[\w^$|]+)`)
+	const test = "`((?:Test|Fuzz|Benchmark)[A-Z]\\w*)`"
+	one := regexp.MustCompile(test)
+	placed := regexp.MustCompile("((?:`[\\w/]+`,\\s+)*`[\\w/]+`)\\s+(" + test + "(?:,\\s+" + test + ")*)")
+	for _, document := range documents(t) {
+		all, err := os.ReadFile(document)
+		require.NoError(t, err)
+		for _, command := range commands.FindAllStringSubmatch(string(all), -1) {
+			for _, argument := range pattern.FindAllStringSubmatch(command[2], -1) {
+				chosen := regexp.MustCompile(strings.Trim(argument[1], "'"))
+				for _, folder := range strings.Fields(command[1]) {
+					require.True(t, chosen.String() == "^$" || declares(folders, strings.TrimPrefix(folder, "./"), chosen), "%s: %s matches no function in %s", document, chosen, folder)
+				}
+			}
+		}
+		text := prose(t, document)
+		for _, name := range one.FindAllStringSubmatch(text, -1) {
+			require.True(t, folders[name[1]] != nil || name[1] == "TestEventCode", "%s names %s", document, name[1])
+		}
+		for _, group := range placed.FindAllStringSubmatch(text, -1) {
+			for _, folder := range strings.FieldsFunc(one.ReplaceAllString(group[1], ""), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != '_' && r != '/' }) {
+				if folder == "clickid" {
+					folder = "."
+				}
+				for _, name := range one.FindAllStringSubmatch(group[2], -1) {
+					require.Contains(t, folders[name[1]], folder, "%s names %s", document, name[1])
+				}
+			}
 		}
 	}
+}
+
+// declares reports whether a folder has a function whose name matches.
+func declares(folders map[string][]string, folder string, name *regexp.Regexp) bool {
+	for test, in := range folders {
+		if name.MatchString(test) && slices.Contains(in, folder) {
+			return true
+		}
+	}
+	return false
 }
 
 // prose returns a document without its code.

@@ -206,7 +206,7 @@ func (c *cleaner) typeAndID() {
 	case !text.Name(string(e.Type)):
 		c.refuse("type", text.ProblemName)
 	}
-	if e.ID == "" {
+	if strings.TrimSpace(e.ID) == "" {
 		c.refuse("id", "is required: the order number, the same whenever the event is sent again")
 	} else if problem := identifierProblem(e.ID, maxEventIDLength); problem != "" {
 		c.refuse("id", problem)

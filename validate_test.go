@@ -31,6 +31,7 @@ func TestEvent_Clean_refusals(t *testing.T) {
 		{"an undocumented type", func(e *clickid.Event) { e.Type = "level_up" }, nil},
 		{"a long type", func(e *clickid.Event) { e.Type = clickid.EventType(strings.Repeat("x", 65)) }, []string{"type"}},
 		{"no ID", func(e *clickid.Event) { e.ID = "" }, []string{"id"}},
+		{"an ID of white space", func(e *clickid.Event) { e.ID = " \u00a0" }, []string{"id"}},
 		{"an ID of 256 characters", func(e *clickid.Event) { e.ID = long(256) }, nil},
 		{"an ID of 257 characters", func(e *clickid.Event) { e.ID = long(257) }, []string{"id"}},
 		{"an e-mail address as ID", func(e *clickid.Event) { e.ID = "jane@example.com" }, []string{"id"}},

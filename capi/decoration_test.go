@@ -20,6 +20,19 @@ func checked(t testing.TB, d capi.Dialect, e clickid.Event, edits ...func(*capi.
 	return newClient(t, platformtest.Responding(platformtest.OK()), d, edits...).Check(e)
 }
 
+// TestCheck_refusedWarnings checks that a refused event has no warnings about
+// the form in which it would be sent.
+func TestCheck_refusedWarnings(t *testing.T) {
+	t.Parallel()
+	e := purchase("1")
+	e.Click = clickid.Click{ID: "not visible ASCII: ä"}
+	for _, d := range []capi.Dialect{logEvent, ecapi, capi.ECAPI{DataSetID: "ds_test", IAB: true}} {
+		result := checked(t, d, e)
+		require.Equal(t, clickid.VerdictRejected, result.Verdict)
+		require.Equal(t, []string{"click.id was left out: it must be 1 to 512 visible ASCII characters"}, result.Warnings)
+	}
+}
+
 func TestLogEvent_properties(t *testing.T) {
 	t.Parallel()
 	valid := map[string]any{

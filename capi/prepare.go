@@ -149,7 +149,11 @@ func (p *preparer) clean(e *clickid.Event, o *outgoing) bool {
 	if withholds {
 		r.warnings = append(r.warnings, "the user identities were left out: the user's consent is unknown")
 	}
+	found := len(r.warnings)
 	p.cfg.Dialect.fit(&p.event, &r)
+	if err != nil {
+		r.warnings = r.warnings[:found] // nothing is sent in another form
+	}
 	if lost := p.lostIdentity(e, r.warnings); lost != "" && err == nil {
 		r.refuse("user", lost)
 	}
