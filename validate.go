@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/clickid/clickid/internal/iso4217"
 	"github.com/clickid/clickid/internal/personaldata"
@@ -248,10 +247,10 @@ const maxTimeAhead = 15 * time.Minute
 
 // encodable reports whether a time has the text form of RFC 3339.
 func encodable(t time.Time) bool {
-	const day = 24 * 60 * 60
-	year := t.Year()
+	const day, year0, year10000 = 24 * 60 * 60, -62167219200, 253402300800 // in seconds
 	_, offset := t.Zone()
-	return 0 <= year && year <= 9999 && -day < offset && offset < day
+	local := t.Unix() + int64(offset)
+	return year0 <= local && local < year10000 && -day < offset && offset < day
 }
 
 func (c *cleaner) value() {
@@ -476,14 +475,13 @@ func (c *cleaner) items() {
 	}
 }
 
-// inCurrency returns an amount, or the zero Amount if its currency is another
-// than that of the event's value and earlier prices, if any.
-func (c *cleaner) inCurrency(field string, a Amount, currency string) Amount {
-	if currency == "" || a.IsZero() || a.currency == currency {
-		return a
+// inCurrency leaves out an amount if its currency is another than that of the
+// event's value and earlier prices, if any.
+func (c *cleaner) inCurrency(field string, a *Amount, currency string) {
+	if currency != "" && a.currency != currency && !a.IsZero() {
+		c.leaveOut(field, "must have the currency of the event's value and of all other prices")
+		*a = Amount{}
 	}
-	c.leaveOut(field, "must have the currency of the event's value and of all other prices")
-	return Amount{}
 }
 
 // item brings an item into the form in which it is sent. It returns false if it
@@ -508,25 +506,24 @@ func (c *cleaner) item(item *Item) bool {
 		c.leaveOut("quantity", "must be from 1 to 2^53")
 		item.Quantity = 0
 	}
-	item.Price = c.price("price", item.Price)
-	item.Discount = c.price("discount", item.Discount)
+	c.price("price", &item.Price)
+	c.price("discount", &item.Discount)
 	item.Extra = c.extra("extra", item.Extra)
 	currency := c.event.Currency()
-	item.Price = c.inCurrency("price", item.Price, currency)
-	item.Discount = c.inCurrency("discount", item.Discount, cmp.Or(currency, item.Price.currency))
+	c.inCurrency("price", &item.Price, currency)
+	c.inCurrency("discount", &item.Discount, cmp.Or(currency, item.Price.currency))
 	return true
 }
 
-// price returns an amount of an item, or the zero Amount if it cannot be sent.
-func (c *cleaner) price(field string, a Amount) Amount {
-	if a.problem != "" {
+// price leaves out an amount of an item if it cannot be sent.
+func (c *cleaner) price(field string, a *Amount) {
+	switch {
+	case a.problem != "":
 		c.leaveOut(field, a.problem)
-		return Amount{}
-	}
-	if a.rounded {
+		*a = Amount{}
+	case a.rounded:
 		c.change(field, fmt.Sprintf("it was rounded to %d decimals", maxFractionDigits))
 	}
-	return a
 }
 
 // maxQuantity is the largest integer that all JSON decoders represent exactly.
@@ -542,7 +539,7 @@ const (
 // have that form.
 func identifierProblem(id string, limit int) string {
 	switch {
-	case text.HasControl(id), strings.ContainsRune(id, utf8.RuneError):
+	case text.HasControl(id), strings.Contains(id, "\uFFFD"):
 		return problemControl
 	case text.Longer(id, limit):
 		return fmt.Sprintf("must not be longer than %d characters", limit)

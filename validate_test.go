@@ -376,3 +376,22 @@ func TestEvent_KeepNumbers(t *testing.T) {
 	require.Len(t, cleaned.Properties, 1)
 	require.Len(t, warnings, 3)
 }
+
+// A time whose year has four digits in its zone can be encoded, and no other.
+func TestEvent_Clean_years(t *testing.T) {
+	t.Parallel()
+	for _, year := range []int{-1, 0, 1, 9999, 10000, 10001, 1 << 40, -1 << 40} {
+		start := time.Date(year, time.January, 1, 0, 0, 0, 0, time.UTC)
+		for _, second := range []time.Duration{-24 * time.Hour, -time.Second, 0, 24 * time.Hour} {
+			for _, offset := range []int{-24 * 3600, 1 - 24*3600, -3600, 0, 3600, 24*3600 - 1, 24 * 3600} {
+				at := start.Add(second).In(time.FixedZone("", offset))
+				e := clickid.Event{Click: clickid.Click{ID: "click", At: at}}
+				cleaned, _, _ := e.Clean()
+				encodable := 0 <= at.Year() && at.Year() <= 9999 && offset > -24*3600 && offset < 24*3600
+				require.Equal(t, encodable, cleaned.Click.At.Equal(at) && !at.IsZero() || encodable && at.IsZero(), "%d %v %d", year, second, offset)
+				_, err := json.Marshal(cleaned)
+				require.NoError(t, err)
+			}
+		}
+	}
+}

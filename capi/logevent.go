@@ -134,12 +134,15 @@ func (d LogEvent) published() RateLimit {
 }
 
 func (d LogEvent) identified(e *clickid.Event) bool {
+	if !e.Click.IsZero() {
+		return true
+	}
 	user := e.User
 	user.HashedCustomerID, user.ImpressionID = "", ""
 	if !d.SendExternalID {
 		user.ExternalID = ""
 	}
-	return !e.Click.IsZero() || user.Identified()
+	return user.Identified()
 }
 
 func (d LogEvent) encode(w *rawjson.Writer, e *clickid.Event, pageURL string) (kind, id string) {
@@ -333,10 +336,12 @@ func (d LogEvent) fit(e *clickid.Event, r *remarks) {
 	if e.Source == clickid.SourceWebsite && e.PageURL == "" {
 		r.warnings = append(r.warnings, "page_url is expected by the platform with the source website")
 	}
-	_, percent := e.Properties["progress_percent"]
-	_, seconds := e.Properties["progress_seconds"]
-	if e.Type == clickid.WatchMilestone && !percent && !seconds {
-		r.refuse("properties", "must have progress_percent or progress_seconds with the type watch_milestone")
+	if e.Type == clickid.WatchMilestone {
+		_, percent := e.Properties["progress_percent"]
+		_, seconds := e.Properties["progress_seconds"]
+		if !percent && !seconds {
+			r.refuse("properties", "must have progress_percent or progress_seconds with the type watch_milestone")
+		}
 	}
 	if !isActionSource(e.Source) {
 		r.change("source", "log_event does not list it, so it is sent as other")

@@ -1,7 +1,6 @@
 package capi
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -56,8 +55,11 @@ func queuedEvents(items []clickid.QueuedEvent) source {
 // preparer prepares one event after the other in the same memory.
 type preparer struct {
 	*Client
-	event clickid.Event // cleaned, with its click resolved
-	json  rawjson.Writer
+	event   clickid.Event // cleaned, with its click resolved
+	remarks remarks       // about the event
+	now     time.Time     // a time that the clock had
+	json    rawjson.Writer
+	left    int // events that are not prepared yet, at most
 	// encoded is called for each event that is ready. Optional.
 	encoded func(o *outgoing, e *clickid.Event)
 }
@@ -68,17 +70,23 @@ type preparer struct {
 func (c *Client) prepare(ctx context.Context, events source, encoded func(*outgoing, *clickid.Event)) (results []clickid.Result, ready []*outgoing) {
 	results = make([]clickid.Result, events.length)
 	prepared := make([]outgoing, events.length)
+	workers := c.preparers(events)
+	// A worker takes neighbours, whose results share cache lines.
+	share := min(64, 1+events.length/(8*workers))
 	var next atomic.Int64
 	work := func() {
 		p := &preparer{Client: c, encoded: encoded}
-		for i := int(next.Add(1)) - 1; i < events.length; i = int(next.Add(1)) - 1 {
-			e, responses := events.at(i)
-			prepared[i].responses, prepared[i].result = responses, &results[i]
-			p.prepare(ctx, e, &prepared[i])
+		for first := int(next.Add(int64(share))) - share; first < events.length; first = int(next.Add(int64(share))) - share {
+			for i := first; i < min(first+share, events.length); i++ {
+				e, responses := events.at(i)
+				prepared[i].responses, prepared[i].result = responses, &results[i]
+				p.left = events.length - i - 1
+				p.prepare(ctx, e, &prepared[i])
+			}
 		}
 	}
 	var group sync.WaitGroup
-	for range c.preparers(events) - 1 {
+	for range workers - 1 {
 		group.Go(work)
 	}
 	work()
@@ -127,7 +135,7 @@ func (p *preparer) prepare(ctx context.Context, e *clickid.Event, o *outgoing) {
 // clean checks e and sets the event to the cleaned one. It reports whether it
 // may be sent.
 func (p *preparer) clean(e *clickid.Event, o *outgoing) bool {
-	*o.result = clickid.Result{Type: e.Type, ID: e.ID, Destination: p.Name()}
+	o.result.Type, o.result.ID, o.result.Destination = e.Type, e.ID, p.name
 	if e.Consent == clickid.ConsentDenied {
 		o.settle(clickid.VerdictSkippedConsent, "the user has not consented", nil)
 		return false
@@ -139,8 +147,9 @@ func (p *preparer) clean(e *clickid.Event, o *outgoing) bool {
 		o.withheld = e.User.Identified()
 		e = &anonymous
 	}
-	var r remarks
 	var err error
+	r := &p.remarks
+	r.refused = nil
 	if p.event, r.warnings, err = e.Clean(); err != nil {
 		invalid := (*clickid.EventError)(nil)
 		_ = errors.As(err, &invalid)
@@ -150,7 +159,7 @@ func (p *preparer) clean(e *clickid.Event, o *outgoing) bool {
 		r.warnings = append(r.warnings, "the user identities were left out: the user's consent is unknown")
 	}
 	found := len(r.warnings)
-	p.cfg.Dialect.fit(&p.event, &r)
+	p.cfg.Dialect.fit(&p.event, r)
 	if err != nil {
 		r.warnings = r.warnings[:found] // nothing is sent in another form
 	}
@@ -162,9 +171,12 @@ func (p *preparer) clean(e *clickid.Event, o *outgoing) bool {
 		o.reject(&clickid.EventError{Type: p.event.Type, Fields: r.refused})
 		return false
 	}
-	if now := time.Now(); p.event.Time.After(now) {
+	if p.event.Time.After(p.now) {
+		p.now = time.Now()
+	}
+	if p.event.Time.After(p.now) {
 		// Clocks differ. An outbox holds the event until its time.
-		p.event.Time = now
+		p.event.Time = p.now
 		o.result.Warnings = append(o.result.Warnings, "time lies ahead of this machine's clock, so the event was sent with the current time")
 	}
 	return true
@@ -256,7 +268,7 @@ func (p *preparer) encodeWithin(o *outgoing) (problem string) {
 		kind, id := p.cfg.Dialect.encode(&p.json, e, page)
 		size := p.overhead + len(p.json.Bytes())
 		if size <= p.cfg.MaxBatchBytes {
-			o.wireEvent = wireEvent{kind: kind, id: id, data: bytes.Clone(p.json.Bytes())}
+			o.wireEvent = wireEvent{kind: kind, id: id, data: p.json.Take(p.left)}
 			return ""
 		}
 		switch {

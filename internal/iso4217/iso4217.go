@@ -2,8 +2,9 @@
 package iso4217
 
 import (
-	"sort"
 	"strings"
+
+	"github.com/clickid/clickid/internal/text"
 )
 
 // Code returns the code of a currency in upper case.
@@ -51,8 +52,7 @@ func Exponent(code string) int {
 	return 2
 }
 
-// codes are the codes in list one as of 2026, without metals and test codes, in
-// ascending order.
+// codes are the codes in list one as of 2026, without metals and test codes.
 const codes = " AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BHD BIF BMD BND BOB BOV BRL BSD BTN BWP BYN BZD" +
 	" CAD CDF CHE CHF CHW CLF CLP CNY COP COU CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP" +
 	" GMD GNF GTQ GYD HKD HNL HTG HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP" +
@@ -61,11 +61,24 @@ const codes = " AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BHD BIF BMD BND 
 	" TND TOP TRY TTD TWD TZS UAH UGX USD USN UYI UYU UYW UZS VED VES VND VUV WST XAD XAF XCD XCG XDR XOF XPF XSU XUA" +
 	" YER ZAR ZMW ZWG "
 
+// listed has a bit for each code of three letters.
+var listed = func() (table [(26*26*26 + 63) / 64]uint64) {
+	for code := range strings.FieldsSeq(codes) {
+		at := position(code)
+		table[at/64] |= 1 << (at % 64)
+	}
+	return table
+}()
+
+func position(code string) uint {
+	return (uint(code[0]-'A')*26+uint(code[1]-'A'))*26 + uint(code[2]-'A')
+}
+
 // Listed reports whether a currency is in list one.
 func Listed(code string) bool {
-	const width = len(" AED")
-	_, found := sort.Find(len(codes)/width, func(i int) int {
-		return strings.Compare(code, codes[width*i+1:width*(i+1)])
-	})
-	return found
+	if len(code) != 3 || text.Classes(code) != text.Upper {
+		return false
+	}
+	at := position(code)
+	return listed[at/64]&(1<<(at%64)) != 0
 }

@@ -14,11 +14,30 @@ import (
 // Names are written as they are, without escapes. The zero value is ready.
 type Writer struct{ buf []byte }
 
-// Bytes returns the written JSON. It is valid until the next call of Reset.
+// firstBuffer is about the size of an event, in bytes.
+const firstBuffer = 512
+
+// Bytes returns the written JSON. It is valid until the next call of Reset or Take.
 func (w *Writer) Bytes() []byte { return w.buf }
 
 // Reset starts a new value in the same memory.
 func (w *Writer) Reset() { w.buf = w.buf[:0] }
+
+// maxBlock is the size, in bytes, of the memory that many values share.
+const maxBlock = 64 << 10
+
+// Take returns the written JSON, which stays valid, and starts a new value behind
+// it. more is the number of values that follow, if they are known: values of
+// about the same size share their memory.
+func (w *Writer) Take(more int) []byte {
+	size := len(w.buf)
+	taken := w.buf[:size:size]
+	w.buf = w.buf[size:]
+	if room := size + size/4; cap(w.buf) < room && more > 0 {
+		w.buf = make([]byte, 0, max(room, min(more*room, maxBlock)))
+	}
+	return taken
+}
 
 // begin writes the comma and the name of a member.
 func (w *Writer) begin(name string) {
@@ -44,6 +63,9 @@ func (w *Writer) Object(name string, members func()) { w.enclose(name, '{', '}',
 func (w *Writer) Array(name string, elements func()) { w.enclose(name, '[', ']', elements) }
 
 func (w *Writer) enclose(name string, left, right byte, content func()) {
+	if w.buf == nil {
+		w.buf = make([]byte, 0, firstBuffer)
+	}
 	start := len(w.buf)
 	w.begin(name)
 	w.buf = append(w.buf, left)

@@ -2,6 +2,7 @@ package rawjson_test
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 	"time"
 
@@ -37,6 +38,38 @@ func TestWriter(t *testing.T) {
 	})
 	require.Equal(t, `{"text":"{a\"b","price":1.50,"zero":0,"yes":true,"time":"2024-11-23T10:15:30Z","list":["[",7,{"raw":[1]}],`+
 		`"a":1,"b":"own","d":"own","e":3,"f\n":4}`, string(w.Bytes()))
+}
+
+// FuzzWriter_Take checks that values which share their memory stay as they were.
+func FuzzWriter_Take(f *testing.F) {
+	f.Add("a", 3, 2)
+	f.Add(strings.Repeat("b", 700), 200, 0)
+	f.Add("", 1, 1<<40)
+	f.Fuzz(func(t *testing.T, s string, values, more int) {
+		if len(s) > 1000 || values > 200 {
+			return
+		}
+		var w rawjson.Writer
+		var taken [][]byte
+		write := func(i int) {
+			w.Object("", func() {
+				w.Int("i", int64(i))
+				w.Text("text", s[:len(s)*max(i, 0)/values])
+			})
+		}
+		for i := range values {
+			write(-1)
+			w.Reset()
+			write(i)
+			taken = append(taken, w.Take(min(max(more, 0), values-i-1)))
+		}
+		for i, got := range taken {
+			w.Reset()
+			write(i)
+			require.Equal(t, string(w.Bytes()), string(got))
+			require.Equal(t, len(got), cap(got))
+		}
+	})
 }
 
 func FuzzAppendString(f *testing.F) {
