@@ -299,19 +299,11 @@ func TestLookup_inLogHandler(t *testing.T) {
 		Store: askingStore{newCookieStore(t, firstKey), asks},
 		Hook:  func(ctx context.Context, _ clickid.Observation) { asks(ctx) },
 	})
-	finished := make(chan struct{})
-	go func() {
-		defer close(finished)
-		v := s.visitor()
-		v.get("/?clkid=abc")
-		clickid.FromContext(v.get("/").ctx)
-		clickid.FromContext(cookieHeader(s, "__Host-clkid=forged").ctx)
-	}()
-	select {
-	case <-finished:
-	case <-time.After(10 * time.Second):
-		t.Fatal("a lookup waits for itself")
-	}
+	// A lookup that waits for itself does not return.
+	v := s.visitor()
+	v.get("/?clkid=abc")
+	clickid.FromContext(v.get("/").ctx)
+	clickid.FromContext(cookieHeader(s, "__Host-clkid=forged").ctx)
 }
 
 type askingStore struct {

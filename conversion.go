@@ -457,29 +457,16 @@ func (v Verdict) severity() int {
 	return len(bestToWorst)
 }
 
+var verdictTexts = [...]string{
+	"none", "ready", "accepted", "queued", "dead letter", "skipped: organic", "skipped: consent", "rejected", "failed",
+}
+
 // String returns the verdict in lower case.
 func (v Verdict) String() string {
-	switch v {
-	case VerdictReady:
-		return "ready"
-	case VerdictAccepted:
-		return "accepted"
-	case VerdictQueued:
-		return "queued"
-	case VerdictDeadLettered:
-		return "dead letter"
-	case VerdictSkippedOrganic:
-		return "skipped: organic"
-	case VerdictSkippedConsent:
-		return "skipped: consent"
-	case VerdictRejected:
-		return "rejected"
-	case VerdictFailed:
-		return "failed"
-	case 0:
-		return "none"
+	if v < 0 || int(v) >= len(verdictTexts) {
+		return fmt.Sprintf("Verdict(%d)", int(v))
 	}
-	return fmt.Sprintf("Verdict(%d)", int(v))
+	return verdictTexts[v]
 }
 
 // QueuedEvent is an event that an outbox delivers.

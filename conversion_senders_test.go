@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/clickid/clickid"
@@ -191,21 +192,24 @@ func TestSenders_resolvesTokens(t *testing.T) {
 
 func TestSenders_sharesTheTime(t *testing.T) {
 	t.Parallel()
-	hanging := sendFunc(func(ctx context.Context, _ []clickid.Event) (clickid.Report, error) {
-		<-ctx.Done()
-		return clickid.Report{}, ctx.Err()
+	synctest.Test(t, func(t *testing.T) {
+		hanging := sendFunc(func(ctx context.Context, _ []clickid.Event) (clickid.Report, error) {
+			<-ctx.Done()
+			return clickid.Report{}, ctx.Err()
+		})
+		q, start := &queue{}, time.Now()
+		result, err := clickid.Convert(context.Background(), clickid.Senders(hanging, hanging, q), purchase("1"), clickid.ConvertTimeout(3*time.Second))
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.Equal(t, clickid.VerdictQueued, result.Parts[2].Verdict)
+		require.NoError(t, q.err)
+		require.Equal(t, 2*time.Second, time.Since(start), "a second for each")
+		require.Equal(t, time.Second, q.deadline.Sub(time.Now()))
 	})
-	q := &queue{}
-	result, err := clickid.Convert(context.Background(), clickid.Senders(hanging, hanging, q), purchase("1"), clickid.ConvertTimeout(300*time.Millisecond))
-	require.ErrorIs(t, err, context.DeadlineExceeded)
-	require.Equal(t, clickid.VerdictQueued, result.Parts[2].Verdict)
-	require.NoError(t, q.err)
-	require.False(t, q.deadline.IsZero())
 
-	q = &queue{}
+	q := &queue{}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
 	defer cancel()
-	_, err = clickid.Senders(q).Send(ctx, purchase("1"))
+	_, err := clickid.Senders(q).Send(ctx, purchase("1"))
 	require.NoError(t, err)
 	deadline, _ := ctx.Deadline()
 	require.Equal(t, deadline, q.deadline, "the last one has all that is left")

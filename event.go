@@ -201,24 +201,3 @@ func (e *Event) Currency() string {
 	}
 	return ""
 }
-
-// Item is a line of the order.
-type Item struct {
-	// ID is the number of the article, such as its SKU. It has at most 256
-	// characters. Required.
-	ID string `json:"id"`
-	// Name, Brand and Category are cut to 256 characters. ECAPI sends Name and
-	// Category with IAB fields.
-	Name     string `json:"name,omitempty"`
-	Brand    string `json:"brand,omitempty"`
-	Category string `json:"category,omitempty"`
-	// Quantity is at least 1 and at most 2^53. 0 omits it.
-	Quantity int `json:"quantity,omitempty"`
-	// Price is the price of a piece, in the currency of the event's Value. Optional.
-	Price Amount `json:"price"`
-	// Discount is the discount of a piece, in the same currency. ECAPI sends it
-	// with IAB fields.
-	Discount Amount `json:"discount,omitzero"`
-	// Extra are further members, such as item_coupon; see [Event].Extra.
-	Extra map[string]any `json:"extra,omitempty"`
-}

@@ -237,8 +237,9 @@ func TestHostile_oversized(t *testing.T) {
 		require.Empty(t, resp.id(), name)
 		require.Empty(t, resp.setCookies(), name)
 		require.LessOrEqual(t, s.store.loads.Load()-before, int32(4), name)
-		// Quadratic work on a MiB takes minutes.
-		require.Less(t, time.Since(start), 5*time.Second, name)
+		// Quadratic work on a MiB takes minutes, linear work milliseconds, and
+		// seconds on a machine with other work.
+		require.Less(t, time.Since(start), time.Minute, name)
 	}
 }
 

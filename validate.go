@@ -1,7 +1,6 @@
 package clickid
 
 import (
-	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -21,8 +20,6 @@ const (
 	maxUserIDLength     = 512
 	maxUserIDTypeLength = 64
 	maxOrderIDLength    = 256
-	maxItemFieldLength  = 256
-	maxItems            = 1000
 )
 
 // earliestTime is before any event that can be attributed. An earlier time is
@@ -49,25 +46,19 @@ type FieldError struct {
 
 // Error returns the fields and their problems.
 func (e *EventError) Error() string {
-	var b strings.Builder
-	b.WriteString("clickid: invalid event")
 	if e.Type != "" {
-		b.WriteString(" of type " + string(e.Type))
+		return "clickid: invalid event of type " + string(e.Type) + ": " + e.Reason()
 	}
-	b.WriteString(": " + e.Reason())
-	return b.String()
+	return "clickid: invalid event: " + e.Reason()
 }
 
 // Reason returns the fields and their problems without the prefix of Error.
 func (e *EventError) Reason() string {
-	var b strings.Builder
+	texts := make([]string, len(e.Fields))
 	for i, f := range e.Fields {
-		if i > 0 {
-			b.WriteString("; ")
-		}
-		b.WriteString(f.Field + " " + f.Problem)
+		texts[i] = f.Field + " " + f.Problem
 	}
-	return b.String()
+	return strings.Join(texts, "; ")
 }
 
 // Is reports whether target is [ErrInvalidEvent].
@@ -449,85 +440,6 @@ func (c *cleaner) privacy() {
 		u.GPPSections = append(u.GPPSections, section)
 	}
 }
-
-// items brings the items into the form in which they are sent. It copies them
-// when the first one changes.
-func (c *cleaner) items() {
-	given, copied := c.event.Items, false
-	for i, item := range given {
-		if i == 0 || !copied {
-			c.event.Items = given[:i:i]
-		}
-		if len(c.event.Items) == maxItems {
-			c.leaveOut(fmt.Sprintf("items[%d:]", i), fmt.Sprintf("exceeds %d items", maxItems))
-			return
-		}
-		c.list, c.index = "items", i
-		problems, extra := len(c.warnings), len(item.Extra)
-		keep := c.item(&item)
-		c.list = ""
-		if copied = copied || !keep || extra > 0 || len(c.warnings) > problems; copied && keep {
-			c.event.Items = append(c.event.Items, item)
-		}
-	}
-	if !copied {
-		c.event.Items = given
-	}
-}
-
-// inCurrency leaves out an amount if its currency is another than that of the
-// event's value and earlier prices, if any.
-func (c *cleaner) inCurrency(field string, a *Amount, currency string) {
-	if currency != "" && a.currency != currency && !a.IsZero() {
-		c.leaveOut(field, "must have the currency of the event's value and of all other prices")
-		*a = Amount{}
-	}
-}
-
-// item brings an item into the form in which it is sent. It returns false if it
-// is left out.
-func (c *cleaner) item(item *Item) bool {
-	if item.ID == "" {
-		c.leaveOut("", "has no id")
-		return false
-	}
-	if problem := identifierProblem(item.ID, maxItemFieldLength); problem != "" {
-		c.leaveOut("", "has an id that "+problem)
-		return false
-	}
-	if item.Price.problem == problemNegative {
-		c.leaveOut("", "has a negative price")
-		return false
-	}
-	item.Name = c.text("name", item.Name, maxItemFieldLength)
-	item.Brand = c.text("brand", item.Brand, maxItemFieldLength)
-	item.Category = c.text("category", item.Category, maxItemFieldLength)
-	if item.Quantity < 0 || int64(item.Quantity) > maxQuantity {
-		c.leaveOut("quantity", "must be from 1 to 2^53")
-		item.Quantity = 0
-	}
-	c.price("price", &item.Price)
-	c.price("discount", &item.Discount)
-	item.Extra = c.extra("extra", item.Extra)
-	currency := c.event.Currency()
-	c.inCurrency("price", &item.Price, currency)
-	c.inCurrency("discount", &item.Discount, cmp.Or(currency, item.Price.currency))
-	return true
-}
-
-// price leaves out an amount of an item if it cannot be sent.
-func (c *cleaner) price(field string, a *Amount) {
-	switch {
-	case a.problem != "":
-		c.leaveOut(field, a.problem)
-		*a = Amount{}
-	case a.rounded:
-		c.change(field, fmt.Sprintf("it was rounded to %d decimals", maxFractionDigits))
-	}
-}
-
-// maxQuantity is the largest integer that all JSON decoders represent exactly.
-const maxQuantity = 1 << 53
 
 const (
 	problemControl = "must be UTF-8 without control characters"
