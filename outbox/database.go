@@ -53,9 +53,9 @@ func (d Database) placeholder(n int) string {
 // create returns the statement that creates the table, with further columns,
 // unless it exists.
 //
-// The primary key is the only index, and identities are not unique: an order that
-// repeats an identity must not wait for the relay that moves the first event, nor
-// deadlock with it. The queue stores each identity once.
+// Identities are not unique: an order that repeats an identity must not wait for
+// the relay that moves the first event, nor deadlock with it. The queue stores each
+// identity once.
 func (d Database) create(name, further string) string {
 	c := d.columns()
 	// Times are UTC in milliseconds since 1970.
@@ -99,9 +99,49 @@ func (d Database) insert(name string, rows int) string {
 // rowColumns are the columns of a row of the table.
 const rowColumns = "id, identity, payload, attributes, erase_keys, queued_at"
 
-// withKey returns the query for the rows of a destination with a key.
-func (d Database) withKey(name string) string {
-	return "SELECT " + rowColumns + " FROM " + name + " WHERE destination = " + d.placeholder(1) + " AND erase_keys LIKE " + d.placeholder(2) + " ORDER BY id"
+// eventLength is the length of the beginning of a row's keys that has an index.
+// The first of the keys is that of the event's ID, a hash.
+const eventLength = 16
+
+// eventIndex returns the statement that creates the index.
+func (d Database) eventIndex(index, name string) string {
+	if d == DatabaseMySQL { // without IF NOT EXISTS, which only MariaDB has
+		return fmt.Sprintf("CREATE INDEX %s ON %s (erase_keys(%d))", index, name, eventLength)
+	}
+	return fmt.Sprintf("CREATE INDEX IF NOT EXISTS %s ON %s (substr(erase_keys, 1, %d))", index, name, eventLength)
+}
+
+// hasIndex returns the query for the number of indexes with a name.
+func (d Database) hasIndex() string {
+	switch d {
+	case DatabasePostgreSQL:
+		return "SELECT (to_regclass($1) IS NOT NULL)::int"
+	case DatabaseMySQL:
+		return "SELECT COUNT(DISTINCT index_name) FROM information_schema.statistics WHERE table_schema = DATABASE() AND index_name = ?"
+	default:
+		return "SELECT COUNT(*) FROM sqlite_master WHERE type = 'index' AND name = ?"
+	}
+}
+
+// limitLocks returns the statements before and after those that must not wait for
+// the lock of a table longer than a second, since orders wait behind them.
+func (d Database) limitLocks() (before, after string) {
+	switch d {
+	case DatabasePostgreSQL:
+		return "SET LOCAL lock_timeout = '1s'", "SET LOCAL lock_timeout = DEFAULT"
+	case DatabaseMySQL:
+		return "SET @clickid_wait = @@SESSION.lock_wait_timeout, SESSION lock_wait_timeout = 1", "SET SESSION lock_wait_timeout = @clickid_wait"
+	default:
+		return "SELECT 1", "SELECT 1" // the migration has the only lock already
+	}
+}
+
+// ofEvent returns the query for the rows of an event: those whose keys begin with a
+// string and match a pattern, of a destination. MySQL uses the index for the
+// pattern, the others for the beginning.
+func (d Database) ofEvent(name string) string {
+	return fmt.Sprintf("SELECT "+rowColumns+" FROM %s WHERE substr(erase_keys, 1, %d) = %s AND erase_keys LIKE %s AND destination = %s ORDER BY id",
+		name, eventLength, d.placeholder(1), d.placeholder(2), d.placeholder(3))
 }
 
 // ofDestination returns the condition for the rows of the destination in the n-th

@@ -2,7 +2,6 @@ package outbox
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"strconv"
 	"strings"
@@ -77,18 +76,4 @@ func (t *Table) lockMoved(ctx context.Context, q querier, ids []int64) ([]row, e
 		query += " FOR UPDATE"
 	}
 	return t.read(ctx, q, query)
-}
-
-// hasTables reports whether both tables exist.
-func (t *Table) hasTables(ctx context.Context, db *sql.DB) bool {
-	for _, name := range []string{t.name, t.moved} {
-		rows, err := db.QueryContext(ctx, "SELECT 1 FROM "+name+" WHERE 1 = 0")
-		if err != nil {
-			return false
-		}
-		if rows.Close() != nil {
-			return false
-		}
-	}
-	return true
 }

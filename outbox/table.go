@@ -9,14 +9,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/clickid/clickid"
-	"github.com/clickid/clickid/internal/memfs"
 	"github.com/clickid/clickid/internal/sqldb"
 )
 
@@ -202,60 +200,6 @@ func (t *Table) insert(ctx context.Context, tx Execer, records []Record) error {
 	return nil
 }
 
-// Migrate creates the table and that of moved events unless they exist. Several
-// instances may call it at the same time, on every start. It accepts tables that a
-// migration tool created from [Table.GooseMigrations] or [Table.GolangMigrations].
-func (t *Table) Migrate(ctx context.Context, db *sql.DB) error {
-	if t.hasTables(ctx, db) {
-		return nil // the account may have no permission to create tables
-	}
-	err := sqldb.Migrate(ctx, db, sqldb.Database(t.database), t.name, func(ctx context.Context, conn *sql.Conn) error {
-		for _, statement := range t.schema() {
-			if _, err := conn.ExecContext(ctx, statement); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("outbox: creating the outbox tables: %w", err)
-	}
-	return nil
-}
-
-// schema returns the statements that create the tables.
-func (t *Table) schema() []string {
-	return []string{t.database.create(t.name, ""), t.database.createMoved(t.moved)}
-}
-
-// GooseMigrations returns the tables as a migration of goose, in the root of the
-// file system. Its version is 1, so give it a version table of its own:
-//
-//	provider, err := goose.NewProvider(goose.DialectPostgres, db, table.GooseMigrations(),
-//		goose.WithTableName("clickid_outbox_goose_version"))
-func (t *Table) GooseMigrations() fs.FS {
-	up, down := t.migration()
-	return memfs.New(map[string]string{migrationName + ".sql": "-- +goose Up\n" + up + "\n-- +goose Down\n" + down})
-}
-
-// GolangMigrations returns the tables as a migration of golang-migrate, in the
-// root of the file system. Its version is 1, so give it a version table of its own
-// (x-migrations-table). MySQL needs multiStatements=true in the data source name.
-//
-//	source, err := iofs.New(table.GolangMigrations(), ".")
-func (t *Table) GolangMigrations() fs.FS {
-	up, down := t.migration()
-	return memfs.New(map[string]string{migrationName + ".up.sql": up, migrationName + ".down.sql": down})
-}
-
-const migrationName = "0001_outbox"
-
-// migration returns the SQL that creates and drops the tables.
-func (t *Table) migration() (up, down string) {
-	up = strings.Join(t.schema(), ";\n\n") + ";\n"
-	return up, "DROP TABLE IF EXISTS " + t.moved + ";\n\nDROP TABLE IF EXISTS " + t.name + ";\n"
-}
-
 // Erase deletes the events with a key from the table and returns their number;
 // duplicates count. Call it before Erase of the queue, which finds the moved
 // events. The error matches [clickid.ErrInvalid] for the zero Key.
@@ -295,7 +239,7 @@ func (t *Table) erase(ctx context.Context, db *sql.DB, name, hash string) (erase
 
 // find returns the entries of the rows of an event in one of the tables.
 func (t *Table) find(ctx context.Context, db *sql.DB, name string, search Search) ([]Entry, error) {
-	rows, err := t.read(ctx, db, t.database.withKey(name), t.destinationID(), "%"+search.Key+"%")
+	rows, err := t.read(ctx, db, t.database.ofEvent(name), search.Key[:eventLength], search.Key+"%", t.destinationID())
 	if err != nil {
 		return nil, fmt.Errorf("outbox: finding an event in the outbox table: %w", err)
 	}

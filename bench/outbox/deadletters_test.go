@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"log/slog"
 	"strconv"
 	"strings"
 	"testing"
@@ -36,7 +37,7 @@ func benchmarkDeadLetters(b *testing.B, setup setup, events int) {
 	ctx := context.Background()
 	p := newPlatform(b, 0)
 	p.refuses.Store(true)
-	s := setup.open(b, outbox.Config{Destination: p.client(b)}, 0)
+	s := setup.open(b, outbox.Config{Destination: p.client(b), Logger: slog.New(slog.DiscardHandler)}, 0)
 	s.fill(b, "refused", events)
 	perEvent := func(unit string, do func()) {
 		began := time.Now()

@@ -1,92 +1,27 @@
 package river_test
 
 import (
-	"context"
 	"fmt"
-	"regexp"
-	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/e2e/internal/plans"
 	"github.com/clickid/clickid/outbox"
 	riveroutbox "github.com/clickid/clickid/outbox_river"
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"github.com/stretchr/testify/require"
 )
-
-// explainer is a tracer of pgx. It explains each statement before it runs, on its
-// connection and with its arguments.
-type explainer struct {
-	mu    sync.Mutex
-	on    bool
-	plans []string
-}
-
-const explain = "EXPLAIN (ANALYZE, BUFFERS) "
-
-func (e *explainer) TraceQueryStart(ctx context.Context, conn *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
-	e.mu.Lock()
-	on := e.on
-	e.mu.Unlock()
-	if !on || !strings.Contains(data.SQL, "FROM ") || strings.HasPrefix(data.SQL, explain) {
-		return ctx
-	}
-	add := func(plan string) {
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		e.plans = append(e.plans, plan)
-	}
-	rows, err := conn.Query(context.WithoutCancel(ctx), explain+data.SQL, data.Args...)
-	if err != nil {
-		add(err.Error())
-		return ctx
-	}
-	lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
-		lines = append(lines, err.Error())
-	}
-	add(data.SQL + "\n" + strings.Join(lines, "\n"))
-	return ctx
-}
-
-func (e *explainer) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
-
-// watch returns the plans of the statements that f runs.
-func (e *explainer) watch(f func()) []string {
-	e.mu.Lock()
-	e.on, e.plans = true, nil
-	e.mu.Unlock()
-	f()
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.on = false
-	return e.plans
-}
-
-// pages is the number of pages of the first line about buffers, that of the
-// whole plan.
-var pages = regexp.MustCompile(`Buffers: shared(?: hit=(\d+))?(?: read=(\d+))?`)
-
-func pagesOf(plan string) (n int) {
-	for _, number := range pages.FindStringSubmatch(plan)[1:] {
-		part, _ := strconv.Atoi(number)
-		n += part
-	}
-	return n
-}
 
 // TestOutbox_plans looks at the plans of what runs while many events wait, in a
 // table with and without statistics.
 func TestOutbox_plans(t *testing.T) {
 	t.Parallel()
 	cfg := sharedPool(t).Config()
-	plans := &explainer{}
-	cfg.ConnConfig.Tracer = plans
+	explained := &plans.Explainer{}
+	cfg.ConnConfig.Tracer = explained
 	pool, err := pgxpool.NewWithConfig(t.Context(), cfg)
 	require.NoError(t, err)
 	t.Cleanup(pool.Close)
@@ -122,12 +57,12 @@ func TestOutbox_plans(t *testing.T) {
 				return err
 			},
 		} {
-			found := plans.watch(func() { require.NoError(t, do(), name) })
+			found := explained.Watch(func() { require.NoError(t, do(), name) })
 			require.NotEmpty(t, found, name)
 			for _, plan := range found {
 				require.Contains(t, plan, "Buffers:", plan)
 				require.NotContains(t, plan, "Seq Scan on river_job", plan)
-				require.Less(t, pagesOf(plan), size, fmt.Sprintf("%s reads as much as the table has:\n%s", name, plan))
+				require.Less(t, plans.Pages(plan), size, fmt.Sprintf("%s reads as much as the table has:\n%s", name, plan))
 			}
 		}
 	}
