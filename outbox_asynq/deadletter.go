@@ -130,7 +130,10 @@ func (o *Outbox) Replay(ctx context.Context, ids ...string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	replayed := 0
+	replayed, end := 0, newest
+	if len(ids) == 0 {
+		end = oldest // where the list of all dead letters begins
+	}
 	var damaged error
 	for _, task := range tasks {
 		var l letter
@@ -140,7 +143,7 @@ func (o *Outbox) Replay(ctx context.Context, ids ...string) (int, error) {
 			}
 			continue
 		}
-		if err := o.replay(ctx, task.ID, l.Record.Replayed(time.Now())); err != nil {
+		if err := o.replay(ctx, task.ID, end, l.Record.Replayed(time.Now())); err != nil {
 			return replayed, fmt.Errorf("asynqoutbox: replaying a dead letter: %w", err)
 		}
 		replayed++
@@ -150,7 +153,7 @@ func (o *Outbox) Replay(ctx context.Context, ids ...string) (int, error) {
 
 // replay queues a dead event. The letter is deleted last, so that every step
 // can be repeated after a crash.
-func (o *Outbox) replay(ctx context.Context, id string, r outbox.Record) error {
+func (o *Outbox) replay(ctx context.Context, id string, end end, r outbox.Record) error {
 	keys, args, err := o.storeArgs(r)
 	if err != nil {
 		return err
@@ -164,10 +167,28 @@ func (o *Outbox) replay(ctx context.Context, id string, r outbox.Record) error {
 			return err
 		}
 	}
-	if err := o.inspector.DeleteTask(o.dead.name, id); err != nil && !isAbsent(err) {
+	if err := o.deleteLetter(ctx, id, end); err != nil && !isAbsent(err) {
 		return err
 	}
 	return nil
+}
+
+// end is the end of the list of dead letters from which Redis looks for one.
+type end int
+
+const (
+	oldest end = -1
+	newest end = 1
+)
+
+// deleteLetter deletes a dead letter. asynq's inspector reads the whole list for it,
+// so that a replay of all of them would take quadratic time.
+func (o *Outbox) deleteLetter(ctx context.Context, id string, from end) error {
+	deleted, err := deleteScript.Run(ctx, o.cfg.Redis, []string{o.dead.pending(), o.dead.taskPrefix() + id}, int(from), id).Int()
+	if err != nil || deleted > 0 {
+		return err
+	}
+	return o.inspector.DeleteTask(o.dead.name, id) // absent, or an operator has archived it
 }
 
 // chosen returns the dead letters of the given IDs that exist, or all dead
@@ -204,7 +225,7 @@ func (o *Outbox) Discard(ctx context.Context, ids ...string) (int, error) {
 		if err := o.free(ctx, id); err != nil {
 			return discarded, fmt.Errorf("asynqoutbox: Redis could not discard the dead letter: %w", err)
 		}
-		err := o.inspector.DeleteTask(o.dead.name, id)
+		err := o.deleteLetter(ctx, id, newest)
 		switch {
 		case isAbsent(err):
 		case err != nil:

@@ -101,6 +101,13 @@ local mark = redis.call("GET", KEYS[1])
 if mark and string.sub(mark, 1, #ARGV[1]) == ARGV[1] then redis.call("SET", KEYS[1], ARGV[2], "EX", ARGV[3]) end
 return 1`)
 
+// deleteScript deletes a dead letter that is in the list.
+//
+// KEYS: list, task. ARGV: the end at which to begin, ID.
+var deleteScript = redis.NewScript(`
+if redis.call("LREM", KEYS[1], ARGV[1], ARGV[2]) == 0 then return 0 end
+return redis.call("DEL", KEYS[2])`)
+
 func seconds(d time.Duration) int64 { return max(1, int64(d/time.Second)) }
 
 // storeArgs returns keys and arguments of storeScript and replayScript.

@@ -1,0 +1,96 @@
+package asynqoutbox
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/clickid/clickid/outbox"
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+)
+
+// deletions is a hook that counts the elements of the list of dead letters that
+// Redis compares for their deletion.
+type deletions struct {
+	outbox *Outbox
+
+	mu       sync.Mutex
+	list     []string // the newest first
+	deleted  int
+	compared int
+}
+
+func (d *deletions) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (d *deletions) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+func (d *deletions) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		if args := cmd.Args(); cmd.Name() == "evalsha" && args[1] == deleteScript.Hash() && args[3] == d.outbox.dead.pending() {
+			d.delete(args[5].(int), args[6].(string))
+		} else if strings.HasPrefix(cmd.Name(), "eval") && slices.Contains(args, any(d.outbox.dead.asynq(""))) {
+			d.delete(0, "")
+		}
+		return next(ctx, cmd)
+	}
+}
+
+// delete counts what LREM compares: all elements with a count of zero, and otherwise
+// those from an end of the list to the one that is looked for.
+func (d *deletions) delete(count int, id string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.deleted++
+	i := slices.Index(d.list, id)
+	switch {
+	case count == 0 || i < 0:
+		d.compared += len(d.list)
+		return
+	case count > 0:
+		d.compared += i + 1
+	default:
+		d.compared += len(d.list) - i
+	}
+	d.list = slices.Delete(d.list, i, i+1)
+}
+
+// TestDeadLetters_comparisons replays and discards many dead letters.
+func TestDeadLetters_comparisons(t *testing.T) {
+	t.Parallel()
+	ob, _ := newTrapped(t)
+	ctx := t.Context()
+	const n = 500
+	for i := range n {
+		_, records := ob.delivery.Admit(ctx, purchase(fmt.Sprint("dead-", i)))
+		require.NoError(t, ob.keepDead(ctx, records[0], outbox.Failure{Reason: "refused", Status: 400}, 1))
+	}
+	list, err := ob.cfg.Redis.LRange(ctx, ob.dead.pending(), 0, -1).Result()
+	require.NoError(t, err)
+	d := &deletions{outbox: ob, list: list}
+	ob.cfg.Redis.AddHook(d)
+
+	page, err := ob.DeadLetters(ctx, outbox.Page{Limit: n / 2})
+	require.NoError(t, err)
+	var ids []string
+	for _, letter := range page {
+		ids = append(ids, letter.ID)
+	}
+	discarded, err := ob.Discard(ctx, ids...)
+	require.NoError(t, err)
+	require.Equal(t, n/2, discarded)
+	replayed, err := ob.Replay(ctx)
+	require.NoError(t, err)
+	require.Equal(t, n/2, replayed)
+	require.Equal(t, n, d.deleted)
+	require.Equal(t, n, d.compared, "Redis compares more than one dead letter for each deletion")
+	stats, err := ob.Stats(ctx)
+	require.NoError(t, err)
+	require.Equal(t, n/2, stats.Queued)
+	require.Zero(t, stats.DeadLetters)
+}
