@@ -84,11 +84,10 @@ func newRecord(destination string, e clickid.Event, now time.Time) (Record, erro
 // encode returns the payload of an event. Its error contains no value of the
 // event.
 func encode(e clickid.Event) ([]byte, error) {
-	event, err := marshal(e)
-	if err != nil {
-		return nil, err
-	}
-	return marshal(payload{Version: payloadVersion, Event: event})
+	return marshal(struct {
+		Version int           `json:"v"`
+		Event   clickid.Event `json:"event"`
+	}{payloadVersion, e})
 }
 
 // errNotJSON replaces the error of the encoder, which may contain a value.

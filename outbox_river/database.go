@@ -41,6 +41,9 @@ func (o *Outbox[TTx]) Migrate(ctx context.Context) error {
 		if err == nil {
 			err = o.driver.GetExecutor().Exec(ctx, eventIndex)
 		}
+		if err == nil {
+			err = o.prepareSQLite(ctx)
+		}
 		return wrap("migrating the outbox", err)
 	}
 	return wrap("migrating the outbox", o.withLock(ctx, func() error {

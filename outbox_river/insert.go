@@ -49,15 +49,11 @@ func (o *Outbox[TTx]) insertPage(ctx context.Context, tx riverdriver.ExecutorTx,
 	if len(rows) == 0 {
 		return nil
 	}
-	encoded, err := json.Marshal(rows)
-	if err != nil {
-		return err
-	}
-	insert := o.table.insertSQLite
+	insert := o.insertSQLite
 	if o.table.postgres {
-		insert = o.table.insertPostgres
+		insert = o.insertPostgres
 	}
-	inserted, found, err := insert(ctx, tx, o.queue, rows, string(encoded))
+	inserted, found, err := insert(ctx, tx, rows)
 	if err != nil {
 		return err
 	}
@@ -88,13 +84,18 @@ func (o *Outbox[TTx]) notifies() bool {
 	return now-last >= int64(fetchCooldown) && o.notified.CompareAndSwap(last, now)
 }
 
-// insertPostgres inserts the rows that tx does not see yet, which jobs has in JSON,
-// and returns how many it has inserted, and the fingerprints of the others by key.
+// insertPostgres inserts the rows that tx does not see yet, and returns how many it
+// has inserted, and the fingerprints of the others by key.
 //
 // It takes the locks of known jobs as well, for which a replay waits. In a
 // transaction with a snapshot it takes none: there it could not see what others
 // have committed since.
-func (t jobTable) insertPostgres(ctx context.Context, tx riverdriver.Executor, queue string, rows []newRow, jobs string) (inserted int, found map[string]string, err error) {
+func (o *Outbox[TTx]) insertPostgres(ctx context.Context, tx riverdriver.ExecutorTx, rows []newRow) (inserted int, found map[string]string, err error) {
+	jobs, err := json.Marshal(rows)
+	if err != nil {
+		return 0, nil, err
+	}
+	t := o.table
 	var text string
 	err = tx.QueryRow(ctx, `WITH job AS (
 			SELECT identity, decode(key, 'hex') AS key, bucket, metadata
@@ -120,7 +121,7 @@ func (t jobTable) insertPostgres(ctx context.Context, tx riverdriver.Executor, q
 		SELECT json_build_object('inserted', inserted, 'locks', (SELECT count(*) FROM lock WHERE held),
 			'keys', CASE WHEN inserted < unknown THEN (SELECT json_agg(encode(unique_key, 'hex')) FROM inserted WHERE unique_key IS NOT NULL) END,
 			'known', (SELECT json_object_agg(encode(unique_key, 'hex'), coalesce(fingerprint, '')) FROM known))::text FROM count`,
-		jobs, lockClass(t.schema), JobKind, maxAttempts, queue).Scan(&text)
+		string(jobs), lockClass(t.schema), JobKind, maxAttempts, o.queue).Scan(&text)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -145,28 +146,9 @@ func (t jobTable) insertPostgres(ctx context.Context, tx riverdriver.Executor, q
 	return result.Inserted, found, nil
 }
 
-// insertSQLite is insertPostgres on SQLite. Since it is the only writer, its jobs
-// have the greatest numbers.
-func (t jobTable) insertSQLite(ctx context.Context, tx riverdriver.Executor, queue string, rows []newRow, jobs string) (inserted int, found map[string]string, err error) {
-	err = tx.Exec(ctx, `INSERT INTO river_job (args, kind, max_attempts, metadata, queue, created_at, scheduled_at, unique_key, unique_states)
-		SELECT jsonb_object('identity', value ->> '$.identity'), $2, $3, jsonb(value -> '$.metadata'), $4,
-			datetime('now', 'subsec'), datetime('now', 'subsec'), unhex(value ->> '$.key'), 255
-		FROM json_each($1) WHERE true ON CONFLICT DO NOTHING`, jobs, JobKind, maxAttempts, queue)
-	if err != nil {
-		return 0, nil, err
-	}
-	err = tx.QueryRow(ctx, "SELECT changes()").Scan(&inserted)
-	if err != nil || inserted == len(rows) {
-		return inserted, nil, err
-	}
-	found, err = t.fingerprints(ctx, tx, rows, inserted)
-	return inserted, found, err
-}
-
 // fingerprints returns the fingerprints of the jobs whose identity is stored, by key, as
-// far as tx can see. On SQLite it leaves out the last jobs, of which the caller gives
-// the number.
-func (t jobTable) fingerprints(ctx context.Context, tx riverdriver.Executor, rows []newRow, last ...any) (map[string]string, error) {
+// far as tx can see.
+func (t jobTable) fingerprints(ctx context.Context, tx riverdriver.Executor, rows []newRow) (map[string]string, error) {
 	keys := make([]string, len(rows))
 	for i, row := range rows {
 		keys[i] = row.Key
@@ -176,14 +158,13 @@ func (t jobTable) fingerprints(ctx context.Context, tx riverdriver.Executor, row
 		return nil, err
 	}
 	query := `SELECT coalesce(json_group_object(lower(hex(unique_key)), coalesce(metadata ->> '$.` + fingerprintKey + `', '')), '{}')
-		FROM (SELECT unique_key, metadata FROM river_job
-			WHERE unique_key IN (SELECT unhex(value) FROM json_each($1)) AND ` + t.hasKey() + ` ORDER BY id DESC LIMIT -1 OFFSET $2)`
+		FROM river_job WHERE unique_key IN (SELECT unhex(value) FROM json_each($1)) AND ` + t.hasKey()
 	if t.postgres {
 		query = `SELECT coalesce(json_object_agg(encode(unique_key, 'hex'), coalesce(metadata ->> '` + fingerprintKey + `', ''))::text, '{}')
 			FROM ` + t.name() + ` WHERE unique_key = ANY (ARRAY(SELECT decode(key, 'hex') FROM json_array_elements_text($1::text::json) AS key)) AND ` + t.hasKey()
 	}
 	var text string
-	if err := tx.QueryRow(ctx, query, append([]any{string(list)}, last...)...).Scan(&text); err != nil {
+	if err := tx.QueryRow(ctx, query, string(list)).Scan(&text); err != nil {
 		return nil, err
 	}
 	var found map[string]string

@@ -43,7 +43,6 @@ import (
 	"github.com/clickid/clickid/outbox"
 	riveroutbox "github.com/clickid/clickid/outbox_river"
 	"github.com/gofrs/flock"
-	"github.com/riverqueue/river/riverdriver/riversqlite"
 )
 
 // ErrDelivering means that another outbox, of this process or another, delivers
@@ -125,7 +124,7 @@ func New(db *sql.DB, cfg Config) (*Outbox, error) {
 }
 
 func newOutbox(db *sql.DB, cfg Config) (*Outbox, error) {
-	river, err := riveroutbox.New(riversqlite.New(db), cfg.river())
+	river, err := riveroutbox.New(newPrepared(db), cfg.river())
 	if err != nil {
 		return nil, err
 	}
