@@ -111,19 +111,15 @@ func (o *Outbox[TTx]) inTransaction(ctx context.Context, act func(tx TTx) error)
 // connectionLimit is the longest wait for a connection of the pool.
 const connectionLimit = 10 * time.Second
 
-// errNoConnection replaces the end of a wait for a connection. The drivers do not
-// show the size of their pool.
-var errNoConnection = errors.New("no connection of the pool was free in time; in the order's transaction use In(tx), " +
-	"since a pool of one connection would wait for itself")
-
 // begin begins a transaction. It waits for a connection for half of the time that
-// ctx leaves, so that the caller can still use the order's transaction.
+// ctx leaves, so that the caller can still use the order's transaction. The drivers
+// do not show the size of their pool.
 func (o *Outbox[TTx]) begin(ctx context.Context, cancel context.CancelCauseFunc) (riverdriver.ExecutorTx, error) {
 	limit := connectionLimit
 	if deadline, ok := ctx.Deadline(); ok {
 		limit = min(limit, time.Until(deadline)/2)
 	}
-	timer := time.AfterFunc(limit, func() { cancel(errNoConnection) })
+	timer := time.AfterFunc(limit, func() { cancel(sqldb.ErrNoConnection) })
 	tx, err := o.driver.GetExecutor().Begin(ctx)
 	if timer.Stop() {
 		return tx, err

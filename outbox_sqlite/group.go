@@ -2,12 +2,15 @@ package sqliteoutbox
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/clickid/clickid/internal/batch"
 	"github.com/clickid/clickid/internal/sqldb"
 	"github.com/clickid/clickid/outbox"
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // SQLite commits one transaction after the other, each with a flush of the disk.
@@ -24,6 +27,7 @@ const (
 
 // enqueueing is a call of Enqueue that waits for its transaction.
 type enqueueing struct {
+	ctx     context.Context // of the caller, with a deadline
 	records []outbox.Record
 	known   map[string]string
 	err     error
@@ -39,9 +43,32 @@ func (o *Outbox) newGroups() *batch.Collector[*enqueueing] {
 	})
 }
 
-// enqueueGroup stores the records of several calls in a transaction. The first
-// record of an identity counts.
+// enqueueGroup stores the records of several calls in a transaction. If it fails,
+// each call gets its own, so that it fails only for its own records.
 func (o *Outbox) enqueueGroup(ctx context.Context, group []*enqueueing) {
+	err := o.enqueueTogether(ctx, group)
+	if err == nil || len(group) == 1 || waited(err) {
+		for _, e := range group {
+			e.err = err
+		}
+		return
+	}
+	for _, e := range group {
+		e.known, e.err = o.enqueueAll(e.ctx, e.records)
+	}
+}
+
+// waited reports whether a transaction failed because it waited in vain. The next
+// one would wait as long.
+func waited(err error) bool {
+	var failure *sqlite.Error
+	return errors.Is(err, sqldb.ErrOwnTransaction) || errors.Is(err, sqldb.ErrNoConnection) ||
+		errors.As(err, &failure) && failure.Code()&0xff == sqlite3.SQLITE_BUSY
+}
+
+// enqueueTogether stores the records of several calls in one transaction. The first
+// record of an identity counts.
+func (o *Outbox) enqueueTogether(ctx context.Context, group []*enqueueing) error {
 	var records []outbox.Record
 	first := make(map[string]*enqueueing)
 	fingerprints := make(map[string]string)
@@ -54,8 +81,11 @@ func (o *Outbox) enqueueGroup(ctx context.Context, group []*enqueueing) {
 		}
 	}
 	known, err := o.enqueueAll(ctx, records)
+	if err != nil {
+		return err
+	}
 	for _, e := range group {
-		e.err, e.known = err, make(map[string]string)
+		e.known = make(map[string]string)
 		for _, r := range e.records {
 			if fingerprint, ok := known[r.Identity]; ok {
 				e.known[r.Identity] = fingerprint
@@ -64,6 +94,7 @@ func (o *Outbox) enqueueGroup(ctx context.Context, group []*enqueueing) {
 			}
 		}
 	}
+	return nil
 }
 
 func (o *Outbox) enqueueAll(ctx context.Context, records []outbox.Record) (map[string]string, error) {

@@ -169,7 +169,7 @@ func (o *Outbox) ResolvesTokens() bool { return o.river.ResolvesTokens() }
 func (o *Outbox) Enqueue(ctx context.Context, records []outbox.Record) (map[string]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, groupTimeout)
 	defer cancel()
-	e := &enqueueing{records: records}
+	e := &enqueueing{ctx: ctx, records: records}
 	if err := o.groups.Do(ctx, []*enqueueing{e})[0]; err != nil {
 		return nil, fmt.Errorf("sqliteoutbox: storing events: %w", err)
 	}

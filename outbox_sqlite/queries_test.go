@@ -316,7 +316,7 @@ func TestOutbox_enqueueGroup(t *testing.T) {
 		t.Fatal(err)
 	}
 	group := []*enqueueing{
-		{records: []outbox.Record{record("a", "1"), record("stored", "1")}},
+		{ctx: t.Context(), records: []outbox.Record{record("a", "1"), record("stored", "1")}},
 		{records: []outbox.Record{record("a", "2"), record("b", "2"), record("b", "2")}},
 		{records: []outbox.Record{record("b", "3"), record("c", "3")}},
 	}
