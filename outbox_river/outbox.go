@@ -205,6 +205,24 @@ func (o *Outbox[TTx]) Stop(ctx context.Context) (remaining int, err error) {
 	return stats.Queued, errors.Join(problems...)
 }
 
+// Close ends the delivery at once: unlike Stop, it interrupts the requests in
+// progress. No event is lost, and the next start delivers the rest. Close returns an
+// error if a delivery has not ended after 5 seconds, such as one of a destination
+// that ignores its context. Close without Start is not an error, and Send works
+// after it.
+func (o *Outbox[TTx]) Close() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.started {
+		return nil
+	}
+	o.unwatch()
+	o.delivery.Interrupt()
+	limit, cancel := context.WithTimeout(context.Background(), interruption)
+	defer cancel()
+	return errors.Join(wrap("stopping River", o.client.StopAndCancel(limit)), o.delivery.Close(limit))
+}
+
 func (o *Outbox[TTx]) stop(ctx context.Context) error {
 	// Events that wait during an outage have no request in progress.
 	o.delivery.Interrupt()

@@ -8,6 +8,8 @@
 //	…
 //	defer ob.Close()
 //	_, err = clickid.Convert(ctx, ob, event)
+//	…
+//	_, err = ob.Stop(ctx) // waits for the requests in progress
 //
 // With [Open] the events are in a separate file: Send stores them durably, but
 // not in the order's transaction. A shop with its orders in SQLite passes its
@@ -255,15 +257,20 @@ func (o *Outbox) Stop(ctx context.Context) (remaining int, err error) {
 	return remaining, err
 }
 
-// Close ends the delivery and closes the file that [Open] has opened. It interrupts
-// requests in progress; call Stop first to wait for them. No event is lost: the
-// next start delivers the rest.
+// Close ends the delivery at once and closes the file that [Open] has opened. As
+// Close of an http.Server, it interrupts the requests in progress; Stop waits for
+// them, so call Stop before Close at a shutdown. No event is lost: the next start
+// delivers the rest, and repeats an interrupted request with its idempotency key.
+//
+// Close returns an error if a delivery has not ended after 5 seconds, such as one of
+// a destination that ignores its context. Send returns an error after Close of a
+// file.
 func (o *Outbox) Close() error {
-	at, cancel := context.WithCancel(context.Background())
-	cancel()
-	_, err := o.Stop(at)
-	if errors.Is(err, context.Canceled) {
-		err = nil
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	err := o.river.Close()
+	if o.lock != nil {
+		err = errors.Join(err, o.lock.Unlock())
 	}
 	if o.own {
 		err = errors.Join(err, o.db.Close())
