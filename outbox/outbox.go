@@ -66,7 +66,8 @@ type Outbox interface {
 	// Stop ends the delivery. It waits for deliveries in progress until ctx
 	// ends, and then interrupts them. No event is lost. It returns the number
 	// of queued events, and an error if ctx ended first or the number cannot be
-	// read. Stop without Start is not an error.
+	// read. A skipped event counts as queued until a worker has recorded its
+	// skip. Stop without Start is not an error.
 	Stop(ctx context.Context) (remaining int, err error)
 	// DeadLetters lists the dead letters, the latest first.
 	DeadLetters(ctx context.Context, page Page) ([]DeadLetter, error)
