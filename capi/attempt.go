@@ -1,7 +1,6 @@
 package capi
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"log/slog"
@@ -38,14 +37,14 @@ type Attempt struct {
 }
 
 // attempt sends a request once and reports it to hook and log.
-func (c *Client) attempt(ctx context.Context, body []byte, events, number int) (*response, error) {
+func (c *Client) attempt(ctx context.Context, b *body, events, number int) (*response, error) {
 	start := time.Now()
-	status, resp, err := c.post(ctx, body, events)
+	status, resp, err := c.post(ctx, b, events)
 	a := Attempt{
 		Host:     c.host,
 		Number:   number,
 		Events:   events,
-		Bytes:    len(body),
+		Bytes:    b.size,
 		Status:   status,
 		Duration: time.Since(start),
 		Err:      err,
@@ -65,13 +64,15 @@ func (c *Client) attempt(ctx context.Context, body []byte, events, number int) (
 
 const unconfirmed = "the platform accepted the request without counting its events: no response of this endpoint has confirmed an event yet"
 
-func (c *Client) post(ctx context.Context, body []byte, events int) (status int, r *response, err error) {
+func (c *Client) post(ctx context.Context, b *body, events int) (status int, r *response, err error) {
 	attemptCtx, cancel := context.WithTimeout(ctx, c.cfg.Timeout+time.Duration(events)*time.Millisecond)
 	defer cancel()
-	req, err := http.NewRequestWithContext(attemptCtx, http.MethodPost, c.endpoint, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(attemptCtx, http.MethodPost, c.endpoint, b.reader())
 	if err != nil {
 		return 0, nil, newTransportError(ctx, err)
 	}
+	req.ContentLength = int64(b.size)
+	req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(b.reader()), nil }
 	req.Header = c.header()
 	req.Header.Set("Authorization", "Bearer "+c.cfg.APIKey)
 	resp, err := apihttp.Do(c.http, req)

@@ -147,7 +147,7 @@ func New(cfg Config) (*Client, error) {
 	if r, ok := cfg.Resolver.(interface{ RequiresConsent() bool }); ok {
 		c.requiresConsent = r.RequiresConsent()
 	}
-	c.overhead = len(c.requestOf([]*outgoing{{}}))
+	c.overhead = c.requestOf([]*outgoing{{}}).size
 	return c, nil
 }
 

@@ -40,9 +40,9 @@ type Dialect interface {
 	// encode writes the event as JSON and returns the platform's identity of
 	// it. It is deterministic.
 	encode(w *rawjson.Writer, e *clickid.Event, pageURL string) (kind, id string)
-	// request returns the body of one request. It is deterministic. key derives
-	// the idempotency key from everything else in the body.
-	request(events [][]byte, key func(content []byte) string) []byte
+	// frame returns the body of a request, without its events. It is
+	// deterministic.
+	frame() *body
 	// respondsPerEvent reports whether the body of a 2xx is documented, and can
 	// hide refusals.
 	respondsPerEvent() bool

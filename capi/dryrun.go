@@ -65,17 +65,13 @@ func (c *Client) show(out *bytes.Buffer, batch []*outgoing) {
 		fmt.Fprintf(out, "%s: %s\n", name, header.Get(name))
 	}
 	out.WriteString("\n")
-	real, masked := make([][]byte, len(batch)), make([][]byte, len(batch))
-	for i, o := range batch {
-		real[i], masked[i] = o.data, o.masked
-	}
 	// The idempotency key is that of the real events.
-	var key string
-	c.cfg.Dialect.request(real, func(content []byte) string {
-		key = c.idempotencyKey(content, 0)
-		return key
-	})
-	body := c.cfg.Dialect.request(masked, func([]byte) string { return key })
+	masked := c.requestOf(batch)
+	masked.events = make([]*outgoing, len(batch))
+	for i, o := range batch {
+		masked.events[i] = &outgoing{wireEvent: wireEvent{data: o.masked}}
+	}
+	body, _ := io.ReadAll(masked.reader()) // a body in memory
 	// The body is our own encoder's: indenting it cannot fail.
 	_ = json.Indent(out, body, "", "  ")
 	out.WriteString("\n\n")

@@ -409,4 +409,4 @@ var iabItemMembers = []string{
 	"affiliation", "cattax", "item_coupon", "item_list_id", "item_list_name", "item_item_variant", "item_location_id", "ext",
 }
 
-func (d ECAPI) request(events [][]byte, _ func([]byte) string) []byte { return events[0] }
+func (d ECAPI) frame() *body { return &body{} }

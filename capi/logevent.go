@@ -1,6 +1,7 @@
 package capi
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -274,36 +275,23 @@ func writeContent(w *rawjson.Writer, item *clickid.Item) {
 	})
 }
 
-// request wraps events that are encoded already.
-func (d LogEvent) request(events [][]byte, key func(content []byte) string) []byte {
-	size := 512 + len(d.extra)
-	for _, event := range events {
-		size += len(event) + 1
-	}
-	const keyLength = 64
-	head := `{"idempotency_key":"` + strings.Repeat("0", keyLength) + `",`
-	body := make([]byte, 0, len(head)+size)
-	body = append(body, head...)
-	body = append(body, `"event_source_id":`...)
-	body = rawjson.AppendString(body, d.EventSourceID)
+// frame returns the object around the events.
+func (d LogEvent) frame() *body {
+	const before, key = `{"idempotency_key":"`, 2 * sha256.Size
+	head := append(make([]byte, 0, 512+len(d.extra)), before+strings.Repeat("0", key)+`",`...)
+	contentAt := len(head)
+	head = append(head, `"event_source_id":`...)
+	head = rawjson.AppendString(head, d.EventSourceID)
 	if d.TestEventCode != "" {
-		body = append(body, `,"test_event_code":`...)
-		body = rawjson.AppendString(body, d.TestEventCode)
+		head = append(head, `,"test_event_code":`...)
+		head = rawjson.AppendString(head, d.TestEventCode)
 	}
 	if len(d.extra) > 0 {
-		body = append(body, ',')
-		body = append(body, d.extra[1:len(d.extra)-1]...) // without the braces
+		head = append(head, ',')
+		head = append(head, d.extra[1:len(d.extra)-1]...) // without the braces
 	}
-	body = append(body, `,"events":[`...)
-	for i, event := range events {
-		if i > 0 {
-			body = append(body, ',')
-		}
-		body = append(body, event...)
-	}
-	body = append(body, `]}`...)
-	copy(body[len(`{"idempotency_key":"`):], key(body[len(head):]))
-	return body
+	head = append(head, `,"events":[`...)
+	return &body{head: head, tail: []byte(`]}`), key: head[len(before) : len(before)+key], contentAt: contentAt}
 }
 
 // logEventSchema has the documented members of custom_data that come from the

@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"io"
 	"slices"
 	"strconv"
 )
@@ -74,13 +75,18 @@ func (c *Client) plan(events []*outgoing) [][]*outgoing {
 }
 
 // requestOf returns the body of a batch's request.
-func (c *Client) requestOf(batch []*outgoing) []byte {
-	events, responses := make([][]byte, len(batch)), 0
-	for i, o := range batch {
-		events[i] = o.data
+func (c *Client) requestOf(batch []*outgoing) *body {
+	b := c.cfg.Dialect.frame()
+	b.events, b.size = batch, len(b.head)+len(b.tail)+(len(batch)-1)*len(comma)
+	responses := 0
+	for _, o := range batch {
+		b.size += len(o.data)
 		responses += o.responses
 	}
-	return c.cfg.Dialect.request(events, func(content []byte) string { return c.idempotencyKey(content, responses) })
+	if len(b.key) > 0 {
+		copy(b.key, c.idempotencyKey(b, responses))
+	}
+	return b
 }
 
 // idempotencyKey derives the key of a request from its endpoint, its content
@@ -88,12 +94,15 @@ func (c *Client) requestOf(batch []*outgoing) []byte {
 // destination has another key, and so has a request after a verdict, since the
 // platform would repeat its response to a known key. The derivation uses the
 // API key, so that the idempotency key reveals nothing about the content.
-func (c *Client) idempotencyKey(content []byte, responses int) string {
+func (c *Client) idempotencyKey(b *body, responses int) string {
 	mac := hmac.New(sha256.New, []byte(c.cfg.APIKey))
 	mac.Write([]byte(c.endpoint))
 	mac.Write([]byte{0})
 	mac.Write(strconv.AppendInt(nil, int64(responses), 10))
 	mac.Write([]byte{0})
-	mac.Write(content)
+	content := b.reader()
+	content.rest = content.rest[b.contentAt:]
+	// A hash never fails. The buffer spares it a call for each event.
+	_, _ = io.CopyBuffer(mac, content, make([]byte, min(b.size, 8<<10)))
 	return hex.EncodeToString(mac.Sum(nil))
 }
