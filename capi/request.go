@@ -8,43 +8,42 @@ import (
 	"io"
 	"slices"
 	"strconv"
+
+	"github.com/clickid/clickid/internal/firstof"
 )
 
 // withoutDuplicates removes events with the identity of an earlier one. The
 // platform would not count them. It counts the namesakes of the others.
 func withoutDuplicates(events []*outgoing) (unique []*outgoing, duplicates map[*outgoing]*outgoing) {
 	type identity struct{ kind, id string }
-	type namesakes struct {
-		first *outgoing
-		count int
-	}
-	byID := make(map[string]namesakes, len(events))
+	byID := firstof.New(len(events))
+	idAt := func(i int) string { return events[i].id }
 	var others map[identity]*outgoing // of the same ID as an earlier event, and another type
-	unique = make([]*outgoing, 0, len(events))
-	for _, o := range events {
-		known := byID[o.id]
-		earlier := known.first
-		if earlier != nil && earlier.kind != o.kind {
-			earlier = others[identity{o.kind, o.id}]
-		}
-		if earlier != nil {
-			if duplicates == nil {
-				duplicates = make(map[*outgoing]*outgoing)
+	var count map[string]int          // of these by ID
+	unique = events
+	for i, o := range events {
+		earlier := events[byID.Add(i, o.id, idAt)]
+		if earlier.kind != o.kind {
+			if others == nil {
+				others, count = make(map[identity]*outgoing), make(map[string]int)
 			}
-			duplicates[o] = earlier
+			same := identity{o.kind, o.id}
+			if earlier = others[same]; earlier == nil {
+				earlier, others[same] = o, o
+				count[o.id]++
+				o.namesakes = count[o.id]
+			}
+		}
+		if earlier == o {
+			if duplicates != nil {
+				unique = append(unique, o)
+			}
 			continue
 		}
-		if o.namesakes = known.count; o.namesakes == 0 {
-			known.first = o
-		} else {
-			if others == nil {
-				others = make(map[identity]*outgoing)
-			}
-			others[identity{o.kind, o.id}] = o
+		if duplicates == nil {
+			duplicates, unique = make(map[*outgoing]*outgoing), slices.Clone(events[:i])
 		}
-		known.count++
-		byID[o.id] = known
-		unique = append(unique, o)
+		duplicates[o] = earlier
 	}
 	return unique, duplicates
 }
