@@ -151,3 +151,9 @@ func (b *browser) cookies() []*network.Cookie {
 	b.t.Helper()
 	return command(b, storage.GetCookies, storage.GetCookiesParams{}).Cookies
 }
+
+// forgetCookies deletes the browser's cookies of all sites.
+func (b *browser) forgetCookies() {
+	b.t.Helper()
+	command(b, network.ClearBrowserCookies, cdp.Empty{})
+}

@@ -81,3 +81,35 @@ func TestCapture_serviceWorker(t *testing.T) {
 	sent := w.sent(shopHost, "/landing")
 	require.Equal(t, "empty", sent[len(sent)-1].header.Get("Sec-Fetch-Dest"), "the service worker sent the request")
 }
+
+// TestCapture_preloadWithoutVisit preloads the landing page for a visitor who
+// does not visit it. The browser keeps the cookie of another site's prefetch apart
+// until the visit. Another subdomain makes a click, which docs/security.md states
+// as not defended.
+func TestCapture_preloadWithoutVisit(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, host, action string
+		stored             bool
+	}{
+		{"prefetch of another site", adsHost, "prefetch", false},
+		{"prerender of another site", adsHost, "prerender", false},
+		{"prefetch of another subdomain", wwwHost, "prefetch", true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.shop.HandleFunc("GET /order", showClick)
+			mux := map[string]*http.ServeMux{adsHost: w.ads, wwwHost: w.www}[tt.host]
+			mux.HandleFunc("GET /preload", htmlPage("preload", `<script type="speculationrules">{"`+tt.action+`": [{"source": "list", "eagerness": "immediate", "urls": ["`+landing+`"]}]}</script>`))
+			w.open("https://"+tt.host+"/preload", "preload")
+			preload := w.awaitSent(shopHost, "/landing", 1)[0]
+			require.Contains(t, preload.header.Get("Sec-Purpose"), "prefetch")
+			for tt.stored && len(clickCookies(w)) == 0 { // until the context of the browser ends
+			}
+			require.Equal(t, tt.stored, w.visitorsClick() == clickID)
+			require.Equal(t, 1, w.observed(clickid.KindCaptured))
+			require.Equal(t, tt.stored, len(clickCookies(w)) == 1)
+		})
+	}
+}

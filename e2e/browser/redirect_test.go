@@ -11,8 +11,6 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/chromedp/cdproto/cdp"
-	"github.com/chromedp/cdproto/network"
 	"github.com/clickid/clickid"
 	"github.com/stretchr/testify/require"
 )
@@ -55,7 +53,7 @@ func TestRedirects(t *testing.T) {
 			h := tracker.Handler(row.site())
 			handler.Store(&h)
 			b := &browser{t: t, ctx: b.ctx}
-			command(b, network.ClearBrowserCookies, cdp.Empty{})
+			b.forgetCookies()
 			b.open(row.chain()[0]+"/0?clkid="+clickID, "landing")
 			b.click("#order", "order")
 			found := b.text("main")

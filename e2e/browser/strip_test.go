@@ -3,8 +3,6 @@ package browser
 import (
 	"testing"
 
-	"github.com/chromedp/cdproto/cdp"
-	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
 	"github.com/clickid/clickid"
 	"github.com/stretchr/testify/require"
@@ -39,7 +37,7 @@ func TestStrip_copiedLink(t *testing.T) {
 	w := newWorld(t, strip)
 	w.open(landing, "landing")
 	copied := w.address()
-	command(w.browser, network.ClearBrowserCookies, cdp.Empty{})
+	w.forgetCookies()
 	w.open(copied, "landing")
 	require.Equal(t, "skipped: organic", w.buy())
 	require.Empty(t, w.attributed())

@@ -32,6 +32,10 @@ const (
 	landing = "https://shop.test/landing?clkid=" + clickID
 )
 
+// withoutMetadata is a parameter whose requests lose the browser's fetch metadata
+// on their way, as behind some proxies.
+const withoutMetadata = "without-metadata"
+
 // world holds what a test needs: an ad page, a shop with its tracker, a payment
 // page, the platform, and a visitor's browser.
 type world struct {
@@ -124,6 +128,11 @@ func (w *world) serve(t *testing.T, certificate tls.Certificate) string {
 			close(w.arrived)
 			w.arrived = make(chan struct{})
 			w.mu.Unlock()
+			if r.URL.Query().Has(withoutMetadata) {
+				for _, name := range []string{"Sec-Fetch-Dest", "Sec-Fetch-Mode", "Sec-Fetch-Site", "Sec-Fetch-User", "Sec-Purpose"} {
+					r.Header.Del(name)
+				}
+			}
 			host.ServeHTTP(rw, r)
 		}),
 	}
