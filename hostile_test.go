@@ -8,13 +8,11 @@ import (
 	"go/token"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -290,81 +288,4 @@ func calledName(call *ast.CallExpr) string {
 		return pkg.Name + "." + selector.Sel.Name
 	}
 	return ""
-}
-
-// sharedCache is a caching proxy for many visitors, as RFC 9111 allows it: it
-// stores responses without private and no-store (section 3), for a minute if
-// they have no lifetime (section 4.2.2). With cdn it obeys CDN-Cache-Control
-// first (RFC 9213).
-type sharedCache struct {
-	origin http.Handler
-	cdn    bool
-	mu     sync.Mutex
-	stored map[string]*http.Response
-	bodies map[string]string
-}
-
-func (c *sharedCache) get(t *testing.T, target string, headers ...string) (*http.Response, string) {
-	t.Helper()
-	r := newRequest(http.MethodGet, target, headers...)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if resp, ok := c.stored[r.URL.String()]; ok {
-		return resp, c.bodies[r.URL.String()]
-	}
-	w := httptest.NewRecorder()
-	c.origin.ServeHTTP(w, r)
-	resp := w.Result()
-	directives := resp.Header.Get("Cache-Control")
-	if own := resp.Header.Get("CDN-Cache-Control"); c.cdn && own != "" {
-		directives = own
-	}
-	if !strings.Contains(directives, "private") && !strings.Contains(directives, "no-store") && !strings.Contains(directives, "no-cache") {
-		c.stored[r.URL.String()], c.bodies[r.URL.String()] = resp, w.Body.String()
-	}
-	return resp, w.Body.String()
-}
-
-// TestHostile_sharedCache has visitors behind one cache, which must not give
-// the click of one of them to another.
-func TestHostile_sharedCache(t *testing.T) {
-	t.Parallel()
-	for _, cdn := range []bool{false, true} {
-		for _, strip := range []bool{false, true} {
-			s := newSite(t, clickid.Config{StripParam: strip, Store: clickid.NewMemoryStore()})
-			c := &sharedCache{cdn: cdn, stored: map[string]*http.Response{}, bodies: map[string]string{}}
-			c.origin = s.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				if cdn {
-					w.Header().Set("Cache-Control", "public, max-age=600") // only a CDN is told apart
-				}
-				_, _ = io.WriteString(w, r.URL.Path)
-			}))
-			const secure = "Sec-Fetch-Mode: navigate"
-			first, _ := c.get(t, "/?clkid=abc", secure, "Sec-Fetch-Dest: document")
-			second, _ := c.get(t, "/?clkid=abc", secure, "Sec-Fetch-Dest: document")
-			require.Len(t, first.Cookies(), 1)
-			require.Len(t, second.Cookies(), 1)
-			require.NotEqual(t, first.Cookies()[0].Value, second.Cookies()[0].Value, "each visitor has an own token")
-
-			// The refusal of a landing in a frame is not the next visitor's.
-			_, _ = c.get(t, "/?clkid=def", secure, "Sec-Fetch-Dest: iframe")
-			landed, _ := c.get(t, "/?clkid=def", secure, "Sec-Fetch-Dest: document")
-			require.Len(t, landed.Cookies(), 1)
-
-			// Pages without a click remain cacheable, also those of a visitor with
-			// one, and have nothing of the visitor.
-			page, body := c.get(t, "/page", "Cookie: __Host-clkid="+first.Cookies()[0].Value, "X-Forwarded-Host: evil.example", "X-Forwarded-Proto: http")
-			require.Empty(t, page.Cookies())
-			require.Equal(t, "/page", body)
-			other, _ := c.get(t, "/page")
-			require.Same(t, page, other, "the cache has it")
-			require.Empty(t, other.Header["Set-Cookie"])
-
-			// A denial's deletion of the cookie is not the next visitor's.
-			denied, _ := c.get(t, "/other", "Cookie: __Host-clkid="+second.Cookies()[0].Value, gpc)
-			require.Len(t, denied.Cookies(), 1)
-			after, _ := c.get(t, "/other")
-			require.Empty(t, after.Cookies())
-		}
-	}
 }
