@@ -269,7 +269,7 @@ func testSharedCache(t *testing.T, cdn, strip bool) {
 	}
 	require.Equal(t, hits+1, c.hits, "the cache has the page")
 
-	// What one visitor's request changes does not reach the next visitor by the
+	// A visitor's cookie and its deletion do not reach the next visitor with the
 	// stored page: when it is stored, validated with a 304 or updated by a HEAD.
 	attacks := map[string][]string{
 		"a denial":                   {visitor, gpc},

@@ -70,6 +70,7 @@ func TestStrip_query(t *testing.T) {
 func TestStrip_unsafeTargets(t *testing.T) {
 	t.Parallel()
 	for _, target := range []string{
+		"//evil.example?clkid=abc", "///evil.example/?clkid=abc", `/\evil.example?clkid=abc`, `/\/evil.example?clkid=abc`,
 		"/\t/evil.example?clkid=abc", "/\n/evil.example?clkid=abc", "/a\r\nSet-Cookie:x?clkid=abc", "/ /x?clkid=abc",
 		"/a\x00?clkid=abc", "/a\x7f?clkid=abc", "/?x=\n&clkid=abc", "http://evil.example/?clkid=abc", "*?clkid=abc", "?clkid=abc",
 	} {
