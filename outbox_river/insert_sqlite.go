@@ -33,7 +33,7 @@ func (o *Outbox[TTx]) prepareSQLite(ctx context.Context) error {
 
 // insertSQLite is insertPostgres on SQLite. It runs one statement for each job, and
 // one more for those that are stored.
-func (o *Outbox[TTx]) insertSQLite(ctx context.Context, tx riverdriver.ExecutorTx, rows []newRow) (inserted int, found map[string]string, err error) {
+func (o *Outbox[TTx]) insertSQLite(ctx context.Context, tx riverdriver.ExecutorTx, rows []newRow, notice string) (inserted int, found map[string]string, err error) {
 	insert, err := o.insertion(ctx, tx)
 	if err != nil {
 		return 0, nil, err
@@ -60,6 +60,12 @@ func (o *Outbox[TTx]) insertSQLite(ctx context.Context, tx riverdriver.ExecutorT
 		}
 		if inserted += n; n == 0 {
 			stored = append(stored, row)
+		}
+	}
+	if inserted > 0 && notice != "" {
+		err = tx.NotifyMany(ctx, &riverdriver.NotifyManyParams{Payload: []string{notice}, Schema: o.cfg.Schema, Topic: insertTopic})
+		if err != nil {
+			return 0, nil, err
 		}
 	}
 	if len(stored) > 0 {

@@ -44,6 +44,18 @@ func TestOutbox_plans(t *testing.T) {
 		_, err = pool.Exec(t.Context(), statistics)
 		require.NoError(t, err)
 		for name, do := range map[string]func() error{
+			"Enqueue": func() error {
+				_, err := ob.Enqueue(t.Context(), []outbox.Record{{Identity: fmt.Sprintf("%064x", time.Now().UnixNano()), QueuedAt: time.Now()}})
+				return err
+			},
+			"Enqueue of several": func() error {
+				var records []outbox.Record
+				for i := range 10 {
+					records = append(records, outbox.Record{Identity: fmt.Sprintf("%062x%02x", time.Now().UnixNano(), i), QueuedAt: time.Now()})
+				}
+				_, err := ob.Enqueue(t.Context(), records)
+				return err
+			},
 			"Stats": func() error {
 				_, err := ob.Stats(t.Context())
 				return err

@@ -50,8 +50,9 @@ func deadLetters(t *testing.T, ob *pgxOutbox, n int) (letters []outbox.DeadLette
 }
 
 // TestReplay_openTransaction replays a dead letter while an open transaction
-// sends its event again. Later Sends know the replayed event, and do not store a
-// new one, whose idempotency key the platform would have refused before.
+// sends its event again and has the event's lock, as for a new event that shares
+// it. Later Sends know the replayed event, and do not store a new one, whose
+// idempotency key the platform would have refused before.
 func TestReplay_openTransaction(t *testing.T) {
 	t.Parallel()
 	platform := clickidtest.NewServer(t)
@@ -59,7 +60,15 @@ func TestReplay_openTransaction(t *testing.T) {
 	pool := sharedPool(t)
 	cfg := riveroutbox.Config{Delivery: outbox.Config{Destination: newClient(t, platform)}}
 	stopped := newOutbox(t, pool, cfg)
-	send(t, stopped, "A", 1)
+	ctx := within(t, time.Minute)
+	var class, bucket int32
+	if err := pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
+		send(t, stopped.In(tx), "A", 1)
+		return tx.QueryRow(ctx, `SELECT classid::bigint::bit(32)::int, objid::bigint::bit(32)::int
+			FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()`).Scan(&class, &bucket)
+	}); err != nil {
+		t.Fatal(err)
+	}
 	if err := stopped.Start(within(t, time.Minute)); err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +76,6 @@ func TestReplay_openTransaction(t *testing.T) {
 		stats, err := stopped.Stats(ctx)
 		return stats.DeadLetters == 1, err
 	})
-	ctx := within(t, time.Minute)
 	if _, err := stopped.Stop(ctx); err != nil {
 		t.Fatal(err)
 	}
@@ -79,6 +87,9 @@ func TestReplay_openTransaction(t *testing.T) {
 	}
 	defer func() { _ = tx.Rollback(ctx) }() // without effect after the commit
 	send(t, stopped.In(tx), "A", 1)
+	if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock($1, $2)", class, bucket); err != nil {
+		t.Fatal(err)
+	}
 	replayed := make(chan error, 1)
 	go func() {
 		_, err := stopped.Replay(ctx)
