@@ -20,7 +20,7 @@ import (
 func TestOutbox_plans(t *testing.T) {
 	t.Parallel()
 	cfg := sharedPool(t).Config()
-	explained := &plans.Explainer{}
+	explained := &plans.Explainer{Inserts: true}
 	cfg.ConnConfig.Tracer = explained
 	pool, err := pgxpool.NewWithConfig(t.Context(), cfg)
 	require.NoError(t, err)

@@ -15,6 +15,9 @@ import (
 // something else than INSERT and has a FROM, before it runs, on its connection and
 // with its arguments.
 type Explainer struct {
+	// Inserts explains those that begin with INSERT as well, which runs them twice.
+	Inserts bool
+
 	mu    sync.Mutex
 	on    bool
 	plans []string
@@ -26,7 +29,7 @@ func (e *Explainer) TraceQueryStart(ctx context.Context, conn *pgx.Conn, data pg
 	e.mu.Lock()
 	on := e.on
 	e.mu.Unlock()
-	if !on || !strings.Contains(data.SQL, "FROM ") || strings.HasPrefix(data.SQL, explain) || strings.HasPrefix(data.SQL, "INSERT") {
+	if !on || !strings.Contains(data.SQL, "FROM ") || strings.HasPrefix(data.SQL, explain) || !e.Inserts && strings.HasPrefix(data.SQL, "INSERT") {
 		return ctx
 	}
 	add := func(plan string) {
