@@ -62,6 +62,10 @@ func (c *Client) attempt(ctx context.Context, b *body, events, number int) (*res
 	return resp, err
 }
 
+// maxRefusalTime is how long the body of a refusal may take after its headers. The
+// part that has arrived by then is read.
+const maxRefusalTime = time.Second
+
 const unconfirmed = "the platform accepted the request without counting its events: no response of this endpoint has confirmed an event yet"
 
 func (c *Client) post(ctx context.Context, b *body, events int) (status int, r *response, err error) {
@@ -80,6 +84,12 @@ func (c *Client) post(ctx context.Context, b *body, events int) (status int, r *
 		return 0, nil, newTransportError(ctx, err)
 	}
 	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode < 200 || resp.StatusCode >= 300 {
+		// The status has refused the request. A body that does not end must not
+		// cost the time of an attempt.
+		timer := time.AfterFunc(maxRefusalTime, cancel)
+		defer timer.Stop()
+	}
 	// Read the whole body, so that the connection can be reused.
 	text, err := io.ReadAll(io.LimitReader(resp.Body, maxResponseBytes+1))
 	if err != nil && resp.StatusCode >= 200 && resp.StatusCode < 300 {

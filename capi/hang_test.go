@@ -1,7 +1,10 @@
 package capi_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
+	"io"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -74,4 +77,43 @@ func TestConvert_hangingPlatform(t *testing.T) {
 		require.Zero(t, took)
 		require.Equal(t, before+1, p.requests.Load())
 	})
+}
+
+// A refusal whose body does not end costs a second, not the time of an attempt. The
+// part that has arrived is read.
+func TestConvert_endlessRefusal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := newClient(t, nil, logEvent, func(cfg *capi.Config) {
+			cfg.HTTPClient = &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+				body, err := json.Marshal(map[string]any{"errors": []any{map[string]any{"code": "RATE_LIMITED"}}})
+				return &http.Response{
+					StatusCode: http.StatusServiceUnavailable, Header: http.Header{"Retry-After": {"120"}}, Request: r,
+					Body: io.NopCloser(io.MultiReader(bytes.NewReader(body), untilDone{r.Context()})),
+				}, err
+			})}
+			cfg.Timeout, cfg.TotalTimeout = time.Minute, time.Minute
+		})
+		e := purchase("order")
+		e.Time = time.Now()
+		start := time.Now()
+		_, err := client.Send(t.Context(), e)
+		require.Equal(t, time.Second, time.Since(start))
+		refusal := (*capi.ResponseError)(nil)
+		require.ErrorAs(t, err, &refusal)
+		require.Equal(t, http.StatusServiceUnavailable, refusal.Status())
+		require.Contains(t, string(refusal.Body), "RATE_LIMITED")
+		require.Equal(t, 2*time.Minute, refusal.RetryAfter())
+	})
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// untilDone is a body that sends nothing.
+type untilDone struct{ ctx context.Context }
+
+func (u untilDone) Read([]byte) (int, error) {
+	<-u.ctx.Done()
+	return 0, u.ctx.Err()
 }
