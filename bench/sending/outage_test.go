@@ -2,6 +2,7 @@ package sending_test
 
 import (
 	"context"
+	"database/sql"
 	"flag"
 	"fmt"
 	"os"
@@ -12,10 +13,12 @@ import (
 
 	"github.com/clickid/clickid/internal/testserver"
 	"github.com/clickid/clickid/outbox"
+	asynqoutbox "github.com/clickid/clickid/outbox_asynq"
 	riveroutbox "github.com/clickid/clickid/outbox_river"
 	sqliteoutbox "github.com/clickid/clickid/outbox_sqlite"
 	"github.com/jackc/pgx/v5/pgxpool"
 	_ "github.com/jackc/pgx/v5/stdlib" // for testserver
+	"github.com/redis/go-redis/v9"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	_ "modernc.org/sqlite"
 )
@@ -35,6 +38,7 @@ func TestOutage(t *testing.T) {
 	faults := []fault{unavailable, refused, throttled, poisoned, maintenance}
 	clients := append([]sender{
 		direct("clickid, LogEvent", logEvent), direct("clickid, ECAPI", ecapi), batched(), memoryOutbox(), sqliteOutbox(), riverOutbox(),
+		asynqOutbox(), tableOutbox(),
 	}, peers()...)
 	var table strings.Builder
 	fmt.Fprintf(&table, "\n| delivered of %d |", orders)
@@ -157,4 +161,47 @@ func riverOutbox() sender {
 			return ob, ob.Migrate(context.Background())
 		}
 	})
+}
+
+func asynqOutbox() sender {
+	return restarted("clickid, outbox on asynq", func(tb testing.TB, cfg outbox.Config) func() (outbox.Outbox, error) {
+		open := openAsynq(tb, cfg)
+		return func() (outbox.Outbox, error) { return open() }
+	})
+}
+
+// tableOutbox has the outbox table on PostgreSQL, whose relay feeds asynq.
+func tableOutbox() sender {
+	return restarted("clickid, outbox table and asynq", func(tb testing.TB, cfg outbox.Config) func() (outbox.Outbox, error) {
+		openQueue := openAsynq(tb, cfg)
+		db, err := sql.Open("pgx", testserver.Postgres(tb))
+		if err != nil {
+			tb.Fatal(err)
+		}
+		tb.Cleanup(func() { _ = db.Close() })
+		table, err := outbox.NewTable(outbox.TableConfig{Database: outbox.DatabasePostgreSQL, Destination: cfg.Destination})
+		if err != nil {
+			tb.Fatal(err)
+		}
+		return func() (outbox.Outbox, error) {
+			queue, err := openQueue()
+			if err != nil {
+				return nil, err
+			}
+			ob, err := outbox.NewTableOutbox(queue, outbox.RelayConfig{DB: db, Table: table})
+			if err != nil {
+				return nil, err
+			}
+			return ob, ob.Migrate(context.Background())
+		}
+	})
+}
+
+// openAsynq returns a function that opens an outbox on a Redis server of its own.
+func openAsynq(tb testing.TB, cfg outbox.Config) func() (*asynqoutbox.Outbox, error) {
+	client := redis.NewClient(&redis.Options{Addr: testserver.StartRedis(tb).Addr(), ContextTimeoutEnabled: true})
+	tb.Cleanup(func() { _ = client.Close() })
+	return func() (*asynqoutbox.Outbox, error) {
+		return asynqoutbox.New(asynqoutbox.Config{Delivery: cfg, Redis: client, EnqueueTimeout: patience})
+	}
 }
