@@ -58,7 +58,7 @@ func TestOutbox_fullDisk(t *testing.T) {
 			if letters, err := ob.DeadLetters(ctx, outbox.Page{}); err != nil || len(letters) != 0 {
 				t.Errorf("%d dead letters, %v", len(letters), err)
 			}
-			t.Logf("%d orders queued, %d failed, %d sent twice", len(s.queued), s.failed, crash.Resent(platform))
+			t.Logf("%d orders queued, %d failed, %d sent twice", len(s.queued), len(s.failed), crash.Resent(platform))
 		})
 	}
 }
@@ -69,7 +69,7 @@ type busyShop struct {
 
 	mu     sync.Mutex
 	queued map[string]bool // the IDs of the events that Send has reported as queued
-	failed int
+	failed []string
 }
 
 func openBusyShop(ctx context.Context, t *testing.T, ob clickid.Sender) *busyShop {
@@ -91,7 +91,7 @@ func openBusyShop(ctx context.Context, t *testing.T, ob clickid.Sender) *busySho
 				case err == nil && result.Verdict == clickid.VerdictQueued:
 					s.queued[id] = true
 				case err != nil && result.Verdict == clickid.VerdictFailed:
-					s.failed++
+					s.failed = append(s.failed, id)
 				default:
 					t.Errorf("order %s is %v, %v", id, result.Verdict, err)
 				}
@@ -106,7 +106,7 @@ func openBusyShop(ctx context.Context, t *testing.T, ob clickid.Sender) *busySho
 func (s *busyShop) failures() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.failed
+	return len(s.failed)
 }
 
 // awaitOrders waits until the platform has accepted the orders.

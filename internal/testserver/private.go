@@ -84,7 +84,8 @@ func startRedis(tb testing.TB, choosePort func(testing.TB) int, prepare disk, ex
 }
 
 // StartSentinel starts a Redis Sentinel that monitors a server under a name and
-// promotes a replica when the server has not responded for a second.
+// promotes a replica when the server has not responded for a second. It tries again
+// after ten seconds, such as when a busy machine made a replica look unhealthy.
 func StartSentinel(tb testing.TB, name string, watched *Server) *Server {
 	tb.Helper()
 	program := findRedis(tb)
@@ -94,6 +95,7 @@ func StartSentinel(tb testing.TB, name string, watched *Server) *Server {
 		watch := strings.Join([]string{"bind 127.0.0.1", "port " + port,
 			"sentinel monitor " + name + " " + strings.Replace(watched.addr, ":", " ", 1) + " 1",
 			"sentinel down-after-milliseconds " + name + " 1000",
+			"sentinel failover-timeout " + name + " 5000", // half of the time between two attempts
 		}, "\n")
 		if err := os.WriteFile(config, []byte(watch), 0o600); err != nil {
 			tb.Fatalf("configuring Sentinel: %v", err)
@@ -116,23 +118,44 @@ func StartPostgres(tb testing.TB) *Server {
 	return startPostgres(tb, nil, "data", "wal")
 }
 
+const (
+	postgresPrograms = "PostgreSQL (initdb and postgres)"
+	postgresRemedy   = "install Debian's package postgresql"
+)
+
 // startPostgres has the tables and the write-ahead log in folders of the server's
 // directory.
 func startPostgres(tb testing.TB, prepare disk, tables, log string) *Server {
 	tb.Helper()
-	const what, remedy = "PostgreSQL (initdb and postgres)", "install Debian's package postgresql"
-	initdb, postgres := find(tb, what, remedy, "initdb"), find(tb, what, remedy, "postgres")
+	initdb, postgres := find(tb, postgresPrograms, postgresRemedy, "initdb"), find(tb, postgresPrograms, postgresRemedy, "postgres")
 	s := newServer(tb, "postgres", "postgres", prepare)
 	tables, log = filepath.Join(s.dir, tables), filepath.Join(s.dir, log)
 	s.run(initdb, "--pgdata", tables, "--waldir", log, "--wal-segsize", "1", "--username", "postgres", "--auth", "trust",
 		"--encoding", "UTF8", "--locale", "C", "--no-sync")
+	s.startPostgres(postgres, tables)
+	return s
+}
+
+func (s *Server) startPostgres(program, tables string) {
+	s.tb.Helper()
 	s.start(freePort, func(port string) {
 		s.command = []string{
-			postgres, "-D", tables, "-p", port, "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=",
+			program, "-D", tables, "-p", port, "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=",
 			"-c", "fsync=off", "-c", "full_page_writes=off", "-c", "shared_buffers=32MB",
 		}
 		s.dsn, s.ready, s.stop = "postgres://postgres@"+s.addr+"/postgres?sslmode=disable", postgresReady, os.Interrupt
 	})
+}
+
+// StartPostgresStandby starts a standby of a PostgreSQL server, which follows it
+// until the test calls pg_promote on it.
+func StartPostgresStandby(tb testing.TB, primary *Server) *Server {
+	tb.Helper()
+	backup, postgres := find(tb, "PostgreSQL (pg_basebackup)", postgresRemedy, "pg_basebackup"), find(tb, postgresPrograms, postgresRemedy, "postgres")
+	s := newServer(tb, "standby", "postgres", nil)
+	host, port, _ := net.SplitHostPort(primary.addr) // always both
+	s.run(backup, "--host", host, "--port", port, "--username", "postgres", "--pgdata", s.data(), "--write-recovery-conf", "--checkpoint", "fast", "--no-sync")
+	s.startPostgres(postgres, s.data())
 	return s
 }
 
