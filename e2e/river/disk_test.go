@@ -22,7 +22,7 @@ import (
 func TestOutbox_fullDisk(t *testing.T) {
 	t.Parallel()
 	server := testserver.StartPostgresOnDisk(t)
-	s := openBusyShop(t, server)
+	s := openBusyShop(t, server.DSN())
 	server.FillDisk()
 	eventually(t, "orders are refused", func(context.Context) (bool, error) { return s.failed.count() >= 20, nil })
 	time.Sleep(10 * time.Second) // the length of the fault; River stops trying to store an outcome after seven seconds
@@ -53,7 +53,7 @@ func TestOutbox_fullDisk(t *testing.T) {
 func TestOutbox_fullLogDisk(t *testing.T) {
 	t.Parallel()
 	server := testserver.StartPostgresWithLogOnDisk(t)
-	s := openBusyShop(t, server)
+	s := openBusyShop(t, server.DSN())
 	server.FillDisk()
 	eventually(t, "the server has ended", func(context.Context) (bool, error) { return !server.Running(), nil })
 	server.FreeDisk()
@@ -73,9 +73,9 @@ type busyShop struct {
 }
 
 // openBusyShop opens a shop and waits until it has delivered 100 orders.
-func openBusyShop(t *testing.T, server *testserver.Server) *busyShop {
+func openBusyShop(t *testing.T, database string) *busyShop {
 	t.Helper()
-	s := &busyShop{database: server.DSN(), platform: clickidtest.NewServer(t)}
+	s := &busyShop{database: database, platform: clickidtest.NewServer(t)}
 	s.platform.Always(clickidtest.Fault{Latency: 20 * time.Millisecond})
 	ctx := within(t, 4*time.Minute)
 	opened, err := inTransaction.Open(ctx, s.database, newClient(t, s.platform))

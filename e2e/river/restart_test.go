@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/clickid/clickid/clickidtest"
+	"github.com/clickid/clickid/e2e/internal/crash"
 	"github.com/clickid/clickid/internal/testserver"
 )
 
@@ -54,4 +55,24 @@ func TestOutbox_databaseRestarts(t *testing.T) {
 	group.Wait()
 	orders := inTransaction.AwaitDelivery(t, server.DSN(), platform)
 	t.Logf("%d orders over three restarts", len(orders))
+}
+
+// TestOutbox_databaseFailover kills PostgreSQL while orders are placed and
+// delivered, and promotes its synchronous standby, which has every committed order.
+func TestOutbox_databaseFailover(t *testing.T) {
+	t.Parallel()
+	primary := testserver.StartPostgres(t)
+	standby := testserver.StartPostgresStandby(t, primary)
+	for _, setting := range []string{"ALTER SYSTEM SET synchronous_standby_names = '*'", "SELECT pg_reload_conf()"} {
+		if _, err := newPool(t, primary.DSN()).Exec(t.Context(), setting); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := openBusyShop(t, "postgres://postgres@"+primary.Addr()+","+standby.Addr()+"/postgres?sslmode=disable&target_session_attrs=read-write")
+	primary.Kill()
+	if _, err := newPool(t, standby.DSN()).Exec(t.Context(), "SELECT pg_promote()"); err != nil {
+		t.Fatal(err)
+	}
+	orders := s.closes(t)
+	t.Logf("%d orders, %d failed, %d conversions sent twice", len(orders), s.failed.count(), crash.Resent(s.platform))
 }

@@ -3,6 +3,7 @@ package sqlstore_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"path/filepath"
 	"testing"
 
@@ -53,6 +54,33 @@ func TestStore_outage(t *testing.T) {
 			s.Lands(t, "after-the-crash")
 		})
 	}
+}
+
+// TestStore_failover kills the primary server of PostgreSQL during a visit and
+// promotes its standby.
+func TestStore_failover(t *testing.T) {
+	t.Parallel()
+	primary := testserver.StartPostgres(t)
+	standby := testserver.StartPostgresStandby(t, primary)
+	d := testDatabase{database: sqlstore.DatabasePostgreSQL, driver: "pgx"}
+	db := d.open(t, "postgres://postgres@"+primary.Addr()+","+standby.Addr()+"/postgres?sslmode=disable&target_session_attrs=read-write")
+	s := outagetest.NewShop(t, clickid.Config{Store: d.migrated(t, db, sqlstore.DefaultPrefix)})
+	before := s.Lands(t, "before-the-outage")
+	follower := d.open(t, standby.DSN())
+	outagetest.Eventually(t, func() error {
+		var clicks int
+		err := follower.QueryRow("SELECT COUNT(*) FROM " + sqlstore.DefaultPrefix + "clicks").Scan(&clicks)
+		if err == nil && clicks == 0 {
+			err = errors.New("the standby does not have the click")
+		}
+		return err
+	})
+
+	primary.Kill()
+	s.ServesWithoutStore(t, before)
+	_, err := follower.Exec("SELECT pg_promote()")
+	require.NoError(t, err)
+	s.Recovers(t, before, "before-the-outage")
 }
 
 // TestStore_fullDisk fills the disk of the server. New clicks are not stored and
