@@ -12,18 +12,23 @@ import (
 
 // faster returns the driver that River gets.
 func faster[TTx any](d riverdriver.Driver[TTx], table jobTable) riverdriver.Driver[TTx] {
-	return fasterDriver[TTx]{d, table}
+	faster := fasterDriver[TTx]{Driver: d, table: table}
+	if table.postgres { // SQLite has the clock of its machine
+		faster.clock = &serverClock{}
+	}
+	return faster
 }
 
-// fasterDriver completes jobs with fewer statements, and listens more often on
-// SQLite; see [completer] and [listener].
+// fasterDriver completes jobs with fewer statements, listens more often on SQLite,
+// and has the clock of the server; see [completer], [listener] and [serverClock].
 type fasterDriver[TTx any] struct {
 	riverdriver.Driver[TTx]
 	table jobTable
+	clock *serverClock
 }
 
 func (d fasterDriver[TTx]) GetExecutor() riverdriver.Executor {
-	return completer{d.Driver.GetExecutor(), d.table}
+	return completer{d.Driver.GetExecutor(), d.table, d.clock}
 }
 
 func (d fasterDriver[TTx]) GetListener(params *riverdriver.GetListenenerParams) riverdriver.Listener {
@@ -40,6 +45,7 @@ func (d fasterDriver[TTx]) GetListener(params *riverdriver.GetListenenerParams) 
 type completer struct {
 	riverdriver.Executor
 	table jobTable
+	clock *serverClock // nil on SQLite
 }
 
 // forgotten is the change of metadata with which River completes the job of a
@@ -61,7 +67,12 @@ func (c completer) JobSetStateIfRunningMany(ctx context.Context, params *riverdr
 		rest.FinalizedAt = append(rest.FinalizedAt, params.FinalizedAt[i])
 		rest.MetadataDoMerge = append(rest.MetadataDoMerge, params.MetadataDoMerge[i])
 		rest.MetadataUpdates = append(rest.MetadataUpdates, params.MetadataUpdates[i])
-		rest.ScheduledAt = append(rest.ScheduledAt, params.ScheduledAt[i])
+		scheduled := params.ScheduledAt[i]
+		if scheduled != nil {
+			at := scheduled.Add(-c.clock.ahead(ctx, c.Executor))
+			scheduled = &at
+		}
+		rest.ScheduledAt = append(rest.ScheduledAt, scheduled)
 		rest.State = append(rest.State, params.State[i])
 	}
 	if len(done) > 0 {
