@@ -142,13 +142,15 @@ func copyRows(b *testing.B, d database, table string, columns []string, n int, r
 
 func insertRows(b *testing.B, d database, table string, columns []string, n int, row func(int) []any) {
 	b.Helper()
-	const chunk, perCommit = 1000, 20
+	const chunk = 1000
+	perCommit := 20
 	values := "(?" + strings.Repeat(", ?", len(columns)-1) + ")"
 	conn, err := d.Conn(context.Background())
 	failOn(b, err)
 	defer func() { _ = conn.Close() }()
 	if d.kind == sqlstore.DatabaseSQLite {
 		defer d.loadFast(b, conn)()
+		perCommit = n // each commit would write most pages of the index by expiry again
 	}
 	for from := 0; from < n; {
 		tx, err := conn.BeginTx(context.Background(), nil)
@@ -182,7 +184,7 @@ func (d database) loadFast(b *testing.B, conn *sql.Conn) (done func()) {
 		_, err := conn.ExecContext(ctx, fmt.Sprintf("PRAGMA cache_size = %d; PRAGMA synchronous = %d", cache, synchronous))
 		failOn(b, err)
 	}
-	set(-1<<20, 0) // 1 GiB
+	set(-4<<20, 0) // 4 GiB
 	return func() { set(cache, synchronous) }
 }
 

@@ -22,6 +22,7 @@ import (
 	"github.com/clickid/clickid"
 	"github.com/clickid/clickid/bench/internal/ratio"
 	"github.com/clickid/clickid/internal/reference"
+	"github.com/clickid/clickid/internal/sqldb"
 	sqlstore "github.com/clickid/clickid/store_sql"
 )
 
@@ -136,9 +137,9 @@ func comparePeer(b *testing.B, store clickid.Store, token func() string, theirs 
 	ctx, now := context.Background(), time.Now()
 	var number atomic.Int64
 	number.Store(int64(*clicks))
-	check := func(err error) {
+	check := func(what string, err error) {
 		if err != nil {
-			b.Error(err)
+			b.Errorf("%s: %v", what, err)
 		}
 	}
 	actions := []struct {
@@ -146,10 +147,14 @@ func comparePeer(b *testing.B, store clickid.Store, token func() string, theirs 
 		theirs, ours func()
 	}{
 		{"save", func() {
-			check(theirs.CommitCtx(ctx, sessionToken(int(number.Add(1))), session, now.Add(clickid.DefaultTTL)))
+			token := sessionToken(int(number.Add(1)))
+			// The store of scs does not repeat what SQLite refuses as busy.
+			check("scs save", sqldb.Repeat(ctx, func() error {
+				return theirs.CommitCtx(ctx, token, session, now.Add(clickid.DefaultTTL))
+			}))
 		}, func() {
 			_, err := store.Save(ctx, clickid.Click{ID: "01ARZ3NDEKTSV4RRFFQ69G5FAV", Param: "clkid", At: now, Expires: now.Add(clickid.DefaultTTL)})
-			check(err)
+			check("save", err)
 		}},
 		{"load", func() {
 			if _, found, err := theirs.FindCtx(ctx, sessionToken(anyRow())); err != nil || !found {
@@ -157,7 +162,7 @@ func comparePeer(b *testing.B, store clickid.Store, token func() string, theirs 
 			}
 		}, func() {
 			_, err := store.Load(ctx, token())
-			check(err)
+			check("load", err)
 		}},
 	}
 	for _, action := range actions {
