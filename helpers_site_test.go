@@ -2,6 +2,7 @@ package clickid_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"log/slog"
 	"net/http"
@@ -122,9 +123,11 @@ func newRealSite(t testing.TB, cfg clickid.Config) *site {
 	return s.start(cfg)
 }
 
-// start configures and makes the tracker.
+// start configures and makes the tracker. By default a store has more time than
+// on a site, since a busy machine may need it.
 func (s *site) start(cfg clickid.Config) *site {
 	s.t.Helper()
+	cfg.StoreTimeout = cmp.Or(cfg.StoreTimeout, time.Minute)
 	hook := cfg.Hook
 	cfg.Hook = func(ctx context.Context, o clickid.Observation) {
 		if hook != nil {
