@@ -158,8 +158,8 @@ func (o *Outbox) Send(ctx context.Context, events ...clickid.Event) (clickid.Rep
 }
 
 // In returns a sender that stores events in tx, a transaction of the pool that
-// was passed to [New]. They are sent after tx commits, and not sent if it rolls
-// back.
+// was passed to [New], or of another pool on the same file, which is slower. They
+// are sent after tx commits, and not sent if it rolls back.
 func (o *Outbox) In(tx *sql.Tx) clickid.Sender { return o.river.In(tx) }
 
 // ResolvesTokens reports whether the clicks of tokens are resolved at delivery;

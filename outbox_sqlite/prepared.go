@@ -43,9 +43,10 @@ func (p *prepared) Prepare(ctx context.Context, query string) error {
 }
 
 // Prepared returns a statement of tx. It is prepared for this transaction only if
-// Prepare has not run.
+// Prepare has not run, or if tx is of another pool on the same file.
 func (p *prepared) Prepared(ctx context.Context, tx *sql.Tx, query string) (*sql.Stmt, error) {
-	if s := p.statement(query); s != nil {
+	// database/sql tells only through the statement that its pool is another one.
+	if s := p.statement(query); s != nil && tx.StmtContext(ctx, s).Close() == nil {
 		return tx.StmtContext(ctx, s), nil
 	}
 	return tx.PrepareContext(ctx, query)

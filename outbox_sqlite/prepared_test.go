@@ -1,6 +1,7 @@
 package sqliteoutbox
 
 import (
+	"database/sql"
 	"testing"
 
 	"github.com/clickid/clickid"
@@ -50,6 +51,37 @@ func TestOutbox_In_unprepared(t *testing.T) {
 		if err != nil || report.Results[0].Verdict != clickid.VerdictQueued || report.Results[0].Reason != want {
 			t.Errorf("%+v, %v", report, err)
 		}
+	}
+	if err := tx.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if stats, err := ob.Stats(t.Context()); err != nil || stats.Queued != 1 {
+		t.Errorf("%+v, %v", stats, err)
+	}
+}
+
+// TestOutbox_In_otherPool stores an event in a transaction of another pool on the
+// outbox's file.
+func TestOutbox_In_otherPool(t *testing.T) {
+	t.Parallel()
+	ob, db, _ := openRecorded(t)
+	var number int
+	var name, path string
+	if err := db.QueryRowContext(t.Context(), `PRAGMA database_list`).Scan(&number, &name, &path); err != nil {
+		t.Fatal(err)
+	}
+	other, err := sql.Open("sqlite", "file:"+path+"?_txlock=immediate")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = other.Close() }()
+	tx, err := other.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	report, err := ob.In(tx).Send(t.Context(), purchase("1"))
+	if err != nil || report.Results[0].Verdict != clickid.VerdictQueued {
+		t.Errorf("%+v, %v", report, err)
 	}
 	if err := tx.Commit(); err != nil {
 		t.Fatal(err)
