@@ -213,6 +213,7 @@ func (d *delivery) settleAccepted(batch []*outgoing, r *response) bool {
 		}
 		refusals[i] = failed.err
 	}
+	accepted := false
 	for i, o := range batch {
 		o.response = r
 		if err := refusals[i]; err != nil && !isDuplicate(err) {
@@ -220,6 +221,9 @@ func (d *delivery) settleAccepted(batch []*outgoing, r *response) bool {
 			continue
 		}
 		o.settle(clickid.VerdictAccepted, "", nil)
+		accepted = true
+	}
+	if accepted {
 		d.noteAccepted()
 	}
 	return true

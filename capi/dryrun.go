@@ -29,7 +29,9 @@ type dryRun struct {
 func (d *dryRun) Send(ctx context.Context, events ...clickid.Event) (clickid.Report, error) {
 	ctx, cancel := d.client.bounded(ctx)
 	defer cancel()
-	results, ready := d.client.prepare(ctx, newEvents(events), func(o *outgoing, e *clickid.Event) { o.masked = d.client.masked(e) })
+	results, ready := d.client.prepare(ctx, newEvents(events), func(o *outgoing, e *clickid.Event) {
+		o.masked = &outgoing{wireEvent: wireEvent{data: d.client.masked(e)}}
+	})
 	var out bytes.Buffer
 	for _, result := range results {
 		if result.Verdict != clickid.VerdictReady {
@@ -69,7 +71,7 @@ func (c *Client) show(out *bytes.Buffer, batch []*outgoing) {
 	masked := c.requestOf(batch)
 	masked.events = make([]*outgoing, len(batch))
 	for i, o := range batch {
-		masked.events[i] = &outgoing{wireEvent: wireEvent{data: o.masked}}
+		masked.events[i] = o.masked
 	}
 	body, _ := io.ReadAll(masked.reader()) // a body in memory
 	// The body is our own encoder's: indenting it cannot fail.

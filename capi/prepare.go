@@ -21,13 +21,13 @@ import (
 type outgoing struct {
 	wireEvent
 	responses int            // verdicts of the platform so far
-	again     bool           // the platform wants it again later
-	isolated  *ResponseError // refuses it singly, without a word about it
-	withheld  bool           // its user identities were left out for want of consent
 	namesakes int            // earlier events of the call with its ID and another type
+	again     bool           // the platform wants it again later
+	withheld  bool           // its user identities were left out for want of consent
+	isolated  *ResponseError // refuses it singly, without a word about it
 	result    *clickid.Result
 	response  *response // the response with its verdict, if any
-	masked    []byte    // data without personal data, for a dry run
+	masked    *outgoing // without personal data, for a dry run
 }
 
 // settle sets the result of the event.
