@@ -41,6 +41,7 @@ func TestHostile_injection(t *testing.T) {
 	for _, strip := range []bool{false, true} {
 		s := newSite(t, clickid.Config{StripParam: strip})
 		s.page = func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "page") }
+		redirects := 0
 		for _, value := range values {
 			for place, attack := range map[string]func(*http.Request){
 				"the parameter":     func(r *http.Request) { r.URL.RawQuery = "clkid=" + value; r.RequestURI = "/?" + r.URL.RawQuery },
@@ -65,10 +66,11 @@ func TestHostile_injection(t *testing.T) {
 					}
 				},
 			} {
-				r := newRequest(http.MethodGet, "/")
+				r := newRequest(http.MethodGet, "/", https) // StripParam needs it
 				attack(r)
 				resp := s.visitor().send(r)
 				if resp.Code == http.StatusFound {
+					redirects++
 					location, err := url.Parse(resp.Header().Get("Location"))
 					require.NoError(t, err)
 					require.True(t, strip && location.Host == "" && location.Scheme == "", "%s: %q leads to another site", place, value)
@@ -86,11 +88,15 @@ func TestHostile_injection(t *testing.T) {
 						}
 					}
 				}
-				if id := resp.id(); resp.served && id != "" {
-					require.True(t, clickid.ValidID(id), "%s: %q gave the click %q", place, value, id)
+				if !resp.served {
+					continue
+				}
+				if id := resp.id(); id != "" {
+					require.Regexp(t, `^[A-Za-z0-9._~-]{1,512}$`, id, "%s: %q", place, value)
 				}
 			}
 		}
+		require.Equal(t, strip, redirects > 0)
 		require.NotContains(t, s.log.String(), mark)
 	}
 }
@@ -183,6 +189,10 @@ func TestHostile_sharedLink(t *testing.T) {
 	landing := victim.get("/?clkid=abc")
 	theirs, _ := clickid.Token(landing.ctx)
 	require.NotEqual(t, own, theirs, "a click has a token for each visitor")
+	signed := newSite(t, clickid.Config{})
+	first, _ := clickid.Token(signed.visitor().get("/?clkid=abc").ctx)
+	second, _ := clickid.Token(signed.visitor().get("/?clkid=abc").ctx)
+	require.NotEqual(t, first, second, "also in the same second")
 	require.NoError(t, s.Link(landing.ctx, clickid.OrderKey("victim")))
 
 	// A link with a token is a link without a click.
@@ -206,16 +216,22 @@ func TestHostile_oversized(t *testing.T) {
 	s := newSite(t, clickid.Config{Store: clickid.NewMemoryStore()})
 	token, _ := clickid.Token(s.visitor().get("/?clkid=abc").ctx)
 	const mib = 1 << 20
-	forged := "__Host-clkid=" + strings.Repeat("A", len(token)) + "; "
+	// Well-formed tokens of the store, of which none is known.
+	var many strings.Builder
+	for i := range mib / (len(token) + len("__Host-clkid=; ")) {
+		fmt.Fprintf(&many, "__Host-clkid=%s%04d; ", token[:len(token)-4], i%10_000)
+	}
+	forged := many.String()
+	oneForged := forged[:strings.Index(forged, " ")]
 	for name, attack := range map[string]func(*http.Request){
 		"a cookie of 1 MiB":            func(r *http.Request) { r.Header.Set("Cookie", "__Host-clkid="+strings.Repeat("A", mib)) },
 		"1 MiB of other cookies":       func(r *http.Request) { r.Header.Set("Cookie", strings.Repeat("a=b; ", mib/5)) },
-		"1 MiB of cookies of the name": func(r *http.Request) { r.Header.Set("Cookie", strings.Repeat(forged, mib/len(forged))) },
+		"1 MiB of cookies of the name": func(r *http.Request) { r.Header.Set("Cookie", forged) },
 		"1 MiB of names":               func(r *http.Request) { r.Header.Set("Cookie", strings.Repeat("__Host-clkid=", mib/13)) },
 		"1 MiB of spaces":              func(r *http.Request) { r.Header.Set("Cookie", "a"+strings.Repeat(" ", mib)+"__Host-clkid=") },
 		"10,000 Cookie headers": func(r *http.Request) {
 			for range 10_000 {
-				r.Header.Add("Cookie", forged)
+				r.Header.Add("Cookie", oneForged)
 			}
 		},
 		"a query of 8 KB":     func(r *http.Request) { r.URL.RawQuery = "clkid=" + strings.Repeat("A", 8<<10) },
@@ -239,6 +255,12 @@ func TestHostile_oversized(t *testing.T) {
 		// seconds on a machine with other work.
 		require.Less(t, time.Since(start), time.Minute, name)
 	}
+	// 64 cookies are checked, and a click behind them is not found.
+	signed := newSite(t, clickid.Config{})
+	token, _ = clickid.Token(signed.visitor().get("/?clkid=abc").ctx)
+	before := strings.Repeat("__Host-clkid=A"+token[1:]+"; ", 63)
+	require.Equal(t, "abc", cookieHeader(signed, before+"__Host-clkid="+token).id())
+	require.Empty(t, cookieHeader(signed, before+"__Host-clkid=A"+token[1:]+"; __Host-clkid="+token).id())
 }
 
 // TestHostile_constantTime reads the code: signatures are compared in constant

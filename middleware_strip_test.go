@@ -75,7 +75,8 @@ func TestStrip_unsafeTargets(t *testing.T) {
 		"/a\x00?clkid=abc", "/a\x7f?clkid=abc", "/?x=\n&clkid=abc", "http://evil.example/?clkid=abc", "*?clkid=abc", "?clkid=abc",
 	} {
 		s := newSite(t, clickid.Config{StripParam: true})
-		r := newRequest(http.MethodGet, "/?clkid=abc")
+		r := newRequest(http.MethodGet, "/?clkid=abc", https)
+		require.False(t, s.visitor().send(r).served, "the tracker redirects a safe target")
 		r.RequestURI = target
 		resp := s.visitor().send(r)
 		require.True(t, resp.served, "%q", target)
