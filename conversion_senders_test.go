@@ -203,7 +203,7 @@ func TestSenders_sharesTheTime(t *testing.T) {
 		require.Equal(t, clickid.VerdictQueued, result.Parts[2].Verdict)
 		require.NoError(t, q.err)
 		require.Equal(t, 2*time.Second, time.Since(start), "a second for each")
-		require.Equal(t, time.Second, q.deadline.Sub(time.Now()))
+		require.Equal(t, time.Second, time.Until(q.deadline))
 	})
 
 	q := &queue{}
