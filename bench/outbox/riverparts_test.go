@@ -13,10 +13,10 @@ import (
 	"github.com/clickid/clickid/outbox"
 )
 
-// BenchmarkParts measures what each part of a conversion on River adds to an order:
+// BenchmarkRiverParts measures what each part of a conversion on River adds to an order:
 // it stores orders in turn, each kind with one part more than the kind before. It
 // prints the tenth percentiles, in which other load on the machine does not count.
-func BenchmarkParts(b *testing.B) {
+func BenchmarkRiverParts(b *testing.B) {
 	ctx := context.Background()
 	client := newPlatform(b, 0).client(b)
 	s := openPostgres(b, outbox.Config{Destination: client}, 0)
