@@ -6,6 +6,7 @@ import (
 	"context"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -52,7 +53,7 @@ func startBrowser(t *testing.T, address, spki string, rules ...string) *browser 
 	rules = append(rules, "MAP *.test "+address)
 	options := []chromedp.ExecAllocatorOption{
 		chromedp.ExecPath(chromePath(t)),
-		chromedp.UserDataDir(t.TempDir()),
+		chromedp.UserDataDir(newProfile(t)),
 		chromedp.Headless,
 		chromedp.NoSandbox, // required to run as root
 		chromedp.DisableGPU,
@@ -74,6 +75,17 @@ func startBrowser(t *testing.T, address, spki string, rules ...string) *browser 
 	ctx, cancelBrowser := chromedp.NewContext(ctx)
 	t.Cleanup(cancelBrowser)
 	return &browser{t: t, ctx: ctx}
+}
+
+// newProfile returns the folder of an empty profile that takes cookies of other
+// sites, as some browsers still do, so that the tests see the effect of the
+// cookie's own attributes.
+func newProfile(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "Default"), 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "Default", "Preferences"), []byte(`{"profile":{"cookie_controls_mode":0}}`), 0o600))
+	return dir
 }
 
 // run runs steps without results.

@@ -252,8 +252,9 @@ func TestCookie_prolonged(t *testing.T) {
 		Name: "__Host-clkid", Value: cookies[0].Value, URL: "https://shop.test/", Path: "/", Secure: &yes, HTTPOnly: &yes,
 		Expires: cdp.TimeSinceEpoch(float64(time.Now().Add(clickid.MaxTTL).Unix())),
 	})
-	for w.visitorsClick() != "" { // until the context of the browser ends
+	for start := time.Now(); time.Since(start) < time.Minute && w.visitorsClick() != ""; {
 	}
+	require.Empty(t, w.visitorsClick())
 	require.Len(t, clickCookies(w), 1, "the browser still has the cookie")
 	sent := w.sent(shopHost, "/order")
 	require.Contains(t, sent[len(sent)-1].header.Get("Cookie"), cookies[0].Value)
