@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -108,13 +107,15 @@ func readEvent(stdin io.Reader) (e clickid.Event, err error) {
 	case len(content) > maxEvent:
 		return e, errors.New("the event on standard input has more than 1 MiB")
 	}
-	if !json.Valid(content) {
-		return e, errors.New("standard input is not one event in JSON")
+	e, err = fields.Decode(content)
+	var problem *fields.Problem
+	switch {
+	case err == nil:
+		return e, nil
+	case errors.As(err, &problem) && problem.Field == "":
+		return e, fmt.Errorf("standard input %w", err)
 	}
-	if err := json.Unmarshal(content, &e); err != nil {
-		return e, errors.New("standard input: " + strings.TrimPrefix(err.Error(), "clickid: decoding the event: "))
-	}
-	return e, nil
+	return e, fmt.Errorf("standard input: %w", err)
 }
 
 // printResult prints the result of a report with one event.

@@ -62,10 +62,10 @@ func TestSend(t *testing.T) {
 	require.Equal(t, 1, strings.Count(r.stdout, "warning: custom_name was left out"), r.stdout)
 	r = callSending(t, platform, "{", "send")
 	require.Equal(t, exitFailed, r.code)
-	require.Contains(t, r.stderr, "standard input is not one event in JSON")
-	r = callSending(t, platform, "[]", "send")
+	require.Equal(t, "clickid: standard input is not an event in JSON\n", r.stderr)
+	r = callSending(t, platform, `{"type":"purchase","id":"7","click":{"id":"`+click+`"},"valeu":{"number":1,"currency":"EUR"}}`, "send")
 	require.Equal(t, exitFailed, r.code)
-	require.Equal(t, "clickid: standard input: it must be an object\n", r.stderr)
+	require.Equal(t, "clickid: standard input: \"valeu\" is not a field of an event\n", r.stderr)
 	require.Len(t, platform.Requests(), 3)
 }
 

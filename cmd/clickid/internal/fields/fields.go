@@ -153,12 +153,12 @@ func plain(name string) string {
 
 // Problem is why a text cannot be used. It does not contain the text.
 type Problem struct {
-	Field  string
+	Field  string // may be empty
 	Reason string
 }
 
 // Error returns the field and the reason.
-func (p *Problem) Error() string { return p.Field + " " + p.Reason }
+func (p *Problem) Error() string { return strings.TrimPrefix(p.Field+" "+p.Reason, " ") }
 
 // Event returns the event of the texts, which belong to the fields of the same
 // index. An empty text leaves its field unset. The error is a [*Problem]; the event

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/csv"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -64,11 +63,8 @@ func (n *ndjsonRows) next() (int, clickid.Event, error) {
 		if !utf8.Valid(text) {
 			return n.line, clickid.Event{}, fmt.Errorf("line %d: %w", n.line, errNotUTF8)
 		}
-		var e clickid.Event
-		if err := json.Unmarshal(text, &e); err != nil {
-			return n.line, e, jsonProblem(err)
-		}
-		return n.line, e, nil
+		e, err := fields.Decode(text)
+		return n.line, e, err
 	}
 	err := n.scanner.Err()
 	switch {
@@ -78,16 +74,6 @@ func (n *ndjsonRows) next() (int, clickid.Event, error) {
 		err = errRowTooLong
 	}
 	return n.line + 1, clickid.Event{}, fmt.Errorf("line %d: %w", n.line+1, err)
-}
-
-// jsonProblem returns the field and the problem of a decoding error.
-func jsonProblem(err error) error {
-	text, decoding := strings.CutPrefix(err.Error(), "clickid: decoding the event: ")
-	field, problem, ok := strings.Cut(text, " ")
-	if !decoding || !ok || field == "it" {
-		return &fields.Problem{Reason: "is not an event in JSON"}
-	}
-	return &fields.Problem{Field: field, Reason: problem}
 }
 
 type csvRows struct {
