@@ -19,11 +19,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// sharedCache is the cache of a proxy for many visitors. It does what RFC 9111
-// allows it to do, whichever leaks the most: it stores every response that it may,
-// also with Set-Cookie, takes a minute for its lifetime if it has none (section
-// 4.2.2), responds to HEAD and Range from it, and updates it with the headers of
-// a 304 and of a HEAD. With cdn it obeys CDN-Cache-Control first (RFC 9213).
+// sharedCache is the cache of a proxy for many visitors. Where RFC 9111 leaves a
+// choice, it takes the one that leaks the most: it stores every response that it
+// may, also with Set-Cookie, and keeps one without a lifetime for a minute (section
+// 4.2.2). It responds to HEAD and Range from a stored response, and updates it with
+// the headers of a 304 and of a HEAD. With cdn it obeys CDN-Cache-Control first
+// (RFC 9213).
 type sharedCache struct {
 	cdn    bool
 	mu     sync.Mutex

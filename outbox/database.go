@@ -99,8 +99,8 @@ func (d Database) insert(name string, rows int) string {
 // rowColumns are the columns of a row of the table.
 const rowColumns = "id, identity, payload, attributes, erase_keys, queued_at"
 
-// eventLength is the length of the beginning of a row's keys that has an index.
-// The first of the keys is that of the event's ID, a hash.
+// eventLength is the number of characters of a row's keys that are indexed. The
+// keys begin with a hash of the event's ID.
 const eventLength = 16
 
 // eventIndex returns the statement that creates the index.
@@ -136,9 +136,9 @@ func (d Database) limitLocks() (before, after string) {
 	}
 }
 
-// ofEvent returns the query for the rows of an event: those whose keys begin with a
-// string and match a pattern, of a destination. MySQL uses the index for the
-// pattern, the others for the beginning.
+// ofEvent returns the query for the rows of an event. Its arguments are the first
+// eventLength characters of the keys, a pattern of the keys, and the destination.
+// The index of MySQL serves the pattern, that of the others the characters.
 func (d Database) ofEvent(name string) string {
 	return fmt.Sprintf("SELECT "+rowColumns+" FROM %s WHERE substr(erase_keys, 1, %d) = %s AND erase_keys LIKE %s AND destination = %s ORDER BY id",
 		name, eventLength, d.placeholder(1), d.placeholder(2), d.placeholder(3))

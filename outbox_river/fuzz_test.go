@@ -11,8 +11,8 @@ import (
 )
 
 // FuzzJob reads jobs that the outbox did not write. A record that is read is the
-// same after it is stored again, a dead letter has no more attempts
-// than its job, and a search finds nothing but its event.
+// same after it is stored again, a dead letter has no more attempts than its job,
+// and a search finds only its event.
 func FuzzJob(f *testing.F) {
 	const id = "order-1"
 	delivery, err := outbox.NewDelivery(outbox.Config{Destination: outbox.Administration("shop")})

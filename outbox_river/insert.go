@@ -23,9 +23,9 @@ type newRow struct {
 	Metadata newMetadata `json:"metadata"`
 }
 
-// insertRows stores what is unknown of the records in tx, and returns the stored
-// fingerprints of the others by identity. It is insertWithHooks in one statement,
-// where that takes five.
+// insertRows stores the records whose identity is unknown in tx, and returns the
+// stored fingerprints of the others by identity. It takes one statement, and
+// insertWithHooks five.
 func (o *Outbox[TTx]) insertRows(ctx context.Context, tx riverdriver.ExecutorTx, records []outbox.Record) (known map[string]string, err error) {
 	known = make(map[string]string)
 	rows := make([]newRow, 0, min(len(records), pageSize))
@@ -144,7 +144,7 @@ func (o *Outbox[TTx]) insertUnknown(ctx context.Context, tx riverdriver.Executor
 	}
 	notify := `pg_notify('` + t.schema + `.` + insertTopic + `', $1::text)::text`
 	if len(rows) == 1 {
-		// The usual one has no JSON to take apart, which costs a fifth of its time.
+		// An order stores one event. Without a list in JSON this takes a fifth less time.
 		row := rows[0]
 		metadata, err := json.Marshal(row.Metadata)
 		if err != nil {

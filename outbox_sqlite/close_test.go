@@ -82,8 +82,9 @@ func TestOutbox_Close_interrupts(t *testing.T) {
 	}
 }
 
-// TestOutbox_Close_deaf closes an outbox whose destination ignores its context.
-func TestOutbox_Close_deaf(t *testing.T) {
+// TestOutbox_Close_ignoredContext closes an outbox whose destination ignores its
+// context.
+func TestOutbox_Close_ignoredContext(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
 	ob, _ := openHolding(t, filepath.Join(t.TempDir(), "outbox.db"), release)
