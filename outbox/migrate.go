@@ -17,9 +17,10 @@ import (
 // accepts tables that a migration tool created from [Table.GooseMigrations] or
 // [Table.GolangMigrations].
 //
-// An index of an existing table that cannot be created is not an error, such as
-// without the permission, or when the lock of the table is not free within a
-// second. The next Migrate tries again; until then, Find reads the whole table.
+// Orders wait while PostgreSQL builds an index of an existing table. An index that
+// cannot be created there is not an error, such as without the permission, or when
+// the lock of the table is not free within a second. The next Migrate tries again;
+// until then, Find reads the whole table.
 func (t *Table) Migrate(ctx context.Context, db *sql.DB) error {
 	exist := t.hasTables(ctx, db)
 	if exist && t.hasIndexes(ctx, db) {

@@ -1,17 +1,13 @@
 package browser
 
 import (
-	"crypto/tls"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/chromedp/cdproto/cdp"
-	"github.com/chromedp/cdproto/network"
 	"github.com/clickid/clickid"
 	"github.com/stretchr/testify/require"
 )
@@ -24,19 +20,6 @@ func ulidAt(at time.Time) string {
 		id[i] = digits[ms%32]
 	}
 	return string(id)
-}
-
-// showClick serves a page with the visitor's click ID.
-func showClick(rw http.ResponseWriter, r *http.Request) {
-	c, _ := clickid.FromContext(r.Context())
-	writePage(rw, "order", c.ID)
-}
-
-// visitorsClick returns the click that an order of the visitor has.
-func (w *world) visitorsClick() string {
-	w.t.Helper()
-	w.open("https://shop.test/order", "order")
-	return w.text("main")
 }
 
 // TestFixation_link has a visitor with a click of its own who opens an
@@ -184,78 +167,4 @@ func TestFixation_overflow(t *testing.T) {
 	require.Equal(t, clickid.VerdictAccepted, result.Verdict)
 	w.open(landing, "landing")
 	require.Equal(t, clickID, w.visitorsClick(), "the next landing has its click")
-}
-
-// TestCookie_plainHTTP has an operator of the network respond over HTTP in the
-// shop's place. The browser stores no click from there, and does not send that of
-// the visitor.
-func TestCookie_plainHTTP(t *testing.T) {
-	t.Parallel()
-	store, err := clickid.NewCookieStore([]byte("0123456789abcdef0123456789abcdef"))
-	require.NoError(t, err)
-	now := time.Now().UTC().Truncate(time.Second)
-	attackers, err := store.Save(t.Context(), clickid.Click{ID: "attack", Param: "clkid", At: now, Expires: now.Add(time.Hour)})
-	require.NoError(t, err)
-	tracker, err := clickid.New(clickid.Config{Store: store})
-	require.NoError(t, err)
-	var sent, line atomic.Value
-	shop := tracker.Handler(http.HandlerFunc(showClick))
-	secure := httptest.NewUnstartedServer(shop)
-	certificate, spki := newCertificate(t, shopHost)
-	secure.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}}
-	secure.StartTLS()
-	t.Cleanup(secure.Close)
-	operator := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		sent.Store(r.Header.Get("Cookie"))
-		if set := line.Load().(string); set != "" {
-			rw.Header().Set("Set-Cookie", set)
-			writePage(rw, "order", "")
-			return
-		}
-		shop.ServeHTTP(rw, r)
-	}))
-	t.Cleanup(operator.Close)
-	b := startBrowser(t, secure.Listener.Addr().String(), spki, "MAP *.test:80 "+operator.Listener.Addr().String())
-	for _, set := range []string{
-		"", // a landing over HTTP
-		"__Host-clkid=" + attackers + "; Path=/",
-		"__Host-clkid=" + attackers + "; Path=/; Secure",
-		"__Secure-clkid=" + attackers + "; Path=/; Secure",
-		"__Secure-clkid=" + attackers + "; Domain=shop.test; Path=/",
-	} {
-		line.Store(set)
-		b.forgetCookies()
-		b.open("http://shop.test/?clkid="+clickID, "order")
-		require.Empty(t, b.cookies(), set)
-		b.open("https://shop.test/order", "order")
-		require.Empty(t, b.text("main"), set)
-
-		b.open("https://shop.test/?clkid="+clickID, "order")
-		b.open("http://shop.test/order", "order")
-		require.NotContains(t, sent.Load(), "clkid", "the click is not sent over HTTP")
-		b.open("https://shop.test/order", "order")
-		require.Equal(t, clickID, b.text("main"), set)
-	}
-}
-
-// TestCookie_prolonged has a visitor who prolongs the cookie. The click still
-// expires, since the token contains the time.
-func TestCookie_prolonged(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, func(cfg *clickid.Config) { cfg.TTL = 2 * time.Second })
-	w.shop.HandleFunc("GET /order", showClick)
-	w.open(landing, "landing")
-	cookies := clickCookies(w)
-	require.Len(t, cookies, 1)
-	yes := true
-	command(w.browser, network.SetCookie, network.SetCookieParams{
-		Name: "__Host-clkid", Value: cookies[0].Value, URL: "https://shop.test/", Path: "/", Secure: &yes, HTTPOnly: &yes,
-		Expires: cdp.TimeSinceEpoch(float64(time.Now().Add(clickid.MaxTTL).Unix())),
-	})
-	for start := time.Now(); time.Since(start) < time.Minute && w.visitorsClick() != ""; {
-	}
-	require.Empty(t, w.visitorsClick())
-	require.Len(t, clickCookies(w), 1, "the browser still has the cookie")
-	sent := w.sent(shopHost, "/order")
-	require.Contains(t, sent[len(sent)-1].header.Get("Cookie"), cookies[0].Value)
 }

@@ -84,8 +84,8 @@ func TestCapture_serviceWorker(t *testing.T) {
 
 // TestCapture_preloadWithoutVisit preloads the landing page for a visitor who
 // does not visit it. The browser keeps the cookie of another site's prefetch apart
-// until the visit. Another subdomain makes a click, which docs/security.md states
-// as not defended.
+// until the visit. A prefetch by another subdomain counts as a click, which
+// docs/security.md states as not defended.
 func TestCapture_preloadWithoutVisit(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

@@ -264,3 +264,16 @@ func (w *world) storesNothing() {
 	require.Empty(w.t, w.cookies())
 	require.Zero(w.t, eval[int](w.browser, "localStorage.length + sessionStorage.length"))
 }
+
+// showClick serves a page with the visitor's click ID.
+func showClick(rw http.ResponseWriter, r *http.Request) {
+	c, _ := clickid.FromContext(r.Context())
+	writePage(rw, "order", c.ID)
+}
+
+// visitorsClick returns the click that an order of the visitor has.
+func (w *world) visitorsClick() string {
+	w.t.Helper()
+	w.open("https://shop.test/order", "order")
+	return w.text("main")
+}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -15,25 +14,6 @@ import (
 	"github.com/clickid/clickid"
 	"github.com/clickid/clickid/outbox"
 )
-
-func TestTable_Migrate_concurrent(t *testing.T) {
-	onEachDatabase(t, func(t *testing.T, d database) {
-		var group sync.WaitGroup
-		for range 8 {
-			db := d.open(t)
-			table, err := outbox.NewTable(outbox.TableConfig{Database: d.kind, Destination: newClient(t, "http://127.0.0.1:1"), Prefix: "shop_"})
-			require.NoError(t, err)
-			group.Add(1)
-			go func() {
-				defer group.Done()
-				if err := table.Migrate(context.Background(), db); err != nil {
-					t.Error(err)
-				}
-			}()
-		}
-		group.Wait()
-	})
-}
 
 // TestRelay_records compares the records that the queue gets with those that it
 // would get without the table.

@@ -11,11 +11,10 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Explainer is a tracer of pgx. It explains each statement that begins with
-// something else than INSERT and has a FROM, before it runs, on its connection and
-// with its arguments.
+// Explainer is a tracer of pgx. It explains each statement with a FROM, except
+// insertions, before it runs, on its connection and with its arguments.
 type Explainer struct {
-	// Inserts explains those that begin with INSERT as well, which runs them twice.
+	// Inserts explains insertions as well, which runs them twice.
 	Inserts bool
 
 	mu    sync.Mutex
