@@ -96,6 +96,7 @@ type scheduler struct {
 	clock *serverClock
 }
 
+// JobSchedule implements [riverdriver.Executor].
 func (s scheduler) JobSchedule(ctx context.Context, params *riverdriver.JobScheduleParams) ([]*riverdriver.JobScheduleResult, error) {
 	if params.Now == nil {
 		return s.ExecutorTx.JobSchedule(ctx, params)

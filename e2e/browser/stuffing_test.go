@@ -50,7 +50,7 @@ var embeddings = []struct{ name, html string }{
 	{"font", `<style>@font-face { font-family: f; src: url("%s") } p { font-family: f }</style><p>text</p>`},
 }
 
-// TestCapture_embedded covers click stuffing by pages of another site and of
+// TestCapture_embedded covers cookie stuffing by pages of another site and of
 // another subdomain. None counts. If fetch metadata is lost on the way, the
 // browser refuses the cookie of another site, since it is SameSite=Lax.
 func TestCapture_embedded(t *testing.T) {

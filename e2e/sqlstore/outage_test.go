@@ -83,8 +83,8 @@ func TestStore_failover(t *testing.T) {
 	s.Recovers(t, before, "before-the-outage")
 }
 
-// TestStore_fullDisk fills the disk of the server. New clicks are not stored and
-// reported, and earlier ones are found.
+// TestStore_fullDisk fills the disk of the server. New clicks are reported and
+// not stored, and earlier ones are found.
 func TestStore_fullDisk(t *testing.T) {
 	for _, d := range []struct {
 		testDatabase

@@ -24,6 +24,7 @@ type Explainer struct {
 
 const explain = "EXPLAIN (ANALYZE, BUFFERS) "
 
+// TraceQueryStart implements [pgx.QueryTracer].
 func (e *Explainer) TraceQueryStart(ctx context.Context, conn *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
 	e.mu.Lock()
 	on := e.on
@@ -49,6 +50,7 @@ func (e *Explainer) TraceQueryStart(ctx context.Context, conn *pgx.Conn, data pg
 	return ctx
 }
 
+// TraceQueryEnd implements [pgx.QueryTracer].
 func (e *Explainer) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
 
 // Watch returns the plans of the statements that f runs.
