@@ -45,8 +45,7 @@ type Config struct {
 	// WaitReplicas is the number of replicas that must have an event before Send
 	// returns, since a failover loses events that the new primary does not have.
 	// Send returns an error if fewer confirm it in time, or if another server takes
-	// over before. It needs a *redis.Client or *redis.ClusterClient. Defaults to
-	// 0.
+	// over before. It needs a *redis.Client or *redis.ClusterClient. Defaults to 0.
 	WaitReplicas int
 	// AcceptLoss accepts a Redis server that may lose events that it has
 	// acknowledged: at a restart without append-only persistence, when its memory

@@ -97,7 +97,7 @@ func (s *Server) unmount() {
 	if !s.mounted {
 		return
 	}
-	// Lazily, in case that a process has a file open.
+	// Lazily, since a process may have a file open.
 	if output, err := exec.Command("umount", "--lazy", s.data()).CombinedOutput(); err != nil {
 		s.tb.Errorf("unmounting the disk of %s: %v\n%s", s.name, err, output)
 	}
