@@ -274,8 +274,8 @@ func (r *Relay) loop(ctx context.Context, stop <-chan struct{}) {
 	}
 }
 
-// report tells about failures when they begin, now and then while they last,
-// and when the whole table was moved without one. It returns how long to wait until the next look.
+// report reports failures when they begin, now and then while they last, and when
+// the whole table was moved without one. It returns the wait until the next look.
 func (r *Relay) report(ctx context.Context, err error, recovered bool) time.Duration {
 	r.mu.Lock()
 	f := &r.failed

@@ -54,11 +54,11 @@ func (c *serverClock) ahead(ctx context.Context, server rowReader) time.Duration
 
 // JobGetStuck implements [riverdriver.Executor]. River compares AttemptedAt with the
 // clock of the machine.
-func (c completer) JobGetStuck(ctx context.Context, params *riverdriver.JobGetStuckParams) ([]*rivertype.JobRow, error) {
-	ahead := c.clock.ahead(ctx, c.Executor)
+func (e executor) JobGetStuck(ctx context.Context, params *riverdriver.JobGetStuckParams) ([]*rivertype.JobRow, error) {
+	ahead := e.clock.ahead(ctx, e.Executor)
 	changed := *params
 	changed.StuckHorizon = params.StuckHorizon.Add(-ahead)
-	jobs, err := c.Executor.JobGetStuck(ctx, &changed)
+	jobs, err := e.Executor.JobGetStuck(ctx, &changed)
 	for _, job := range jobs {
 		if job.AttemptedAt != nil {
 			*job.AttemptedAt = job.AttemptedAt.Add(ahead)
@@ -68,8 +68,8 @@ func (c completer) JobGetStuck(ctx context.Context, params *riverdriver.JobGetSt
 }
 
 // JobRescueMany implements [riverdriver.Executor].
-func (c completer) JobRescueMany(ctx context.Context, params *riverdriver.JobRescueManyParams) (*struct{}, error) {
-	ahead := c.clock.ahead(ctx, c.Executor)
+func (e executor) JobRescueMany(ctx context.Context, params *riverdriver.JobRescueManyParams) (*struct{}, error) {
+	ahead := e.clock.ahead(ctx, e.Executor)
 	changed := *params
 	changed.StuckHorizon = params.StuckHorizon.Add(-ahead)
 	changed.ScheduledAt = slices.Clone(params.ScheduledAt)
@@ -78,16 +78,16 @@ func (c completer) JobRescueMany(ctx context.Context, params *riverdriver.JobRes
 			changed.ScheduledAt[i] = params.ScheduledAt[i].Add(-ahead)
 		}
 	}
-	return c.Executor.JobRescueMany(ctx, &changed)
+	return e.Executor.JobRescueMany(ctx, &changed)
 }
 
 // Begin implements [riverdriver.Executor].
-func (c completer) Begin(ctx context.Context) (riverdriver.ExecutorTx, error) {
-	tx, err := c.Executor.Begin(ctx)
-	if err != nil || c.clock == nil {
+func (e executor) Begin(ctx context.Context) (riverdriver.ExecutorTx, error) {
+	tx, err := e.Executor.Begin(ctx)
+	if err != nil || e.clock == nil {
 		return tx, err
 	}
-	return scheduler{tx, c.clock}, nil
+	return scheduler{tx, e.clock}, nil
 }
 
 // scheduler is a transaction in which River makes waiting jobs available.
@@ -108,7 +108,7 @@ func (s scheduler) JobSchedule(ctx context.Context, params *riverdriver.JobSched
 }
 
 // UnwrapTx implements [riverdriver.Driver].
-func (d fasterDriver[TTx]) UnwrapTx(tx riverdriver.ExecutorTx) TTx {
+func (d adaptedDriver[TTx]) UnwrapTx(tx riverdriver.ExecutorTx) TTx {
 	if s, ok := tx.(scheduler); ok {
 		tx = s.ExecutorTx
 	}

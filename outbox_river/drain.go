@@ -38,7 +38,7 @@ func (o *Outbox[TTx]) Drain(ctx context.Context) (outbox.Drained, error) {
 	}
 	cfg := o.cfg.river(o.queue, o.workers)
 	cfg.PollOnly = true
-	client, err := river.NewClient(faster(o.driver, o.table), cfg)
+	client, err := river.NewClient(adapt(o.driver, o.table), cfg)
 	if err != nil {
 		return outbox.Drained{}, fmt.Errorf("riveroutbox: River refuses the configuration: %w", err)
 	}

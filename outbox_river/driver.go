@@ -10,28 +10,30 @@ import (
 	"github.com/riverqueue/river/rivertype"
 )
 
-// faster returns the driver that River gets.
-func faster[TTx any](d riverdriver.Driver[TTx], table jobTable) riverdriver.Driver[TTx] {
-	faster := fasterDriver[TTx]{Driver: d, table: table}
+// adapt returns the driver that River gets.
+func adapt[TTx any](d riverdriver.Driver[TTx], table jobTable) riverdriver.Driver[TTx] {
+	adapted := adaptedDriver[TTx]{Driver: d, table: table}
 	if table.postgres { // SQLite has the clock of its machine
-		faster.clock = &serverClock{}
+		adapted.clock = &serverClock{}
 	}
-	return faster
+	return adapted
 }
 
-// fasterDriver completes jobs with fewer statements, listens more often on SQLite,
-// and has the clock of the server; see [completer], [listener] and [serverClock].
-type fasterDriver[TTx any] struct {
+// adaptedDriver completes jobs with fewer statements, listens more often on SQLite,
+// and has the clock of the server; see [executor], [listener] and [serverClock].
+type adaptedDriver[TTx any] struct {
 	riverdriver.Driver[TTx]
 	table jobTable
 	clock *serverClock
 }
 
-func (d fasterDriver[TTx]) GetExecutor() riverdriver.Executor {
-	return completer{d.Driver.GetExecutor(), d.table, d.clock}
+// GetExecutor implements [riverdriver.Driver].
+func (d adaptedDriver[TTx]) GetExecutor() riverdriver.Executor {
+	return executor{d.Driver.GetExecutor(), d.table, d.clock}
 }
 
-func (d fasterDriver[TTx]) GetListener(params *riverdriver.GetListenenerParams) riverdriver.Listener {
+// GetListener implements [riverdriver.Driver].
+func (d adaptedDriver[TTx]) GetListener(params *riverdriver.GetListenenerParams) riverdriver.Listener {
 	found := d.Driver.GetListener(params)
 	if d.table.postgres {
 		return found
@@ -39,10 +41,10 @@ func (d fasterDriver[TTx]) GetListener(params *riverdriver.GetListenenerParams) 
 	return listener{found}
 }
 
-// completer completes the jobs of delivered events with one UPDATE. River runs an
+// executor completes the jobs of delivered events with one UPDATE. River runs an
 // UPDATE for each job on SQLite, and reads the jobs again on both databases, for
-// subscribers, of which the outbox has none.
-type completer struct {
+// subscribers, of which the outbox has none. Its times are those of the clock.
+type executor struct {
 	riverdriver.Executor
 	table jobTable
 	clock *serverClock // nil on SQLite
@@ -52,7 +54,8 @@ type completer struct {
 // delivered event without warnings; see [worker.forget].
 const forgotten = `{"` + recordKey + `":null,"` + stateKey + `":null}`
 
-func (c completer) JobSetStateIfRunningMany(ctx context.Context, params *riverdriver.JobSetStateIfRunningManyParams) ([]*rivertype.JobRow, error) {
+// JobSetStateIfRunningMany implements [riverdriver.Executor].
+func (e executor) JobSetStateIfRunningMany(ctx context.Context, params *riverdriver.JobSetStateIfRunningManyParams) ([]*rivertype.JobRow, error) {
 	var done []string
 	rest := &riverdriver.JobSetStateIfRunningManyParams{Now: params.Now, Schema: params.Schema}
 	for i, id := range params.ID {
@@ -69,21 +72,21 @@ func (c completer) JobSetStateIfRunningMany(ctx context.Context, params *riverdr
 		rest.MetadataUpdates = append(rest.MetadataUpdates, params.MetadataUpdates[i])
 		scheduled := params.ScheduledAt[i]
 		if scheduled != nil {
-			at := scheduled.Add(-c.clock.ahead(ctx, c.Executor))
+			at := scheduled.Add(-e.clock.ahead(ctx, e.Executor))
 			scheduled = &at
 		}
 		rest.ScheduledAt = append(rest.ScheduledAt, scheduled)
 		rest.State = append(rest.State, params.State[i])
 	}
 	if len(done) > 0 {
-		if err := c.table.complete(ctx, done); err != nil {
+		if err := e.table.complete(ctx, done); err != nil {
 			return nil, err
 		}
 	}
 	if len(rest.ID) == 0 {
 		return nil, nil
 	}
-	return c.Executor.JobSetStateIfRunningMany(ctx, rest)
+	return e.Executor.JobSetStateIfRunningMany(ctx, rest)
 }
 
 // complete removes the records of jobs, and completes those that are running.
@@ -106,6 +109,7 @@ type listener struct{ riverdriver.Listener }
 // listenInterval is the interval in which the table is read.
 const listenInterval = 20 * time.Millisecond
 
+// WaitForNotification implements [riverdriver.Listener].
 func (l listener) WaitForNotification(ctx context.Context) (*riverdriver.Notification, error) {
 	for {
 		// River's listener looks at once and waits for its own interval.

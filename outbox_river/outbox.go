@@ -81,7 +81,7 @@ func New[TTx any](driver riverdriver.Driver[TTx], cfg Config) (*Outbox[TTx], err
 	if err := river.AddWorkerSafely(workers, &worker{delivery: delivery, table: table}); err != nil {
 		return nil, fmt.Errorf("riveroutbox: %w", err)
 	}
-	client, err := river.NewClient(faster(driver, table), cfg.river(queue, workers))
+	client, err := river.NewClient(adapt(driver, table), cfg.river(queue, workers))
 	if err != nil {
 		return nil, fmt.Errorf("riveroutbox: River refuses the configuration: %w", err)
 	}
