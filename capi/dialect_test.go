@@ -167,6 +167,8 @@ func TestPageURL(t *testing.T) {
 		{"a host of another script", "https://bücher.example/a", false, "https://xn--bcher-kva.example/a", false},
 		{"a host of another script with a port", "https://Bücher.example:8443/a", false, "https://xn--bcher-kva.example:8443/a", false},
 		{"an encoded host of another script", "https://b%C3%BCcher.example/a", false, "https://xn--bcher-kva.example/a", false},
+		{"a host in capitals with a letter that browsers change", "https://STRA\u1E9EE.example/a", false, nil, true},
+		{"a host that normalisation changes", "https://\u01CCa.example/a", false, nil, true},
 		{"a host in Punycode", "https://xn--bcher-kva.example/a", false, "https://xn--bcher-kva.example/a", false},
 		{"a host that is not one", "https://☃.example/a", false, nil, true},
 		{"a host with a space", "https://a b.example/a", false, nil, true},

@@ -120,15 +120,14 @@ func sentHost(u *url.URL) (string, bool) {
 			return "", false
 		}
 		host = "[" + host + "]"
-	} else {
+	} else if text.Unreserved(host, len(host)) {
 		host = strings.ToLower(host)
-		if !text.Unreserved(host, len(host)) {
-			ascii, ok := punycode.Host(host)
-			if !ok || !text.Unreserved(ascii, len(ascii)) {
-				return "", false
-			}
-			host = ascii
+	} else {
+		ascii, ok := punycode.Host(host)
+		if !ok || !text.Unreserved(ascii, len(ascii)) {
+			return "", false
 		}
+		host = ascii
 	}
 	if host == "" || strings.HasSuffix(u.Host, ":") {
 		return host, host != ""

@@ -11,9 +11,9 @@ import (
 	"unicode/utf8"
 )
 
-// Host returns a host name with its labels in ASCII (RFC 3490, RFC 3492). It
-// reports false for a name that browsers do not resolve, or whose form depends
-// on tables that are not here.
+// Host returns a host name in lower case, with its labels in ASCII (RFC 3490,
+// RFC 3492). It reports false for a name that browsers do not resolve, or whose
+// form depends on tables that are not here.
 func Host(name string) (ascii string, ok bool) {
 	if strings.ContainsAny(name, "İẞ") { // browsers have another lower case for these
 		return "", false
@@ -44,7 +44,7 @@ func isASCII(s string) bool {
 
 // encodable are the characters beyond ASCII that no normalisation of a host name
 // changes, of the scripts of most names. Others compose, decompose or have a
-// compatible form, for which there is no table here.
+// compatible form, which needs a table that is not here.
 var encodable = [][2]rune{
 	{0xDF, 0xF6}, {0xF8, 0x131}, {0x134, 0x13E}, {0x141, 0x148}, {0x14A, 0x17E}, {0x180, 0x1C3}, {0x1CD, 0x1F0}, {0x1F4, 0x24F}, // Latin
 	{0x1E00, 0x1E99}, {0x1EA0, 0x1EFF}, // Latin, as in Vietnamese
