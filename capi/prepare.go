@@ -57,9 +57,9 @@ type preparer struct {
 	*Client
 	event   clickid.Event // cleaned, with its click resolved
 	remarks remarks       // about the event
-	now     time.Time     // a time that the clock had
+	now     time.Time     // when the clock was last read
 	json    rawjson.Writer
-	left    int // events that are not prepared yet, at most
+	left    int // how many events are not prepared yet, at most
 	// encoded is called for each event that is ready. Optional.
 	encoded func(o *outgoing, e *clickid.Event)
 }

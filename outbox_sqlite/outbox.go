@@ -257,10 +257,10 @@ func (o *Outbox) Stop(ctx context.Context) (remaining int, err error) {
 	return remaining, err
 }
 
-// Close ends the delivery at once and closes the file that [Open] has opened. As
-// Close of an http.Server, it interrupts the requests in progress; Stop waits for
-// them, so call Stop before Close at a shutdown. No event is lost: the next start
-// delivers the rest, and repeats an interrupted request with its idempotency key.
+// Close ends the delivery at once and closes the file that [Open] has opened. Like
+// http.Server.Close, it interrupts the requests in progress. Stop waits for them, so
+// call Stop before Close at a shutdown. No event is lost: the next start delivers
+// the rest, and repeats an interrupted request with its idempotency key.
 //
 // Close returns an error if a delivery has not ended after 5 seconds, such as one of
 // a destination that ignores its context. Send returns an error after Close of a

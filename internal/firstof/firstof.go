@@ -6,18 +6,18 @@ import (
 	"math/bits"
 )
 
-// Index has the texts of a known number of values. It takes a quarter of the
-// memory of a map, which matters with 20,000 values.
+// Index finds values by their texts. It takes a quarter of the memory of a map,
+// which matters with 20,000 values. It is not safe for concurrent use.
 type Index struct {
 	seed  maphash.Seed
 	slots []slot // a power of two, of which at most half are used
 }
 
-// slot has the position of a value, from 1, and a part of the hash of its text,
-// with which most other texts are told without a look at them.
+// slot has the position of a value, from 1, and a part of the hash of its text, so
+// that most other texts need no comparison.
 type slot struct{ position, hash uint32 }
 
-// New returns an index for a number of values.
+// New returns an index for at most a number of values.
 func New(values int) *Index {
 	return &Index{seed: maphash.MakeSeed(), slots: make([]slot, 1<<bits.Len(uint(2*values)))}
 }
