@@ -51,7 +51,8 @@ func ProblemOfEmail(s string) string {
 	return problem(s, false, false)
 }
 
-// problem searches for e-mail addresses, and for phone numbers if phones is set.
+// problem searches for e-mail addresses, for international phone numbers if phones
+// is set, and for national ones if national is set as well.
 func problem(s string, phones, national bool) string {
 	s = text.Fold(s)
 	switch {
