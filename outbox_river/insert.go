@@ -101,11 +101,14 @@ func (o *Outbox[TTx]) insertPostgres(ctx context.Context, tx riverdriver.Executo
 		if err != nil {
 			return 0, nil, err
 		}
-		inserted += len(stored)
-		rest := slices.DeleteFunc(slices.Clone(rows), func(r newRow) bool { return slices.Contains(stored, r.Identity) })
-		if len(rest) == 0 {
+		if inserted += len(stored); len(stored) == len(rows) {
 			return inserted, found, nil
 		}
+		isStored := make(map[string]bool, len(stored))
+		for _, identity := range stored {
+			isStored[identity] = true
+		}
+		rest := slices.DeleteFunc(slices.Clone(rows), func(r newRow) bool { return isStored[r.Identity] })
 		// They were known when the statement began, or others have committed since.
 		more, err := o.table.fingerprints(ctx, tx, rest)
 		if err != nil {
