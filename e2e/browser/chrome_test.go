@@ -130,24 +130,34 @@ func (b *browser) text(selector string) string {
 	return strings.TrimSpace(get(b, chromedp.Text(chromedp.CSS(selector))))
 }
 
+// history returns the entries of the history and the index of the current one.
+func history(ctx context.Context, target *chromedp.Target) (page.GetNavigationHistoryResult, error) {
+	return cdp.Call(ctx, target, page.GetNavigationHistory, cdp.Empty{})
+}
+
 // address returns the text of the address bar.
 func (b *browser) address() string {
 	b.t.Helper()
-	history := command(b, page.GetNavigationHistory, cdp.Empty{})
-	return history.Entries[history.CurrentIndex].URL
+	h := get(b, history)
+	return h.Entries[h.CurrentIndex].URL
 }
 
 // travel moves back or forward in the history and returns the type of the
 // navigation.
 func (b *browser) travel(steps int64) page.NavigationType {
 	b.t.Helper()
-	history := command(b, page.GetNavigationHistory, cdp.Empty{})
-	there := history.Entries[history.CurrentIndex+steps]
+	before := get(b, history)
+	there := before.Entries[before.CurrentIndex+steps]
 	navigated := get(b, chromedp.WaitEvent(page.FrameNavigated,
 		func(e page.EventFrameNavigated) bool { return e.Frame.ParentID == "" },
 		func(ctx context.Context, target *chromedp.Target) (cdp.Empty, error) {
 			return cdp.Call(ctx, target, page.NavigateToHistoryEntry, page.NavigateToHistoryEntryParams{EntryID: there.ID})
 		}))
+	// A page from the cache for back and forward takes no command until it is active.
+	require.Eventually(b.t, func() bool {
+		h, err := chromedp.Run(b.ctx, history)
+		return err == nil && h.Entries[h.CurrentIndex].ID == there.ID
+	}, patience, 10*time.Millisecond)
 	return navigated.Type
 }
 
