@@ -2,7 +2,9 @@ package sending_test
 
 import (
 	"context"
+	"net/http"
 	"testing"
+	"time"
 
 	"github.com/amplitude/analytics-go/amplitude"
 	"github.com/mixpanel/mixpanel-go"
@@ -127,7 +129,12 @@ func mixpanelSender() sender {
 // snowplowSender keeps events in memory, and flushes them as its example does.
 func snowplowSender() sender {
 	return sender{"Snowplow", func(_ testing.TB, url string, orders int) func() {
-		emitter := snowplow.InitEmitter(snowplow.RequireCollectorUri(url[len("http://"):]), snowplow.RequireStorage(*memory.Init()))
+		// The emitter's own client has a copy of http.DefaultTransport, which shares a
+		// map with it and ends the process when both write it at once.
+		transport := http.DefaultTransport.(*http.Transport).Clone()
+		transport.MaxIdleConns, transport.MaxIdleConnsPerHost = 100, 100
+		emitter := snowplow.InitEmitter(snowplow.RequireCollectorUri(url[len("http://"):]), snowplow.RequireStorage(*memory.Init()),
+			snowplow.OptionHttpClient(&http.Client{Timeout: 5 * time.Second, Transport: transport}))
 		tracker := snowplow.InitTracker(snowplow.RequireEmitter(emitter), snowplow.OptionBase64Encode(false))
 		events := make([]*snowplow.SelfDescribingJson, orders)
 		for i := range events {
@@ -138,6 +145,7 @@ func snowplowSender() sender {
 				tracker.TrackSelfDescribingEvent(snowplow.SelfDescribingEvent{Event: e})
 			}
 			tracker.BlockingFlush(5, 10)
+			transport.CloseIdleConnections()
 		}
 	}}
 }
