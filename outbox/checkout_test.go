@@ -123,3 +123,25 @@ func TestConvert_forgottenClick(t *testing.T) {
 	}, 30*time.Second, 10*time.Millisecond)
 	require.Zero(t, c.platform.Count())
 }
+
+// TestSend_zone sends an event whose zone JSON cannot express.
+func TestSend_zone(t *testing.T) {
+	t.Parallel()
+	c := newCheckout(t)
+	placed := time.Now().Add(-time.Hour).Truncate(time.Second)
+	for id, offset := range map[string]int{"ahead": 25 * 60 * 60, "behind": -24 * 60 * 60} {
+		report, err := c.outbox.Send(context.Background(), clickid.Event{
+			Type: clickid.Purchase, ID: id, Time: placed.In(time.FixedZone("", offset)), Click: clickid.Click{ID: "01ARZ3NDEKTSV4RRFFQ69G5FAV"},
+		})
+		require.NoError(t, err)
+		require.Equal(t, clickid.VerdictQueued, report.Results[0].Verdict, id)
+	}
+	c.deliver(t)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	got, err := c.platform.Wait(ctx, 2)
+	require.NoError(t, err)
+	for _, e := range got {
+		require.WithinDuration(t, placed, e.Time, 0)
+	}
+}

@@ -84,6 +84,9 @@ func newRecord(destination string, e clickid.Event, now time.Time) (Record, erro
 // encode returns the payload of an event. Its error contains no value of the
 // event.
 func encode(e clickid.Event) ([]byte, error) {
+	if _, offset := e.Time.Zone(); max(offset, -offset) >= 24*60*60 {
+		e.Time = e.Time.UTC() // RFC 3339 cannot express the zone
+	}
 	return marshal(struct {
 		Version int           `json:"v"`
 		Event   clickid.Event `json:"event"`
