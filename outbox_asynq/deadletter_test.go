@@ -41,7 +41,7 @@ func (d *deletions) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	}
 }
 
-// delete counts what LREM compares: all elements with a count of zero, and otherwise
+// delete counts the elements that LREM compares: all with a count of zero, and otherwise
 // those from an end of the list to the one that is looked for.
 func (d *deletions) delete(count int, id string) {
 	d.mu.Lock()

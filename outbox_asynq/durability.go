@@ -123,7 +123,7 @@ func readReplicationID(ctx context.Context, node infoer) (string, error) {
 // confirm waits until the replicas have the writes, if WaitReplicas is set. WAIT
 // counts the writes of its own connection; a write on it comes after all earlier
 // ones of the same server. If a replica has taken over since beforeWrites, it may
-// not have the writes, and its own replicas confirm what it has.
+// not have the writes, and its own replicas confirm only its own writes.
 func (o *Outbox) confirm(ctx context.Context, before string) error {
 	if o.cfg.WaitReplicas == 0 {
 		return nil

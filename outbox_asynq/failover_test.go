@@ -17,7 +17,7 @@ import (
 )
 
 // TestOutbox_Send_failover has a replica without the event that takes over before
-// Send asks for confirmation. Its own replica confirms what it has.
+// Send asks for confirmation. Its own replica confirms its writes.
 func TestOutbox_Send_failover(t *testing.T) {
 	t.Parallel()
 	primary, first, second := testserver.StartRedis(t), testserver.StartRedis(t), testserver.StartRedis(t)

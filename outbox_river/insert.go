@@ -130,7 +130,7 @@ func (o *Outbox[TTx]) insertPostgres(ctx context.Context, tx riverdriver.Executo
 // identities. An insertion notifies with the notice, if there is one.
 //
 // It tries the locks of unknown jobs only. In a transaction with a snapshot it
-// takes none: there it could not see what others have committed since.
+// takes none: there it could not see the later commits of others.
 func (o *Outbox[TTx]) insertUnknown(ctx context.Context, tx riverdriver.ExecutorTx, rows []newRow, notice string) (stored []string, err error) {
 	t := o.table
 	insert := func(from string) string {

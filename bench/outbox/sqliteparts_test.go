@@ -67,7 +67,7 @@ func BenchmarkSQLiteParts(b *testing.B) {
 	}
 	took := make([][]time.Duration, len(parts))
 	for round := range b.N {
-		for _, i := range rand.Perm(len(parts)) { // what ran before leaves the caches cold or warm
+		for _, i := range rand.Perm(len(parts)) { // the part before it leaves the caches cold or warm
 			part := parts[i]
 			id := fmt.Sprintf("%d-%s", round, part.name)
 			began := time.Now()

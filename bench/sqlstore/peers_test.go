@@ -59,7 +59,7 @@ func BenchmarkPeerMariaDB(b *testing.B) { benchmarkPeer(b, startMariaDB) }
 
 func BenchmarkPeerSQLite(b *testing.B) { benchmarkPeer(b, openSQLite) }
 
-// session is what scs stores: a few values in gob.
+// session is a record of scs: a few values in gob.
 var session = make([]byte, 120)
 
 // benchmarkPeer compares the store with that of scs on the same server, with the
@@ -148,7 +148,7 @@ func comparePeer(b *testing.B, store clickid.Store, token func() string, theirs 
 	}{
 		{"save", func() {
 			token := sessionToken(int(number.Add(1)))
-			// The store of scs does not repeat what SQLite refuses as busy.
+			// The store of scs does not repeat a statement that SQLite refuses as busy.
 			check("scs save", sqldb.Repeat(ctx, func() error {
 				return theirs.CommitCtx(ctx, token, session, now.Add(clickid.DefaultTTL))
 			}))

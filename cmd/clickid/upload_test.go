@@ -259,8 +259,8 @@ func TestUpload_sameFile(t *testing.T) {
 	require.Empty(t, platform.Requests())
 }
 
-// TestUpload_warnings checks that an operator sees which fields are left out and
-// what the platform warns about, also after an interruption.
+// TestUpload_warnings checks that an operator sees which fields are left out and the
+// warnings of the platform, also after an interruption.
 func TestUpload_warnings(t *testing.T) {
 	t.Parallel()
 	platform := clickidtest.NewServer(t)

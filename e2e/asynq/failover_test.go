@@ -84,8 +84,8 @@ func TestOutbox_failover(t *testing.T) {
 	await(ctx, t, "orders are delivered again", func() bool { return platform.Count() >= before+100 })
 	s.close()
 
-	// Another instance finds what the workers could not put back during the
-	// failover, and looks at the server, as each does every minute.
+	// Another instance finds the events that the workers could not put back
+	// during the failover, and looks at the server, as each does every minute.
 	if _, err := ob.Stop(ctx); err != nil {
 		t.Fatal(err)
 	}

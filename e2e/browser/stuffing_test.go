@@ -127,8 +127,8 @@ func TestCapture_attackersWorker(t *testing.T) {
 	require.Equal(t, "skipped: organic", w.buy())
 }
 
-// TestCapture_navigations covers what counts: each navigation of the top-level
-// page, also one that another site causes. docs/security.md states it as not
+// TestCapture_navigations captures the click of each navigation of the top-level
+// page, also of one that another site causes. docs/security.md states it as not
 // defended.
 func TestCapture_navigations(t *testing.T) {
 	t.Parallel()

@@ -84,7 +84,7 @@ func TestTable_plans(t *testing.T) {
 	}
 }
 
-// TestTable_find_mysql looks at the plan of what Find runs.
+// TestTable_find_mysql looks at the plan of the query of Find.
 func TestTable_find_mysql(t *testing.T) {
 	t.Parallel()
 	d := newDatabase(t, outbox.DatabaseMySQL)

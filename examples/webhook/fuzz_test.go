@@ -23,7 +23,7 @@ import (
 // arbitrary one. Without the provider's nothing happens, and with it no notice
 // pays an order whose number it does not have.
 func FuzzWebhook(f *testing.F) {
-	log.SetOutput(io.Discard) // what the shop logs of damaged notices
+	log.SetOutput(io.Discard) // the shop logs damaged notices
 	secret := []byte("the provider's secret")
 	ctx := context.Background()
 	db, err := openDatabase(ctx, filepath.Join(f.TempDir(), "shop.db"))

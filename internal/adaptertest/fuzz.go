@@ -13,8 +13,8 @@ import (
 	"github.com/clickid/clickid"
 )
 
-// Fuzzed is what the fuzz targets of adapters share: a tracker with its store,
-// whose seeds are the targets, the hosts and the headers of hostile requests.
+// Fuzzed is shared by the fuzz targets of adapters. It has a tracker and its store;
+// its seeds are the targets, the hosts and the headers of hostile requests.
 type Fuzzed struct {
 	Tracker *clickid.Tracker
 	store   clickid.Store
@@ -67,7 +67,7 @@ func (Fuzzed) Show(ctx context.Context, set func(name, value string)) {
 	set("Click", click.Param+"="+click.ID)
 }
 
-// Captured returns what the tracker did to a response.
+// Captured returns the effects of the tracker on a response.
 func (s Fuzzed) Captured(resp *http.Response) string {
 	cookies := []string{}
 	for _, cookie := range resp.Cookies() {

@@ -81,7 +81,7 @@ func (s *Server) FillDisk() {
 	}
 }
 
-// FreeDisk frees what FillDisk has taken.
+// FreeDisk frees the space that FillDisk has taken.
 func (s *Server) FreeDisk() {
 	s.tb.Helper()
 	if err := os.Remove(s.filler()); err != nil {

@@ -1,7 +1,7 @@
 package text
 
-// Class is a set of kinds of bytes. One pass over a text finds what all checks
-// of it need; see [Classes].
+// Class is a set of kinds of bytes. One pass over a text finds the kinds for all
+// checks of it; see [Classes].
 type Class uint16
 
 // The kinds of bytes.
