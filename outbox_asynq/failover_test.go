@@ -5,7 +5,6 @@ import (
 	"net"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,18 +22,12 @@ func TestOutbox_Send_failover(t *testing.T) {
 	primary, first, second := testserver.StartRedis(t), testserver.StartRedis(t), testserver.StartRedis(t)
 	follow(t, connect(t, second.DSN()), first)
 
-	var current atomic.Value // the address of the primary
-	current.Store(primary.Addr())
-	client := redis.NewClient(&redis.Options{
-		ContextTimeoutEnabled: true,
-		Dialer: func(ctx context.Context, network, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, network, current.Load().(string))
-		},
-	})
+	current := testserver.NewSwitch(primary)
+	client := redis.NewClient(&redis.Options{ContextTimeoutEnabled: true, Dialer: current.Dial})
 	t.Cleanup(func() { _ = client.Close() })
 	client.AddHook(&beforeConfirmation{do: func() {
 		primary.Kill()
-		current.Store(first.Addr())
+		current.To(first)
 	}})
 	ob := newOutbox(t, asynqoutbox.Config{
 		Delivery: outbox.Config{Destination: newClient(t, clickidtest.NewServer(t))}, Redis: client, WaitReplicas: 1,

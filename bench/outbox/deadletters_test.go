@@ -38,7 +38,7 @@ func benchmarkDeadLetters(b *testing.B, setup setup, events int) {
 	p := newPlatform(b, 0)
 	p.refuses.Store(true)
 	s := setup.open(b, outbox.Config{Destination: p.client(b), Logger: slog.New(slog.DiscardHandler)}, 0)
-	s.fill(b, "refused", events)
+	s.fill(b, "refused", events, 1)
 	perEvent := func(unit string, do func()) {
 		began := time.Now()
 		do()

@@ -25,7 +25,7 @@ func BenchmarkDrain(b *testing.B) {
 					b.StopTimer()
 					p := newPlatform(b, latency)
 					s := setup.open(b, outbox.Config{Destination: p.client(b)}, workers)
-					s.fill(b, "A", backlog)
+					s.fill(b, "A", backlog, 1)
 					heap := watchHeap()
 					b.StartTimer()
 					began := time.Now()

@@ -70,7 +70,7 @@ func BenchmarkBulk(b *testing.B) {
 		var number int
 		variants = append(variants, ratio.Variant{Name: setup.name, Run: repeat(func() {
 			number++
-			s.fill(b, fmt.Sprintf("%s-%d", setup.name, number), bulk)
+			s.fill(b, fmt.Sprintf("%s-%d", setup.name, number), bulk, 1)
 		})})
 	}
 	ratio.Compare(b, variants...)
@@ -94,7 +94,7 @@ func BenchmarkIdleLatency(b *testing.B) {
 			p := newPlatform(b, 0)
 			s := setup.open(b, outbox.Config{Destination: p.client(b)}, 0)
 			s.start(b)
-			s.fill(b, "warm", 1)
+			s.fill(b, "warm", 1, 1)
 			p.await(b, 1)
 			var waits []time.Duration
 			for i := range b.N {

@@ -6,12 +6,10 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/clickid/clickid"
-	"github.com/clickid/clickid/bench/internal/ratio"
 	"github.com/clickid/clickid/outbox"
 )
 
@@ -38,7 +36,7 @@ func benchmarkGrowth(b *testing.B, setup setup, events int) {
 	p := newPlatform(b, latency)
 	s := setup.open(b, outbox.Config{Destination: p.client(b)}, 0)
 	began := time.Now()
-	s.fillAtOnce(b, events)
+	s.fill(b, "backlog", events, 2)
 	b.ReportMetric(float64(events)/time.Since(began).Seconds(), "stored/s")
 
 	report := func(unit string, took []time.Duration) { b.ReportMetric(milliseconds(median(took)), unit) }
@@ -86,15 +84,4 @@ func benchmarkGrowth(b *testing.B, setup setup, events int) {
 	p.await(b, min(events/2, 20_000))
 	b.ReportMetric(float64(p.events.Load())/time.Since(began).Seconds(), "delivered/s")
 	b.ReportMetric(0, "ns/op")
-}
-
-// fillAtOnce queues a number of events, a thousand at a time, from two callers.
-func (s *shop) fillAtOnce(b *testing.B, events int) {
-	b.Helper()
-	const batch = 1000
-	var part atomic.Int64
-	ratio.AtOnce(2, func() {
-		n := int(part.Add(1) - 1)
-		s.store(b, "backlog", n*batch, min(events, (n+1)*batch))
-	})((events + batch - 1) / batch)
 }

@@ -24,7 +24,7 @@ func BenchmarkOrder(b *testing.B) {
 				p := newPlatform(b, latency)
 				s := setup.open(b, outbox.Config{Destination: p.client(b)}, 0)
 				if drains {
-					s.fill(b, "backlog", backlog)
+					s.fill(b, "backlog", backlog, 1)
 					s.start(b)
 					p.await(b, 1)
 				}

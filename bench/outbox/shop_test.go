@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/bench/internal/ratio"
 	"github.com/clickid/clickid/internal/testserver"
 	"github.com/clickid/clickid/outbox"
 	asynqoutbox "github.com/clickid/clickid/outbox_asynq"
@@ -308,13 +310,15 @@ func (s *shop) start(b *testing.B) {
 	})
 }
 
-// fill queues a number of events, a thousand at a time.
-func (s *shop) fill(b *testing.B, prefix string, events int) {
+// fill queues the events of many orders, a thousand at a time, from some callers.
+func (s *shop) fill(b *testing.B, prefix string, events, callers int) {
 	b.Helper()
 	const batch = 1000
-	for first := 0; first < events; first += batch {
+	var parts atomic.Int64
+	ratio.AtOnce(callers, func() {
+		first := int(parts.Add(1)-1) * batch
 		s.store(b, prefix, first, min(events, first+batch))
-	}
+	})((events + batch - 1) / batch)
 }
 
 // store queues the events of some orders with one Send.

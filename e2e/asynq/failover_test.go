@@ -2,7 +2,6 @@ package asynq_test
 
 import (
 	"context"
-	"database/sql"
 	"net"
 	"sync/atomic"
 	"testing"
@@ -127,39 +126,15 @@ func TestTable_failover(t *testing.T) {
 		t.Fatal(err)
 	}
 	replica := testserver.StartRedis(t, "--replicaof", host, port)
-	var current atomic.Value // the address of the primary
-	current.Store(primary.Addr())
-	client := redis.NewClient(&redis.Options{
-		ContextTimeoutEnabled: true,
-		Dialer: func(ctx context.Context, network, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, network, current.Load().(string))
-		},
-	})
+	current := testserver.NewSwitch(primary)
+	client := redis.NewClient(&redis.Options{ContextTimeoutEnabled: true, Dialer: current.Dial})
 	t.Cleanup(func() { _ = client.Close() })
 	lift := platform.Always(clickidtest.Fault{Status: 503})
-	var requeued atomic.Int32
-	queue := openOutboxOn(t, client, platform, func(cfg *asynqoutbox.Config) {
-		cfg.Workers, cfg.AcceptLoss = 10, true
-		cfg.Delivery.Hook = func(_ context.Context, o outbox.Observation) {
-			if o.Kind == outbox.KindRequeued {
-				requeued.Add(1)
-			}
-		}
-	})
-	db, err := sql.Open("pgx", testserver.Postgres(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
-	ob, table := openTable(ctx, t, queue, db)
+	ob := openTable(ctx, t, client, platform, func(cfg *asynqoutbox.Config) { cfg.AcceptLoss = true })
 
 	const n = 400
-	moved := func() bool {
-		stats, err := table.Stats(ctx, db)
-		return err == nil && stats.Queued == 0
-	}
 	sendAll(ctx, t, ob, n/2)
-	await(ctx, t, "the relay moves the events", moved)
+	ob.awaitMoved(ctx)
 	follower, err := connect(replica.DSN())
 	if err != nil {
 		t.Fatal(err)
@@ -171,10 +146,10 @@ func TestTable_failover(t *testing.T) {
 	})
 	await(ctx, t, "the replica stops following", func() bool { return follower.SlaveOf(ctx, "NO", "ONE").Err() == nil })
 	sendAll(ctx, t, ob, n) // the first half is known
-	await(ctx, t, "the relay moves the events", moved)
+	ob.awaitMoved(ctx)
 	primary.Kill()
-	current.Store(replica.Addr())
-	await(ctx, t, "the relay enqueues again", func() bool { return requeued.Load() > 0 })
+	current.To(replica)
+	await(ctx, t, "the relay enqueues again", func() bool { return ob.requeued.Load() > 0 })
 	lift()
 	if _, err := platform.Wait(ctx, n); err != nil {
 		t.Fatalf("%d of %d events are accepted", platform.Count(), n)

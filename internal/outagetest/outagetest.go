@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/clickid/clickid"
+	"github.com/stretchr/testify/require"
 )
 
 const (
@@ -130,6 +131,21 @@ func (s *Shop) Lands(t testing.TB, id string) (cookies []*http.Cookie) {
 		return nil
 	})
 	return cookies
+}
+
+// FailsToLand requests landings until the store refuses a click, as when its disk is
+// full, whose last pages have space. It returns the error that the tracker reported.
+func (s *Shop) FailsToLand(t testing.TB, id string) error {
+	t.Helper()
+	landing := s.Get(t, "/?clkid="+id)
+	for n := 0; len(landing.Cookies()) != 0; n++ {
+		require.Less(t, n, 10_000, "the store refuses no click")
+		landing = s.Get(t, "/?clkid="+id)
+	}
+	require.Equal(t, id, ClickOf(landing), "the page has its click without the store")
+	failures := s.Failures()
+	require.Len(t, failures, 1)
+	return failures[0]
 }
 
 // ServesWithoutStore checks that concurrent pages are served while the store is
