@@ -5,8 +5,6 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
-	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -22,15 +20,7 @@ var refused = flag.String("refused", "1000,10000", "numbers of refused events of
 // and the time of an event from Replay to its acceptance. Run it with
 // -benchtime=1x.
 func BenchmarkDeadLetters(b *testing.B) {
-	for _, setup := range allShops {
-		for _, size := range strings.Split(*refused, ",") {
-			events, err := strconv.Atoi(size)
-			if err != nil {
-				b.Fatal(err)
-			}
-			b.Run(setup.name+"/"+size, func(b *testing.B) { benchmarkDeadLetters(b, setup, events) })
-		}
-	}
+	bySize(b, *refused, benchmarkDeadLetters)
 }
 
 func benchmarkDeadLetters(b *testing.B, setup setup, events int) {
@@ -48,18 +38,6 @@ func benchmarkDeadLetters(b *testing.B, setup setup, events int) {
 		s.start(b)
 		s.awaitEmpty(b)
 	})
-	timed := func(unit string, do func(i int) error) {
-		var took []time.Duration
-		for i := range 7 {
-			began := time.Now()
-			if err := do(i); err != nil {
-				b.Fatal(err)
-			}
-			took = append(took, time.Since(began))
-		}
-		b.ReportMetric(milliseconds(median(took)), unit)
-	}
-	id := func(i int) string { return fmt.Sprint("refused-", i*events/8) }
 	page := func(offset int) func(int) error {
 		return func(int) error {
 			letters, err := s.outbox.DeadLetters(ctx, outbox.Page{Offset: offset, Limit: 50})
@@ -69,30 +47,13 @@ func benchmarkDeadLetters(b *testing.B, setup setup, events int) {
 			return err
 		}
 	}
-	timed("ms/Stats", func(int) error {
-		_, err := s.outbox.Stats(ctx)
-		return err
-	})
-	timed("ms/Find", func(i int) error {
-		entries, err := s.outbox.Find(ctx, id(i))
-		if err == nil && (len(entries) != 1 || entries[0].State != outbox.StateDeadLettered) {
-			err = fmt.Errorf("%+v", entries)
-		}
-		return err
-	})
-	timed("ms/first-page", page(0))
-	timed("ms/last-page", page(events-50))
-	timed("ms/Erase", func(i int) error {
-		erased, err := s.outbox.Erase(ctx, clickid.OrderKey(id(i)))
-		if err == nil && erased != 1 {
-			err = fmt.Errorf("%d events were erased", erased)
-		}
-		return err
-	})
+	reportMedian(b, "ms/first-page", page(0))
+	reportMedian(b, "ms/last-page", page(events-50))
+	s.reportCalls(b, "refused", events, outbox.StateDeadLettered, clickid.OrderKey)
 	p.refuses.Store(false)
 	perEvent("µs/replayed", func() {
-		if n, err := s.outbox.Replay(ctx); err != nil || n != events-7 {
-			b.Fatalf("%d of %d dead letters are replayed: %v", n, events-7, err)
+		if n, err := s.outbox.Replay(ctx); err != nil || n != events-calls {
+			b.Fatalf("%d of %d dead letters are replayed: %v", n, events-calls, err)
 		}
 		s.awaitEmpty(b)
 	})

@@ -4,8 +4,6 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -20,15 +18,7 @@ var queued = flag.String("queued", "10000", "sizes of the queues of BenchmarkGro
 // of Stats, Find and Erase, and the rate of the first deliveries. Run it with
 // -benchtime=1x.
 func BenchmarkGrowth(b *testing.B) {
-	for _, setup := range allShops {
-		for _, size := range strings.Split(*queued, ",") {
-			events, err := strconv.Atoi(size)
-			if err != nil {
-				b.Fatal(err)
-			}
-			b.Run(setup.name+"/"+size, func(b *testing.B) { benchmarkGrowth(b, setup, events) })
-		}
-	}
+	bySize(b, *queued, benchmarkGrowth)
 }
 
 func benchmarkGrowth(b *testing.B, setup setup, events int) {
@@ -39,45 +29,19 @@ func benchmarkGrowth(b *testing.B, setup setup, events int) {
 	s.fill(b, "backlog", events, 2)
 	b.ReportMetric(float64(events)/time.Since(began).Seconds(), "stored/s")
 
-	report := func(unit string, took []time.Duration) { b.ReportMetric(milliseconds(median(took)), unit) }
-	timed := func(took *[]time.Duration, do func() error) {
-		began := time.Now()
-		if err := do(); err != nil {
-			b.Fatal(err)
-		}
-		*took = append(*took, time.Since(began))
-	}
-	var without, with, stats, find, erase []time.Duration
+	var took [2][]time.Duration // without and with the conversion
 	for i := range 200 {
-		timed(&without, func() error { return s.order(ctx, fmt.Sprint("bare-", i), false) })
-		timed(&with, func() error { return s.order(ctx, fmt.Sprint("order-", i), true) })
-	}
-	for i := range 7 {
-		id := fmt.Sprint("backlog-", i*events/8)
-		timed(&stats, func() error {
-			_, err := s.outbox.Stats(ctx)
-			return err
-		})
-		timed(&find, func() error {
-			entries, err := s.outbox.Find(ctx, id)
-			if err == nil && len(entries) != 1 {
-				err = fmt.Errorf("%d entries", len(entries))
+		for n, prefix := range []string{"bare-", "order-"} {
+			began := time.Now()
+			if err := s.order(ctx, fmt.Sprint(prefix, i), n == 1); err != nil {
+				b.Fatal(err)
 			}
-			return err
-		})
-		timed(&erase, func() error {
-			erased, err := s.outbox.Erase(ctx, clickid.CustomerKey("c-"+id))
-			if err == nil && erased != 1 {
-				err = fmt.Errorf("%d events were erased", erased)
-			}
-			return err
-		})
+			took[n] = append(took[n], time.Since(began))
+		}
 	}
-	report("ms/order", without)
-	report("ms/converted-order", with)
-	report("ms/Stats", stats)
-	report("ms/Find", find)
-	report("ms/Erase", erase)
+	b.ReportMetric(milliseconds(median(took[0])), "ms/order")
+	b.ReportMetric(milliseconds(median(took[1])), "ms/converted-order")
+	s.reportCalls(b, "backlog", events, outbox.StateQueued, func(id string) clickid.Key { return clickid.CustomerKey("c-" + id) })
 
 	began = time.Now()
 	s.start(b)
