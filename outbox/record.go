@@ -112,7 +112,11 @@ func marshal(v any) (data []byte, err error) {
 // Replayed returns the record of a replayed dead letter. It has a new age and a
 // new idempotency key. The destination checks a refused event again.
 func (r Record) Replayed(now time.Time) Record {
-	r.QueuedAt = now.UTC().Truncate(time.Millisecond)
+	at := now.UTC().Truncate(time.Millisecond)
+	if at.Equal(r.QueuedAt) {
+		at = at.Add(time.Millisecond) // the times tell the two records apart
+	}
+	r.QueuedAt = at
 	r.Refused, r.Skipped = "", ""
 	r.Progress.Responses++
 	r.Progress.Hold = nil

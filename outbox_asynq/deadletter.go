@@ -23,7 +23,8 @@ type letter struct {
 }
 
 // keepDead stores a dead letter. Each step can be repeated after a crash: the
-// letter comes first.
+// letter comes first. A cluster may keep it on another server than the record, so
+// that both cannot be changed at once.
 func (o *Outbox) keepDead(ctx context.Context, r outbox.Record, f outbox.Failure, attempts int) error {
 	id := letterID(r)
 	if err := o.storeLetter(ctx, id, letter{
@@ -31,7 +32,11 @@ func (o *Outbox) keepDead(ctx context.Context, r outbox.Record, f outbox.Failure
 	}); err != nil {
 		return err
 	}
-	if _, err := o.settle(ctx, r, markDead+id+"|"+r.Fingerprint, 0); err != nil {
+	settled, err := o.settleOwn(ctx, r, markDead+id+"|"+r.Fingerprint, 0)
+	if err == nil && !settled {
+		err = o.deleteLetter(ctx, id, newest)
+	}
+	if err != nil && !isAbsent(err) {
 		return &postponement{wait: time.Second, reason: "Redis could not take the dead letter"}
 	}
 	return nil
@@ -143,7 +148,7 @@ func (o *Outbox) Replay(ctx context.Context, ids ...string) (int, error) {
 			}
 			continue
 		}
-		if err := o.replay(ctx, task.ID, end, l.Record.Replayed(time.Now())); err != nil {
+		if err := o.replay(ctx, task.ID, end, l.Record); err != nil {
 			return replayed, fmt.Errorf("asynqoutbox: replaying a dead letter: %w", err)
 		}
 		replayed++
@@ -153,11 +158,13 @@ func (o *Outbox) Replay(ctx context.Context, ids ...string) (int, error) {
 
 // replay queues a dead event. The letter is deleted last, so that every step
 // can be repeated after a crash.
-func (o *Outbox) replay(ctx context.Context, id string, end end, r outbox.Record) error {
+func (o *Outbox) replay(ctx context.Context, id string, end end, dead outbox.Record) error {
+	r := dead.Replayed(time.Now())
 	keys, args, err := o.storeArgs(r)
 	if err != nil {
 		return err
 	}
+	args = append(args, dead.QueuedAt.UnixMilli())
 	stored, err := replayScript.Run(ctx, o.cfg.Redis, keys, args...).Int()
 	if err != nil {
 		return err
@@ -239,8 +246,9 @@ func (o *Outbox) Discard(ctx context.Context, ids ...string) (int, error) {
 
 // free frees the identity of a dead letter.
 func (o *Outbox) free(ctx context.Context, id string) error {
-	identity, _, _ := strings.Cut(id, ".")
-	return freeScript.Run(ctx, o.cfg.Redis, []string{o.live.marker(identity)}, markDead+id+"|", markFree, seconds(freeLifetime)).Err()
+	identity, queued, _ := strings.Cut(id, ".")
+	return freeScript.Run(ctx, o.cfg.Redis, []string{o.live.marker(identity), o.live.record(identity), o.live.waiting()},
+		markDead+id+"|", markFree, seconds(freeLifetime), identity, queued).Err()
 }
 
 // deleteTask deletes the task of an event, unless it is being worked on.

@@ -3,9 +3,9 @@ package asynqoutbox
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -58,11 +58,22 @@ end
 if mark then redis.call("DEL", KEYS[2]) end
 return ""`
 
-// settleScript removes a record that has its outcome and marks the identity.
+// settleScript removes a record that has its outcome and marks the identity. It
+// returns whether there was a record. With a time of queueing it changes nothing but
+// the record of that time, and returns 0 if another one has taken its place, or if
+// the event was discarded or erased.
 //
 // KEYS: record, marker, waiting, deliveries by hour, keys… ARGV: identity, marker,
-// lifetime of the marker in seconds or 0, hour or "", first hour that counts.
+// lifetime of the marker in seconds or 0, hour or "", first hour that counts, time
+// of queueing or "".
 var settleScript = redis.NewScript(`
+if ARGV[6] ~= "" then
+	local mark = redis.call("GET", KEYS[2])
+	if mark == ARGV[2] then return 1 end
+	local queued = redis.call("ZSCORE", KEYS[3], ARGV[1])
+	if queued and tonumber(queued) ~= tonumber(ARGV[6]) then return 0 end
+	if mark and mark ~= "` + markLost + `" and redis.call("EXISTS", KEYS[1]) == 0 then return 0 end
+end
 local existed = redis.call("DEL", KEYS[1])
 redis.call("ZREM", KEYS[3], ARGV[1])
 for i = 5, #KEYS do redis.call("SREM", KEYS[i], ARGV[1]) end
@@ -74,16 +85,21 @@ if ARGV[4] ~= "" then
 		end
 	end
 end
+if ARGV[6] ~= "" then return 1 end
 return existed`)
 
 // replayScript stores the record of a dead letter. It returns 1 when the record is
-// stored, and 0 when the event was delivered or stored again meanwhile.
+// stored, and 0 when the event was delivered or stored again meanwhile. The record
+// of the letter itself is still there until its worker has settled it.
 //
-// KEYS and ARGV are those of storeScript.
+// KEYS and ARGV are those of storeScript, and the letter's time of queueing.
 var replayScript = redis.NewScript(`
 local mark = redis.call("GET", KEYS[2])
 if mark and string.sub(mark, 1, 1) == "d" then return 0 end
-if redis.call("EXISTS", KEYS[1]) == 1 then return 0 end
+if redis.call("EXISTS", KEYS[1]) == 1 then
+	local queued = redis.call("ZSCORE", KEYS[3], ARGV[4])
+	if not queued or tonumber(queued) ~= tonumber(ARGV[5]) then return 0 end
+end
 redis.call("SET", KEYS[1], ARGV[1], "EX", ARGV[2])
 redis.call("ZADD", KEYS[3], ARGV[3], ARGV[4])
 for i = 4, #KEYS do
@@ -93,12 +109,31 @@ end
 redis.call("DEL", KEYS[2])
 return 1`)
 
-// freeScript frees the identity of a dead letter that is discarded.
+// freeScript frees the identity of a dead letter that is discarded, and removes its
+// record if its worker has not settled it yet.
 //
-// KEYS: marker. ARGV: the beginning of the letter's marker, free marker, lifetime.
+// KEYS: marker, record, waiting. ARGV: the beginning of the letter's marker, free
+// marker, lifetime, identity, the letter's time of queueing.
 var freeScript = redis.NewScript(`
 local mark = redis.call("GET", KEYS[1])
-if mark and string.sub(mark, 1, #ARGV[1]) == ARGV[1] then redis.call("SET", KEYS[1], ARGV[2], "EX", ARGV[3]) end
+local queued = redis.call("ZSCORE", KEYS[3], ARGV[4])
+if queued and tonumber(queued) == tonumber(ARGV[5]) then
+	redis.call("DEL", KEYS[2])
+	redis.call("ZREM", KEYS[3], ARGV[4])
+elseif not mark or string.sub(mark, 1, #ARGV[1]) ~= ARGV[1] then
+	return 0
+end
+redis.call("SET", KEYS[1], ARGV[2], "EX", ARGV[3])
+return 1`)
+
+// progressScript stores the progress of an event, unless another record has taken
+// its place or none is left.
+//
+// KEYS: record, waiting. ARGV: record, identity, time of queueing.
+var progressScript = redis.NewScript(`
+local queued = redis.call("ZSCORE", KEYS[2], ARGV[2])
+if queued and tonumber(queued) ~= tonumber(ARGV[3]) then return 0 end
+if not redis.call("SET", KEYS[1], ARGV[1], "XX", "KEEPTTL") then return 0 end
 return 1`)
 
 // deleteScript deletes a dead letter that is in the list.
@@ -190,8 +225,21 @@ func warningsOf(mark string) (warnings []string) {
 	return warnings
 }
 
-// settle removes the record of an event that has its outcome.
+// settle removes the record of an event that has its outcome, also one that was
+// stored since.
 func (o *Outbox) settle(ctx context.Context, r outbox.Record, mark string, lifetime time.Duration) (existed bool, err error) {
+	return o.runSettle(ctx, r, mark, lifetime, "")
+}
+
+// settleOwn removes the record r that has its outcome. It reports whether the
+// outcome holds: while r was delivered, its dead letter may have been replayed or
+// discarded, or the event erased, and each of them may have been followed by a new
+// Send.
+func (o *Outbox) settleOwn(ctx context.Context, r outbox.Record, mark string, lifetime time.Duration) (settled bool, err error) {
+	return o.runSettle(ctx, r, mark, lifetime, strconv.FormatInt(r.QueuedAt.UnixMilli(), 10))
+}
+
+func (o *Outbox) runSettle(ctx context.Context, r outbox.Record, mark string, lifetime time.Duration, queued string) (bool, error) {
 	keys := []string{o.live.record(r.Identity), o.live.marker(r.Identity), o.live.waiting(), o.live.deliveries()}
 	for _, hash := range r.Keys {
 		keys = append(keys, o.live.events(hash))
@@ -203,7 +251,7 @@ func (o *Outbox) settle(ctx context.Context, r outbox.Record, mark string, lifet
 	if lifetime > 0 {
 		ttl = seconds(lifetime)
 	}
-	n, err := settleScript.Run(ctx, o.cfg.Redis, keys, r.Identity, mark, ttl, hour, o.firstHour()).Int()
+	n, err := settleScript.Run(ctx, o.cfg.Redis, keys, r.Identity, mark, ttl, hour, o.firstHour(), queued).Int()
 	if err != nil {
 		return false, fmt.Errorf("asynqoutbox: Redis could not note the event's outcome: %w", err)
 	}
@@ -233,14 +281,20 @@ func (o *Outbox) loadRecord(ctx context.Context, identity string) (loaded, error
 	l := loaded{found: found, marked: marked}
 	if found {
 		if l.record, err = decodeRecord([]byte(text)); err != nil {
-			l.record = outbox.Record{Identity: identity, Payload: []byte(text)} // the delivery reports what is wrong with it
+			// The delivery reports the damage.
+			l.record = outbox.Record{Identity: identity, Payload: []byte(text)}
+			queued, err := o.cfg.Redis.ZScore(ctx, o.live.waiting(), identity).Result()
+			if unlessNil(err) != nil {
+				return loaded{}, fmt.Errorf("asynqoutbox: Redis could not read the event: %w", err)
+			}
+			l.record.QueuedAt = time.UnixMilli(int64(queued)).UTC()
 		}
 	}
 	return l, nil
 }
 
-// storeProgress stores what a delivery has left behind, unless the event was
-// erased meanwhile.
+// storeProgress stores the progress of a delivery, unless the event was erased
+// meanwhile.
 func (o *Outbox) storeProgress(ctx context.Context, r outbox.Record, p *outbox.Progress) error {
 	if p == nil {
 		return nil
@@ -250,11 +304,8 @@ func (o *Outbox) storeProgress(ctx context.Context, r outbox.Record, p *outbox.P
 	if err != nil {
 		return err
 	}
-	err = o.cfg.Redis.SetArgs(ctx, o.live.record(r.Identity), value, redis.SetArgs{Mode: "XX", KeepTTL: true}).Err()
-	if errors.Is(err, redis.Nil) {
-		return nil
-	}
-	return err
+	return progressScript.Run(ctx, o.cfg.Redis, []string{o.live.record(r.Identity), o.live.waiting()},
+		value, r.Identity, r.QueuedAt.UnixMilli()).Err()
 }
 
 func decodeRecord(value []byte) (outbox.Record, error) {

@@ -202,7 +202,7 @@ func (o *Outbox) deliver(ctx context.Context) error {
 		_, err = o.settle(last, l.record, deliveredMark(l.record, outcome), o.cfg.DeduplicationWindow)
 	case outbox.ActionSkip:
 		if err = o.skip(last, outcome.Skip); err == nil {
-			_, err = o.settle(last, l.record, markFree, freeLifetime)
+			_, err = o.settleOwn(last, l.record, markFree, freeLifetime)
 		}
 	case outbox.ActionDeadLetter:
 		if outcome.Progress != nil {
