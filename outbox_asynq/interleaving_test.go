@@ -155,7 +155,7 @@ func TestOutbox_storeProgress_sentAgain(t *testing.T) {
 
 	_, records := ob.delivery.Admit(ctx, purchase("A"))
 	fresh := records[0].Replayed(old.record.QueuedAt.Add(time.Second))
-	_, err = ob.storeRecords(ctx, []outbox.Record{fresh})
+	_, err = ob.store(ctx, []outbox.Record{fresh})
 	require.NoError(t, err)
 	require.NoError(t, ob.storeProgress(ctx, old.record, &outbox.Progress{Responses: 3}))
 	l, err = ob.loadRecord(ctx, identity)

@@ -25,13 +25,11 @@ package asynqoutbox
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"time"
 
 	"github.com/clickid/clickid"
-	"github.com/clickid/clickid/internal/sleep"
 	"github.com/clickid/clickid/outbox"
 	"github.com/hibiken/asynq"
 )
@@ -40,7 +38,7 @@ import (
 type Outbox struct {
 	cfg       Config
 	delivery  *outbox.Delivery
-	client    *asynq.Client
+	client    *asynq.Client // its Redis client is a recorder
 	inspector *asynq.Inspector
 	logger    *slog.Logger
 	live      redisQueue
@@ -75,7 +73,7 @@ func New(cfg Config) (*Outbox, error) {
 	return &Outbox{
 		cfg:       cfg,
 		delivery:  delivery,
-		client:    asynq.NewClientFromRedisClient(cfg.Redis),
+		client:    asynq.NewClientFromRedisClient(recorder{cfg.Redis}),
 		inspector: asynq.NewInspectorFromRedisClient(cfg.Redis),
 		logger:    logger,
 		live:      redisQueue{name: cfg.Queue},
@@ -100,125 +98,6 @@ func (o *Outbox) ResolvesTokens() bool { return o.delivery.ResolvesTokens() }
 
 // Delivery implements [outbox.Queue].
 func (o *Outbox) Delivery() *outbox.Delivery { return o.delivery }
-
-// enqueuers is the number of records that a call stores concurrently. asynq
-// accepts one record per command, so a single connection would wait for a round
-// trip, and for the server's disk, for every record.
-const enqueuers = 32
-
-// Enqueue implements [outbox.Enqueuer]. Its only deadline is that of ctx.
-func (o *Outbox) Enqueue(ctx context.Context, records []outbox.Record) (known map[string]string, err error) {
-	before, err := o.beforeWrites(ctx)
-	if err != nil {
-		return nil, err
-	}
-	found, err := o.storeRecords(ctx, records)
-	if err != nil {
-		return nil, err
-	}
-	known = make(map[string]string)
-	var tasks []func() error
-	for i, r := range records {
-		if !found[i].fresh {
-			known[r.Identity] = found[i].fingerprint
-		}
-		if found[i].fresh || found[i].waits {
-			tasks = append(tasks, func() error { return o.enqueue(ctx, r.Identity, found[i].fresh) })
-		}
-	}
-	if err := concurrently(tasks); err != nil {
-		return nil, fmt.Errorf("asynqoutbox: Redis could not take the event: %w", err)
-	}
-	if err := o.confirm(ctx, before); err != nil {
-		return nil, err
-	}
-	return known, nil
-}
-
-// concurrently calls all tasks, a few at a time, and returns the first error.
-func concurrently(tasks []func() error) error {
-	queue := make(chan func() error, len(tasks))
-	for _, task := range tasks {
-		queue <- task
-	}
-	close(queue)
-	workers := min(enqueuers, len(tasks))
-	failures := make(chan error, workers)
-	for range workers {
-		go func() {
-			var failure error
-			for task := range queue {
-				if failure == nil {
-					failure = task()
-				}
-			}
-			failures <- failure
-		}()
-	}
-	var failure error
-	for range workers {
-		if err := <-failures; failure == nil {
-			failure = err
-		}
-	}
-	return failure
-}
-
-const (
-	eventTask = "clickid:event"
-	deadTask  = "clickid:dead"
-
-	// endlessRetries disables asynq's limit. The delivery decides when an event
-	// is dead.
-	endlessRetries = 1 << 30
-	// taskTimeout is longer than every delivery.
-	taskTimeout = outbox.MaxDuration + 10*time.Second
-)
-
-// enqueue gives asynq the task of an identity, unless it has it. A record that
-// was stored just now can meet the task of an earlier outcome that asynq is about
-// to remove; then it is tried again.
-func (o *Outbox) enqueue(ctx context.Context, identity string, fresh bool) error {
-	for {
-		_, err := o.client.EnqueueContext(ctx, asynq.NewTask(eventTask, nil),
-			asynq.TaskID(identity), asynq.Queue(o.live.name),
-			asynq.MaxRetry(endlessRetries), asynq.Timeout(taskTimeout))
-		if !errors.Is(err, asynq.ErrTaskIDConflict) {
-			return err
-		}
-		task, err := o.inspector.GetTaskInfo(o.live.name, identity)
-		switch {
-		case isAbsent(err):
-			continue
-		case err != nil:
-			return err
-		case task.State == asynq.TaskStateCompleted, task.State == asynq.TaskStateArchived:
-			if err := o.deleteTask(identity); err != nil {
-				return err
-			}
-			continue
-		case task.State != asynq.TaskStateActive || !fresh:
-			return nil
-		}
-		// The worker that has the task may have read the record or not. Repair
-		// finds the records that it leaves without a task.
-		if timeLeft(ctx) < 2*conflictPause || sleep.For(ctx, conflictPause) != nil {
-			return nil
-		}
-	}
-}
-
-// conflictPause is between two attempts to enqueue beside an outcome.
-const conflictPause = 20 * time.Millisecond
-
-// timeLeft returns the time until ctx's deadline.
-func timeLeft(ctx context.Context) time.Duration {
-	deadline, ok := ctx.Deadline()
-	if !ok {
-		return time.Hour
-	}
-	return time.Until(deadline)
-}
 
 // Stats implements [outbox.Outbox].
 func (o *Outbox) Stats(ctx context.Context) (outbox.Stats, error) {

@@ -158,38 +158,6 @@ func (o *Outbox) storeArgs(r outbox.Record) (keys []string, args []any, err erro
 	return keys, []any{value, seconds(recordLifetime), r.QueuedAt.UnixMilli(), r.Identity}, nil
 }
 
-// storedAs is the result of storeScript for a record.
-type storedAs struct {
-	fresh       bool   // it was stored
-	waits       bool   // it was stored before, and waits
-	fingerprint string // of the known one
-}
-
-// storeRecords stores the records that are unknown, in one round trip.
-func (o *Outbox) storeRecords(ctx context.Context, records []outbox.Record) ([]storedAs, error) {
-	pipe := o.cfg.Redis.Pipeline()
-	replies := make([]*redis.Cmd, len(records))
-	for i, r := range records {
-		keys, args, err := o.storeArgs(r)
-		if err != nil {
-			return nil, err
-		}
-		replies[i] = pipe.Eval(ctx, storeScript, keys, args...)
-	}
-	if _, err := pipe.Exec(ctx); err != nil {
-		return nil, fmt.Errorf("asynqoutbox: Redis could not store the event: %w", err)
-	}
-	found := make([]storedAs, len(records))
-	for i, reply := range replies {
-		text, err := reply.Text()
-		if err != nil {
-			return nil, fmt.Errorf("asynqoutbox: Redis could not store the event: %w", err)
-		}
-		found[i] = readStored(text)
-	}
-	return found, nil
-}
-
 func readStored(reply string) storedAs {
 	switch {
 	case reply == "":

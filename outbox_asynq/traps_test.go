@@ -259,7 +259,10 @@ func TestOutbox_orphans(t *testing.T) {
 	ctx := t.Context()
 	_, records := ob.delivery.Admit(ctx, purchase("orphan"))
 	records[0].QueuedAt = records[0].QueuedAt.Add(-time.Minute)
-	if _, err := ob.storeRecords(ctx, records); err != nil {
+	if _, err := ob.store(ctx, records); err != nil {
+		t.Fatal(err)
+	}
+	if err := ob.deleteTask(records[0].Identity); err != nil {
 		t.Fatal(err)
 	}
 	if n, err := ob.repairOrphans(ctx); n != 1 || err != nil {
