@@ -17,12 +17,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/clickid/clickid/clickidtest"
+	"github.com/clickid/clickid/internal/testserver"
 	"github.com/stretchr/testify/require"
 )
 
@@ -242,12 +244,7 @@ type shop struct {
 // follow its name.
 func start(t *testing.T, name string, env ...string) *shop {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	_, port, err := net.SplitHostPort(listener.Addr().String())
-	require.NoError(t, err)
-	require.NoError(t, listener.Close())
-
+	port := strconv.Itoa(testserver.FreePort(t))
 	s := &shop{url: "http://127.0.0.1:" + port, output: new(bytes.Buffer), ended: make(chan struct{})}
 	name, args, _ := strings.Cut(name, " ")
 	s.cmd = exec.Command(filepath.Join(binaries, name), strings.Fields(args)...)

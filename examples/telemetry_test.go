@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -34,7 +33,7 @@ type measuredShop struct {
 
 func startMeasured(t *testing.T) *measuredShop {
 	t.Helper()
-	s := &measuredShop{platform: clickidtest.NewServer(t), metrics: freeAddress(t)}
+	s := &measuredShop{platform: clickidtest.NewServer(t), metrics: fmt.Sprint("127.0.0.1:", testserver.FreePort(t))}
 	file := filepath.Join(t.TempDir(), "shop.db")
 	s.shop = start(t, "telemetry -traces=stdout -metrics="+s.metrics,
 		"CLICKID_API_KEY="+clickidtest.APIKey, "CLICKID_BASE_URL="+s.platform.URL,
@@ -44,15 +43,6 @@ func startMeasured(t *testing.T) *measuredShop {
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = s.db.Close() })
 	return s
-}
-
-// freeAddress returns an address on loopback on which nothing listens.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer listener.Close()
-	return listener.Addr().String()
 }
 
 // buy places an order and returns the verdict.
@@ -233,7 +223,7 @@ global: {scrape_interval: 200ms, scrape_timeout: 200ms, evaluation_interval: 200
 rule_files: [clickid.rules.yml]
 scrape_configs: [{job_name: shop, static_configs: [{targets: [%q]}]}]
 `, target))
-	addr := freeAddress(t)
+	addr := fmt.Sprint("127.0.0.1:", testserver.FreePort(t))
 	cmd := exec.Command(program, "--config.file="+filepath.Join(dir, "prometheus.yml"), "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+addr)
 	var output strings.Builder
 	cmd.Stdout, cmd.Stderr = &output, &output

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -153,7 +154,7 @@ func newReader(t *testing.T, environment []string, addresses ...string) *reader 
 	// curl prints no progress in a terminal.
 	require.NoError(t, os.WriteFile(filepath.Join(home, ".curlrc"), []byte("no-progress-meter\n"), 0o600))
 	bin := filepath.Join(home, "bin")
-	shop, receiver := freePort(t), freePort(t)
+	shop, receiver := strconv.Itoa(testserver.FreePort(t)), strconv.Itoa(testserver.FreePort(t))
 	return &reader{
 		t: t, folder: t.TempDir(), terminals: make(map[string]*terminal),
 		environment: append(environment, "CURL_HOME="+home, "GOBIN="+bin, "PATH="+bin+":"+os.Getenv("PATH")),

@@ -6,16 +6,17 @@ package newcomer_test
 import (
 	"encoding/json"
 	"go/format"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/clickid/clickid/internal/testserver"
 	"github.com/stretchr/testify/require"
 )
 
@@ -83,7 +84,7 @@ func try(t *testing.T, root, source string) {
 	goCommand(t, dir, "mod", "tidy")
 	goCommand(t, dir, "build", "-o", "shop", ".")
 
-	port := freePort(t)
+	port := strconv.Itoa(testserver.FreePort(t))
 	cmd := exec.Command(filepath.Join(dir, "shop"))
 	cmd.Env = append(os.Environ(), "PORT="+port, "CLICKID_COOKIE_KEY=MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=")
 	var output strings.Builder
@@ -140,17 +141,6 @@ func unpublished(t *testing.T, root, source string) []string {
 		}
 	}
 	return edits
-}
-
-// freePort returns a port on which no program listens.
-func freePort(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer listener.Close()
-	_, port, err := net.SplitHostPort(listener.Addr().String())
-	require.NoError(t, err)
-	return port
 }
 
 // goCommand runs go in a directory outside of the workspace.

@@ -20,7 +20,7 @@ const diskMegabytes = 160
 // [Server.FillDisk].
 func StartRedisOnDisk(tb testing.TB, extraArgs ...string) *Server {
 	tb.Helper()
-	return startRedis(tb, freePort, onDisk, extraArgs)
+	return startRedis(tb, FreePort, onDisk, extraArgs)
 }
 
 // StartPostgresOnDisk is [StartPostgres] with the tables on a small disk of its

@@ -43,30 +43,13 @@ type Server struct {
 // Restart. Extra arguments, such as "--maxmemory", "1mb", take precedence.
 func StartRedis(tb testing.TB, extraArgs ...string) *Server {
 	tb.Helper()
-	return startRedis(tb, freePort, nil, extraArgs)
+	return startRedis(tb, FreePort, nil, extraArgs)
 }
 
 // StartRedisNode starts a Redis or Valkey server that can join a cluster.
 func StartRedisNode(tb testing.TB) *Server {
 	tb.Helper()
 	return startRedis(tb, freeNodePort, nil, []string{"--cluster-enabled", "yes"})
-}
-
-// freeNodePort returns a free port for which the port of the cluster bus, 10,000
-// higher, is also free.
-func freeNodePort(tb testing.TB) int {
-	tb.Helper()
-	for range 1000 {
-		port := freePort(tb)
-		bus, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port+10_000)))
-		if err != nil {
-			continue // taken or above 65535
-		}
-		_ = bus.Close()
-		return port
-	}
-	tb.Fatal("found no free pair of ports for a cluster node")
-	return 0
 }
 
 func startRedis(tb testing.TB, choosePort func(testing.TB) int, prepare disk, extraArgs []string) *Server {
@@ -90,7 +73,7 @@ func StartSentinel(tb testing.TB, name string, watched *Server) *Server {
 	tb.Helper()
 	program := findRedis(tb)
 	s := newServer(tb, "sentinel", "", nil)
-	s.start(freePort, func(port string) {
+	s.start(FreePort, func(port string) {
 		config := filepath.Join(s.dir, "sentinel.conf") // Sentinel writes its state there
 		watch := strings.Join([]string{"bind 127.0.0.1", "port " + port,
 			"sentinel monitor " + name + " " + strings.Replace(watched.addr, ":", " ", 1) + " 1",
@@ -138,7 +121,7 @@ func startPostgres(tb testing.TB, prepare disk, tables, log string) *Server {
 
 func (s *Server) startPostgres(program, tables string) {
 	s.tb.Helper()
-	s.start(freePort, func(port string) {
+	s.start(FreePort, func(port string) {
 		s.command = []string{
 			program, "-D", tables, "-p", port, "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=",
 			"-c", "fsync=off", "-c", "full_page_writes=off", "-c", "shared_buffers=32MB",
@@ -174,7 +157,7 @@ func startMariaDB(tb testing.TB, prepare disk) *Server {
 	// MariaDB removes the temporary files of other servers in a common folder.
 	fast := []string{"--no-defaults", "--datadir=" + s.data(), "--tmpdir=" + s.dir, "--innodb-flush-log-at-trx-commit=0", "--innodb-log-file-size=8M", "--innodb-buffer-pool-size=64M"}
 	s.run(install, append(fast, "--auth-root-authentication-method=normal")...)
-	s.start(freePort, func(port string) {
+	s.start(FreePort, func(port string) {
 		s.command = append([]string{mariadbd}, append(fast, "--bind-address=127.0.0.1", "--port="+port, "--socket="+filepath.Join(s.dir, "socket"),
 			"--pid-file="+filepath.Join(s.dir, "pid"), "--skip-name-resolve")...)
 		s.dsn, s.ready, s.stop = "root@tcp("+s.addr+")/test", mariadbReady, terminate
@@ -293,17 +276,6 @@ func (s *Server) Restart(extraArgs ...string) {
 	if err := s.launch(); err != nil {
 		s.tb.Fatalf("restarting %s: %v\n%s", s.name, err, s.log())
 	}
-}
-
-// freePort returns a free port of 127.0.0.1.
-func freePort(tb testing.TB) int {
-	tb.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatalf("looking for a free port: %v", err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 // newServer returns a server with a new data directory, on a disk unless prepare

@@ -76,6 +76,19 @@ func TestServer_cleanup(t *testing.T) {
 	}
 }
 
+// TestFreePort checks that no other test gets a port while nothing listens on it.
+func TestFreePort(t *testing.T) {
+	var port int
+	t.Run("test", func(t *testing.T) {
+		port = FreePort(t)
+		_, ok := reserve(port)
+		require.False(t, ok, "another test gets the port")
+	})
+	held, ok := reserve(port)
+	require.True(t, ok, "the port stays reserved after the test")
+	require.NoError(t, held.Close())
+}
+
 func TestProbe_notReady(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
