@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net/http"
 	"os"
 	"os/exec"
 	"slices"
@@ -172,13 +173,11 @@ func (s Setup) prepare(t *testing.T, database string, platform *clickidtest.Serv
 // the shop each time the platform has accepted the given number of them.
 func (s Setup) DuringDelivery(t *testing.T, database string, orders int, killAt ...int) {
 	platform := clickidtest.NewServer(t)
-	platform.Stop()
+	platform.Always(clickidtest.Fault{Latency: 20 * time.Millisecond})
+	lift := platform.Always(clickidtest.Fault{Status: http.StatusServiceUnavailable})
 	shop := s.Start(t, database, platform, "D", orders)
 	shop.AwaitOrders()
-	platform.Always(clickidtest.Fault{Latency: 20 * time.Millisecond})
-	if err := platform.Restart(); err != nil {
-		t.Fatal(err)
-	}
+	lift()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	for _, accepted := range killAt {
