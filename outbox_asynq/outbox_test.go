@@ -187,16 +187,20 @@ func TestSend_deadline(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The first connection can take longer than the deadline on a busy machine.
-	for start := time.Now(); ; {
-		_, err := ob.Send(t.Context(), order("before"))
-		if err == nil {
-			break
-		}
-		if time.Since(start) > time.Minute {
-			t.Fatal(err)
+	// A new connection can take longer than the deadline on a busy machine.
+	stored := func(name string) {
+		t.Helper()
+		for start := time.Now(); ; {
+			_, err := ob.Send(t.Context(), order(name))
+			if err == nil {
+				return
+			}
+			if time.Since(start) > time.Minute {
+				t.Fatal(err)
+			}
 		}
 	}
+	stored("before")
 	for _, tt := range []struct {
 		name           string
 		break_, repair func()
@@ -216,7 +220,5 @@ func TestSend_deadline(t *testing.T) {
 		}
 		tt.repair()
 	}
-	if _, err := ob.Send(t.Context(), order("after")); err != nil {
-		t.Fatal(err)
-	}
+	stored("after")
 }

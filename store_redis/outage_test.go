@@ -62,7 +62,7 @@ func TestStore_outage(t *testing.T) {
 // earlier ones.
 func TestStore_fullServer(t *testing.T) {
 	client := newClient(t, testserver.StartRedis(t).DSN())
-	shop := outagetest.NewShop(t, clickid.Config{Store: newStore(t, client, "")})
+	shop := outagetest.NewShop(t, clickid.Config{Store: newStore(t, client, ""), StoreTimeout: time.Minute})
 	landed := shop.Lands(t, "before-it-was-full")
 	require.NoError(t, client.ConfigSet(ctx, "maxmemory", "1").Err())
 
@@ -120,11 +120,11 @@ func TestStore_fallbackFullServer(t *testing.T) {
 // every second it refuses new clicks and still returns the earlier ones; with fsync
 // always it ends itself.
 func TestStore_fullDisk(t *testing.T) {
-	for _, fsync := range []string{"everysec", "always"} {
+	for fsync, timeout := range map[string]time.Duration{"everysec": time.Minute, "always": outagetest.Timeout} {
 		t.Run(fsync, func(t *testing.T) {
 			t.Parallel()
 			server := testserver.StartRedisOnDisk(t, "--appendfsync", fsync)
-			shop := outagetest.NewShop(t, clickid.Config{Store: newStore(t, newClient(t, server.DSN()), "")})
+			shop := outagetest.NewShop(t, clickid.Config{Store: newStore(t, newClient(t, server.DSN()), ""), StoreTimeout: timeout})
 			landed := shop.Lands(t, "before-it-was-full")
 			server.FillDisk()
 			failure := shop.FailsToLand(t, "when-it-was-full")
@@ -252,7 +252,7 @@ func TestStore_linksOnly(t *testing.T) {
 	prefix := sharedPrefix(t, client)
 	var counted commandCount
 	client.AddHook(&counted)
-	shop := outagetest.NewShop(t, clickid.Config{Store: newCookieStore(t), Linker: newStore(t, client, prefix)})
+	shop := outagetest.NewShop(t, clickid.Config{Store: newCookieStore(t), Linker: newStore(t, client, prefix), StoreTimeout: time.Minute})
 
 	landed := shop.Lands(t, "landed")
 	require.Equal(t, "landed", outagetest.ClickOf(shop.Get(t, "/cart", landed...)))

@@ -43,7 +43,7 @@ func onEachOutbox(t *testing.T, test func(t *testing.T, open func(t *testing.T, 
 		client := redis.NewClient(options)
 		t.Cleanup(func() { _ = client.Close() })
 		name := testserver.Name()
-		ob, err := asynqoutbox.New(asynqoutbox.Config{Delivery: cfg, Redis: client, Queue: name, AcceptLoss: true, PollInterval: 50 * time.Millisecond})
+		ob, err := asynqoutbox.New(asynqoutbox.Config{Delivery: cfg, Redis: client, Queue: name, AcceptLoss: true, PollInterval: 50 * time.Millisecond, EnqueueTimeout: time.Minute})
 		require.NoError(t, err)
 		return ob, []string{"-outbox", address, "-queue", name}
 	}

@@ -33,7 +33,7 @@ func newNetwork(t *testing.T, db *sql.DB, store clickid.Store, source, click str
 	t.Helper()
 	n := network{click: click, platform: clickidtest.NewServer(t)}
 	n.platform.Register(clickidtest.AdvertiserID, source)
-	cfg := clickid.Config{Store: store, Params: params}
+	cfg := clickid.Config{Store: store, Params: params, StoreTimeout: time.Minute}
 	if len(params) > 0 {
 		cfg.Cookie.Name = params[0]
 	}

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -43,7 +44,7 @@ func TestStore_linksOnly(t *testing.T) {
 
 		cookies, err := clickid.NewCookieStore(bytes.Repeat([]byte("k"), 32))
 		require.NoError(t, err)
-		s := outagetest.NewShop(t, clickid.Config{Store: cookies, Linker: links})
+		s := outagetest.NewShop(t, clickid.Config{Store: cookies, Linker: links, StoreTimeout: time.Minute})
 
 		// Landings that replace no click, and pages, send no statement and open
 		// no connection.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -97,7 +98,9 @@ func TestStore_fullDisk(t *testing.T) {
 		t.Run(string(d.database), func(t *testing.T) {
 			t.Parallel()
 			server := d.start(t)
-			s := outagetest.NewShop(t, clickid.Config{Store: d.migrated(t, d.open(t, server.DSN()), sqlstore.DefaultPrefix)})
+			s := outagetest.NewShop(t, clickid.Config{
+				Store: d.migrated(t, d.open(t, server.DSN()), sqlstore.DefaultPrefix), StoreTimeout: time.Minute,
+			})
 			before := s.Lands(t, "before-it-was-full")
 			server.FillDisk()
 			require.ErrorContains(t, s.FailsToLand(t, "when-it-was-full"), d.refusal)

@@ -42,11 +42,15 @@ type Shop struct {
 	failures []error
 }
 
-// NewShop returns a shop. It sets StoreTimeout, Logger and Hook of cfg.
+// NewShop returns a shop. It sets Logger and Hook of cfg, and StoreTimeout unless
+// it is set. A test without an outage sets a long one, since a busy machine may
+// exceed Timeout.
 func NewShop(t testing.TB, cfg clickid.Config) *Shop {
 	t.Helper()
 	s := &Shop{}
-	cfg.StoreTimeout = Timeout
+	if cfg.StoreTimeout == 0 {
+		cfg.StoreTimeout = Timeout
+	}
 	cfg.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
 	cfg.Hook = func(_ context.Context, o clickid.Observation) {
 		if o.Kind == clickid.KindStoreError {
