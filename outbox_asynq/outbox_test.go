@@ -50,7 +50,7 @@ func newQueue(tb testing.TB, client *redis.Client) string {
 // newOutbox returns an outbox on a shared Redis server.
 func newOutbox(tb testing.TB, cfg asynqoutbox.Config) *asynqoutbox.Outbox {
 	tb.Helper()
-	cfg.EnqueueTimeout = 10 * time.Second
+	cfg.EnqueueTimeout = time.Minute
 	cfg.PollInterval = 20 * time.Millisecond
 	ob, err := asynqoutbox.New(cfg)
 	if err != nil {

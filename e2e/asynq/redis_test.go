@@ -84,6 +84,10 @@ func TestOutbox_redisRestart(t *testing.T) {
 		server.Kill()
 		server.Restart()
 	}
+	await(ctx, t, "the client notices the restart", func() bool {
+		_, err := ob.Stats(ctx)
+		return err == nil
+	})
 	// Events in progress at the kill keep their lease. asynq searches for
 	// expired leases every minute and when an instance starts.
 	if _, err := ob.Stop(ctx); err != nil {
