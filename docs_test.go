@@ -112,6 +112,49 @@ func TestDocs_code(t *testing.T) {
 	}
 }
 
+// TestDocs_figures checks that each table of the benchmarks has one command above it,
+// that each section names its machine, and that the figures of the README are in the
+// first of them or the tested faults.
+func TestDocs_figures(t *testing.T) {
+	t.Parallel()
+	var sources strings.Builder
+	for _, document := range []string{"docs/benchmarks.md", "docs/benchmarks-storage.md"} {
+		all, err := os.ReadFile(document)
+		require.NoError(t, err)
+		if sources.Len() == 0 {
+			sources.Write(all)
+		}
+		for _, section := range strings.Split(string(all), "\n## ")[1:] {
+			title, _, _ := strings.Cut(section, "\n")
+			if title == "Summary" {
+				continue
+			}
+			require.Contains(t, section, "Machine:", "%s, section %s", document, title)
+			above := 0 // commands since the last table
+			for part := range strings.SplitSeq(section, "\n\n") {
+				switch {
+				case strings.HasPrefix(part, "```sh\n"):
+					require.Equal(t, 2, strings.Count(part, "\n"), "%s, section %s: a command is one line", document, title)
+					above++
+				case strings.HasPrefix(part, "| "):
+					require.Equal(t, 1, above, "%s, section %s: commands above the table\n%s", document, title, part)
+					above = 0
+				}
+			}
+			require.Zero(t, above, "%s, section %s: a command without a table", document, title)
+		}
+	}
+	faults, err := os.ReadFile("docs/reliability.md")
+	require.NoError(t, err)
+	sources.Write(faults)
+	measured := regexp.MustCompile(`(?s)\n## Measured\n(.*?)\n## `).FindString(prose(t, "README.md"))
+	cells := regexp.MustCompile(`\| ([\d.,]+(?: to [\d.,]+)?) (?:\|)`).FindAllStringSubmatch(strings.ReplaceAll(measured, "|", "| |"), -1)
+	require.NotEmpty(t, cells)
+	for _, cell := range cells {
+		require.Regexp(t, `(^|[^\d.,])`+regexp.QuoteMeta(cell[1])+`($|[^\d])`, sources.String(), "README.md, a measured figure")
+	}
+}
+
 // declares reports whether a folder has a function whose name matches.
 func declares(folders map[string][]string, folder string, name *regexp.Regexp) bool {
 	for test, in := range folders {

@@ -175,9 +175,6 @@ func pages(awaitReader func()) []adaptertest.Page[fiber.Handler] {
 	}
 }
 
-// pageWithoutClick returns a function that serves a page without a click.
-func pageWithoutClick(handlers ...any) func() { return pageWithCookie("session=1", handlers...) }
-
 // pageWithCookie returns a function that serves a page to a visitor with a cookie.
 func pageWithCookie(cookie string, handlers ...any) func() {
 	app := fiber.New()
@@ -203,24 +200,9 @@ func pageWithCookie(cookie string, handlers ...any) func() {
 // TestMiddleware_allocations allows the three with which fasthttp joins the
 // cookies, and some of a pool under the race detector. A copy costs more than 30.
 func TestMiddleware_allocations(t *testing.T) {
-	serve := pageWithoutClick(fiberadapter.Middleware(adaptertest.NewTracker(t)))
+	serve := pageWithCookie("session=1", fiberadapter.Middleware(adaptertest.NewTracker(t)))
 	if n := testing.AllocsPerRun(100, serve); n > 10 {
 		t.Errorf("%v allocations: the request is copied", n)
-	}
-}
-
-func BenchmarkPageWithoutClick(b *testing.B) {
-	for name, handlers := range map[string][]any{
-		"bare":    nil,
-		"tracked": {fiberadapter.Middleware(adaptertest.NewTracker(b))},
-	} {
-		b.Run(name, func(b *testing.B) {
-			serve := pageWithoutClick(handlers...)
-			b.ReportAllocs()
-			for b.Loop() {
-				serve()
-			}
-		})
 	}
 }
 

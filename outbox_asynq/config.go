@@ -34,8 +34,8 @@ type Config struct {
 	// to 500.
 	Workers int
 	// DeduplicationWindow is how long a delivered event is remembered, so that
-	// the same one is not sent again. Its payload is not kept; docs/benchmarks.md
-	// has the memory that it takes. Defaults to
+	// the same one is not sent again. Its payload is not kept;
+	// docs/benchmarks-storage.md has the memory that it takes. Defaults to
 	// [outbox.DefaultDeduplicationWindow].
 	DeduplicationWindow time.Duration
 	// PollInterval is the interval in which an idle instance looks for new

@@ -209,7 +209,7 @@ func TestOutbox_delivered(t *testing.T) {
 	if err != nil || stats.Queued != 0 || stats.Delivered != 1 {
 		t.Fatalf("%+v, %v", stats, err)
 	}
-	// The figure in docs/benchmarks.md.
+	// The figure in docs/benchmarks-storage.md.
 	_, records := ob.delivery.Admit(ctx, purchase("A"))
 	used, err := ob.cfg.Redis.MemoryUsage(ctx, ob.live.marker(records[0].Identity)).Result()
 	if err != nil || used > 160 {

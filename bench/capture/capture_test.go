@@ -64,13 +64,17 @@ func variants(b *testing.B, call func(testing.TB, string, http.Handler, string) 
 // BenchmarkPage is what nearly all requests of a site are: a page without a
 // click.
 func BenchmarkPage(b *testing.B) {
-	for _, tt := range []struct{ name, request string }{
-		{"plain", request("/shop")},
-		{"UTM and five cookies", request("/shop"+utmQuery, fiveCookies)},
-	} {
-		peers := []peer{{name: "bare", page: page}, tracked(b, "clickid", cookieStore(b)), gorilla(), scsMemory(), {name: "otelhttp", page: traced}}
-		b.Run(tt.name+"/direct", func(b *testing.B) { ratio.Compare(b, variants(b, direct, tt.request, peers...)...) })
-		b.Run(tt.name+"/HTTP", func(b *testing.B) { ratio.Compare(b, variants(b, overHTTP, tt.request, peers...)...) })
+	for _, way := range []struct {
+		name string
+		call func(testing.TB, string, http.Handler, string) ratio.Variant
+	}{{"HTTP", overHTTP}, {"direct", direct}} {
+		for _, tt := range []struct{ name, request string }{
+			{"no query", request("/shop")},
+			{"UTM and five cookies", request("/shop"+utmQuery, fiveCookies)},
+		} {
+			peers := []peer{{name: "bare", page: page}, tracked(b, "clickid", cookieStore(b)), gorilla(), scsMemory(), {name: "otelhttp", page: traced}}
+			b.Run(way.name+", "+tt.name, func(b *testing.B) { ratio.Compare(b, variants(b, way.call, tt.request, peers...)...) })
+		}
 	}
 }
 
@@ -88,19 +92,19 @@ func BenchmarkPageWithClick(b *testing.B) {
 // BenchmarkLanding is the page on which a click arrives, once for each visitor.
 func BenchmarkLanding(b *testing.B) {
 	landing := request("/?clkid="+clickID+"&utm_source=scope3", fiveCookies)
+	b.Run("HTTP", func(b *testing.B) {
+		ratio.Compare(b,
+			overHTTP(b, "gorilla/sessions", gorilla().landing, landing),
+			overHTTP(b, "clickid, cookie", tracked(b, "", cookieStore(b)).landing, landing),
+			overHTTP(b, "bare", page, landing),
+		)
+	})
 	b.Run("direct", func(b *testing.B) {
 		ratio.Compare(b,
 			direct(b, "gorilla/sessions", gorilla().landing, landing),
 			direct(b, "clickid, cookie", tracked(b, "", cookieStore(b)).landing, landing),
 			restarted(b, "scs, memory", func() http.Handler { return scsMemory().landing }, landing),
 			restarted(b, "clickid, memory", func() http.Handler { return tracked(b, "", clickid.NewMemoryStore()).landing }, landing),
-		)
-	})
-	b.Run("HTTP", func(b *testing.B) {
-		ratio.Compare(b,
-			overHTTP(b, "bare", page, landing),
-			overHTTP(b, "clickid, cookie", tracked(b, "", cookieStore(b)).landing, landing),
-			overHTTP(b, "gorilla/sessions", gorilla().landing, landing),
 		)
 	})
 }
@@ -151,10 +155,11 @@ func BenchmarkGrowth(b *testing.B) {
 	}
 }
 
-// BenchmarkFlood serves requests of one MiB that consist of separators. The bare
-// handler reads neither cookies nor the query.
+// BenchmarkFlood serves requests of one MiB that consist of separators, and prints
+// the ratios of CPU time. The bare handler reads neither cookies nor the query.
 func BenchmarkFlood(b *testing.B) {
 	const size = 1 << 20
+	table := ratio.NewTable("Flood", 1, "one MiB of", "clickid ÷ bare", "gorilla/sessions ÷ bare")
 	for _, tt := range []struct{ name, request string }{
 		{"cookie of semicolons", request("/", "Cookie: "+strings.Repeat(";", size))},
 		{"cookie of names", request("/", "Cookie: "+strings.Repeat("__Host-clkid=;", size/14))},
@@ -164,7 +169,8 @@ func BenchmarkFlood(b *testing.B) {
 		{"Referer of ampersands", request("/", "Referer: https://shop.example/?"+strings.Repeat("&", size))},
 	} {
 		b.Run(tt.name, func(b *testing.B) {
-			ratio.Compare(b, variants(b, overHTTP, tt.request, peer{name: "bare", page: page}, tracked(b, "clickid", cookieStore(b)), gorilla())...)
+			r := ratio.Measure(b, variants(b, overHTTP, tt.request, peer{name: "bare", page: page}, tracked(b, "clickid", cookieStore(b)), gorilla())...)
+			table.Row(tt.name, r[1].CPUOver(r[0]), r[2].CPUOver(r[0]))
 		})
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"flag"
 	"fmt"
 	"maps"
+	"os"
 	"runtime"
 	"strings"
 	"sync"
@@ -20,6 +21,7 @@ import (
 	"time"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/bench/internal/ratio"
 )
 
 var (
@@ -28,26 +30,29 @@ var (
 	connections = flag.Int("connections", 8, "connections of visitors at the same time")
 )
 
+func TestMain(m *testing.M) { os.Exit(ratio.Main(m)) }
+
 func TestLoad(t *testing.T) {
-	table := []string{"",
-		"| store | page views | per second | clicks | landings without a store | orders with a click | organic orders | orders sent again | MiB of heap after a quarter | at the end |",
-		"| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"}
+	table := ratio.NewTable("Load", 1, "store", "pages per second", "clicks", "landings without a store", "orders with a click", "organic orders", "orders sent again",
+		"MiB of heap after a quarter", "at the end")
+	ran := false
 	for _, s := range stores {
 		if *chosen != "all" && !strings.Contains(","+*chosen+",", ","+s.name+",") {
 			continue
 		}
 		before := runtime.NumGoroutine()
-		t.Run(s.name, func(t *testing.T) { table = append(table, "| "+s.name+run(t, s.open(t))) })
+		ran = true
+		t.Run(s.name, func(t *testing.T) { table.Row(append([]any{s.name}, run(t, s.open(t))...)...) })
 		await(t, "no goroutine is left", func() bool { return runtime.NumGoroutine() <= before })
 	}
-	if t.Log(strings.Join(table, "\n")); len(table) == 3 {
+	if !ran {
 		t.Errorf("-store=%s names no store", *chosen)
 	}
 }
 
-// run visits a shop with a store, compares the counts, and returns them as a row
-// of a table.
-func run(t *testing.T, store clickid.Store) (row string) {
+// run visits a shop with a store, compares the counts, and returns them as cells of
+// a table.
+func run(t *testing.T, store clickid.Store) []any {
 	t.Helper()
 	shop := openShop(t, store)
 	defer shop.close(t)
@@ -112,8 +117,8 @@ func run(t *testing.T, store clickid.Store) (row string) {
 	if limit := early + early/4 + 2<<20 + shop.onHeap(captured); late > limit {
 		t.Errorf("the heap has grown from %d to %d bytes; at most %d are expected", early, late, limit)
 	}
-	return fmt.Sprintf(" | %d | %.0f | %d | %d | %d | %d | %d | %.1f | %.1f |", *views, float64(*views)/took.Seconds(),
-		captured, lost, len(want), organic, crowd.retries.Load(), float64(early)/(1<<20), float64(late)/(1<<20))
+	mebibytes := func(bytes uint64) string { return fmt.Sprintf("%.1f", float64(bytes)/(1<<20)) }
+	return []any{float64(*views) / took.Seconds(), float64(captured), float64(lost), float64(len(want)), float64(organic), crowd.retries.Load(), mebibytes(early), mebibytes(late)}
 }
 
 // heap returns the size of the live heap.

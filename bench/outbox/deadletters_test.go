@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/bench/internal/ratio"
 	"github.com/clickid/clickid/outbox"
 )
 
@@ -20,44 +21,43 @@ var refused = flag.String("refused", "1000,10000", "numbers of refused events of
 // and the time of an event from Replay to its acceptance. Run it with
 // -benchtime=1x.
 func BenchmarkDeadLetters(b *testing.B) {
-	bySize(b, *refused, benchmarkDeadLetters)
+	bySize(b, *refused, ratio.NewTable("DeadLetters", 2, "", "dead letters", "an event refused", "an event replayed", "`Stats`", "`Find`", "`Erase`", "first page", "last page"), benchmarkDeadLetters)
 }
 
-func benchmarkDeadLetters(b *testing.B, setup setup, events int) {
+func benchmarkDeadLetters(b *testing.B, setup setup, events int) []any {
 	ctx := context.Background()
 	p := newPlatform(b, 0)
 	p.refuses.Store(true)
 	s := setup.open(b, outbox.Config{Destination: p.client(b), Logger: slog.New(slog.DiscardHandler)}, 0)
 	s.fill(b, "refused", events, 1)
-	perEvent := func(unit string, do func()) {
+	perEvent := func(do func()) time.Duration {
 		began := time.Now()
 		do()
-		b.ReportMetric(float64(time.Since(began).Microseconds())/float64(events), unit)
+		return time.Since(began) / time.Duration(events)
 	}
-	perEvent("µs/refused", func() {
+	refused := perEvent(func() {
 		s.start(b)
 		s.awaitEmpty(b)
 	})
-	page := func(offset int) func(int) error {
-		return func(int) error {
+	page := func(offset int) time.Duration {
+		return medianOf(b, func(int) error {
 			letters, err := s.outbox.DeadLetters(ctx, outbox.Page{Offset: offset, Limit: 50})
 			if err == nil && len(letters) != 50 {
 				err = fmt.Errorf("%d dead letters", len(letters))
 			}
 			return err
-		}
+		})
 	}
-	reportMedian(b, "ms/first-page", page(0))
-	reportMedian(b, "ms/last-page", page(events-50))
-	s.reportCalls(b, "refused", events, outbox.StateDeadLettered, clickid.OrderKey)
+	first, last := page(0), page(events-50)
+	stats, find, erase := s.medianCalls(b, "refused", events, outbox.StateDeadLettered, clickid.OrderKey)
 	p.refuses.Store(false)
-	perEvent("µs/replayed", func() {
+	replayed := perEvent(func() {
 		if n, err := s.outbox.Replay(ctx); err != nil || n != events-calls {
 			b.Fatalf("%d of %d dead letters are replayed: %v", n, events-calls, err)
 		}
 		s.awaitEmpty(b)
 	})
-	b.ReportMetric(0, "ns/op")
+	return []any{refused, replayed, stats, find, erase, first, last}
 }
 
 // awaitEmpty waits until no event is queued.

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/clickid/clickid/bench/internal/ratio"
 	"github.com/clickid/clickid/outbox"
 )
 
@@ -17,10 +18,10 @@ const (
 // BenchmarkDrain delivers a backlog of 20,000 events to a platform that takes
 // 100 ms per request. Run it with -benchtime=1x.
 func BenchmarkDrain(b *testing.B) {
+	table := ratio.NewTable("Drain", 2, "", "workers", "events per second", "delivered after", "requests", "heap")
 	for _, setup := range shops {
 		for _, workers := range []int{200, 500, 2000} {
 			b.Run(fmt.Sprintf("%s/%d workers", setup.name, workers), func(b *testing.B) {
-				b.ReportAllocs()
 				for range b.N {
 					b.StopTimer()
 					p := newPlatform(b, latency)
@@ -33,9 +34,7 @@ func BenchmarkDrain(b *testing.B) {
 					p.await(b, backlog)
 					took := time.Since(began)
 					b.StopTimer()
-					b.ReportMetric(backlog/took.Seconds(), "events/s")
-					b.ReportMetric(float64(p.requests.Load()), "requests")
-					b.ReportMetric(float64(heap())/(1<<20), "MiB-heap")
+					table.Row(setup.name, ratio.Number(float64(workers)), backlog/took.Seconds(), took, p.requests.Load(), fmt.Sprintf("%d MiB", heap()>>20))
 				}
 			})
 		}

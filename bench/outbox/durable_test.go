@@ -3,8 +3,8 @@ package outbox_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
-	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -13,7 +13,10 @@ import (
 	"github.com/clickid/clickid/outbox"
 )
 
-func TestMain(m *testing.M) { os.Exit(ratio.Main(m)) }
+func TestMain(m *testing.M) {
+	slog.SetLogLoggerLevel(slog.LevelWarn) // River reports each migration
+	os.Exit(ratio.Main(m))
+}
 
 const (
 	visitors = 32  // that order at once
@@ -31,8 +34,10 @@ type peer struct {
 var peers []peer
 
 // BenchmarkDurable stores orders with and without their conversions, each in a
-// transaction of its own, one after the other and from many visitors.
+// transaction of its own, one after the other and from many visitors. The last
+// column is empty without cgo.
 func BenchmarkDurable(b *testing.B) {
+	table := ratio.NewTable("Durable", 1, "", "with its conversion ÷ the order", "32 orders at once", "the order", "with its conversion", "an event of Snowplow")
 	for _, setup := range allShops {
 		b.Run(setup.name, func(b *testing.B) {
 			s := setup.open(b, outbox.Config{Destination: newPlatform(b, 0).client(b)}, 0)
@@ -45,21 +50,28 @@ func BenchmarkDurable(b *testing.B) {
 				}
 			}
 			variants := []ratio.Variant{
-				ratio.Calls("order", 1, store(false)),
+				ratio.Calls("the order", 1, store(false)),
 				ratio.Calls("with its conversion", 1, store(true)),
-				ratio.Calls(fmt.Sprintf("order, %d at once", visitors), visitors, store(false)),
-				ratio.Calls(fmt.Sprintf("with its conversion, %d at once", visitors), visitors, store(true)),
+				ratio.Calls("the order, at once", visitors, store(false)),
+				ratio.Calls("with its conversion, at once", visitors, store(true)),
 			}
 			for _, p := range peers {
 				variants = append(variants, ratio.Variant{Name: p.name, Run: p.open(b)})
 			}
-			ratio.Compare(b, variants...)
+			r := ratio.Measure(b, variants...)
+			cells := []any{setup.name, r[1].TimeOver(r[0]), r[3].TimeOver(r[2]), r[0].Call(50), r[1].Call(50)}
+			for _, peer := range r[4:] {
+				cells = append(cells, peer.Time())
+			}
+			table.Row(cells...)
 		})
 	}
 }
 
-// BenchmarkBulk stores 500 events with each Send.
+// BenchmarkBulk stores 500 events with each Send. Snowplow's tracker, the first
+// row, takes one event a call.
 func BenchmarkBulk(b *testing.B) {
+	table := ratio.NewTable("Bulk", 1, "", "Snowplow's time ÷ this", "500 events")
 	var variants []ratio.Variant
 	for _, p := range peers {
 		store := p.open(b)
@@ -73,7 +85,10 @@ func BenchmarkBulk(b *testing.B) {
 			s.fill(b, fmt.Sprintf("%s-%d", setup.name, number), bulk, 1)
 		})})
 	}
-	ratio.Compare(b, variants...)
+	results := ratio.Measure(b, variants...)
+	for _, r := range results {
+		table.Row(r.Name, results[0].TimeOver(r), r.Time())
+	}
 }
 
 // repeat returns a function that calls f n times.
@@ -89,6 +104,7 @@ func repeat(f func()) func(n int) {
 // platform's acceptance. The queue is empty, the last event was accepted 100 ms
 // ago, and the platform responds at once.
 func BenchmarkIdleLatency(b *testing.B) {
+	table := ratio.NewTable("IdleLatency", 1, "", "median", "90 %")
 	for _, setup := range allShops {
 		b.Run(setup.name, func(b *testing.B) {
 			p := newPlatform(b, 0)
@@ -106,12 +122,8 @@ func BenchmarkIdleLatency(b *testing.B) {
 				p.await(b, i+2)
 				waits = append(waits, time.Since(committed))
 			}
-			slices.Sort(waits)
-			b.ReportMetric(milliseconds(median(waits)), "ms-median")
-			b.ReportMetric(milliseconds(waits[len(waits)*9/10]), "ms-90%")
+			table.Row(setup.name, ratio.Percentile(waits, 50), ratio.Percentile(waits, 90))
 			b.ReportMetric(0, "ns/op")
 		})
 	}
 }
-
-func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

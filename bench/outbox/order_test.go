@@ -3,22 +3,23 @@ package outbox_test
 import (
 	"context"
 	"fmt"
-	"slices"
 	"testing"
 	"time"
 
+	"github.com/clickid/clickid/bench/internal/ratio"
 	"github.com/clickid/clickid/outbox"
 )
 
 // BenchmarkOrder compares the order's transaction with and without its
 // conversion, in an idle shop and during the delivery of a backlog. It
-// alternates between both and reports the medians and their ratio.
+// alternates between both and prints the medians and their ratio.
 func BenchmarkOrder(b *testing.B) {
+	table := ratio.NewTable("Order", 1, "", "with its conversion ÷ the order", "the order", "with its conversion")
 	for _, setup := range shops {
 		for _, drains := range []bool{false, true} {
-			name := setup.name + "/idle"
+			name := setup.name + ", idle"
 			if drains {
-				name = setup.name + "/while a backlog drains"
+				name = setup.name + ", while a backlog drains"
 			}
 			b.Run(name, func(b *testing.B) {
 				p := newPlatform(b, latency)
@@ -43,16 +44,9 @@ func BenchmarkOrder(b *testing.B) {
 				if drains && p.events.Load() >= backlog {
 					b.Log("the backlog ended before the orders: use a smaller -benchtime")
 				}
-				without, with := median(took[false]), median(took[true])
-				b.ReportMetric(without.Seconds()*1000, "ms-without")
-				b.ReportMetric(with.Seconds()*1000, "ms-with")
-				b.ReportMetric(with.Seconds()/without.Seconds(), "ratio")
+				without, with := ratio.Percentile(took[false], 50), ratio.Percentile(took[true], 50)
+				table.Row(name, with.Seconds()/without.Seconds(), without, with)
 			})
 		}
 	}
-}
-
-func median(d []time.Duration) time.Duration {
-	slices.Sort(d)
-	return d[len(d)/2]
 }

@@ -5,11 +5,11 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"testing"
 	"time"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/bench/internal/ratio"
 	"github.com/clickid/clickid/outbox"
 )
 
@@ -34,18 +34,18 @@ func BenchmarkRiverParts(b *testing.B) {
 		name string
 		add  func(t transaction, id string) error
 	}{
-		{"the order", nil},
-		{"check and encode the event", func(_ transaction, id string) error { return convert(ctx, prepared, id) }},
-		{"round trip of a statement", func(t transaction, id string) error {
+		{"the order, ten statements and a commit to disk", nil},
+		{"and its event, checked and encoded but not stored", func(_ transaction, id string) error { return convert(ctx, prepared, id) }},
+		{"and the round trip of a statement", func(t transaction, id string) error {
 			if err := convert(ctx, prepared, id); err != nil {
 				return err
 			}
 			return t.read("SELECT $1::int", 1)
 		}},
-		{"row, in a copy of River's table without indexes", func(t transaction, id string) error { return insertCopy(t, prepared, &record, "bare", id) }},
-		{"its primary key and unique key", func(t transaction, id string) error { return insertCopy(t, prepared, &record, "unique_only", id) }},
-		{"River's other five indexes", func(t transaction, id string) error { return insertCopy(t, prepared, &record, "all_indexes", id) }},
-		{"search for the identity, its lock, notification", func(t transaction, id string) error { return convert(ctx, t.outbox, id) }},
+		{"and the row, in a copy of River's table without indexes", func(t transaction, id string) error { return insertCopy(t, prepared, &record, "bare", id) }},
+		{"and its primary key and its unique key", func(t transaction, id string) error { return insertCopy(t, prepared, &record, "unique_only", id) }},
+		{"and River's other five indexes", func(t transaction, id string) error { return insertCopy(t, prepared, &record, "all_indexes", id) }},
+		{"and the search for the identity, its lock, and the notification", func(t transaction, id string) error { return convert(ctx, t.outbox, id) }},
 	}
 	took := make([][]time.Duration, len(parts))
 	number := 0
@@ -66,13 +66,21 @@ func BenchmarkRiverParts(b *testing.B) {
 			took[i] = append(took[i], time.Since(began))
 		}
 	}
-	var before float64
+	table := newParts("RiverParts")
 	for i, part := range parts {
-		slices.Sort(took[i])
-		now := float64(took[i][len(took[i])/10].Nanoseconds()) / 1000
-		b.Logf("%-50s %4.0f µs, in all %4.0f µs", part.name, now-before, now)
-		before = now
+		table.Row(part.name, rateOf(took, i, 10), ratio.Percentile(took[i], 10))
 	}
+}
+
+// newParts returns a table of the parts of an order.
+func newParts(title string) *ratio.Table {
+	return ratio.NewTable(title, 1, "", "orders per second ÷ those without a conversion", "time")
+}
+
+// rateOf returns the orders per second of a part, compared with the first part, at a
+// percentile of their times.
+func rateOf(took [][]time.Duration, part, percentage int) float64 {
+	return ratio.Percentile(took[0], percentage).Seconds() / ratio.Percentile(took[part], percentage).Seconds()
 }
 
 // copyJobs copies River's table of jobs: without indexes, with the unique ones, and

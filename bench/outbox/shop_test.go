@@ -48,16 +48,16 @@ type setup struct {
 	open func(b *testing.B, cfg outbox.Config, workers int) *shop
 }
 
-// shops are the setups on River. "SQLite apart" stores the conversion in a
-// separate transaction.
+// shops are the setups on River. With a SQLite file apart, the conversion is stored
+// in a transaction after that of the order.
 var shops = []setup{
-	{"PostgreSQL", openPostgres},
-	{"SQLite shared", openSharedSQLite},
-	{"SQLite apart", openSQLiteApart},
+	{"River in PostgreSQL", openPostgres},
+	{"the shop's SQLite file", openSharedSQLite},
+	{"a SQLite file apart", openSQLiteApart},
 }
 
 // allShops are the setups of every outbox.
-var allShops = append(slices.Clone(shops), setup{"table and asynq", openTable}, setup{"asynq", openAsynq})
+var allShops = append(slices.Clone(shops), setup{"outbox table and asynq", openTable}, setup{"asynq", openAsynq})
 
 // schema is that of a small shop: an order reads and updates the stock and has
 // three lines.
@@ -218,7 +218,8 @@ func openTable(b *testing.B, cfg outbox.Config, workers int) *shop {
 	if err != nil {
 		b.Fatal(err)
 	}
-	ob, err := outbox.NewTableOutbox(newAsynq(b, cfg, workers), outbox.RelayConfig{DB: db, Table: table})
+	queue, _ := newAsynq(b, cfg, workers)
+	ob, err := outbox.NewTableOutbox(queue, outbox.RelayConfig{DB: db, Table: table})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -231,15 +232,15 @@ func openTable(b *testing.B, cfg outbox.Config, workers int) *shop {
 // openAsynq opens a shop on PostgreSQL that sends to asynq after the commit.
 func openAsynq(b *testing.B, cfg outbox.Config, workers int) *shop {
 	b.Helper()
-	ob := newAsynq(b, cfg, workers)
+	ob, _ := newAsynq(b, cfg, workers)
 	return &shop{outbox: ob, transact: transactions(openPostgresSQL(b), nil), after: ob}
 }
 
-// newAsynq returns an outbox on a private Redis server that flushes each write to
-// its append-only file.
-func newAsynq(b *testing.B, cfg outbox.Config, workers int) *asynqoutbox.Outbox {
+// newAsynq returns an outbox on a private Redis server, which flushes each write to
+// its append-only file unless its arguments change that.
+func newAsynq(b *testing.B, cfg outbox.Config, workers int, args ...string) (*asynqoutbox.Outbox, *redis.Client) {
 	b.Helper()
-	options, err := redis.ParseURL(testserver.StartRedis(b).DSN())
+	options, err := redis.ParseURL(testserver.StartRedis(b, args...).DSN())
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -250,7 +251,7 @@ func newAsynq(b *testing.B, cfg outbox.Config, workers int) *asynqoutbox.Outbox 
 	if err != nil {
 		b.Fatal(err)
 	}
-	return ob
+	return ob, client
 }
 
 // openPostgresSQL opens a PostgreSQL database of the shop with database/sql.

@@ -6,11 +6,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"testing"
 	"time"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/bench/internal/ratio"
 	"github.com/clickid/clickid/outbox"
 )
 
@@ -19,7 +19,7 @@ const plainRow = "INSERT INTO plain (record) VALUES ($1)"
 
 // BenchmarkSQLiteParts shows where the time of an order with its conversion goes.
 // Each part has more than the one before, up to the conversion in the shop's file;
-// the last two store it in another file. It runs them in random order and reports the
+// the last two store it in another file. It runs them in random order and prints the
 // time that a twentieth of the orders stay below, since other processes disturb the
 // rest.
 func BenchmarkSQLiteParts(b *testing.B) {
@@ -58,18 +58,18 @@ func BenchmarkSQLiteParts(b *testing.B) {
 		shop     *shop
 		converts bool
 	}{
-		{"order", shared, false},
-		{"checked", &shop{transact: shared.transact, after: nowhere}, true},
-		{"plain-row", &shop{transact: transactions(db, inOrder)}, true},
-		{"river-row", shared, true},
-		{"plain-row-apart", &shop{transact: transactions(db, nil), after: after}, true},
-		{"river-row-apart", openSQLiteApart(b, cfg, 0), true},
+		{"the order", shared, false},
+		{"and its event, checked and encoded but not stored", &shop{transact: shared.transact, after: nowhere}, true},
+		{"and a plain row of the event, in the order's transaction", &shop{transact: transactions(db, inOrder)}, true},
+		{"and River's row of the event, in the order's transaction", shared, true},
+		{"and a plain row of the event, in another file", &shop{transact: transactions(db, nil), after: after}, true},
+		{"and River's row of the event, in another file", openSQLiteApart(b, cfg, 0), true},
 	}
 	took := make([][]time.Duration, len(parts))
 	for round := range b.N {
 		for _, i := range rand.Perm(len(parts)) { // the part before it leaves the caches cold or warm
 			part := parts[i]
-			id := fmt.Sprintf("%d-%s", round, part.name)
+			id := fmt.Sprintf("%d-%d", round, i)
 			began := time.Now()
 			if err := part.shop.order(context.Background(), id, part.converts); err != nil {
 				b.Fatal(err)
@@ -77,9 +77,9 @@ func BenchmarkSQLiteParts(b *testing.B) {
 			took[i] = append(took[i], time.Since(began))
 		}
 	}
+	table := newParts("SQLiteParts")
 	for i, part := range parts {
-		slices.Sort(took[i])
-		b.ReportMetric(float64(took[i][len(took[i])/20].Microseconds()), "µs-"+part.name)
+		table.Row(part.name, rateOf(took, i, 5), ratio.Percentile(took[i], 5))
 	}
 	b.ReportMetric(0, "ns/op")
 }

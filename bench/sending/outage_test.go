@@ -5,12 +5,11 @@ import (
 	"database/sql"
 	"flag"
 	"fmt"
-	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
+	"github.com/clickid/clickid/bench/internal/ratio"
 	"github.com/clickid/clickid/internal/testserver"
 	"github.com/clickid/clickid/outbox"
 	asynqoutbox "github.com/clickid/clickid/outbox_asynq"
@@ -39,23 +38,21 @@ func TestOutage(t *testing.T) {
 	clients := append([]sender{
 		direct("clickid, LogEvent", logEvent), direct("clickid, ECAPI", ecapi), batched(), memoryOutbox(), sqliteOutbox(), riverOutbox(),
 		asynqOutbox(), tableOutbox(),
-	}, peers()...)
-	var table strings.Builder
-	fmt.Fprintf(&table, "\n| delivered of %d |", orders)
+	}, append(peers(), durable...)...)
+	columns := []string{fmt.Sprintf("delivered of %d", orders)}
 	for _, f := range faults {
-		fmt.Fprintf(&table, " %s |", f)
+		columns = append(columns, string(f))
 	}
-	table.WriteString("\n|" + strings.Repeat(" --- |", len(faults)+1) + "\n")
+	table := ratio.NewTable("Outage", 1, columns...)
 	for _, s := range clients {
 		t.Run(s.name, func(t *testing.T) {
-			cells := make([]string, len(faults))
-			for i, f := range faults {
-				cells[i] = deliver(t, s, f, orders)
+			cells := []any{s.name}
+			for _, f := range faults {
+				cells = append(cells, deliver(t, s, f, orders))
 			}
-			fmt.Fprintf(&table, "| %s | %s |\n", s.name, strings.Join(cells, " | "))
+			table.Row(cells...)
 		})
 	}
-	fmt.Fprint(os.Stdout, table.String())
 }
 
 // deliver returns a cell of the table.

@@ -12,6 +12,7 @@ import (
 	rudder "github.com/rudderlabs/analytics-go/v4"
 	segment "github.com/segmentio/analytics-go/v3"
 	"github.com/snowplow/snowplow-golang-tracker/v3/pkg/storage/memory"
+	"github.com/snowplow/snowplow-golang-tracker/v3/pkg/storage/storageiface"
 	snowplow "github.com/snowplow/snowplow-golang-tracker/v3/tracker"
 )
 
@@ -20,6 +21,10 @@ import (
 func peers() []sender {
 	return []sender{segmentSender(), posthogSender(), rudderSender(), amplitudeSender(), mixpanelSender(), snowplowSender()}
 }
+
+// durable are peers with a queue on disk, which start again after an outage.
+// Snowplow's needs cgo.
+var durable []sender
 
 // closing returns a send function that enqueues messages and closes the client.
 func closing[M any](tb testing.TB, messages []M, enqueue func(M) error, closeIt func() error) func() {
@@ -128,24 +133,31 @@ func mixpanelSender() sender {
 
 // snowplowSender keeps events in memory, and flushes them as its example does.
 func snowplowSender() sender {
-	return sender{"Snowplow", func(_ testing.TB, url string, orders int) func() {
-		// The emitter's own client has a copy of http.DefaultTransport, which shares a
-		// map with it and ends the process when both write it at once.
-		transport := http.DefaultTransport.(*http.Transport).Clone()
-		transport.MaxIdleConns, transport.MaxIdleConnsPerHost = 100, 100
-		emitter := snowplow.InitEmitter(snowplow.RequireCollectorUri(url[len("http://"):]), snowplow.RequireStorage(*memory.Init()),
-			snowplow.OptionHttpClient(&http.Client{Timeout: 5 * time.Second, Transport: transport}))
-		tracker := snowplow.InitTracker(snowplow.RequireEmitter(emitter), snowplow.OptionBase64Encode(false))
-		events := make([]*snowplow.SelfDescribingJson, orders)
-		for i := range events {
-			events[i] = snowplow.InitSelfDescribingJson("iglu:com.example/purchase/jsonschema/1-0-0", properties(i))
+	return sender{"Snowplow", func(_ testing.TB, url string, orders int) func() { return snowplowWith(*memory.Init(), url, orders) }}
+}
+
+func snowplowWith(storage storageiface.Storage, url string, orders int) func() {
+	tracker, closeIdle := snowplowTracker(storage, url)
+	events := make([]*snowplow.SelfDescribingJson, orders)
+	for i := range events {
+		events[i] = snowplow.InitSelfDescribingJson("iglu:com.example/purchase/jsonschema/1-0-0", properties(i))
+	}
+	return func() {
+		for _, e := range events {
+			tracker.TrackSelfDescribingEvent(snowplow.SelfDescribingEvent{Event: e})
 		}
-		return func() {
-			for _, e := range events {
-				tracker.TrackSelfDescribingEvent(snowplow.SelfDescribingEvent{Event: e})
-			}
-			tracker.BlockingFlush(5, 10)
-			transport.CloseIdleConnections()
-		}
-	}}
+		tracker.BlockingFlush(5, 10)
+		closeIdle()
+	}
+}
+
+// snowplowTracker returns a tracker and a function that closes its connections.
+func snowplowTracker(storage storageiface.Storage, url string) (tracker *snowplow.Tracker, closeIdle func()) {
+	// The emitter's own client has a copy of http.DefaultTransport, which shares a
+	// map with it and ends the process when both write it at once.
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.MaxIdleConns, transport.MaxIdleConnsPerHost = 100, 100
+	emitter := snowplow.InitEmitter(snowplow.RequireCollectorUri(url[len("http://"):]), snowplow.RequireStorage(storage),
+		snowplow.OptionHttpClient(&http.Client{Timeout: 5 * time.Second, Transport: transport}))
+	return snowplow.InitTracker(snowplow.RequireEmitter(emitter), snowplow.OptionBase64Encode(false)), transport.CloseIdleConnections
 }

@@ -17,16 +17,17 @@ import (
 	"time"
 )
 
-// fault is what goes wrong at a platform.
+// fault is what goes wrong at a platform, for two seconds unless its name says
+// otherwise.
 type fault string
 
 const (
 	healthy     fault = ""
-	unavailable fault = "503 for two seconds"
-	refused     fault = "refused connections for two seconds"
-	throttled   fault = "429 without Retry-After for two seconds"
+	unavailable fault = "503"
+	refused     fault = "refused connections"
+	throttled   fault = "429 without Retry-After"
 	poisoned    fault = "400 for one event, always"
-	maintenance fault = "200 with an HTML page for two seconds"
+	maintenance fault = "200 with an HTML page"
 )
 
 const outage = 2 * time.Second

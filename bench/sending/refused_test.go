@@ -21,15 +21,15 @@ type refusal struct {
 }
 
 var refusals = []refusal{
-	{"200 with a failure for each event", http.StatusOK, func(orders []int) string {
+	{"a failure for each", http.StatusOK, func(orders []int) string {
 		return fmt.Sprintf(`{"events_received":%d,"events_processed":0,"partial_failures":[%s]}`, len(orders), each(orders, func(_, order int) string {
 			return fmt.Sprintf(`{"event_id":%q,"code":"INVALID_VALUE","message":"invalid"}`, orderID(order))
 		}))
 	}},
-	{"400 that names each event", http.StatusBadRequest, func(orders []int) string {
+	{"400 that names each", http.StatusBadRequest, func(orders []int) string {
 		return fmt.Sprintf(`{"errors":[%s]}`, each(orders, func(i, _ int) string { return invalidEvent(i) }))
 	}},
-	{"400 that names one event", http.StatusBadRequest, func([]int) string {
+	{"400 that names one", http.StatusBadRequest, func([]int) string {
 		return fmt.Sprintf(`{"errors":[%s]}`, invalidEvent(0))
 	}},
 }
@@ -50,6 +50,7 @@ func each(orders []int, element func(i, order int) string) string {
 // calls of more and more events.
 func BenchmarkRefused(b *testing.B) {
 	const orders = 10_000
+	table := ratio.NewTable("Refused", 1, "CPU", "calls of 1,000 ÷ calls of 100", "calls of 10,000 ÷ calls of 100", "calls of 100", "calls of 1,000", "calls of 10,000")
 	for _, r := range refusals {
 		b.Run(r.name, func(b *testing.B) {
 			server := httptest.NewServer(r)
@@ -65,7 +66,8 @@ func BenchmarkRefused(b *testing.B) {
 					}
 				}})
 			}
-			ratio.Compare(b, variants...)
+			m := ratio.Measure(b, variants...)
+			table.Row(r.name, m[1].CPUOver(m[0]), m[2].CPUOver(m[0]), m[0].CPU(), m[1].CPU(), m[2].CPU())
 		})
 	}
 }

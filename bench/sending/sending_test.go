@@ -90,16 +90,20 @@ func BenchmarkGrowth(b *testing.B) {
 	for _, call := range []int{1000, 10_000, orders} {
 		v := sending(b, ours, call)
 		prepare := v.Prepare
-		v.Name = fmt.Sprintf("calls of %d", call)
+		v.Name = "calls of " + thousands(call)
 		v.Prepare = func(n int) { prepare(n * orders / call) }
 		variants = append(variants, v)
 	}
 	ratio.Compare(b, variants...)
 }
 
+// thousands returns a number with commas.
+func thousands(n int) string { return ratio.Number(float64(n)) }
+
 // BenchmarkCallers lets callers send one purchase after the other to a platform
 // that takes a millisecond.
 func BenchmarkCallers(b *testing.B) {
+	table := ratio.NewTable("Callers", 1, "callers", "CPU, Batcher ÷ client", "time, Batcher ÷ client", "client, CPU", "Batcher, CPU", "client, time", "Batcher, time")
 	for _, callers := range []int{8, 64} {
 		b.Run(fmt.Sprintf("%d", callers), func(b *testing.B) {
 			p := newPlatform(b, 1<<20, healthy)
@@ -109,7 +113,8 @@ func BenchmarkCallers(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			ratio.Compare(b, calling(b, "Client", client, callers), calling(b, "Batcher", batcher, callers))
+			r := ratio.Measure(b, calling(b, "client", client, callers), calling(b, "Batcher", batcher, callers))
+			table.Row(callers, r[1].CPUOver(r[0]), r[1].TimeOver(r[0]), r[0].CPU(), r[1].CPU(), r[0].Time(), r[1].Time())
 		})
 	}
 }

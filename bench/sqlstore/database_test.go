@@ -39,6 +39,17 @@ func open(b *testing.B, kind sqlstore.Database, driver, dsn string) database {
 	return database{db, kind}
 }
 
+// name returns the name of the database in tables.
+func (d database) name() string {
+	switch d.kind {
+	case sqlstore.DatabasePostgreSQL:
+		return "PostgreSQL"
+	case sqlstore.DatabaseMySQL:
+		return "MariaDB"
+	}
+	return "SQLite"
+}
+
 func (d database) version(b *testing.B) (version string) {
 	b.Helper()
 	if d.kind == sqlstore.DatabaseSQLite {

@@ -93,7 +93,7 @@ func benchmarkPeer(b *testing.B, start func(*testing.B) database) {
 	d.fill(b, sessions, func(i int) int { return int(sorted[i]) })
 	d.analyze(b)
 	b.Logf("loaded %d clicks and sessions in %v", *clicks, time.Since(began).Round(time.Second))
-	comparePeer(b, store, anyToken, withoutContext{p.open(d.DB)})
+	comparePeer(b, d.name(), store, anyToken, withoutContext{p.open(d.DB)})
 }
 
 // sortedBy returns the numbers of n rows in the order of their keys.
@@ -131,9 +131,12 @@ func (s withoutContext) FindCtx(_ context.Context, token string) ([]byte, bool, 
 	return s.Find(token)
 }
 
+// peerTable has the figures of all servers.
+var peerTable = ratio.NewTable("Peer", 1, "", "time ÷ scs", "clickid, median", "clickid, 99 %", "scs, median", "scs, 99 %")
+
 // comparePeer compares a store with one of scs. token returns the token of any
 // loaded click; all loaded sessions that have not expired are read.
-func comparePeer(b *testing.B, store clickid.Store, token func() string, theirs peerStore) {
+func comparePeer(b *testing.B, server string, store clickid.Store, token func() string, theirs peerStore) {
 	ctx, now := context.Background(), time.Now()
 	var number atomic.Int64
 	number.Store(int64(*clicks))
@@ -167,8 +170,13 @@ func comparePeer(b *testing.B, store clickid.Store, token func() string, theirs 
 	}
 	for _, action := range actions {
 		for _, visitors := range []int{1, 32} {
-			b.Run(fmt.Sprintf("%s, %d at once", action.name, visitors), func(b *testing.B) {
-				ratio.Compare(b, ratio.Calls("scs", visitors, action.theirs), ratio.Calls("clickid", visitors, action.ours))
+			name := action.name
+			if visitors > 1 {
+				name += fmt.Sprintf(", %d at once", visitors)
+			}
+			b.Run(name, func(b *testing.B) {
+				r := ratio.Measure(b, ratio.Calls("scs", visitors, action.theirs), ratio.Calls("clickid", visitors, action.ours))
+				peerTable.Row(server+", "+name, r[1].TimeOver(r[0]), r[1].Call(50), r[1].Call(99), r[0].Call(50), r[0].Call(99))
 			})
 		}
 	}

@@ -55,7 +55,7 @@ func BenchmarkPeerRedis(b *testing.B) {
 	b.Logf("loaded %d clicks and sessions in %v", *clicks, time.Since(began).Round(time.Second))
 
 	store, theirs = open(client)
-	comparePeer(b, store, func() string { return known[rand.IntN(len(known))] }, theirs)
+	comparePeer(b, "Redis", store, func() string { return known[rand.IntN(len(known))] }, theirs)
 }
 
 // pipeline is a hook that collects commands and sends a thousand at a time. Until

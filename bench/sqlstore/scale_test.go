@@ -1,11 +1,12 @@
 // Package sqlstore_test measures the SQL store with millions of clicks:
 //
-//	go test ./bench/sqlstore -run '^$' -bench . -timeout 2h -v -clicks 5000000
+//	go test ./bench/sqlstore -run '^$' -bench . -timeout 2h -clicks 5000000
 //
-// Each database is a private server, or a file, with durable commits. The
-// report shows the plans of the store's statements, the latencies of saving and
-// loading in empty tables, in full tables and while a fifth of the clicks is
-// purged, and the bytes per click. In full tables, clicks of any age are loaded.
+// Each database is a private server, or a file, with durable commits. The tables
+// have the bytes per click, and the latencies of saving and loading in empty
+// tables, in full tables and while a fifth of the clicks is purged. In full tables,
+// clicks of any age are loaded. With -v, a report has the plans of the store's
+// statements.
 package sqlstore_test
 
 import (
@@ -20,8 +21,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/bench/internal/ratio"
+	"github.com/clickid/clickid/bench/internal/redismemory"
 	"github.com/clickid/clickid/internal/testserver"
+	redisstore "github.com/clickid/clickid/store_redis"
 	sqlstore "github.com/clickid/clickid/store_sql"
 )
 
@@ -39,11 +45,24 @@ func BenchmarkMariaDB(b *testing.B) { benchmark(b, startMariaDB) }
 
 func BenchmarkSQLite(b *testing.B) { benchmark(b, openSQLite) }
 
-// benchmark fills, measures and purges a database once.
-func benchmark(b *testing.B, start func(*testing.B) database) {
+// The tables of all databases.
+var (
+	byteTable  = ratio.NewTable("Bytes", 1, "", "bytes per click", "bytes per link")
+	speedTable = ratio.NewTable("Speed", 2, "", "", "save ÷ that in empty tables", "load ÷ that in empty tables",
+		"save, median", "save, 99 %", "load, median", "load, 99 %")
+	purgeTable = ratio.NewTable("Purging", 1, "", "rows a second, pauses included", "one statement, median", "99 %", "longest")
+)
+
+// countLinks sets the default of -links.
+func countLinks() {
 	if *links == 0 {
 		*links = *clicks / 10
 	}
+}
+
+// benchmark fills, measures and purges a database once.
+func benchmark(b *testing.B, start func(*testing.B) database) {
+	countLinks()
 	ctx := context.Background()
 	d := start(b)
 	store := newStore(b, d, d.DB)
@@ -65,25 +84,21 @@ func benchmark(b *testing.B, start func(*testing.B) database) {
 	say("loaded %d clicks and %d links in %v, %.0f rows/s", *clicks, *links, loaded.Round(time.Second), float64(*clicks+*links)/loaded.Seconds())
 	d.analyze(b)
 	clickBytes, linkBytes := d.sizes(b, say)
-	b.ReportMetric(clickBytes/float64(*clicks), "B/click")
-	b.ReportMetric(linkBytes/float64(*links), "B/link")
-	say("%.0f bytes per click, %.0f per link, indexes included", clickBytes/float64(*clicks), linkBytes/float64(*links))
+	byteTable.Row(d.name(), clickBytes/float64(*clicks), linkBytes/float64(*links))
 
 	explainAll(b, d, say)
 
 	full := visitAtRate(b, store, untilTime(*phase), anyToken)
 	say("full tables:         %v", full)
-	b.ReportMetric(over(full.load.percentile(50), empty.load.percentile(50)), "load-full/empty")
-	b.ReportMetric(over(full.save.percentile(50), empty.save.percentile(50)), "save-full/empty")
 
 	expired := *clicks/5 + *links/5
 	steps := &timedDB{DB: d.DB}
-	purging := newStore(b, d, steps)
+	purged := newStore(b, d, steps)
 	done := make(chan struct{})
 	began = time.Now()
 	go func() {
 		defer close(done)
-		if n, err := purging.Purge(ctx, expired); err != nil || n != expired {
+		if n, err := purged.Purge(ctx, expired); err != nil || n != expired {
 			b.Errorf("the purge deleted %d of %d rows and returned %v", n, expired, err)
 		}
 	}()
@@ -91,9 +106,59 @@ func benchmark(b *testing.B, start func(*testing.B) database) {
 	took := time.Since(began)
 	say("while purging:       %v", during)
 	say("purged %d rows in %v, %.0f rows/s, in %d statements: %v", expired, took.Round(time.Millisecond), float64(expired)/took.Seconds(), len(steps.took.all), &steps.took)
-	b.ReportMetric(float64(steps.took.percentile(100).Microseconds())/1000, "longest-step-ms")
-	b.ReportMetric(float64(during.save.percentile(99).Microseconds())/1000, "save-p99-purging-ms")
+	for _, phase := range []struct {
+		name string
+		*visits
+	}{{"empty", empty}, {ratio.Number(float64(*clicks)), full}, {"purging", during}} {
+		speedTable.Row(d.name(), phase.name, over(phase.save.percentile(50), empty.save.percentile(50)), over(phase.load.percentile(50), empty.load.percentile(50)),
+			phase.save.percentile(50), phase.save.percentile(99), phase.load.percentile(50), phase.load.percentile(99))
+	}
+	purgeTable.Row(d.name(), float64(expired)/took.Seconds(), steps.took.percentile(50), steps.took.percentile(99), steps.took.percentile(100))
 	b.ReportMetric(0, "ns/op") // the time of the whole pass has no meaning
+}
+
+// BenchmarkRedis measures the memory of clicks and links, each on a private server:
+// the growth of the server, with its index of keys and expiries, and the records
+// without it. The index doubles from time to time, and its share is realistic only
+// with a million records.
+func BenchmarkRedis(b *testing.B) {
+	countLinks()
+	ctx, expires := context.Background(), time.Now().Add(clickid.DefaultTTL)
+	fill := func(n int, add func(store *redisstore.Store, i int) error) (server, records float64) {
+		options, err := redis.ParseURL(testserver.StartRedis(b, "--appendonly", "no").DSN())
+		failOn(b, err)
+		options.ContextTimeoutEnabled = true
+		client := redis.NewClient(options)
+		defer func() { _ = client.Close() }()
+		store, err := redisstore.New(redisstore.Config{Client: client})
+		failOn(b, err)
+		empty := redismemory.Used(b, client)
+		for i := range n {
+			failOn(b, add(store, i))
+		}
+		server = float64(redismemory.Used(b, client)-empty) / float64(n)
+		keys, _, err := client.Scan(ctx, 0, "*", 1000).Result()
+		failOn(b, err)
+		for _, key := range keys {
+			records += float64(client.MemoryUsage(ctx, key).Val()) / float64(len(keys))
+		}
+		return server, records * float64(client.DBSize(ctx).Val()) / float64(n)
+	}
+	link := func(token func(i int) string) func(*redisstore.Store, int) error {
+		return func(store *redisstore.Store, i int) error {
+			return store.Link(ctx, clickid.OrderKey(fmt.Sprint(i)), token(i), expires)
+		}
+	}
+	click, clickRecord := fill(*clicks, func(store *redisstore.Store, _ int) error {
+		_, err := store.Save(ctx, clickid.Click{ID: "01ARZ3NDEKTSV4RRFFQ69G5FAV", Param: "clkid", At: time.Now(), Expires: expires})
+		return err
+	})
+	toCookie, toCookieRecord := fill(*links, link(func(i int) string { return fmt.Sprintf("%0140d", i) }))
+	toStore, _ := fill(*links, link(tokenOf))
+	byteTable.Row("Redis, growth of the server's memory", click, toCookie)
+	byteTable.Row("Redis, `MEMORY USAGE` of the records", clickRecord, toCookieRecord)
+	b.ReportMetric(toCookie-toStore, "B/link-less-with-tokens-of-the-store")
+	b.ReportMetric(0, "ns/op")
 }
 
 func newStore(b *testing.B, d database, db sqlstore.DB) *sqlstore.Store {

@@ -1,5 +1,5 @@
 // Package ratio measures several ways to do the same work side by side and
-// prints their ratios.
+// prints tables of their ratios, in the form of docs/benchmarks.md.
 //
 // Figures that are measured one after the other do not compare on a busy
 // machine. Compare therefore runs the variants in turn, in short batches, and
@@ -7,10 +7,7 @@
 package ratio
 
 import (
-	"fmt"
 	"runtime"
-	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -41,19 +38,9 @@ func (c *calls) add(took time.Duration) {
 	c.took = append(c.took, took)
 }
 
-// percentile returns the nanoseconds that a percentage of the calls does not
-// exceed.
-func (c *calls) percentile(p int) float64 {
-	if len(c.took) == 0 {
-		return 0
-	}
-	slices.Sort(c.took)
-	return float64(c.took[min(len(c.took)-1, len(c.took)*p/100)])
-}
-
-// Calls returns a variant that calls f from a number of goroutines. Its row also
-// has the median and the 99th percentile of the time of a call. A batch is large
-// enough to keep all of them busy.
+// Calls returns a variant that calls f from a number of goroutines. Its result
+// also has the percentiles of the time of a call. A batch is large enough to keep
+// all of them busy.
 func Calls(name string, callers int, f func()) Variant {
 	c := new(calls)
 	return Variant{Name: name, calls: c, least: 4 * callers, Run: AtOnce(callers, func() {
@@ -66,24 +53,36 @@ func Calls(name string, callers int, f func()) Variant {
 // minBatch is the shortest batch that is measured.
 const minBatch = 10 * time.Millisecond
 
-// Compare measures the variants and adds a table to the results that [Main]
-// prints, in which the first variant is 1. An iteration of b is a round, in
-// which each variant runs a batch: -benchtime=5s measures for five seconds, and
-// -benchtime=20x for twenty rounds.
+// Compare measures the variants and adds their rows to a table of the benchmark,
+// in which the first variant is 1. The rows of its sub-benchmarks are in one table.
 func Compare(b *testing.B, variants ...Variant) {
+	b.Helper()
+	addRows(b.Name(), Measure(b, variants...))
+}
+
+// Measure measures the variants. An iteration of b is a round, in which each
+// variant runs a batch: -benchtime=5s measures for five seconds, and
+// -benchtime=20x for twenty rounds.
+func Measure(b *testing.B, variants ...Variant) []Result {
 	b.Helper()
 	sizes := make([]int, len(variants))
 	for i, v := range variants {
 		sizes[i] = v.calibrate()
 	}
-	measured := make([][]cost, len(variants)) // by variant and round
+	results := make([]Result, len(variants))
 	for round := 0; b.Loop(); round++ {
 		for i := range variants {
 			i = (i + round) % len(variants) // in turn, each of them is first
-			measured[i] = append(measured[i], variants[i].batch(sizes[i]))
+			results[i].rounds = append(results[i].rounds, variants[i].batch(sizes[i]))
 		}
 	}
-	add(b.Name(), variants, measured)
+	for i, v := range variants {
+		results[i].Name = v.Name
+		if v.calls != nil {
+			results[i].calls = v.calls.took
+		}
+	}
+	return results
 }
 
 // calibrate returns the size of a batch. It also warms up.
@@ -122,76 +121,6 @@ func (v Variant) batch(n int) cost {
 		allocs: float64(after.Mallocs-before.Mallocs) / float64(n),
 		bytes:  float64(after.TotalAlloc-before.TotalAlloc) / float64(n),
 	}
-}
-
-// results are the tables of [Main].
-var results struct {
-	sync.Mutex
-	strings.Builder
-}
-
-// Main runs the tests of a package and prints the tables of its comparisons
-// after them, for TestMain. It returns the exit code.
-func Main(m *testing.M) int {
-	code := m.Run()
-	results.Lock()
-	defer results.Unlock()
-	fmt.Print(results.String())
-	return code
-}
-
-// add adds a table to the results: the medians of the rounds.
-func add(name string, variants []Variant, measured [][]cost) {
-	results.Lock()
-	defer results.Unlock()
-	fmt.Fprintf(&results, "\n%s\n\n", strings.TrimPrefix(name, "Benchmark"))
-	ofCalls := ""
-	if slices.ContainsFunc(variants, func(v Variant) bool { return v.calls != nil }) {
-		ofCalls = " a call, median | a call, 99 % |"
-	}
-	fmt.Fprintf(&results, "| | CPU ÷ %s | time ÷ %[1]s | CPU | time | allocations | bytes |%s\n", variants[0].Name, ofCalls)
-	fmt.Fprintf(&results, "| --- | --- | --- | --- | --- | --- | --- |%s\n", strings.Repeat(" --- |", strings.Count(ofCalls, "|")))
-	for i, v := range variants {
-		over := func(of func(cost) float64) float64 {
-			return median(len(measured[i]), func(round int) float64 { return of(measured[i][round]) / of(measured[0][round]) })
-		}
-		typical := func(of func(cost) float64) float64 {
-			return median(len(measured[i]), func(round int) float64 { return of(measured[i][round]) })
-		}
-		cpu, wall := func(c cost) float64 { return c.cpu }, func(c cost) float64 { return c.time }
-		fmt.Fprintf(&results, "| %s | %.3g | %.3g | %s | %s | %.0f | %.0f |", v.Name, over(cpu), over(wall), duration(typical(cpu)), duration(typical(wall)),
-			typical(func(c cost) float64 { return c.allocs }), typical(func(c cost) float64 { return c.bytes }))
-		switch {
-		case ofCalls == "":
-		case v.calls == nil:
-			results.WriteString(" | |")
-		default:
-			fmt.Fprintf(&results, " %s | %s |", duration(v.calls.percentile(50)), duration(v.calls.percentile(99)))
-		}
-		results.WriteString("\n")
-	}
-}
-
-func median(n int, value func(int) float64) float64 {
-	values := make([]float64, n)
-	for i := range values {
-		values[i] = value(i)
-	}
-	slices.Sort(values)
-	return (values[(n-1)/2] + values[n/2]) / 2
-}
-
-// duration prints nanoseconds with three digits.
-func duration(ns float64) string {
-	switch {
-	case ns < 1e3:
-		return fmt.Sprintf("%.3g ns", ns)
-	case ns < 1e6:
-		return fmt.Sprintf("%.3g µs", ns/1e3)
-	case ns < 1e9:
-		return fmt.Sprintf("%.3g ms", ns/1e6)
-	}
-	return fmt.Sprintf("%.3g s", ns/1e9)
 }
 
 // AtOnce returns the Run of a [Variant] that calls f from a number of goroutines.

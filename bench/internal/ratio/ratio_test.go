@@ -1,6 +1,7 @@
 package ratio
 
 import (
+	"fmt"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -8,7 +9,13 @@ import (
 	"time"
 )
 
-func TestAdd_medians(t *testing.T) {
+// forget removes the tables of a test.
+func forget(t *testing.T) {
+	t.Cleanup(func() { tables.all = nil })
+}
+
+func TestAddRows_medians(t *testing.T) {
+	forget(t)
 	rounds := func(values ...float64) (costs []cost) {
 		for _, v := range values {
 			costs = append(costs, cost{cpu: v, time: 2 * v, allocs: 3})
@@ -16,57 +23,76 @@ func TestAdd_medians(t *testing.T) {
 		return costs
 	}
 	// The second round was on a busy machine, for both.
-	add("BenchmarkPage/landing", []Variant{{Name: "bare"}, {Name: "tracked"}}, [][]cost{rounds(1000, 9000, 1000), rounds(1500, 13500, 1500)})
-	defer results.Reset()
+	addRows("BenchmarkPage/landing", []Result{{Name: "bare", rounds: rounds(1000, 9000, 1000)}, {Name: "tracked", rounds: rounds(1500, 13500, 1500)}})
+	addRows("BenchmarkPage/with_a_click", []Result{{Name: "bare", rounds: rounds(2e6)}})
+	addRows("BenchmarkToken", []Result{{Name: "HMAC", rounds: rounds(10)}})
 	want := `
-Page/landing
+Page
 
-| | CPU ÷ bare | time ÷ bare | CPU | time | allocations | bytes |
+| | | CPU ÷ bare | time ÷ bare | CPU | time | allocations | bytes |
+| --- | --- | --- | --- | --- | --- | --- | --- |
+| landing | bare | 1 | 1 | 1 µs | 2 µs | 3 | 0 |
+| | tracked | 1.5 | 1.5 | 1.5 µs | 3 µs | 3 | 0 |
+| with a click | bare | 1 | 1 | 2 ms | 4 ms | 3 | 0 |
+
+Token
+
+| | CPU ÷ HMAC | time ÷ HMAC | CPU | time | allocations | bytes |
 | --- | --- | --- | --- | --- | --- | --- |
-| bare | 1 | 1 | 1 µs | 2 µs | 3 | 0 |
-| tracked | 1.5 | 1.5 | 1.5 µs | 3 µs | 3 | 0 |
+| HMAC | 1 | 1 | 10 ns | 20 ns | 3 | 0 |
 `
-	if got := results.String(); got != want {
+	if got := printed(); got != want {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestTable_repeatedRow(t *testing.T) {
+	forget(t)
+	NewTable("Empty", 1, "")
+	table := NewTable("Growth", 2, "", "events", "rate", "time")
+	table.Row("River", 10, 0.5, time.Second)
+	table.Row("River", 20, 1234567.8, 999_700*time.Microsecond)
+	NewTable("Growth", 2, "", "events", "rate", "time").Row("River", 10, 0.25, time.Millisecond)
+	want := `
+Growth
+
+| | events | rate | time |
+| --- | --- | --- | --- |
+| River | 10 | 0.25 | 1 ms |
+| | 20 | 1,234,568 | 1 s |
+`
+	if got := printed(); got != want {
 		t.Errorf("got %s", got)
 	}
 }
 
 func TestCompare_rounds(t *testing.T) {
+	forget(t)
 	var prepared, ran [2]int
 	variant := func(i int) Variant {
 		return Variant{
-			Name:    "waiting",
+			Name:    fmt.Sprint("variant ", i),
 			Prepare: func(int) { prepared[i]++ },
 			Run:     func(n int) { ran[i]++; time.Sleep(time.Duration(n) * minBatch) },
 		}
 	}
 	testing.Benchmark(func(b *testing.B) { Compare(b, variant(0), variant(1)) })
-	defer results.Reset()
 	if ran[0] != ran[1] || ran != prepared {
 		t.Errorf("batches of the variants: %v, prepared: %v", ran, prepared)
 	}
-	if !strings.Contains(results.String(), "| waiting | 1 |") {
-		t.Errorf("got %s", results.String())
+	if got := printed(); !strings.Contains(got, "| variant 0 | 1 | 1 |") {
+		t.Errorf("got %s", got)
 	}
 }
 
-func TestCalls_percentiles(t *testing.T) {
-	rows := []Variant{Calls("of calls", 2, func() {}), {Name: "of batches"}}
+func TestResult_Call(t *testing.T) {
+	v := Calls("calls", 2, func() {})
 	for i := range 200 {
-		rows[0].calls.add(time.Duration(200-i) * time.Microsecond)
+		v.calls.add(time.Duration(200-i) * time.Microsecond)
 	}
-	add("BenchmarkStore", rows, [][]cost{{{cpu: 1000, time: 1000}}, {{cpu: 1000, time: 1000}}})
-	defer results.Reset()
-	want := `
-Store
-
-| | CPU ÷ of calls | time ÷ of calls | CPU | time | allocations | bytes | a call, median | a call, 99 % |
-| --- | --- | --- | --- | --- | --- | --- | --- | --- |
-| of calls | 1 | 1 | 1 µs | 1 µs | 0 | 0 | 101 µs | 199 µs |
-| of batches | 1 | 1 | 1 µs | 1 µs | 0 | 0 | | |
-`
-	if got := results.String(); got != want {
-		t.Errorf("got %s", got)
+	r := Result{calls: v.calls.took}
+	if median, most := r.Call(50), r.Call(99); median != 101*time.Microsecond || most != 199*time.Microsecond {
+		t.Errorf("median %v, 99 %% %v", median, most)
 	}
 }
 
