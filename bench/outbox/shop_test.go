@@ -57,7 +57,9 @@ var shops = []setup{
 }
 
 // allShops are the setups of every outbox.
-var allShops = append(slices.Clone(shops), setup{"outbox table and asynq", openTable}, setup{"asynq", openAsynq})
+var allShops = append(slices.Clone(shops),
+	setup{"outbox table in the shop's SQLite file", openSQLiteTable},
+	setup{"outbox table and asynq", openTable}, setup{"asynq", openAsynq})
 
 // schema is that of a small shop: an order reads and updates the stock and has
 // three lines.
@@ -181,7 +183,13 @@ func openSharedSQLite(b *testing.B, cfg outbox.Config, workers int) *shop {
 
 func openSQLiteApart(b *testing.B, cfg outbox.Config, workers int) *shop {
 	b.Helper()
-	db := openShop(b)
+	ob := openFile(b, cfg, workers)
+	return &shop{outbox: ob, transact: transactions(openShop(b), nil), after: ob}
+}
+
+// openFile returns an outbox in a SQLite file of its own.
+func openFile(b *testing.B, cfg outbox.Config, workers int) *sqliteoutbox.Outbox {
+	b.Helper()
 	ob, err := sqliteoutbox.Open(filepath.Join(b.TempDir(), "outbox.db"), sqliteoutbox.Config{Delivery: cfg, Workers: workers})
 	if err != nil {
 		b.Fatal(err)
@@ -190,7 +198,7 @@ func openSQLiteApart(b *testing.B, cfg outbox.Config, workers int) *shop {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { _ = ob.Close() })
-	return &shop{outbox: ob, transact: transactions(db, nil), after: ob}
+	return ob
 }
 
 // openShop opens a SQLite database of the shop.
@@ -213,12 +221,24 @@ func openShop(b *testing.B) *sql.DB {
 // asynq.
 func openTable(b *testing.B, cfg outbox.Config, workers int) *shop {
 	b.Helper()
-	db := openPostgresSQL(b)
-	table, err := outbox.NewTable(outbox.TableConfig{Database: outbox.DatabasePostgreSQL, Destination: cfg.Destination})
+	queue, _ := newAsynq(b, cfg, workers)
+	return newTable(b, outbox.DatabasePostgreSQL, openPostgresSQL(b), cfg, queue)
+}
+
+// openSQLiteTable opens a shop on SQLite with the outbox table, whose relay feeds a
+// SQLite file apart.
+func openSQLiteTable(b *testing.B, cfg outbox.Config, workers int) *shop {
+	b.Helper()
+	return newTable(b, outbox.DatabaseSQLite, openShop(b), cfg, openFile(b, cfg, workers))
+}
+
+// newTable returns a shop with an outbox table in db.
+func newTable(b *testing.B, database outbox.Database, db *sql.DB, cfg outbox.Config, queue outbox.Queue) *shop {
+	b.Helper()
+	table, err := outbox.NewTable(outbox.TableConfig{Database: database, Destination: cfg.Destination})
 	if err != nil {
 		b.Fatal(err)
 	}
-	queue, _ := newAsynq(b, cfg, workers)
 	ob, err := outbox.NewTableOutbox(queue, outbox.RelayConfig{DB: db, Table: table})
 	if err != nil {
 		b.Fatal(err)
