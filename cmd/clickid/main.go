@@ -107,6 +107,8 @@ func version() string {
 // complete sets what all commands have in common.
 func complete(cmd *cli.Command) {
 	cmd.OnUsageError = usageError
+	cmd.HideHelpCommand = len(cmd.Arguments) > 0 // "help" is an argument such as a file
+	checkFlags(cmd)
 	action := cmd.Action
 	if action == nil {
 		action = func(_ context.Context, cmd *cli.Command) error { return cli.ShowSubcommandHelp(cmd) }
@@ -117,7 +119,7 @@ func complete(cmd *cli.Command) {
 	}
 	cmd.Action = func(ctx context.Context, cmd *cli.Command) error {
 		if cmd.Args().Present() {
-			err := fmt.Errorf("%s %q", unexpected, cmd.Args().First())
+			err := fmt.Errorf("%s %q%s", unexpected, cmd.Args().First(), didYouMean(cmd.Args().First(), commandNames(cmd), ""))
 			if cmd != cmd.Root() {
 				err = fmt.Errorf("%s: %w", cmd.Name, err)
 			}
@@ -134,6 +136,10 @@ func complete(cmd *cli.Command) {
 	}
 }
 
-// usageError returns err as it is. By default the library prints the whole help
-// for every mistyped flag.
-func usageError(_ context.Context, _ *cli.Command, err error, _ bool) error { return err }
+// commandNames returns the names of the commands below one, without that of help.
+func commandNames(cmd *cli.Command) (names []string) {
+	for _, sub := range cmd.VisibleCommands() {
+		names = append(names, sub.Name)
+	}
+	return names
+}

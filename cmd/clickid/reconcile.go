@@ -65,7 +65,7 @@ func checkHour(s string) error {
 }
 
 func checkPercent(percent float64) error {
-	if percent < 0 || percent > 100 {
+	if !(percent >= 0 && percent <= 100) { // NaN is neither
 		return errors.New("must be from 0 to 100")
 	}
 	return nil
