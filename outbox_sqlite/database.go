@@ -20,6 +20,9 @@ func openFile(path string) (*sql.DB, error) {
 	if sqldb.InMemory(path) {
 		return nil, errors.New("sqliteoutbox: Open requires the path of a file; a database in memory would lose all events")
 	}
+	if sqldb.IsSQLiteURI(path) {
+		return nil, errors.New("sqliteoutbox: Open requires the path of a file without \"file:\" and options; open a URI with database/sql and pass the pool to New")
+	}
 	if err := sqldb.CreateSQLiteFile(path); err != nil {
 		return nil, fmt.Errorf("sqliteoutbox: opening the file: %w", err)
 	}
@@ -27,8 +30,7 @@ func openFile(path string) (*sql.DB, error) {
 		"_pragma": {"busy_timeout(" + busyTimeout + ")", "journal_mode(WAL)", "synchronous(FULL)"},
 		"_txlock": {"immediate"},
 	}
-	source := url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: options.Encode()}
-	opens, err := sqlite.NewConnector(source.String())
+	opens, err := sqlite.NewConnector(sqldb.SQLiteSource(path, options))
 	if err != nil {
 		return nil, fmt.Errorf("sqliteoutbox: opening the file: %w", err)
 	}

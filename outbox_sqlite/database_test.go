@@ -27,6 +27,7 @@ func TestOpen_path(t *testing.T) {
 		"":                           "database in memory",
 		":memory:":                   "database in memory",
 		"file::memory:?cache=shared": "database in memory",
+		"file:outbox.db?mode=rw":     "without \"file:\" and options",
 		filepath.Join(t.TempDir(), "missing", "x.db"): "no such file",
 		t.TempDir(): "directory",
 	} {

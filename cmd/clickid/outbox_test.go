@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"github.com/clickid/clickid"
 	"github.com/clickid/clickid/capi"
 	"github.com/clickid/clickid/clickidtest"
+	"github.com/clickid/clickid/internal/sqldb"
 	"github.com/clickid/clickid/internal/testserver"
 	"github.com/clickid/clickid/outbox"
 	asynqoutbox "github.com/clickid/clickid/outbox_asynq"
@@ -263,6 +265,54 @@ func TestOutbox_deadLetters(t *testing.T) {
 		r = callOutbox(t, s, platform, "stats", "-json")
 		require.Contains(t, strings.Join(strings.Fields(r.stdout), ""), `{"queued":1,`)
 	})
+}
+
+// TestOutbox_sqlitePath opens files whose names mean something else in a data
+// source name. The command creates no file and leaves the shop's journal mode.
+func TestOutbox_sqlitePath(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "100%25 of the shop? #1 a b.db")
+	db, err := sql.Open("sqlite", sqldb.SQLiteSource(path, nil))
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = db.Close() })
+	db.SetMaxOpenConns(1)
+	destination := newOutboxClient(t, clickidtest.NewServer(t))
+	ob, err := sqliteoutbox.New(db, sqliteoutbox.Config{Delivery: outbox.Config{Destination: destination, Logger: slog.New(slog.DiscardHandler)}})
+	require.NoError(t, err)
+	require.NoError(t, ob.Migrate(t.Context()))
+	table, err := outbox.NewTable(outbox.TableConfig{Database: outbox.DatabaseSQLite, Destination: destination})
+	require.NoError(t, err)
+	require.NoError(t, table.Migrate(t.Context(), db))
+	_, err = ob.Send(t.Context(), conversion("1"))
+	require.NoError(t, err)
+	for _, flags := range [][]string{{"-outbox", path}, {"-outbox", path, "-table", path}} {
+		r := call(t, append([]string{"outbox", "stats", "-destination", destination.Name()}, flags...)...)
+		require.Equal(t, 0, r.code, r.stderr)
+		require.Contains(t, r.stdout, "queued        1 ")
+	}
+	var mode string
+	require.NoError(t, db.QueryRowContext(t.Context(), "PRAGMA journal_mode").Scan(&mode))
+	require.Equal(t, "delete", mode)
+
+	missing := filepath.Join(dir, "missing?.db")
+	for _, row := range []struct {
+		flags []string
+		code  int
+		text  string
+	}{
+		{[]string{"-outbox", missing}, exitFailed, "missing?.db does not exist"},
+		{[]string{"-outbox", path, "-table", missing}, exitFailed, "missing?.db does not exist"},
+		{[]string{"-outbox", path, "-table", "file:" + path}, exitUsage, "the address of a SQLite file is its path, without file: and options"},
+		{[]string{"-outbox", path, "-table", dir}, exitFailed, "is not a SQLite file"},
+	} {
+		r := call(t, append([]string{"outbox", "stats", "-destination", destination.Name()}, row.flags...)...)
+		require.Equal(t, row.code, r.code, r.stderr)
+		require.Contains(t, r.stderr, row.text)
+	}
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Len(t, entries, 1, "no file was created: %v", entries)
 }
 
 func TestOutbox_usage(t *testing.T) {

@@ -1,6 +1,7 @@
 package sqldb
 
 import (
+	"net/url"
 	"os"
 	"strings"
 )
@@ -20,3 +21,16 @@ func CreateSQLiteFile(path string) error {
 	}
 	return file.Close()
 }
+
+// SQLiteSource returns the data source name of modernc.org/sqlite for the file at
+// path. SQLite itself reads a part of a path with a "?" as options.
+func SQLiteSource(path string, options url.Values) string {
+	if strings.HasPrefix(path, "//") {
+		path = "/" + strings.TrimLeft(path, "/") // SQLite takes //a for a host
+	}
+	return (&url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: options.Encode()}).String()
+}
+
+// IsSQLiteURI reports whether SQLite takes a name for a URI. In place of a path it
+// would name a file of that name, or another one.
+func IsSQLiteURI(name string) bool { return strings.HasPrefix(name, "file:") }

@@ -1,6 +1,7 @@
 package sqldb_test
 
 import (
+	"net/url"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -27,6 +28,20 @@ func TestCreateSQLiteFile(t *testing.T) {
 	require.Equal(t, "content", string(content), "an existing file stays as it is")
 
 	require.Error(t, sqldb.CreateSQLiteFile(filepath.Join(path, "below-a-file.db")))
+}
+
+func TestSQLiteSource(t *testing.T) {
+	for path, want := range map[string]string{
+		"shop.db":            "file:shop.db?mode=rw",
+		"/srv/a b?c#d%41.db": "file:/srv/a%20b%3Fc%23d%2541.db?mode=rw",
+		"//srv/shop.db":      "file:/srv/shop.db?mode=rw",
+		"file:shop.db":       "file:file:shop.db?mode=rw",
+	} {
+		require.Equal(t, want, sqldb.SQLiteSource(path, url.Values{"mode": {"rw"}}), path)
+	}
+	require.Equal(t, "file:shop.db", sqldb.SQLiteSource("shop.db", nil))
+	require.True(t, sqldb.IsSQLiteURI("file:shop.db?mode=rw"))
+	require.False(t, sqldb.IsSQLiteURI("shop.file:db"))
 }
 
 func TestInMemory(t *testing.T) {

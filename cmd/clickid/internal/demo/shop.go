@@ -8,12 +8,12 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"os"
 	"time"
 
 	"github.com/clickid/clickid"
 	"github.com/clickid/clickid/capi"
 	"github.com/clickid/clickid/clickidtest"
+	"github.com/clickid/clickid/internal/sqldb"
 	"github.com/clickid/clickid/outbox"
 	sqliteoutbox "github.com/clickid/clickid/outbox_sqlite"
 	sqlstore "github.com/clickid/clickid/store_sql"
@@ -88,20 +88,14 @@ const shortSnooze = 200 * time.Millisecond
 // openDatabase opens the shop's SQLite file with the options that an outbox in a
 // shared database needs, and creates the table of orders.
 func openDatabase(ctx context.Context, file string) (*sql.DB, error) {
-	// SQLite would create a file that all users can read.
-	created, err := os.OpenFile(file, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("demo: the shop's database cannot be written; choose another file with -db: %w", err)
-	}
-	if err := created.Close(); err != nil {
+	if err := sqldb.CreateSQLiteFile(file); err != nil {
 		return nil, fmt.Errorf("demo: the shop's database cannot be written; choose another file with -db: %w", err)
 	}
 	options := url.Values{
 		"_pragma": {"busy_timeout(10000)", "journal_mode(WAL)"},
 		"_txlock": {"immediate"},
 	}
-	source := url.URL{Scheme: "file", OmitHost: true, Path: file, RawQuery: options.Encode()}
-	db, err := sql.Open("sqlite", source.String())
+	db, err := sql.Open("sqlite", sqldb.SQLiteSource(file, options))
 	if err != nil {
 		return nil, fmt.Errorf("demo: opening the shop's database: %w", err)
 	}

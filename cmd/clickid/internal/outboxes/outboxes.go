@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/clickid/clickid/internal/sqldb"
 	"github.com/clickid/clickid/outbox"
 	asynqoutbox "github.com/clickid/clickid/outbox_asynq"
 	riveroutbox "github.com/clickid/clickid/outbox_river"
@@ -150,23 +151,37 @@ func (o *Outbox) queue(options Options) (outbox.Queue, error) {
 	case kindMySQL:
 		return nil, AddressError("MySQL and MariaDB have the outbox table, but no queue; name them with -table, and the queue with -outbox")
 	}
-	if err := exists(options.URL); err != nil {
-		return nil, err
-	}
-	ob, err := sqliteoutbox.Open(options.URL, sqliteoutbox.Config{Delivery: delivery})
+	db, err := openSQLite(options.URL)
 	if err != nil {
 		return nil, err
 	}
-	o.closers = append(o.closers, func() { _ = ob.Close() })
-	return ob, nil
+	o.closers = append(o.closers, func() { _ = db.Close() })
+	return sqliteoutbox.New(db, sqliteoutbox.Config{Delivery: delivery})
 }
 
-// exists reports a missing file, which opening would create.
-func exists(path string) error {
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("the file %s does not exist", path)
+// openSQLite opens a file and changes none of its settings. A file that does not
+// exist is not created.
+func openSQLite(path string) (*sql.DB, error) {
+	if sqldb.IsSQLiteURI(path) || sqldb.InMemory(path) {
+		return nil, AddressError("the address of a SQLite file is its path, without file: and options")
 	}
-	return nil
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("the file %s does not exist", path)
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("%s is not a SQLite file", path)
+	}
+	db, err := sql.Open("sqlite", sqldb.SQLiteSource(path, url.Values{
+		"mode": {"rw"}, "_pragma": {"busy_timeout(10000)"}, "_txlock": {"immediate"},
+	}))
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(1)
+	return db, nil
 }
 
 func (o *Outbox) table(options Options, queue outbox.Queue) (outbox.Outbox, error) {
@@ -175,28 +190,31 @@ func (o *Outbox) table(options Options, queue outbox.Queue) (outbox.Outbox, erro
 		return nil, err
 	}
 	var (
-		driver, source string
-		database       outbox.Database
+		db       *sql.DB
+		database outbox.Database
 	)
 	switch k {
 	case kindPostgreSQL:
-		driver, source, database = "pgx", options.TableURL, outbox.DatabasePostgreSQL
+		database = outbox.DatabasePostgreSQL
+		if db, err = sql.Open("pgx", options.TableURL); err != nil {
+			return nil, AddressError("the address of the database with the outbox table cannot be read")
+		}
 	case kindMySQL:
-		driver, database = "mysql", outbox.DatabaseMySQL
-		if source, err = mysqlSource(options.TableURL); err != nil {
+		database = outbox.DatabaseMySQL
+		source, err := mysqlSource(options.TableURL)
+		if err != nil {
 			return nil, err
 		}
+		if db, err = sql.Open("mysql", source); err != nil {
+			return nil, AddressError("the address of the database with the outbox table cannot be read")
+		}
 	case kindSQLite:
-		driver, source, database = "sqlite", options.TableURL, outbox.DatabaseSQLite
-		if err := exists(source); err != nil {
+		database = outbox.DatabaseSQLite
+		if db, err = openSQLite(options.TableURL); err != nil {
 			return nil, err
 		}
 	default:
 		return nil, AddressError("the outbox table is in a SQL database, not in Redis")
-	}
-	db, err := sql.Open(driver, source)
-	if err != nil {
-		return nil, AddressError("the address of the database with the outbox table cannot be read")
 	}
 	o.closers = append(o.closers, func() { _ = db.Close() })
 	table, err := outbox.NewTable(outbox.TableConfig{Database: database, Destination: outbox.Administration(options.Destination), Prefix: options.Prefix})

@@ -8,9 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
 
 	"github.com/clickid/clickid/clickidtest"
+	"github.com/clickid/clickid/internal/sqldb"
 	_ "modernc.org/sqlite" // without cgo
 )
 
@@ -33,20 +33,14 @@ func openDatabase(ctx context.Context, file string) (*database, error) {
 	unusable := func(err error) error {
 		return fmt.Errorf("receive: %s is not a usable database, or another receiver uses it; choose another file with -db: %w", file, err)
 	}
-	// SQLite would create a file that all users can read.
-	created, err := os.OpenFile(file, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, unusable(err)
-	}
-	if err := created.Close(); err != nil {
+	if err := sqldb.CreateSQLiteFile(file); err != nil {
 		return nil, unusable(err)
 	}
 	options := url.Values{
 		"_pragma": {"locking_mode(EXCLUSIVE)", "journal_mode(WAL)", "synchronous(NORMAL)"},
 		"_txlock": {"immediate"},
 	}
-	source := url.URL{Scheme: "file", OmitHost: true, Path: file, RawQuery: options.Encode()}
-	db, err := sql.Open("sqlite", source.String())
+	db, err := sql.Open("sqlite", sqldb.SQLiteSource(file, options))
 	if err != nil {
 		return nil, unusable(err)
 	}
