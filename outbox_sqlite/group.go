@@ -101,5 +101,5 @@ func (o *Outbox) enqueueAll(ctx context.Context, records []outbox.Record) (map[s
 	if err := sqldb.CheckFree(ctx, o.db); err != nil {
 		return nil, fmt.Errorf("sqliteoutbox: storing events: %w", err)
 	}
-	return o.river.Enqueue(ctx, records)
+	return owned(o.river.Enqueue(ctx, records))
 }

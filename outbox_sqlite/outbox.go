@@ -128,7 +128,7 @@ func New(db *sql.DB, cfg Config) (*Outbox, error) {
 func newOutbox(db *sql.DB, cfg Config) (*Outbox, error) {
 	river, err := riveroutbox.New(newPrepared(db), cfg.river())
 	if err != nil {
-		return nil, err
+		return nil, own(err)
 	}
 	o := &Outbox{river: river, db: db}
 	o.groups = o.newGroups()
@@ -141,7 +141,7 @@ func (o *Outbox) Migrate(ctx context.Context) error {
 	if err := o.check(ctx); err != nil {
 		return err
 	}
-	return o.river.Migrate(ctx)
+	return own(o.river.Migrate(ctx))
 }
 
 // check returns an error for a pool with which orders would fail.
@@ -160,7 +160,7 @@ func (o *Outbox) Send(ctx context.Context, events ...clickid.Event) (clickid.Rep
 // In returns a sender that stores events in tx, a transaction of the pool that
 // was passed to [New], or of another pool on the same file, which is slower. They
 // are sent after tx commits, and not sent if it rolls back.
-func (o *Outbox) In(tx *sql.Tx) clickid.Sender { return o.river.In(tx) }
+func (o *Outbox) In(tx *sql.Tx) clickid.Sender { return sender{o.river.In(tx), o} }
 
 // ResolvesTokens reports whether the clicks of tokens are resolved at delivery;
 // see [clickid.Sender].
@@ -190,7 +190,7 @@ func (o *Outbox) Start(ctx context.Context) error {
 	if err := o.check(ctx); err != nil {
 		return err
 	}
-	return o.exclusively(ctx, func() error { return o.river.Start(ctx) })
+	return o.exclusively(ctx, func() error { return own(o.river.Start(ctx)) })
 }
 
 // exclusively calls deliver while it holds the lock on the delivery, and keeps the lock
@@ -237,7 +237,7 @@ func (o *Outbox) Drain(ctx context.Context) (drained outbox.Drained, err error) 
 	}
 	started := o.lock != nil && o.lock.Locked()
 	err = o.exclusively(ctx, func() (err error) {
-		drained, err = o.river.Drain(ctx)
+		drained, err = owned(o.river.Drain(ctx))
 		return err
 	})
 	if err == nil && !started && o.lock != nil {
@@ -250,7 +250,7 @@ func (o *Outbox) Drain(ctx context.Context) (drained outbox.Drained, err error) 
 func (o *Outbox) Stop(ctx context.Context) (remaining int, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	remaining, err = o.river.Stop(ctx)
+	remaining, err = owned(o.river.Stop(ctx))
 	if o.lock != nil {
 		err = errors.Join(err, o.lock.Unlock())
 	}
@@ -268,7 +268,7 @@ func (o *Outbox) Stop(ctx context.Context) (remaining int, err error) {
 func (o *Outbox) Close() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	err := o.river.Close()
+	err := own(o.river.Close())
 	if o.lock != nil {
 		err = errors.Join(err, o.lock.Unlock())
 	}
@@ -280,36 +280,36 @@ func (o *Outbox) Close() error {
 
 // DeliveredByHour implements [outbox.HourCounter].
 func (o *Outbox) DeliveredByHour(ctx context.Context, from, to time.Time) ([]outbox.HourCount, error) {
-	return o.river.DeliveredByHour(ctx, from, to)
+	return owned(o.river.DeliveredByHour(ctx, from, to))
 }
 
 // DeadLetters lists the dead letters, the latest first. See [outbox.Outbox].
 func (o *Outbox) DeadLetters(ctx context.Context, page outbox.Page) ([]outbox.DeadLetter, error) {
-	return o.river.DeadLetters(ctx, page)
+	return owned(o.river.DeadLetters(ctx, page))
 }
 
 // Replay queues dead letters again. See [outbox.Outbox].
 func (o *Outbox) Replay(ctx context.Context, ids ...string) (int, error) {
-	return o.river.Replay(ctx, ids...)
+	return owned(o.river.Replay(ctx, ids...))
 }
 
 // Discard deletes dead letters. See [outbox.Outbox].
 func (o *Outbox) Discard(ctx context.Context, ids ...string) (int, error) {
-	return o.river.Discard(ctx, ids...)
+	return owned(o.river.Discard(ctx, ids...))
 }
 
 // Find returns the state of the events with an ID. See [outbox.Outbox].
 func (o *Outbox) Find(ctx context.Context, eventID string, types ...clickid.EventType) ([]outbox.Entry, error) {
-	return o.river.Find(ctx, eventID, types...)
+	return owned(o.river.Find(ctx, eventID, types...))
 }
 
 // Erase erases the events of a user or order. See [outbox.Outbox].
 func (o *Outbox) Erase(ctx context.Context, k clickid.Key) (int, error) {
-	return o.river.Erase(ctx, k)
+	return owned(o.river.Erase(ctx, k))
 }
 
 // Stats counts the events. See [outbox.Outbox].
-func (o *Outbox) Stats(ctx context.Context) (outbox.Stats, error) { return o.river.Stats(ctx) }
+func (o *Outbox) Stats(ctx context.Context) (outbox.Stats, error) { return owned(o.river.Stats(ctx)) }
 
 // takeOver makes the events available that an earlier process was sending when
 // it died. Only one process delivers at a time, and River would wait for
