@@ -301,6 +301,10 @@ func TestReceiver_logEvent(t *testing.T) {
 		{"event_id of 256 characters", `{"event_id":"` + strings.Repeat("ä", 256) + `"}`, ""},
 		{"event_id of 257 characters", `{"event_id":"` + x(257) + `"}`, "/event_id"},
 		{"event_id is not an e-mail address", `{"event_id":"jane@example.com"}`, "/event_id"},
+		{"event_id is not an e-mail address in another script", `{"event_id":"анна@пример.рф"}`, "/event_id"},
+		{"event_id is not an encoded e-mail address", `{"event_id":"jane%40example%2Ecom"}`, "/event_id"},
+		{"event_id has an internal host", `{"event_id":"17@store.local"}`, ""},
+		{"event_id has a domain under no public suffix", `{"event_id":"17@shop.unlisted"}`, ""},
 
 		{"event_type is required", `{"event_type":null}`, "/event_type"},
 		{"event_type is not one of ECAPI's", `{"event_type":"begin_checkout"}`, "/event_type"},

@@ -7,13 +7,14 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/net/publicsuffix"
 )
 
 // Raw personal data. The contract only takes tokens and hashes.
 var (
-	emailAddress  = regexp.MustCompile(`(?i)[a-z0-9._%+-]+@([\p{L}\p{N}.-]+)`)
+	emailAddress  = regexp.MustCompile("[\\p{L}\\p{N}!#$%&'*+./=?^_`{|}~\"-]@([\\p{L}\\p{N}.-]+)")
 	international = regexp.MustCompile(`(^|[\s(:;,])\+[1-9][0-9 ().-]{6,20}[0-9]\b`)
 	northAmerican = regexp.MustCompile(`^(\+?1[-. ]?)?\(?[2-9][0-9]{2}\)?[-. ] ?[2-9][0-9]{2}[-. ][0-9]{4}$`)
 	digit         = regexp.MustCompile(`[0-9]`)
@@ -113,12 +114,16 @@ func isPhoneNumber(name, s string) bool {
 }
 
 // holdsEmail reports whether s contains an e-mail address: a name at a domain
-// under a public suffix. The name of an image, such as logo@2x.png, is not one.
+// under a public suffix, or under a name in another script, which the list has in
+// Punycode. The name of an image, such as logo@2x.png, is not one, and neither is
+// an internal host.
 func holdsEmail(s string) bool {
 	for _, match := range emailAddress.FindAllStringSubmatch(s, -1) {
 		domain := strings.ToLower(strings.Trim(match[1], ".-"))
 		suffix, icann := publicsuffix.PublicSuffix(domain)
-		if strings.Contains(domain, ".") && (icann || strings.Contains(suffix, ".")) {
+		last := domain[strings.LastIndexByte(domain, '.')+1:]
+		foreign := strings.ContainsFunc(last, func(r rune) bool { return r >= utf8.RuneSelf })
+		if strings.Contains(domain, ".") && (icann || foreign || strings.Contains(suffix, ".")) {
 			return true
 		}
 	}
