@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"strings"
 
 	"github.com/clickid/clickid/internal/memfs"
@@ -19,9 +20,14 @@ import (
 //
 // Orders wait while PostgreSQL builds an index of an existing table. An index that
 // cannot be created there is not an error, such as without the permission, or when
-// the lock of the table is not free within a second. The next Migrate tries again;
-// until then, Find reads the whole table.
+// the lock of the table is not free within a second: a shop must start without it.
+// Migrate logs a warning to [slog.Default], and the next Migrate tries again; until
+// then, Find reads the whole table.
 func (t *Table) Migrate(ctx context.Context, db *sql.DB) error {
+	return t.migrate(ctx, db, slog.Default())
+}
+
+func (t *Table) migrate(ctx context.Context, db *sql.DB, logger *slog.Logger) error {
 	exist := t.hasTables(ctx, db)
 	if exist && t.hasIndexes(ctx, db) {
 		return nil // the account may have no permission to create tables
@@ -36,7 +42,10 @@ func (t *Table) Migrate(ctx context.Context, db *sql.DB) error {
 		}
 		return t.addIndexes(ctx, conn)
 	})
-	if err != nil && !exist {
+	switch {
+	case err != nil && exist:
+		logger.WarnContext(ctx, "outbox: an index of the outbox table cannot be created; Find reads the whole table until a later Migrate creates it", "error", err)
+	case err != nil:
 		return fmt.Errorf("outbox: creating the outbox tables: %w", err)
 	}
 	return nil
@@ -98,10 +107,11 @@ func (t *Table) addIndexes(ctx context.Context, conn *sql.Conn) (err error) {
 		return err
 	}
 	for index, statement := range t.indexes() {
-		if found, err := t.hasIndex(ctx, conn, index); err != nil || found {
-			continue
+		found, failed := t.hasIndex(ctx, conn, index)
+		if failed == nil && !found {
+			_, failed = conn.ExecContext(ctx, statement)
 		}
-		if _, failed := conn.ExecContext(ctx, statement); failed != nil {
+		if failed != nil {
 			err = failed
 			break
 		}

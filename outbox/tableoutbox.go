@@ -49,8 +49,10 @@ func NewTableOutbox(queue Queue, cfg RelayConfig) (*TableOutbox, error) {
 }
 
 // Migrate creates the outbox table unless it exists; see [Table.Migrate]. It
-// does not migrate the queue.
-func (o *TableOutbox) Migrate(ctx context.Context) error { return o.table.Migrate(ctx, o.db) }
+// does not migrate the queue, and logs to [RelayConfig].Logger.
+func (o *TableOutbox) Migrate(ctx context.Context) error {
+	return o.table.migrate(ctx, o.db, o.relay.cfg.Logger)
+}
 
 // In returns a sender that writes into the table through tx; see [Table.In].
 func (o *TableOutbox) In(tx Execer) clickid.Sender {
