@@ -15,6 +15,7 @@ import (
 
 	"github.com/clickid/clickid"
 	"github.com/clickid/clickid/internal/batch"
+	"github.com/clickid/clickid/internal/personaldata"
 )
 
 // MaxDuration is longer than any [Delivery.Deliver]. A queue may treat a delivery
@@ -301,7 +302,7 @@ func (d *Delivery) visibleID(id string) string {
 // contains an e-mail address is replaced with "sha256:" and the first 12 digits
 // of its hash.
 func VisibleID(id string) string {
-	if !strings.ContainsAny(id, "@\uff20") && !strings.Contains(strings.ToLower(id), "%40") {
+	if !strings.ContainsAny(id, "@\uff20") && !strings.Contains(strings.ToLower(id), "%40") && personaldata.ProblemOfEmail(id) == "" {
 		return id
 	}
 	sum := sha256.Sum256([]byte(id))

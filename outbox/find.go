@@ -92,7 +92,8 @@ func attribution(e clickid.Event) string {
 
 // Search is what the Find of a queue looks for.
 type Search struct {
-	// EventID is the ID of the event.
+	// EventID is the ID of the event, as records have it: bytes that are not UTF-8
+	// are replaced.
 	EventID string
 	// Identities are the possible identities of the event with their types.
 	Identities map[string]clickid.EventType
@@ -104,11 +105,14 @@ type Search struct {
 // Search returns the search for the events with an ID. Beyond the documented
 // types, it has the given ones.
 func (d *Delivery) Search(eventID string, types ...clickid.EventType) Search {
-	s := Search{EventID: eventID, Identities: make(map[string]clickid.EventType), Key: keyHash(clickid.OrderKey(eventID))}
+	stored := storedID(eventID)
+	s := Search{EventID: stored, Identities: make(map[string]clickid.EventType), Key: keyHash(clickid.OrderKey(stored))}
 	for _, t := range append(clickid.EventTypes(), types...) {
-		e := clickid.Event{Type: t, ID: eventID}
-		s.Identities[identity(d.cfg.Destination.Name(), e)] = t
-		s.Identities[skippedIdentity(d.cfg.Destination.Name(), e)] = t
+		for _, id := range []string{eventID, stored} {
+			e := clickid.Event{Type: t, ID: id}
+			s.Identities[identity(d.cfg.Destination.Name(), e)] = t
+			s.Identities[skippedIdentity(d.cfg.Destination.Name(), e)] = t
+		}
 	}
 	return s
 }

@@ -22,3 +22,14 @@ func TestSearch_types(t *testing.T) {
 	require.Equal(t, e.Type, entry.Type)
 	require.Equal(t, "order", entry.EventID)
 }
+
+// TestVisibleID hides every form of an e-mail address for which an ID is refused.
+func TestVisibleID(t *testing.T) {
+	t.Parallel()
+	for _, id := range []string{"jane@example.com", "jane%40example.com", "jane%2540example.com", "jane&#64;example.com", "jane\ufe6bexample.com", "jane\uff20example.com", "17@store.local"} {
+		require.Regexp(t, "^sha256:[0-9a-f]{12}$", outbox.VisibleID(id), id)
+	}
+	for _, id := range []string{"", "order-1", "order%2F1", "R&D-17", "+49 30 901820"} {
+		require.Equal(t, id, outbox.VisibleID(id))
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"time"
+	"unicode/utf8"
 
 	"github.com/clickid/clickid"
 	"github.com/clickid/clickid/extension"
@@ -133,9 +134,12 @@ func identity(destination string, e clickid.Event) string {
 // eraseKeys returns the hashes of all keys of the event. Most shops use the
 // order number as the event's ID.
 func eraseKeys(e clickid.Event) []string {
-	keys := append([]clickid.Key{
-		clickid.OrderKey(e.ID), clickid.OrderKey(e.OrderID), clickid.CustomerKey(e.User.ExternalID),
-	}, e.Keys...)
+	keys := make([]clickid.Key, 0, 4+len(e.Keys))
+	if !utf8.ValidString(e.ID) {
+		keys = append(keys, clickid.OrderKey(storedID(e.ID))) // [Delivery.Search] looks for the first key
+	}
+	keys = append(keys, clickid.OrderKey(e.ID), clickid.OrderKey(e.OrderID), clickid.CustomerKey(e.User.ExternalID))
+	keys = append(keys, e.Keys...)
 	var hashes []string
 	seen := make(map[string]bool)
 	for _, k := range keys {
@@ -145,6 +149,15 @@ func eraseKeys(e clickid.Event) []string {
 		}
 	}
 	return hashes
+}
+
+// storedID returns an event's ID as it is after JSON, which replaces each byte that
+// is not UTF-8.
+func storedID(id string) string {
+	if utf8.ValidString(id) {
+		return id
+	}
+	return string([]rune(id))
 }
 
 // keyHash returns the form of a key in [Record].Keys.

@@ -19,7 +19,11 @@ var invalidValue = regexp.MustCompile(`(?s)^(invalid value ".*" for flag -(\S+):
 // By default the library prints the whole help for every mistyped flag.
 func usageError(_ context.Context, cmd *cli.Command, err error, _ bool) error {
 	if name, ok := strings.CutPrefix(err.Error(), "flag provided but not defined: -"); ok {
-		return fmt.Errorf("%w%s", err, didYouMean(name, flagNames(cmd), "-"))
+		hint := didYouMean(name, flagNames(cmd), "-")
+		if hint == "" && len(cmd.Arguments) > 0 {
+			hint = "; write -- before an argument that begins with a dash"
+		}
+		return fmt.Errorf("%w%s", err, hint)
 	}
 	parts := invalidValue.FindStringSubmatch(err.Error())
 	if parts == nil {

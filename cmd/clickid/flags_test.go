@@ -60,13 +60,14 @@ func TestFlags_comma(t *testing.T) {
 func TestRun_suggestion(t *testing.T) {
 	t.Parallel()
 	for args, want := range map[string]string{
-		"sned":           `unknown command "sned"; did you mean "send"?`,
-		"uplaod":         `unknown command "uplaod"; did you mean "upload"?`,
-		"outbox stat":    `unknown command "stat"; did you mean "stats"?`,
-		"upload -rejcts": `flag provided but not defined: -rejcts; did you mean "-rejects"?`,
-		"keygen -m":      "flag provided but not defined: -m\n",
-		"statistics":     "unknown command \"statistics\"\n",
-		"x":              "unknown command \"x\"\n",
+		"sned":             `unknown command "sned"; did you mean "send"?`,
+		"uplaod":           `unknown command "uplaod"; did you mean "upload"?`,
+		"outbox stat":      `unknown command "stat"; did you mean "stats"?`,
+		"upload -rejcts":   `flag provided but not defined: -rejcts; did you mean "-rejects"?`,
+		"outbox show -A17": "flag provided but not defined: -A17; write -- before an argument that begins with a dash",
+		"keygen -m":        "flag provided but not defined: -m\n",
+		"statistics":       "unknown command \"statistics\"\n",
+		"x":                "unknown command \"x\"\n",
 	} {
 		r := call(t, strings.Fields(args)...)
 		require.Equal(t, exitUsage, r.code, args)

@@ -35,6 +35,7 @@ import (
 	"syscall"
 	_ "time/tzdata" // for systems without a database of time zones
 
+	"github.com/clickid/clickid/cmd/clickid/internal/terminal"
 	"github.com/redis/go-redis/v9/logging"
 	"github.com/urfave/cli/v3"
 )
@@ -58,7 +59,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err == nil {
 		return 0
 	}
-	fmt.Fprintf(stderr, "clickid: %s\n", strings.ReplaceAll(err.Error(), "\n\t", " ")) // PostgreSQL's have a line for each host
+	lines := strings.Split(strings.ReplaceAll(err.Error(), "\n\t", " "), "\n") // PostgreSQL's have a line for each host
+	for i, line := range lines {
+		lines[i] = terminal.Text(line)
+	}
+	fmt.Fprintf(stderr, "clickid: %s\n", strings.Join(lines, "\n"))
 	if errors.As(err, new(*failure)) {
 		return exitFailed
 	}

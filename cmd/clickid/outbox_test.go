@@ -315,6 +315,52 @@ func TestOutbox_sqlitePath(t *testing.T) {
 	require.Len(t, entries, 1, "no file was created: %v", entries)
 }
 
+// TestOutbox_hostileIDs finds, replays and discards dead letters whose IDs a shop
+// would not choose. The terminal gets no control character.
+func TestOutbox_hostileIDs(t *testing.T) {
+	t.Parallel()
+	platform := clickidtest.NewServer(t)
+	path := filepath.Join(t.TempDir(), "outbox.db")
+	ob, err := sqliteoutbox.Open(path, sqliteoutbox.Config{Delivery: outbox.Config{Destination: newOutboxClient(t, platform), Logger: slog.New(slog.DiscardHandler)}})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = ob.Close() })
+	require.NoError(t, ob.Migrate(t.Context()))
+	s := shop{ob, []string{"-outbox", path}}
+	ids := []string{"order-\xff\xfe-1", "a\nb\x1b[2J\r", "-17", "--json", "help", " ", strings.Repeat("long", 10_000), "anna@example.com", "'\"; DROP TABLE river_job"}
+	for _, id := range ids {
+		e := conversion(id)
+		e.Value = clickid.Minor(-1, "USD")
+		_, err := ob.Send(t.Context(), e)
+		require.NoError(t, err)
+	}
+	drained, err := ob.Drain(t.Context())
+	require.NoError(t, err)
+	require.Zero(t, drained.Remaining)
+	letterOf := func(id string) string {
+		r := callOutbox(t, s, platform, "show", "--", id)
+		require.Equal(t, 0, r.code, "%q: %s", id, r.stderr)
+		letter := regexp.MustCompile(`clickid outbox replay (\S+);`).FindStringSubmatch(r.stdout)
+		require.NotNil(t, letter, r.stdout)
+		require.NotContains(t, r.stdout, "anna")
+		require.NotRegexp(t, `[\x00-\x09\x0b-\x1f\x7f]`, r.stdout)
+		return letter[1]
+	}
+	for _, id := range ids {
+		r := callOutbox(t, s, platform, "replay", letterOf(id))
+		require.Equal(t, 0, r.code, r.stderr)
+	}
+	drained, err = ob.Drain(t.Context())
+	require.NoError(t, err)
+	require.Zero(t, drained.Remaining)
+	for _, id := range ids {
+		r := callOutbox(t, s, platform, "discard", letterOf(id))
+		require.Equal(t, 0, r.code, r.stderr)
+	}
+	r := callOutbox(t, s, platform, "show", "a\x1b[2J")
+	require.Equal(t, exitFailed, r.code)
+	require.NotContains(t, r.stderr, "\x1b")
+}
+
 func TestOutbox_usage(t *testing.T) {
 	t.Parallel()
 	for args, want := range map[string]string{

@@ -13,6 +13,7 @@ import (
 	"github.com/clickid/clickid/capi"
 	"github.com/clickid/clickid/cmd/clickid/internal/fields"
 	"github.com/clickid/clickid/cmd/clickid/internal/terminal"
+	"github.com/clickid/clickid/outbox"
 	"github.com/urfave/cli/v3"
 )
 
@@ -121,6 +122,9 @@ func readEvent(stdin io.Reader) (e clickid.Event, err error) {
 // printResult prints the result of a report with one event.
 func printResult(cmd *cli.Command, report clickid.Report) error {
 	r := report.Results[0]
+	if r.Verdict == clickid.VerdictRejected {
+		r.ID = outbox.VisibleID(r.ID) // it may be an e-mail address
+	}
 	w := cmd.Root().Writer
 	if cmd.Bool("json") {
 		return printJSON(cmd, struct {

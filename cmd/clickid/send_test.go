@@ -60,6 +60,12 @@ func TestSend(t *testing.T) {
 	r = callSending(t, platform, "", "send", "-dry-run", "-id", "6", "-click", click, "-name", "x")
 	require.Equal(t, 0, r.code, r.stderr)
 	require.Equal(t, 1, strings.Count(r.stdout, "warning: custom_name was left out"), r.stdout)
+	for _, flags := range [][]string{nil, {"-json"}} {
+		r = callSending(t, platform, "", append([]string{"send", "-id", "anna@example.com", "-click", click}, flags...)...)
+		require.Equal(t, exitFailed, r.code)
+		require.NotContains(t, r.stdout+r.stderr, "anna")
+		require.Contains(t, r.stdout, "sha256:")
+	}
 	r = callSending(t, platform, "{", "send")
 	require.Equal(t, exitFailed, r.code)
 	require.Equal(t, "clickid: standard input is not an event in JSON\n", r.stderr)

@@ -81,6 +81,7 @@ func Run(t *testing.T, newBackend func(t testing.TB) Backend) {
 		{"Send checks events as the client does", testChecks, nil},
 		{"an event that validation refuses is kept as a dead letter beside the corrected one", testRefused, nil},
 		{"an event without a JSON form is kept", testNotJSON, nil},
+		{"an event whose ID is not UTF-8 is found by it", testNotUTF8, nil},
 		{"Send reports what is already known, and how it differs", testKnown, nil},
 		{"a skipped event can be sent again", testSkippedAgain, nil},
 		{"a skipped event leaves a trace, unless that is switched off", testSkipTrace, nil},

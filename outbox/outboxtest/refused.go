@@ -65,6 +65,25 @@ func testRefused(h *harness) {
 	}
 }
 
+// testNotUTF8 has an event whose ID cannot be stored byte for byte. It is found,
+// replayed, discarded and erased by its ID as the shop has it, and as it is shown.
+func testNotUTF8(h *harness) {
+	const raw, shown = "order-\xff\xfe-1", "order-\ufffd\ufffd-1"
+	ob := h.started(h.config())
+	h.sendRefused(ob, event(raw))
+	letter := h.dead(ob, 1)[0]
+	for _, id := range []string{raw, shown} {
+		entries := h.find(ob, id)
+		if len(entries) != 1 || entries[0].State != outbox.StateDeadLettered || entries[0].EventID != shown || entries[0].DeadLetterID != letter.ID {
+			h.Errorf("Find of %q: %+v", id, entries)
+		}
+	}
+	if n, err := ob.Erase(h.ctx, clickid.OrderKey(raw)); err != nil || n != 1 {
+		h.Errorf("Erase: %d, %v", n, err)
+	}
+	h.dead(ob, 0)
+}
+
 // panics is a value whose encoding panics.
 type panics struct{}
 
