@@ -3,6 +3,7 @@ package asynq_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -133,6 +134,17 @@ func TestOutbox_redisPersistence(t *testing.T) {
 			server, platform := testserver.StartRedis(t, tt.args...), clickidtest.NewServer(t)
 			ob := openOutbox(t, server, platform, func(cfg *asynqoutbox.Config) { cfg.AcceptLoss = true })
 			sendAll(ctx, t, ob, n)
+			// With fsync every second, Redis postpones a write for up to two seconds
+			// while an earlier fsync runs, as on a busy disk.
+			connection, err := connect(server.DSN())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = connection.Close() }()
+			await(ctx, t, "Redis has written its buffer to the file", func() bool {
+				info, err := connection.Info(ctx, "persistence").Result()
+				return err == nil && (strings.Contains(info, "aof_enabled:0") || strings.Contains(info, "aof_buffer_length:0\r"))
+			})
 			server.Kill()
 			server.Restart()
 			stats, err := ob.Stats(ctx)
