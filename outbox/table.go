@@ -193,7 +193,11 @@ func (t *Table) insert(ctx context.Context, tx Execer, records []Record) error {
 			if strings.Contains(err.Error(), "there is no parameter $1") {
 				return fmt.Errorf("outbox: writing to the outbox table: the transaction formats statements itself, so pass its *sql.Tx, such as tx.Tx with bun: %w", err)
 			}
-			return fmt.Errorf("outbox: writing to the outbox table: %w", err)
+			fix := ""
+			if sqldb.IsReadOnly(err) {
+				fix = sqldb.ReadOnlyFix
+			}
+			return fmt.Errorf("outbox: writing to the outbox table: %s%w", fix, err)
 		}
 		records = records[n:]
 	}

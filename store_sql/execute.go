@@ -80,6 +80,8 @@ func (s *Store) failure(ctx context.Context, action string, err error) error {
 		err = fmt.Errorf("%w: %w", ctxErr, err)
 	case sqldb.IsMissingTable(err):
 		fix = "the tables are missing, call Migrate or apply the migrations: "
+	case sqldb.IsReadOnly(err):
+		fix = sqldb.ReadOnlyFix
 	case s.inTx && sqldb.IsTransient(err):
 		fix = "the transaction conflicts with another one, repeat it from its beginning: "
 	}

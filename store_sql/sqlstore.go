@@ -25,7 +25,8 @@
 // The tests use github.com/jackc/pgx/v5/stdlib, github.com/go-sql-driver/mysql
 // and modernc.org/sqlite. The time zone of the session and of the driver have
 // no effect, nor has parseTime. With go-sql-driver/mysql, interpolateParams=true
-// saves a round trip for each statement.
+// saves a round trip for each statement, and rejectReadOnly=true closes connections
+// to a primary that was demoted; docs/databases.md describes failovers.
 //
 // # Stored data
 //

@@ -3,13 +3,12 @@ package river_test
 import (
 	"context"
 	"fmt"
-	"path"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/clickid/clickid/capi"
 	"github.com/clickid/clickid/clickidtest"
+	"github.com/clickid/clickid/e2e/internal/rolling"
 	"github.com/clickid/clickid/outbox"
 	riveroutbox "github.com/clickid/clickid/outbox_river"
 	"github.com/stretchr/testify/require"
@@ -65,55 +64,19 @@ func TestOutbox_instances(t *testing.T) {
 	}
 }
 
-// TestOutbox_rollingDeployment has three configurations of one destination on one
-// queue: the earlier dialect, a key that was replaced, and the current ones.
 func TestOutbox_rollingDeployment(t *testing.T) {
-	t.Parallel()
-	const events = 200
-	platform := clickidtest.NewServer(t)
-	pool := sharedPool(t)
-	var all []*pgxOutbox
-	for prefix, cfg := range map[string]capi.Config{
-		"dialect": {APIKey: clickidtest.APIKey, Dialect: capi.ECAPI{DataSetID: clickidtest.DataSetID}},
-		"key":     {APIKey: "scope3_replaced", Dialect: capi.LogEvent{EventSourceID: clickidtest.EventSourceID}},
-		"current": {APIKey: clickidtest.APIKey, Dialect: capi.LogEvent{EventSourceID: clickidtest.EventSourceID}},
+	for name, test := range map[string]func(*testing.T, rolling.Open){
+		"configurations": rolling.Configurations, "signing keys": rolling.SigningKeys,
 	} {
-		cfg.BaseURL, cfg.RateLimit = platform.URL, capi.RateLimit{Requests: -1}
-		client, err := capi.New(cfg)
-		require.NoError(t, err)
-		ob := newOutbox(t, newPool(t, pool.Config().ConnString()), riveroutbox.Config{
-			Delivery: outbox.Config{Destination: keptName{client}, MaxSnooze: 500 * time.Millisecond}, Workers: 20,
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			database := sharedPool(t).Config().ConnString()
+			test(t, func(t *testing.T, cfg outbox.Config) outbox.Outbox {
+				return newOutbox(t, newPool(t, database), riveroutbox.Config{Delivery: cfg, Workers: 20})
+			})
 		})
-		send(t, ob, "all", events) // known to the others
-		send(t, ob, prefix, events)
-		all = append(all, ob)
-	}
-	for _, ob := range all {
-		start(t, ob)
-	}
-	await(t, platform, (len(all)+1)*events)
-	eventually(t, "an empty queue", func(ctx context.Context) (bool, error) {
-		stats, err := all[0].Stats(ctx)
-		return stats.Queued == 0, err
-	})
-	letters, err := all[0].DeadLetters(t.Context(), outbox.Page{})
-	require.NoError(t, err)
-	require.Empty(t, letters)
-	responses := make(map[string]int)
-	for _, request := range platform.Requests() {
-		responses[fmt.Sprintf("%s %d", path.Base(request.Path), request.Status)]++
-	}
-	t.Log(responses)
-	require.Len(t, responses, 3, "not every instance has sent")
-	for _, event := range platform.Accepted() {
-		require.Equal(t, 1, event.Received, event.ID)
 	}
 }
-
-// keptName is a destination that has kept its name.
-type keptName struct{ outbox.Destination }
-
-func (keptName) Name() string { return "shop" }
 
 // TestOutbox_backlog checks that many workers and a short linger fill the
 // requests. A backlog of this size takes about a hundred requests, more on a

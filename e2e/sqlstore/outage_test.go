@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/e2e/internal/mariadb"
 	"github.com/clickid/clickid/internal/outagetest"
 	"github.com/clickid/clickid/internal/testserver"
 	sqlstore "github.com/clickid/clickid/store_sql"
@@ -84,6 +85,45 @@ func TestStore_failover(t *testing.T) {
 	s.Recovers(t, before, "before-the-outage")
 }
 
+// TestStore_failoverMariaDB kills the primary of MariaDB during a visit. The shop
+// reaches the replica before it is promoted.
+func TestStore_failoverMariaDB(t *testing.T) {
+	t.Parallel()
+	servers := mariadb.Start(t, false)
+	d := testDatabase{database: sqlstore.DatabaseMySQL, driver: "mysql"}
+	s := outagetest.NewShop(t, clickid.Config{Store: d.migrated(t, d.open(t, servers.DSN), sqlstore.DefaultPrefix)})
+	before := s.Lands(t, "before-the-outage")
+	servers.AwaitReplica()
+
+	servers.Primary.Kill()
+	s.ServesWithoutStore(t, before)
+	servers.Switch.To(servers.Replica)
+	refusal := s.FailsToLand(t, "on-the-replica")
+	require.ErrorContains(t, refusal, "the server is read-only")
+	require.ErrorContains(t, refusal, "Error 1290 ")
+	require.Equal(t, "before-the-outage", outagetest.ClickOf(s.Get(t, "/cart", before...)))
+	servers.Promote()
+	s.Recovers(t, before, "before-the-outage")
+}
+
+// TestStore_switchover demotes the primary of MariaDB, to which the pool has
+// connections, after its replica was promoted. The driver closes them.
+func TestStore_switchover(t *testing.T) {
+	t.Parallel()
+	servers := mariadb.Start(t, false)
+	d := testDatabase{database: sqlstore.DatabaseMySQL, driver: "mysql"}
+	db := d.open(t, servers.DSN+"?rejectReadOnly=true")
+	s := outagetest.NewShop(t, clickid.Config{Store: d.migrated(t, db, sqlstore.DefaultPrefix)})
+	before := s.Lands(t, "before-the-switchover")
+	require.Positive(t, db.Stats().Idle)
+	servers.AwaitReplica()
+
+	servers.Demote()
+	servers.Promote()
+	servers.Switch.To(servers.Replica)
+	s.Recovers(t, before, "before-the-switchover")
+}
+
 // TestStore_fullDisk fills the disk of the server. New clicks are reported and
 // not stored, and earlier ones are found.
 func TestStore_fullDisk(t *testing.T) {
@@ -111,6 +151,25 @@ func TestStore_fullDisk(t *testing.T) {
 			s.Recovers(t, before, "before-it-was-full")
 		})
 	}
+}
+
+// TestStore_fullFile limits the size of a SQLite file, like a full disk.
+func TestStore_fullFile(t *testing.T) {
+	t.Parallel()
+	d := testDatabase{database: sqlstore.DatabaseSQLite, driver: "sqlite"}
+	db := d.open(t, filepath.Join(t.TempDir(), "clicks.db"))
+	db.SetMaxOpenConns(1) // the limit is that of a connection
+	s := outagetest.NewShop(t, clickid.Config{Store: d.migrated(t, db, sqlstore.DefaultPrefix)})
+	before := s.Lands(t, "before-it-was-full")
+	_, err := db.Exec("PRAGMA max_page_count = 40")
+	require.NoError(t, err)
+	require.ErrorContains(t, s.FailsToLand(t, "when-it-was-full"), "full")
+	require.Equal(t, "before-it-was-full", outagetest.ClickOf(s.Get(t, "/cart", before...)))
+	require.Empty(t, s.Failures())
+
+	_, err = db.Exec("PRAGMA max_page_count = 100000")
+	require.NoError(t, err)
+	s.Recovers(t, before, "before-it-was-full")
 }
 
 // TestStore_lockedFile has another process that holds the lock of the file.

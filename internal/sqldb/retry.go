@@ -53,6 +53,15 @@ func IsMissingTable(err error) bool {
 	return matches(err, []string{"42P01"}, []string{"Error 1146 "}, "no such table")
 }
 
+// IsReadOnly reports whether the server refused a statement that writes, because it
+// is a replica or a primary that was demoted.
+func IsReadOnly(err error) bool {
+	return matches(err, []string{"25006"}, []string{"Error 1290 ", "Error 1792 ", "Error 1836 "}, "")
+}
+
+// ReadOnlyFix precedes the error of [IsReadOnly].
+const ReadOnlyFix = "the server is read-only, as a replica is; connect to the primary (docs/databases.md, Failover): "
+
 func matches(err error, states, numbers []string, sqlite string) bool {
 	var postgres interface{ SQLState() string }
 	if errors.As(err, &postgres) {
@@ -69,5 +78,5 @@ func matches(err error, states, numbers []string, sqlite string) bool {
 			return true
 		}
 	}
-	return strings.Contains(text, sqlite)
+	return sqlite != "" && strings.Contains(text, sqlite)
 }

@@ -57,23 +57,28 @@ func (e postgresError) SQLState() string { return e.state }
 
 func TestIsTransient(t *testing.T) {
 	for _, row := range []struct {
-		name               string
-		err                error
-		transient, missing bool
+		name                         string
+		err                          error
+		transient, missing, readOnly bool
 	}{
-		{"PostgreSQL deadlock", postgresError{errors.New("deadlock detected"), "40P01"}, true, false},
-		{"PostgreSQL serialization failure", fmt.Errorf("saving: %w", postgresError{errors.New("could not serialize"), "40001"}), true, false},
-		{"PostgreSQL missing table", postgresError{errors.New("no relation"), "42P01"}, false, true},
-		{"PostgreSQL error that quotes another database", postgresError{errors.New("database is locked"), "22000"}, false, false},
-		{"MySQL deadlock", errors.New("Error 1213 (40001): Deadlock found"), true, false},
-		{"MariaDB changed row", errors.New("Error 1020 (HY000): Record has changed"), true, false},
-		{"MySQL missing table", errors.New("Error 1146 (42S02): Table 'shop.clickid_clicks' doesn't exist"), false, true},
-		{"MySQL error with a longer number", errors.New("Error 12131 (HY000): other"), false, false},
-		{"SQLite lock", errors.New("database is locked (5) (SQLITE_BUSY)"), true, false},
-		{"SQLite missing table", errors.New("no such table: clickid_clicks"), false, true},
-		{"ended context", context.Canceled, false, false},
+		{"PostgreSQL deadlock", postgresError{errors.New("deadlock detected"), "40P01"}, true, false, false},
+		{"PostgreSQL serialization failure", fmt.Errorf("saving: %w", postgresError{errors.New("could not serialize"), "40001"}), true, false, false},
+		{"PostgreSQL missing table", postgresError{errors.New("no relation"), "42P01"}, false, true, false},
+		{"PostgreSQL error that quotes another database", postgresError{errors.New("database is locked"), "22000"}, false, false, false},
+		{"MySQL deadlock", errors.New("Error 1213 (40001): Deadlock found"), true, false, false},
+		{"MariaDB changed row", errors.New("Error 1020 (HY000): Record has changed"), true, false, false},
+		{"MySQL missing table", errors.New("Error 1146 (42S02): Table 'shop.clickid_clicks' doesn't exist"), false, true, false},
+		{"MySQL error with a longer number", errors.New("Error 12131 (HY000): other"), false, false, false},
+		{"SQLite lock", errors.New("database is locked (5) (SQLITE_BUSY)"), true, false, false},
+		{"SQLite missing table", errors.New("no such table: clickid_clicks"), false, true, false},
+		{"ended context", context.Canceled, false, false, false},
+		{"PostgreSQL standby", postgresError{errors.New("cannot execute INSERT in a read-only transaction"), "25006"}, false, false, true},
+		{"MariaDB replica", errors.New("Error 1290 (HY000): The MariaDB server is running with the --read-only option so it cannot execute this statement"), false, false, true},
+		{"MySQL read-only transaction", errors.New("Error 1792 (25006): Cannot execute statement in a READ ONLY transaction."), false, false, true},
+		{"SQLite read-only file", errors.New("attempt to write a readonly database (8)"), false, false, false},
 	} {
 		require.Equal(t, row.transient, sqldb.IsTransient(row.err), row.name)
 		require.Equal(t, row.missing, sqldb.IsMissingTable(row.err), row.name)
+		require.Equal(t, row.readOnly, sqldb.IsReadOnly(row.err), row.name)
 	}
 }

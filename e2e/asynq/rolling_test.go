@@ -1,0 +1,86 @@
+package asynq_test
+
+import (
+	"context"
+	"database/sql"
+	"testing"
+	"time"
+
+	"github.com/clickid/clickid/e2e/internal/rolling"
+	"github.com/clickid/clickid/internal/testserver"
+	"github.com/clickid/clickid/outbox"
+	asynqoutbox "github.com/clickid/clickid/outbox_asynq"
+)
+
+var rollingTests = map[string]func(*testing.T, rolling.Open){
+	"configurations": rolling.Configurations, "signing keys": rolling.SigningKeys,
+}
+
+func TestOutbox_rollingDeployment(t *testing.T) {
+	for name, test := range rollingTests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := testserver.StartRedis(t, "--appendfsync", "no")
+			test(t, func(t *testing.T, cfg outbox.Config) outbox.Outbox { return openVersion(t, server, cfg) })
+		})
+	}
+}
+
+// TestTable_rollingDeployment has a table and a relay in each version.
+func TestTable_rollingDeployment(t *testing.T) {
+	for kind, d := range map[outbox.Database]struct {
+		driver string
+		create func(testing.TB) string
+	}{
+		outbox.DatabasePostgreSQL: {"pgx", testserver.Postgres},
+		outbox.DatabaseMySQL:      {"mysql", testserver.MySQL},
+	} {
+		for name, test := range rollingTests {
+			t.Run(string(kind)+" "+name, func(t *testing.T) {
+				t.Parallel()
+				server, dsn := testserver.StartRedis(t, "--appendfsync", "no"), d.create(t)
+				test(t, func(t *testing.T, cfg outbox.Config) outbox.Outbox {
+					db, err := sql.Open(d.driver, dsn)
+					if err != nil {
+						t.Fatal(err)
+					}
+					t.Cleanup(func() { _ = db.Close() })
+					table, err := outbox.NewTable(outbox.TableConfig{Database: kind, Destination: cfg.Destination})
+					if err != nil {
+						t.Fatal(err)
+					}
+					ob, err := outbox.NewTableOutbox(openVersion(t, server, cfg), outbox.RelayConfig{DB: db, Table: table, Batch: 50, Interval: 20 * time.Millisecond})
+					if err != nil {
+						t.Fatal(err)
+					}
+					if err := ob.Migrate(context.Background()); err != nil {
+						t.Fatal(err)
+					}
+					return ob
+				})
+			})
+		}
+	}
+}
+
+// openVersion opens a version of the configuration with a connection of its own.
+func openVersion(t *testing.T, server *testserver.Server, cfg outbox.Config) *asynqoutbox.Outbox {
+	t.Helper()
+	connection, err := connect(server.DSN())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = connection.Close() })
+	ob, err := asynqoutbox.New(asynqoutbox.Config{
+		Delivery: cfg, Redis: connection, PollInterval: 50 * time.Millisecond, EnqueueTimeout: patience, Workers: 20,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		_, _ = ob.Stop(ctx)
+	})
+	return ob
+}
