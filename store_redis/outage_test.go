@@ -58,6 +58,23 @@ func TestStore_outage(t *testing.T) {
 	})
 }
 
+// TestStore_slow has a server that does not respond for a second, less than the
+// timeout: the page waits, and its click is stored.
+func TestStore_slow(t *testing.T) {
+	onPrivateServers(t, func(t *testing.T, client redis.UniversalClient, servers servers) {
+		shop := outagetest.NewShop(t, clickid.Config{Store: newStore(t, client, ""), StoreTimeout: time.Minute})
+		shop.Lands(t, "before")
+		servers.each((*testserver.Server).Pause)
+		landed := make(chan []*http.Cookie, 1)
+		go func() { landed <- shop.Get(t, "/?clkid=slow").Cookies() }()
+		time.Sleep(time.Second) // the length of the fault
+		require.Empty(t, landed, "the page did not wait for the store")
+		servers.each((*testserver.Server).Resume)
+		require.Equal(t, "slow", outagetest.ClickOf(shop.Get(t, "/cart", <-landed...)))
+		require.Empty(t, shop.Failures())
+	})
+}
+
 // TestStore_fullServer has a server that refuses new clicks and still returns the
 // earlier ones.
 func TestStore_fullServer(t *testing.T) {
