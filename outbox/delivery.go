@@ -47,6 +47,7 @@ type Delivery struct {
 	stop        chan struct{}
 	interrupted sync.Once
 	newerSeen   atomic.Int64 // time of the last KindNewerVersion
+	othersSeen  atomic.Int64 // time of the last KindOtherDestination
 }
 
 // sending is an event in the collector.
@@ -163,6 +164,8 @@ func (d *Delivery) deliver(ctx context.Context, r Record, e clickid.Event, damag
 		return dead(tooOld(r.Progress), 0)
 	case damage != nil:
 		return d.unreadable(ctx, r, damage)
+	case r.Fingerprint != "" && r.Identity != identity(d.cfg.Destination.Name(), e):
+		return d.misplaced(ctx, r)
 	}
 	if ahead := time.Until(e.Time); ahead > 0 && ahead <= maxAhead {
 		return snooze(ahead, "the event's time lies ahead", 0)
@@ -233,11 +236,28 @@ func (d *Delivery) unreadable(ctx context.Context, r Record, err error) Outcome 
 	if !errors.Is(err, ErrNewerVersion) {
 		return dead("the stored event is damaged", 0)
 	}
-	now := time.Now().UnixNano()
-	if last := d.newerSeen.Load(); now-last >= int64(alertInterval) && d.newerSeen.CompareAndSwap(last, now) {
+	if d.isDue(&d.newerSeen) {
 		d.observe(ctx, Observation{Kind: KindNewerVersion, Err: err})
 	}
 	return snooze(d.backoff(r), "it was queued by a newer version of the library", 0)
+}
+
+// misplaced returns the outcome of an event of another destination in the same
+// queue, such as that of an earlier configuration. It is for an instance that has
+// this destination. Refused events have other identities, and no fingerprint.
+func (d *Delivery) misplaced(ctx context.Context, r Record) Outcome {
+	if d.isDue(&d.othersSeen) {
+		d.observe(ctx, Observation{Kind: KindOtherDestination,
+			Reason: "events of another destination are in the queue; start an outbox with that destination to deliver them, or keep the name of the destination"})
+	}
+	return snooze(d.backoff(r), "it is for another destination", 0)
+}
+
+// isDue reports whether an observation that repeats is due, and sets the time of the
+// last one.
+func (d *Delivery) isDue(last *atomic.Int64) bool {
+	now, before := time.Now().UnixNano(), last.Load()
+	return now-before >= int64(alertInterval) && last.CompareAndSwap(before, now)
 }
 
 const (

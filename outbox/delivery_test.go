@@ -230,7 +230,11 @@ func TestDeliver_withoutRequest(t *testing.T) {
 		{name: "queued by a machine days ahead", event: purchase("order"), record: timedAhead(48 * time.Hour), action: outbox.ActionDeadLetter, reason: "time"},
 		{name: "invalid for the present dialect", event: purchase("order"), record: func(r *outbox.Record) {
 			r.Payload = bytes.Replace(r.Payload, []byte(`"purchase"`), []byte(`"no such type"`), 1)
+			r.Identity = outbox.Identity(client.Name(), clickid.Event{Type: "no such type", ID: "order"})
 		}, action: outbox.ActionDeadLetter, reason: "type"},
+		{name: "of another destination", event: purchase("order"), record: func(r *outbox.Record) {
+			r.Identity = outbox.Identity("another", purchase("order"))
+		}, action: outbox.ActionSnooze, reason: "another destination"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			r.err = test.store

@@ -88,3 +88,6 @@ func (m *Memory) EraseWaiting(ctx context.Context, k clickid.Key) (int, error) {
 	}
 	return n, err
 }
+
+// Identity returns the identity of an event of a destination.
+func Identity(destination string, e clickid.Event) string { return identity(destination, e) }

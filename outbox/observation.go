@@ -91,6 +91,9 @@ const (
 	// KindNewerVersion means that an event of a newer version of the library
 	// waits for an instance that can read it. It is repeated every ten minutes.
 	KindNewerVersion Kind = "newer version"
+	// KindOtherDestination means that events of another destination are in the
+	// queue. They wait for an instance that has it.
+	KindOtherDestination Kind = "other destination"
 	// KindMiddlewareFailing means that a hook or middleware of the application,
 	// around the jobs of a queue, fails. An event waits if that happens before its
 	// delivery. Otherwise it keeps the outcome of its delivery. It is repeated
@@ -108,7 +111,7 @@ func (k Kind) level() slog.Level {
 	switch k {
 	case KindConfigurationRefused, KindStillUnavailable, KindDeadLetter, KindRecordLost, KindStorageReplaced, KindMiddlewareFailing:
 		return slog.LevelError
-	case KindWarning, KindPlatformUnavailable, KindLookupsFailing, KindRelayFailing, KindRequeued, KindNewerVersion:
+	case KindWarning, KindPlatformUnavailable, KindLookupsFailing, KindRelayFailing, KindRequeued, KindNewerVersion, KindOtherDestination:
 		return slog.LevelWarn
 	case KindPlatformRecovered, KindLookupsRecovered, KindRelayRecovered:
 		return slog.LevelInfo

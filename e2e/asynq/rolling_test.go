@@ -3,6 +3,7 @@ package asynq_test
 import (
 	"context"
 	"database/sql"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -12,12 +13,8 @@ import (
 	asynqoutbox "github.com/clickid/clickid/outbox_asynq"
 )
 
-var rollingTests = map[string]func(*testing.T, rolling.Open){
-	"configurations": rolling.Configurations, "signing keys": rolling.SigningKeys,
-}
-
 func TestOutbox_rollingDeployment(t *testing.T) {
-	for name, test := range rollingTests {
+	for name, test := range rolling.Tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server := testserver.StartRedis(t, "--appendfsync", "no")
@@ -34,8 +31,11 @@ func TestTable_rollingDeployment(t *testing.T) {
 	}{
 		outbox.DatabasePostgreSQL: {"pgx", testserver.Postgres},
 		outbox.DatabaseMySQL:      {"mysql", testserver.MySQL},
+		outbox.DatabaseSQLite: {"sqlite", func(tb testing.TB) string {
+			return "file:" + filepath.Join(tb.TempDir(), "shop.db") + "?_txlock=immediate&_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)"
+		}},
 	} {
-		for name, test := range rollingTests {
+		for name, test := range rolling.Tests {
 			t.Run(string(kind)+" "+name, func(t *testing.T) {
 				t.Parallel()
 				server, dsn := testserver.StartRedis(t, "--appendfsync", "no"), d.create(t)

@@ -65,9 +65,7 @@ func TestOutbox_instances(t *testing.T) {
 }
 
 func TestOutbox_rollingDeployment(t *testing.T) {
-	for name, test := range map[string]func(*testing.T, rolling.Open){
-		"configurations": rolling.Configurations, "signing keys": rolling.SigningKeys,
-	} {
+	for name, test := range rolling.Tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			database := sharedPool(t).Config().ConnString()

@@ -4,9 +4,9 @@ package rolling
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path"
+	"strings"
 	"testing"
 	"time"
 
@@ -21,6 +21,11 @@ const (
 	events   = 200
 	patience = 3 * time.Minute
 )
+
+// Tests are the tests by their names.
+var Tests = map[string]func(*testing.T, Open){
+	"configurations": Configurations, "destinations": Destinations, "signing keys": SigningKeys,
+}
 
 // Open opens an outbox on the queue of a test, which all its versions share, without
 // starting it. The waits of cfg are short. The outbox delivers a few events at a
@@ -96,6 +101,35 @@ func SigningKeys(t *testing.T, open Open) {
 	}
 }
 
+// Destinations has two versions whose destinations have names of their own. Each
+// sends events of its own and events that both send, and none to the destination of
+// the other.
+func Destinations(t *testing.T, open Open) {
+	platform := clickidtest.NewServer(t)
+	dialects := map[string]capi.Dialect{
+		"ecapi":     capi.ECAPI{DataSetID: clickidtest.DataSetID},
+		"log_event": capi.LogEvent{EventSourceID: clickidtest.EventSourceID},
+	}
+	var versions []outbox.Outbox
+	for prefix, dialect := range dialects {
+		cfg := config(t, platform, capi.Config{APIKey: clickidtest.APIKey, Dialect: dialect})
+		cfg.Destination = cfg.Destination.(keptName).Client
+		ob := open(t, cfg)
+		send(t, ob, "all", crash.Conversion)
+		send(t, ob, prefix, crash.Conversion)
+		versions = append(versions, ob)
+	}
+	deliver(t, platform, versions, len(versions)*2*events)
+	for _, event := range platform.Accepted() {
+		for prefix := range dialects {
+			if strings.HasPrefix(event.ID, prefix+"-") && string(event.Dialect) != prefix {
+				t.Errorf("%s was sent to the destination of another version, in the dialect %s", event.ID, event.Dialect)
+				return
+			}
+		}
+	}
+}
+
 func config(t *testing.T, platform *clickidtest.Server, cfg capi.Config) outbox.Config {
 	t.Helper()
 	cfg.BaseURL, cfg.RateLimit = platform.URL, capi.RateLimit{Requests: -1}
@@ -133,23 +167,14 @@ func deliver(t *testing.T, platform *clickidtest.Server, versions []outbox.Outbo
 		}
 	}
 	_, late := platform.Wait(ctx, want)
-	for {
-		stats, err := versions[0].Stats(ctx)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if stats.Queued == 0 {
-			break
-		}
-		select {
-		case <-ctx.Done():
-			t.Fatalf("%d events are in the queue, %v", stats.Queued, late)
-		case <-time.After(50 * time.Millisecond):
+	for _, ob := range versions {
+		awaitEmpty(ctx, t, ob)
+		if letters, err := ob.DeadLetters(ctx, outbox.Page{}); err != nil || len(letters) > 0 {
+			t.Errorf("%d dead letters, %v", len(letters), err)
 		}
 	}
-	letters, err := versions[0].DeadLetters(ctx, outbox.Page{})
-	if got := platform.Count(); len(letters) != 0 || got != want || errors.Join(err, late) != nil {
-		t.Errorf("%d of %d events are accepted, %d are dead letters: %v", got, want, len(letters), errors.Join(err, late))
+	if got := platform.Count(); got != want || late != nil {
+		t.Errorf("%d of %d events are accepted: %v", got, want, late)
 	}
 	for _, event := range platform.Accepted() {
 		if event.Received != 1 {
@@ -159,6 +184,24 @@ func deliver(t *testing.T, platform *clickidtest.Server, versions []outbox.Outbo
 	for _, ob := range versions {
 		if remaining, err := ob.Stop(ctx); err != nil || remaining != 0 {
 			t.Errorf("Stop: %d, %v", remaining, err)
+		}
+	}
+}
+
+func awaitEmpty(ctx context.Context, t *testing.T, ob outbox.Outbox) {
+	t.Helper()
+	for {
+		stats, err := ob.Stats(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if stats.Queued == 0 {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			t.Fatalf("%d events are in the queue", stats.Queued)
+		case <-time.After(50 * time.Millisecond):
 		}
 	}
 }
