@@ -71,8 +71,8 @@ type cookieStore struct {
 
 // NewCookieStore returns a [Store] whose tokens contain the click, signed with
 // HMAC-SHA256 (gorilla/securecookie). It stores nothing on the server. The
-// first key signs and all keys verify. To rotate, put a new key first and
-// remove the old one after a TTL.
+// first key signs and all keys verify. To rotate, put a new key first, which all
+// instances verify already, and remove the old one after a TTL.
 //
 // Each key has at least 32 random bytes. "clickid keygen" prints one, and
 // [ParseCookieKey] parses it. Unlike in securecookie, the keys are not pairs of

@@ -18,7 +18,8 @@ func keygenCommand() *cli.Command {
 		Description: "A key is 32 random bytes, printed in base64 on a line of its own. Keep it with\n" +
 			"the shop's secrets. clickid.ParseCookieKey reads it for clickid.NewCookieStore.\n" +
 			"To rotate keys, pass the new key before the old one, and remove the old key when\n" +
-			"the clicks that it signed have expired.",
+			"the clicks that it signed have expired. With several instances, first deploy the\n" +
+			"new key after the old one to all of them.",
 		Flags: []cli.Flag{
 			&cli.IntFlag{Name: "n", Usage: "print `NUMBER` keys", Value: 1, Validator: func(n int) error {
 				if n < 1 || n > 100 {
