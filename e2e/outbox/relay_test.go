@@ -83,41 +83,48 @@ func TestRelay_backlog(t *testing.T) {
 	})
 }
 
-// TestRelay_hangingQueue lets the queue of one relay hang in a batch.
+// TestRelay_hangingQueue lets the queue of one relay hang in a batch, which is a part
+// of the table or the whole of it.
 func TestRelay_hangingQueue(t *testing.T) {
 	onEachDatabase(t, func(t *testing.T, d database) {
-		db, stuck, q := d.open(t), newQueue(), newQueue()
-		table := d.table(t, db)
-		write(t, table.In(db), newEvents("backlog", 100)...)
-		entered := make(chan struct{})
-		var once sync.Once
-		stuck.setFail(func(ctx context.Context, records []outbox.Record) error {
-			once.Do(func() { close(entered) })
-			return hanging(ctx, records)
-		})
-		own := d.open(t)
-		hanging := startRelay(t, outbox.RelayConfig{DB: own, Table: d.table(t, own), Queue: stuck, Batch: 10, Timeout: time.Hour})
-		<-entered
-		// Orders commit without waiting.
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
-		defer cancel()
-		_, err := table.In(db).Send(ctx, newEvents("new", 10)...)
-		require.NoError(t, err)
-		// Another relay moves the other events. On SQLite it moves all, since
-		// there are no row locks.
-		startRelay(t, outbox.RelayConfig{DB: db, Table: table, Queue: q, Batch: 7})
-		left := 10
-		if d.kind == outbox.DatabaseSQLite {
-			left = 0
-		}
-		eventually(t, "the others are moved", func() bool { return q.size() == 110-left && count(t, table, db) == left })
-		// The events of the hanging relay are moved after its end.
-		stopCtx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
-		defer cancel()
-		_, err = hanging.Stop(stopCtx)
-		require.ErrorIs(t, err, context.DeadlineExceeded)
-		eventually(t, "everything is moved", func() bool { return q.size() == 110 })
+		t.Run("a part", func(t *testing.T) { testHangingQueue(t, d, 10) })
+		t.Run("the whole table", func(t *testing.T) { testHangingQueue(t, newDatabase(t, d.kind), 200) })
 	})
+}
+
+func testHangingQueue(t *testing.T, d database, batch int) {
+	const backlog = 100
+	db, stuck, q := d.open(t), newQueue(), newQueue()
+	table := d.table(t, db)
+	write(t, table.In(db), newEvents("backlog", backlog)...)
+	entered := make(chan struct{})
+	var once sync.Once
+	stuck.setFail(func(ctx context.Context, records []outbox.Record) error {
+		once.Do(func() { close(entered) })
+		return hanging(ctx, records)
+	})
+	own := d.open(t)
+	hanging := startRelay(t, outbox.RelayConfig{DB: own, Table: d.table(t, own), Queue: stuck, Batch: batch, Timeout: time.Hour})
+	<-entered
+	// Orders commit without waiting.
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	_, err := table.In(db).Send(ctx, newEvents("new", 10)...)
+	require.NoError(t, err)
+	// Another relay moves the other events. On SQLite it moves all, since
+	// there are no row locks.
+	startRelay(t, outbox.RelayConfig{DB: db, Table: table, Queue: q, Batch: 7})
+	left := min(batch, backlog)
+	if d.kind == outbox.DatabaseSQLite {
+		left = 0
+	}
+	eventually(t, "the others are moved", func() bool { return q.size() == backlog+10-left && count(t, table, db) == left })
+	// The events of the hanging relay are moved after its end.
+	stopCtx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer cancel()
+	_, err = hanging.Stop(stopCtx)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	eventually(t, "everything is moved", func() bool { return q.size() == backlog+10 })
 }
 
 // TestRelay_repeatedOrder places an order again while the relay moves its first
