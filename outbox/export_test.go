@@ -2,6 +2,7 @@ package outbox
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/clickid/clickid"
@@ -91,3 +92,14 @@ func (m *Memory) EraseWaiting(ctx context.Context, k clickid.Key) (int, error) {
 
 // Identity returns the identity of an event of a destination.
 func Identity(destination string, e clickid.Event) string { return identity(destination, e) }
+
+// Stored returns the keys of all stored events.
+func (m *Memory) Stored() string {
+	m.storage.mu.Lock()
+	defer m.storage.mu.Unlock()
+	var all []string
+	for _, entry := range m.storage.entries {
+		all = append(all, entry.record.Keys...)
+	}
+	return strings.Join(all, "\n")
+}
