@@ -292,12 +292,21 @@ func (t jobTable) ids(ctx context.Context, where string, args ...any) ([]int64, 
 // one connection, orders wait for it.
 const partSize = 5000
 
-// inParts calls act for ranges of job numbers that cover the table.
+// inParts calls act for ranges of job numbers that cover the table, and then for the
+// jobs that have come meanwhile, among them those of replayed dead letters.
 func (t jobTable) inParts(ctx context.Context, act func(after, until int64) error) error {
 	var first, last int64
 	err := t.executor.QueryRow(ctx, t.bounds()).Scan(&first, &last)
-	for after := first - 1; after < last && err == nil; after += partSize {
-		err = act(after, min(after+partSize, last))
+	after := first - 1
+	for range 2 {
+		for ; after < last && err == nil; after += partSize {
+			err = act(after, min(after+partSize, last))
+		}
+		if err != nil {
+			return err
+		}
+		after = last
+		err = t.executor.QueryRow(ctx, t.bounds()).Scan(&first, &last)
 	}
 	return err
 }

@@ -10,9 +10,9 @@ import (
 	"time"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/internal/sleep"
 	"github.com/clickid/clickid/outbox"
 	"github.com/riverqueue/river"
-	"github.com/riverqueue/river/riverdriver"
 	"github.com/riverqueue/river/rivertype"
 )
 
@@ -159,8 +159,8 @@ func (o *Outbox[TTx]) Discard(ctx context.Context, ids ...string) (int, error) {
 
 // Erase erases the events of a user or order. See [outbox.Outbox].
 //
-// It removes the record of an event that is being sent. If this attempt fails,
-// the event is not sent again.
+// It removes the record of an event that is being sent, and frees its identity. If
+// this attempt fails, the event is not sent again.
 func (o *Outbox[TTx]) Erase(ctx context.Context, k clickid.Key) (int, error) {
 	hash, err := outbox.KeyHash(k)
 	if err != nil {
@@ -185,14 +185,17 @@ func withKey(hash string) string {
 	return `{"` + recordKey + `":{"keys":["` + hash + `"]}}`
 }
 
+// eraseInterval is between two attempts to erase what another transaction has locked.
+const eraseInterval = 10 * time.Millisecond
+
 // erase removes the jobs that meet a condition. It looks for them before it
 // locks them: on SQLite, orders wait for a statement that deletes.
 func (o *Outbox[TTx]) erase(ctx context.Context, where string, args ...any) (int, error) {
 	total := 0
 	for {
-		// A queued event may have become a running one between the two steps,
-		// and a dead letter another job, so they are repeated until they find
-		// nothing.
+		// Between the steps a queued event may have become a running one, and a
+		// dead letter another job, and both are skipped while a transaction locks
+		// them. So the steps are repeated until no record is left.
 		ids, err := o.table.ids(ctx, where, append([]any{o.queue}, args...)...)
 		erased := 0
 		for part := range slices.Chunk(ids, pageSize) {
@@ -207,7 +210,10 @@ func (o *Outbox[TTx]) erase(ctx context.Context, where string, args ...any) (int
 			}
 		}
 		total += erased
-		if err != nil || erased == 0 {
+		if err == nil && len(ids) > 0 && erased == 0 {
+			err = sleep.For(ctx, eraseInterval)
+		}
+		if err != nil || len(ids) == 0 {
 			return total, err
 		}
 	}
@@ -215,23 +221,21 @@ func (o *Outbox[TTx]) erase(ctx context.Context, where string, args ...any) (int
 
 // eraseRunning removes the records of those jobs that are running. River does not
 // delete such jobs.
-func (o *Outbox[TTx]) eraseRunning(ctx context.Context, ids []int64) (int, error) {
+func (o *Outbox[TTx]) eraseRunning(ctx context.Context, ids []int64) (erased int, err error) {
 	running, err := o.client.JobList(ctx, river.NewJobListParams().States(rivertype.JobStateRunning).IDs(ids...).First(pageSize))
 	if err != nil {
 		return 0, err
 	}
-	for i, job := range running.Jobs {
-		_, err := o.driver.GetExecutor().JobUpdate(ctx, &riverdriver.JobUpdateParams{
-			ID:              job.ID,
-			MetadataDoMerge: true,
-			Metadata:        []byte(`{"` + recordKey + `":null}`),
-			Schema:          o.cfg.Schema,
-		})
-		if err != nil && !errors.Is(err, rivertype.ErrNotFound) {
-			return i, err
+	for _, job := range running.Jobs {
+		found, err := o.table.eraseRecord(ctx, job.ID)
+		if err != nil {
+			return erased, err
+		}
+		if found {
+			erased++
 		}
 	}
-	return len(running.Jobs), nil
+	return erased, nil
 }
 
 // deleteAll deletes all jobs that match params.

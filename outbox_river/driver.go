@@ -2,6 +2,7 @@ package riveroutbox
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -86,20 +87,65 @@ func (e executor) JobSetStateIfRunningMany(ctx context.Context, params *riverdri
 	if len(rest.ID) == 0 {
 		return nil, nil
 	}
-	return e.Executor.JobSetStateIfRunningMany(ctx, rest)
+	jobs, err := e.Executor.JobSetStateIfRunningMany(ctx, rest)
+	if err != nil {
+		return nil, err
+	}
+	return jobs, e.tidy(ctx, jobs)
 }
 
-// complete removes the records of jobs, and completes those that are running.
+// tidy removes the jobs of events that were erased during their delivery, and
+// completes those that this instance has delivered or skipped after another one has
+// made them dead letters.
+func (e executor) tidy(ctx context.Context, jobs []*rivertype.JobRow) error {
+	var erased, done []string
+	for _, job := range jobs {
+		s, err := readJob(job)
+		switch {
+		case err != nil || s.ok || job.State == rivertype.JobStateCompleted || job.State == rivertype.JobStateRunning:
+		case !s.ended:
+			erased = append(erased, strconv.FormatInt(job.ID, 10))
+		case slices.Contains(dead(), job.State):
+			if s.skipped {
+				if err := e.table.release(ctx, job.ID); err != nil {
+					return err
+				}
+			}
+			done = append(done, strconv.FormatInt(job.ID, 10))
+		}
+	}
+	if len(done) > 0 {
+		if err := e.table.complete(ctx, done); err != nil {
+			return err
+		}
+	}
+	if len(erased) == 0 {
+		return nil
+	}
+	return e.table.executor.Exec(ctx, "DELETE FROM "+e.table.name()+" WHERE "+e.table.listed()+" AND state <> 'running'", strings.Join(erased, ","))
+}
+
+// listed is the condition for the jobs whose numbers are in the list $1.
+func (t jobTable) listed() string {
+	if t.postgres {
+		return "id = ANY (string_to_array($1::text, ',')::bigint[])"
+	}
+	return "id IN (SELECT value FROM json_each('[' || $1 || ']'))"
+}
+
+// isOpen is the condition for the jobs that complete ends.
+const isOpen = "state IN ('running', 'cancelled', 'discarded')"
+
+// complete removes the records of jobs, and completes those that are running or, since
+// another instance has taken them over, dead letters.
 func (t jobTable) complete(ctx context.Context, ids []string) error {
 	metadata, state, now := "jsonb_set(metadata, '$."+recordKey+"', json('null'), '$."+stateKey+"', json('null'))", "'completed'", "datetime('now', 'subsec')"
-	which := "id IN (SELECT value FROM json_each('[' || $1 || ']'))"
 	if t.postgres {
 		metadata, state, now = "metadata || '"+forgotten+"'", `'completed'::"`+t.schema+`".river_job_state`, "now()"
-		which = "id = ANY (string_to_array($1::text, ',')::bigint[])"
 	}
 	return t.executor.Exec(ctx, "UPDATE "+t.name()+" SET metadata = "+metadata+
-		", finalized_at = CASE WHEN state = 'running' THEN "+now+" ELSE finalized_at END"+
-		", state = CASE WHEN state = 'running' THEN "+state+" ELSE state END WHERE "+which, strings.Join(ids, ","))
+		", finalized_at = CASE WHEN "+isOpen+" THEN "+now+" ELSE finalized_at END"+
+		", state = CASE WHEN "+isOpen+" THEN "+state+" ELSE state END WHERE "+t.listed(), strings.Join(ids, ","))
 }
 
 // listener waits for notifications on SQLite, which are rows of a table. River

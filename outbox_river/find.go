@@ -17,23 +17,42 @@ import (
 // Find returns the state of the events with an ID. See [outbox.Outbox].
 func (o *Outbox[TTx]) Find(ctx context.Context, eventID string, types ...clickid.EventType) ([]outbox.Entry, error) {
 	search := o.delivery.Search(eventID, types...)
-	ids, err := o.table.concerned(ctx, o.queue, search)
-	if err != nil {
-		return nil, wrap("finding an event", err)
-	}
-	var entries []outbox.Entry
-	for part := range slices.Chunk(ids, pageSize) {
-		list, err := o.client.JobList(ctx, river.NewJobListParams().IDs(part...).First(pageSize))
+	for look := 1; ; look++ {
+		jobs, complete, err := o.look(ctx, search)
 		if err != nil {
 			return nil, wrap("finding an event", err)
 		}
-		for _, job := range list.Jobs {
+		if !complete && look < maxLooks {
+			continue
+		}
+		var entries []outbox.Entry
+		for _, job := range jobs {
 			if entry, ok := o.entry(search, job); ok {
 				entries = append(entries, entry)
 			}
 		}
+		return entries, nil
 	}
-	return entries, nil
+}
+
+// maxLooks bounds how often Find looks again.
+const maxLooks = 5
+
+// look returns the jobs of a search. They are not complete if a job was removed while
+// they were read: a replay gives a dead letter a new job.
+func (o *Outbox[TTx]) look(ctx context.Context, search outbox.Search) (jobs []*rivertype.JobRow, complete bool, err error) {
+	ids, err := o.table.concerned(ctx, o.queue, search)
+	if err != nil {
+		return nil, false, err
+	}
+	for part := range slices.Chunk(ids, pageSize) {
+		list, err := o.client.JobList(ctx, river.NewJobListParams().IDs(part...).First(pageSize))
+		if err != nil {
+			return nil, false, err
+		}
+		jobs = append(jobs, list.Jobs...)
+	}
+	return jobs, len(jobs) == len(ids), nil
 }
 
 // concerned returns the jobs of a queue that have one of the identities, the key

@@ -2,8 +2,10 @@ package riveroutbox
 
 import (
 	"context"
+	"database/sql"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"slices"
@@ -250,7 +252,23 @@ func (t jobTable) claim(ctx context.Context, id int64, identity string) (claim, 
 	return claimDone, tx.Commit(ctx)
 }
 
-// release frees the identity of a skipped event.
+// release frees the identity of a skipped event, unless another instance has
+// delivered it.
 func (t jobTable) release(ctx context.Context, id int64) error {
-	return t.executor.Exec(ctx, "UPDATE "+t.name()+" SET unique_key = NULL WHERE id = $1", id)
+	return t.executor.Exec(ctx, "UPDATE "+t.name()+" SET unique_key = NULL WHERE id = $1 AND NOT ("+isEnded+")", id)
+}
+
+// eraseRecord removes the record of a running job and frees its identity, and
+// reports whether there was one.
+func (t jobTable) eraseRecord(ctx context.Context, id int64) (found bool, err error) {
+	record, metadata := "json_type(metadata, '$."+recordKey+"')", "jsonb_set(metadata, '$."+recordKey+"', json('null'))"
+	if t.postgres {
+		record, metadata = "jsonb_typeof(metadata -> '"+recordKey+"')", `metadata || '{"`+recordKey+`":null}'`
+	}
+	err = t.executor.QueryRow(ctx, "UPDATE "+t.name()+" SET metadata = "+metadata+", unique_key = NULL"+
+		" WHERE id = $1 AND state = 'running' AND "+record+" <> 'null' RETURNING id", id).Scan(&id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	return err == nil, err
 }

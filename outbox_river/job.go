@@ -96,10 +96,11 @@ func newJob(queue string, record outbox.Record, loose bool) (river.InsertManyPar
 
 // stored is what a job's metadata holds.
 type stored struct {
-	record outbox.Record
-	ok     bool // false when the event was delivered, skipped or erased
-	ended  bool // it was delivered or skipped
-	state  jobState
+	record  outbox.Record
+	ok      bool // false when the event was delivered, skipped or erased
+	ended   bool // it was delivered or skipped
+	skipped bool // unless ForgetSkips is set
+	state   jobState
 }
 
 // readJob reads what a job's metadata holds.
@@ -112,6 +113,7 @@ func readJob(job *rivertype.JobRow) (stored, error) {
 	if raw, ok := metadata[stateKey]; ok {
 		s.ended = string(raw) == "null"
 		_ = json.Unmarshal(raw, &s.state) // a damaged state costs no event
+		_, s.skipped = metadata[skipKey]
 		s.state.AttemptsBefore = min(max(s.state.AttemptsBefore, 0), job.Attempt)
 	}
 	raw, ok := metadata[recordKey]
@@ -149,7 +151,12 @@ func (w *worker) work(ctx context.Context, job *river.Job[jobArgs]) error {
 	}
 	switch {
 	case s.ended && !s.ok:
-		return nil // River repeats a job that was completed
+		// River repeats a job that was completed. This instance may have claimed the
+		// identity of an event that another one has skipped.
+		if s.skipped && w.table.release(ctx, job.ID) != nil {
+			return river.JobSnooze(time.Second)
+		}
+		return nil
 	case !s.ok:
 		// The event was erased. Its identity is free, as that of an event that was
 		// erased before its delivery.
