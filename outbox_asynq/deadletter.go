@@ -164,7 +164,7 @@ func (o *Outbox) replay(ctx context.Context, id string, end end, dead outbox.Rec
 	if err != nil {
 		return err
 	}
-	args = append(args, dead.QueuedAt.UnixMilli())
+	args = append(args, dead.QueuedAt.UnixMilli(), markDead+id+"|", markFree+id)
 	stored, err := replayScript.Run(ctx, o.cfg.Redis, keys, args...).Int()
 	if err != nil {
 		return err
@@ -233,12 +233,14 @@ func (o *Outbox) Discard(ctx context.Context, ids ...string) (int, error) {
 			return discarded, fmt.Errorf("asynqoutbox: Redis could not discard the dead letter: %w", err)
 		}
 		err := o.deleteLetter(ctx, id, newest)
-		switch {
-		case isAbsent(err):
-		case err != nil:
+		if err != nil && !isAbsent(err) {
 			return discarded, fmt.Errorf("asynqoutbox: discarding a dead letter: %w", err)
-		default:
+		}
+		if err == nil {
 			discarded++
+		}
+		if err := o.freed(ctx, id); err != nil {
+			return discarded, fmt.Errorf("asynqoutbox: Redis could not discard the dead letter: %w", err)
 		}
 	}
 	return discarded, nil
@@ -248,20 +250,34 @@ func (o *Outbox) Discard(ctx context.Context, ids ...string) (int, error) {
 func (o *Outbox) free(ctx context.Context, id string) error {
 	identity, queued, _ := strings.Cut(id, ".")
 	return freeScript.Run(ctx, o.cfg.Redis, []string{o.live.marker(identity), o.live.record(identity), o.live.waiting()},
-		markDead+id+"|", markFree, seconds(freeLifetime), identity, queued).Err()
+		markDead+id+"|", markFree+id, seconds(freeLifetime), identity, queued).Err()
+}
+
+// freed ends the discarding of a dead letter.
+func (o *Outbox) freed(ctx context.Context, id string) error {
+	identity, _, _ := strings.Cut(id, ".")
+	return discardedScript.Run(ctx, o.cfg.Redis, []string{o.live.marker(identity)}, markFree+id, markFree, seconds(freeLifetime)).Err()
 }
 
 // deleteTask deletes the task of an event, unless it is being worked on.
 func (o *Outbox) deleteTask(identity string) error {
-	task, err := o.inspector.GetTaskInfo(o.live.name, identity)
-	if isAbsent(err) || err == nil && task.State == asynq.TaskStateActive {
-		return nil
+	for {
+		task, err := o.inspector.GetTaskInfo(o.live.name, identity)
+		if isAbsent(err) || err == nil && task.State == asynq.TaskStateActive {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		state := task.State
+		err = o.inspector.DeleteTask(o.live.name, identity)
+		if err == nil || isAbsent(err) {
+			return nil
+		}
+		// A worker may have taken the task since.
+		task, failed := o.inspector.GetTaskInfo(o.live.name, identity)
+		if failed == nil && task.State == state {
+			return err
+		}
 	}
-	if err != nil {
-		return err
-	}
-	if err := o.inspector.DeleteTask(o.live.name, identity); err != nil && !isAbsent(err) {
-		return err
-	}
-	return nil
 }

@@ -15,9 +15,18 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Find implements [outbox.Outbox]. It reads all dead letters and skipped events.
+// Find implements [outbox.Outbox]. It reads all dead letters and skipped events, twice
+// if it finds nothing: a dead letter may be replayed before it is read.
 func (o *Outbox) Find(ctx context.Context, eventID string, types ...clickid.EventType) ([]outbox.Entry, error) {
 	search := o.delivery.Search(eventID, types...)
+	entries, err := o.find(ctx, search)
+	if len(entries) == 0 && err == nil {
+		return o.find(ctx, search)
+	}
+	return entries, err
+}
+
+func (o *Outbox) find(ctx context.Context, search outbox.Search) ([]outbox.Entry, error) {
 	identities := slices.Collect(maps.Keys(search.Identities))
 	// A refused event has another identity, but the same key.
 	refused, err := o.cfg.Redis.SMembers(ctx, o.live.events(search.Key)).Result()

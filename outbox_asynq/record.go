@@ -89,13 +89,15 @@ if ARGV[6] ~= "" then return 1 end
 return existed`)
 
 // replayScript stores the record of a dead letter. It returns 1 when the record is
-// stored, and 0 when the event was delivered or stored again meanwhile. The record
+// stored, and 0 when the event was discarded, erased, replayed, delivered or stored
+// again meanwhile. The record
 // of the letter itself is still there until its worker has settled it.
 //
-// KEYS and ARGV are those of storeScript, and the letter's time of queueing.
+// KEYS and ARGV are those of storeScript, the letter's time of queueing, the beginning
+// of the letter's marker, and its marker while it is discarded.
 var replayScript = redis.NewScript(`
 local mark = redis.call("GET", KEYS[2])
-if mark and string.sub(mark, 1, 1) == "d" then return 0 end
+if mark and mark ~= ARGV[7] and string.sub(mark, 1, #ARGV[6]) ~= ARGV[6] then return 0 end
 if redis.call("EXISTS", KEYS[1]) == 1 then
 	local queued = redis.call("ZSCORE", KEYS[3], ARGV[4])
 	if not queued or tonumber(queued) ~= tonumber(ARGV[5]) then return 0 end
@@ -125,6 +127,21 @@ elseif not mark or string.sub(mark, 1, #ARGV[1]) ~= ARGV[1] then
 end
 redis.call("SET", KEYS[1], ARGV[2], "EX", ARGV[3])
 return 1`)
+
+// discardedScript frees the identity of a dead letter that is deleted. Until then a
+// replay finds it, as after a crash.
+//
+// KEYS: marker. ARGV: marker while it is discarded, free marker, lifetime.
+var discardedScript = redis.NewScript(`
+if redis.call("GET", KEYS[1]) == ARGV[1] then redis.call("SET", KEYS[1], ARGV[2], "EX", ARGV[3]) end
+return 1`)
+
+// forgetScript removes an identity without a record from the index of a key.
+//
+// KEYS: record, key. ARGV: identity.
+var forgetScript = redis.NewScript(`
+if redis.call("EXISTS", KEYS[1]) == 1 then return 0 end
+return redis.call("SREM", KEYS[2], ARGV[1])`)
 
 // progressScript stores the progress of an event, unless another record has taken
 // its place or none is left.
@@ -310,13 +327,33 @@ func (o *Outbox) Erase(ctx context.Context, key clickid.Key) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	for erased := 0; ; {
+		waiting, err := o.eraseWaiting(ctx, hash)
+		erased += waiting
+		if err == nil {
+			var dead int
+			dead, err = o.eraseDead(ctx, hash)
+			erased += dead
+		}
+		replayed := 0
+		if err == nil {
+			replayed, err = o.eraseWaiting(ctx, hash) // a dead letter at the first look
+			erased += replayed
+		}
+		if err != nil || replayed == 0 {
+			return erased, err
+		}
+	}
+}
+
+// eraseWaiting deletes the events of a key from the queue and returns their number.
+func (o *Outbox) eraseWaiting(ctx context.Context, hash string) (erased int, err error) {
 	identities, err := o.cfg.Redis.SMembers(ctx, o.live.events(hash)).Result()
 	if err != nil {
 		return 0, fmt.Errorf("asynqoutbox: listing the events of the key: %w", err)
 	}
-	erased := 0
 	for _, identity := range identities {
-		waited, err := o.eraseWaiting(ctx, identity)
+		waited, err := o.eraseEvent(ctx, identity, hash)
 		if err != nil {
 			return erased, fmt.Errorf("asynqoutbox: erasing an event: %w", err)
 		}
@@ -324,30 +361,30 @@ func (o *Outbox) Erase(ctx context.Context, key clickid.Key) (int, error) {
 			erased++
 		}
 	}
-	dead, err := o.eraseDead(ctx, hash)
-	if err != nil {
-		return erased + dead, err
-	}
-	if err := o.cfg.Redis.Del(ctx, o.live.events(hash)).Err(); err != nil {
-		return erased + dead, fmt.Errorf("asynqoutbox: deleting the key: %w", err)
-	}
-	return erased + dead, nil
+	return erased, nil
 }
 
-// eraseWaiting deletes an event from the queue and reports whether it was
-// there. A worker that has its task finds no event, unless it has already read
-// it.
-func (o *Outbox) eraseWaiting(ctx context.Context, identity string) (bool, error) {
-	l, err := o.loadRecord(ctx, identity)
-	if err != nil || !l.found {
-		return false, err
+// eraseEvent deletes an event from the queue and reports whether it was there. A
+// worker that has its task finds no event, unless it has already read it.
+func (o *Outbox) eraseEvent(ctx context.Context, identity, hash string) (bool, error) {
+	for {
+		l, err := o.loadRecord(ctx, identity)
+		if err != nil {
+			return false, err
+		}
+		if !l.found {
+			return false, forgetScript.Run(ctx, o.cfg.Redis, []string{o.live.record(identity), o.live.events(hash)}, identity).Err()
+		}
+		l.record.Identity = identity
+		// Another record may have taken its place, such as that of a replay.
+		erased, err := o.settleOwn(ctx, l.record, markFree, freeLifetime)
+		if err != nil {
+			return false, err
+		}
+		if erased {
+			return true, o.deleteTask(identity)
+		}
 	}
-	l.record.Identity = identity
-	existed, err := o.settle(ctx, l.record, markFree, freeLifetime)
-	if err != nil || !existed {
-		return false, err
-	}
-	return true, o.deleteTask(identity)
 }
 
 // eraseDead deletes the dead letters of a key and returns their number.

@@ -199,7 +199,15 @@ func (o *Outbox) deliver(ctx context.Context) error {
 	outcome := o.delivery.Deliver(ctx, l.record, failed+1)
 	switch outcome.Action {
 	case outbox.ActionDone:
-		_, err = o.settle(last, l.record, deliveredMark(l.record, outcome), o.cfg.DeduplicationWindow)
+		var existed bool
+		existed, err = o.settle(last, l.record, deliveredMark(l.record, outcome), o.cfg.DeduplicationWindow)
+		if err == nil && !existed {
+			// Another worker has had the event after the end of this one's lease.
+			err = o.deleteLetter(last, letterID(l.record), newest)
+			if isAbsent(err) {
+				err = nil
+			}
+		}
 	case outbox.ActionSkip:
 		if err = o.skip(last, outcome.Skip); err == nil {
 			_, err = o.settleOwn(last, l.record, markFree, freeLifetime)
