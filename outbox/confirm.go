@@ -105,6 +105,8 @@ func (r *Relay) enqueueAgain(ctx context.Context, db database, ids []int64) (int
 	if err != nil {
 		return 0, fmt.Errorf("outbox: relay: reading the moved events: %w", err)
 	}
+	// The latest event of an identity counts: the earlier one was discarded, skipped or
+	// forgotten before it could be stored.
 	records := distinct(rows)
 	if len(records) == 0 {
 		return 0, nil

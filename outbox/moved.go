@@ -68,10 +68,10 @@ func (t *Table) movedBefore(ctx context.Context, q querier, after int64, before 
 	return batch, rows.Err()
 }
 
-// lockMoved reads moved events that still exist, and locks them where the
-// database can, so that an erasure waits for it.
+// lockMoved reads moved events that still exist, the latest first, and locks them where
+// the database can, so that an erasure waits for it.
 func (t *Table) lockMoved(ctx context.Context, q querier, ids []int64) ([]row, error) {
-	query := "SELECT " + rowColumns + " FROM " + t.moved + " WHERE id IN (" + listed(ids) + ")"
+	query := "SELECT " + rowColumns + " FROM " + t.moved + " WHERE id IN (" + listed(ids) + ") ORDER BY id DESC"
 	if t.database.locks() {
 		query += " FOR UPDATE"
 	}

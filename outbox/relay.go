@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -380,8 +381,9 @@ func (r *Relay) transfer(ctx context.Context, db database, c *cursor) (int, erro
 	for i, r := range batch {
 		ids[i] = r.id
 	}
-	if _, ok := r.cfg.Queue.(Volatile); ok {
-		if _, err := db.ExecContext(ctx, table.database.keep(table.name, table.moved, ids, time.Now())); err != nil {
+	stored := idsOfStored(batch, known)
+	if _, ok := r.cfg.Queue.(Volatile); ok && len(stored) > 0 {
+		if _, err := db.ExecContext(ctx, table.database.keep(table.name, table.moved, stored, time.Now())); err != nil {
 			return 0, fmt.Errorf("outbox: relay: keeping what was moved (has Migrate run?): %w", err)
 		}
 	}
@@ -391,6 +393,27 @@ func (r *Relay) transfer(ctx context.Context, db database, c *cursor) (int, erro
 	c.size = min(2*c.size, r.cfg.Batch)
 	r.warnOfChanges(ctx, records, known)
 	return len(batch), nil
+}
+
+// idsOfStored returns the rows of a batch without those that the queue has not stored,
+// since it knew their identity with other contents.
+func idsOfStored(batch []row, known map[string]string) []int64 {
+	stored := maps.Clone(known)
+	if stored == nil {
+		stored = make(map[string]string)
+	}
+	var ids []int64
+	for _, r := range batch {
+		fingerprint, ok := stored[r.record.Identity]
+		if !ok {
+			fingerprint = r.record.Fingerprint
+			stored[r.record.Identity] = fingerprint
+		}
+		if len(differences(fingerprint, r.record.Fingerprint)) == 0 {
+			ids = append(ids, r.id)
+		}
+	}
+	return ids
 }
 
 // warnOfChanges reports events whose identity the queue knew with other contents:

@@ -22,6 +22,21 @@ type volatileQueue struct {
 
 func newVolatileQueue() *volatileQueue { return &volatileQueue{newQueue(), make(map[string]bool)} }
 
+func (q *volatileQueue) Enqueue(ctx context.Context, records []outbox.Record) (map[string]string, error) {
+	known := make(map[string]string)
+	q.mu.Lock()
+	records = slices.DeleteFunc(slices.Clone(records), func(r outbox.Record) bool {
+		stored, ok := q.records[r.Identity]
+		if ok {
+			known[r.Identity] = stored.Fingerprint
+		}
+		return ok
+	})
+	q.mu.Unlock()
+	_, err := q.queue.Enqueue(ctx, records)
+	return known, err
+}
+
 func (q *volatileQueue) Outcomes(_ context.Context, identities []string) (map[string]bool, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -102,6 +117,48 @@ func TestRelay_forgetfulQueue(t *testing.T) {
 		}
 		eventually(t, "the table is empty", func() bool { return moved(t, db) == 0 })
 		require.Empty(t, r.of(outbox.KindRelayFailing))
+	})
+}
+
+// values returns the values of the queued events.
+func (q *volatileQueue) values() []string {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	var values []string
+	for r := range maps.Values(q.records) {
+		e, _ := r.Event()
+		values = append(values, e.Value.Number())
+	}
+	return values
+}
+
+// TestRelay_forgetfulQueue_corrected lets the queue forget an event that was sent after
+// a discarded one of the same identity, before the relay has looked for the outcome of
+// the first. A third one, which the queue does not store, does not take its place.
+func TestRelay_forgetfulQueue_corrected(t *testing.T) {
+	onEachDatabase(t, func(t *testing.T, d database) {
+		db, q := d.open(t), newVolatileQueue()
+		table := d.table(t, db)
+		relay, err := outbox.NewRelay(outbox.RelayConfig{DB: db, Table: table, Queue: q, Interval: time.Millisecond, ConfirmAfter: time.Hour})
+		require.NoError(t, err)
+		require.NoError(t, relay.Start(context.Background()))
+		send := func(cents int64, moves int) {
+			e := newEvent("order")
+			e.Value = clickid.Minor(cents, "USD")
+			write(t, table.In(db), e)
+			eventually(t, "the event is moved", func() bool { return count(t, table, db) == 0 })
+			require.Equal(t, moves, moved(t, db))
+		}
+		send(1000, 1)
+		q.forget() // as after a Discard
+		send(2000, 2)
+		send(3000, 2)
+		_, err = relay.Stop(context.Background())
+		require.NoError(t, err)
+		q.forget()
+		startRelay(t, outbox.RelayConfig{DB: db, Table: table, Queue: q, ConfirmAfter: time.Millisecond})
+		eventually(t, "the event is enqueued again", func() bool { return q.size() == 1 })
+		require.Equal(t, []string{"20.00"}, q.values())
 	})
 }
 
