@@ -26,13 +26,13 @@ type Network struct {
 	Platform *clickidtest.Receiver
 
 	authority *authority
-	transport *http.Transport
 	platform  string // the address of the receiver's TLS server
 
-	mu      sync.Mutex
-	route   func(context.Context) (net.Conn, error)
-	clients map[string]net.Conn // the platform's ends of the connections, by their clients' addresses
-	cut     *Cut                // of the next write
+	mu        sync.Mutex
+	transport *http.Transport // of the next request
+	route     func(context.Context) (net.Conn, error)
+	clients   map[string]net.Conn // the platform's ends of the connections, by their clients' addresses
+	cut       *Cut                // of the next write
 }
 
 // Cut is how the platform, or a load balancer in front of it, closes an idle
@@ -98,8 +98,8 @@ func New(t testing.TB) *Network {
 			return client{conn, n}, nil
 		},
 	}
-	t.Cleanup(n.transport.CloseIdleConnections)
 	n.Heal()
+	t.Cleanup(n.Heal) // closes the idle connections
 	return n
 }
 
@@ -108,7 +108,7 @@ func (n *Network) Client(t testing.TB, timeout time.Duration, edits ...func(*cap
 	t.Helper()
 	cfg := capi.Config{
 		APIKey: clickidtest.APIKey, BaseURL: "https://" + Host, Dialect: capi.LogEvent{EventSourceID: clickidtest.EventSourceID},
-		HTTPClient: &http.Client{Transport: n.transport}, Timeout: timeout, RateLimit: capi.RateLimit{Requests: -1},
+		HTTPClient: &http.Client{Transport: current{n}}, Timeout: timeout, RateLimit: capi.RateLimit{Requests: -1},
 	}
 	for _, edit := range edits {
 		edit(&cfg)
@@ -120,22 +120,33 @@ func (n *Network) Client(t testing.TB, timeout time.Duration, edits ...func(*cap
 	return client
 }
 
-// Break makes new connections meet the fault, and closes the idle ones.
-func (n *Network) Break(t testing.TB, f Fault) {
-	t.Helper()
-	route := f.route(t, n)
-	n.mu.Lock()
-	n.route = route
-	n.mu.Unlock()
-	n.transport.CloseIdleConnections()
+// current is the transport of a network at the time of a request.
+type current struct{ network *Network }
+
+func (c current) RoundTrip(r *http.Request) (*http.Response, error) {
+	c.network.mu.Lock()
+	transport := c.network.transport
+	c.network.mu.Unlock()
+	return transport.RoundTrip(r)
 }
 
-// Heal removes the fault from new connections, and closes the idle ones.
-func (n *Network) Heal() {
+// Break makes new requests meet the fault.
+func (n *Network) Break(t testing.TB, f Fault) {
+	t.Helper()
+	n.reroute(f.route(t, n))
+}
+
+// Heal removes the fault from new requests.
+func (n *Network) Heal() { n.reroute(to(n.platform)) }
+
+// reroute makes new requests take another way, on new connections. A request in
+// progress keeps its connection, which a transport of HTTP/2 would use again.
+func (n *Network) reroute(route func(context.Context) (net.Conn, error)) {
 	n.mu.Lock()
-	n.route = to(n.platform)
+	earlier := n.transport
+	n.route, n.transport = route, earlier.Clone()
 	n.mu.Unlock()
-	n.transport.CloseIdleConnections()
+	earlier.CloseIdleConnections()
 }
 
 // to connects to an address.
