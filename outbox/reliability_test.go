@@ -11,7 +11,7 @@ import (
 // TestMemory_reliability holds the queue in memory, which behaves as the durable ones, to docs/reliability.md.
 func TestMemory_reliability(t *testing.T) {
 	t.Parallel()
-	reliabilitytest.Run(t, "River", func(t testing.TB, cfg outbox.Config) outbox.Outbox {
+	reliabilitytest.Run(t, func(t testing.TB, cfg outbox.Config) outbox.Outbox {
 		ob, err := outbox.NewMemory(outbox.MemoryConfig{Delivery: cfg, AcceptLoss: true})
 		require.NoError(t, err)
 		return ob

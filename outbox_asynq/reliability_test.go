@@ -13,7 +13,7 @@ import (
 func TestOutbox_reliability(t *testing.T) {
 	t.Parallel()
 	client := connect(t, testserver.Redis(t))
-	reliabilitytest.Run(t, "asynq", func(t testing.TB, cfg outbox.Config) outbox.Outbox {
+	reliabilitytest.Run(t, func(t testing.TB, cfg outbox.Config) outbox.Outbox {
 		return newOutbox(t, asynqoutbox.Config{Delivery: cfg, Redis: client, Queue: newQueue(t, client), AcceptLoss: true})
 	})
 }

@@ -13,7 +13,7 @@ import (
 // TestOutbox_reliability holds this queue to docs/reliability.md.
 func TestOutbox_reliability(t *testing.T) {
 	t.Parallel()
-	reliabilitytest.Run(t, "SQLite", func(t testing.TB, cfg outbox.Config) outbox.Outbox {
+	reliabilitytest.Run(t, func(t testing.TB, cfg outbox.Config) outbox.Outbox {
 		ob, err := openIdle(context.Background(), filepath.Join(t.TempDir(), "outbox.db"), sqliteoutbox.Config{Delivery: cfg})
 		if err != nil {
 			t.Fatal(err)

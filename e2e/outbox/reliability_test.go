@@ -16,7 +16,7 @@ import (
 // TestTable_reliability holds the outbox table and its relay to docs/reliability.md.
 func TestTable_reliability(t *testing.T) {
 	onEachDatabase(t, func(t *testing.T, d database) {
-		reliabilitytest.Run(t, "outbox table", func(t testing.TB, cfg outbox.Config) outbox.Outbox {
+		reliabilitytest.Run(t, func(t testing.TB, cfg outbox.Config) outbox.Outbox {
 			d := newDatabase(t, d.kind) // an empty one for each
 			db := d.open(t)
 			queue, err := sqliteoutbox.Open(filepath.Join(t.TempDir(), "outbox.db"), sqliteoutbox.Config{Delivery: cfg})

@@ -12,7 +12,7 @@ import (
 // TestOutbox_reliability holds this queue to docs/reliability.md.
 func TestOutbox_reliability(t *testing.T) {
 	t.Parallel()
-	reliabilitytest.Run(t, "River", func(t testing.TB, cfg outbox.Config) outbox.Outbox {
+	reliabilitytest.Run(t, func(t testing.TB, cfg outbox.Config) outbox.Outbox {
 		return newOutbox(t, sharedPool(t), riveroutbox.Config{Delivery: cfg, PollInterval: 100 * time.Millisecond})
 	})
 }

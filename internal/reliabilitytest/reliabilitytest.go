@@ -22,13 +22,16 @@ import (
 	"github.com/clickid/clickid/outbox"
 )
 
+// everyOutbox is the column of the outboxes.
+const everyOutbox = "every outbox"
+
 // patience limits each wait of a test.
 const patience = time.Minute
 
 // Run compares what a queue makes of each form of response, and of what is
-// refused before a request, with its column in the guide. open returns an outbox
-// on an empty storage, which is not started.
-func Run(t *testing.T, column string, open func(t testing.TB, cfg outbox.Config) outbox.Outbox) {
+// refused before a request, with the guide. open returns an outbox on an empty
+// storage, which is not started.
+func Run(t *testing.T, open func(t testing.TB, cfg outbox.Config) outbox.Outbox) {
 	t.Helper()
 	t.Run("responses", func(t *testing.T) {
 		for _, interchange := range []bool{false, true} {
@@ -39,7 +42,7 @@ func Run(t *testing.T, column string, open func(t testing.TB, cfg outbox.Config)
 			b.await(t, "first", outbox.StateDelivered)
 			for _, form := range platformtest.Forms() {
 				if form.Interchange == interchange && !form.Warned {
-					Compare(t, form.Name, column, b.outcome(t, form))
+					Compare(t, form.Name, everyOutbox, b.outcome(t, form))
 				}
 			}
 			b.stop(t)
@@ -50,7 +53,7 @@ func Run(t *testing.T, column string, open func(t testing.TB, cfg outbox.Config)
 			if form.Warned {
 				// Some warnings end when a response has confirmed an event.
 				b := newBench(t, open, form.Interchange)
-				Compare(t, form.Name, column, b.outcome(t, form))
+				Compare(t, form.Name, everyOutbox, b.outcome(t, form))
 				b.stop(t)
 			}
 		}
@@ -61,7 +64,7 @@ func Run(t *testing.T, column string, open func(t testing.TB, cfg outbox.Config)
 		for _, refusal := range Refusals() {
 			e := event("refusal")
 			refusal.Edit(&e)
-			Compare(t, refusal.Name, column, Verdict(t, b.outbox, e))
+			Compare(t, refusal.Name, everyOutbox, Verdict(t, b.outbox, e))
 		}
 	})
 }
