@@ -55,7 +55,11 @@ const (
 
 // run runs the command and returns its exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	err := newCommand(stdout, stderr).Run(ctx, args)
+	printed := &checkedWriter{w: stdout}
+	err := newCommand(printed, stderr).Run(ctx, args)
+	if err == nil && printed.err != nil {
+		err = &failure{printed.err} // of help, and of lines that are printed in passing
+	}
 	if err == nil {
 		return 0
 	}
@@ -69,6 +73,20 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	fmt.Fprintln(stderr, "Run \"clickid help\" for usage.")
 	return exitUsage
+}
+
+// checkedWriter keeps the first error of standard output.
+type checkedWriter struct {
+	w   io.Writer
+	err error
+}
+
+func (c *checkedWriter) Write(p []byte) (int, error) {
+	n, err := c.w.Write(p)
+	if c.err == nil {
+		c.err = err
+	}
+	return n, err
 }
 
 // failure is an error of the operation. Any other error is one of usage.

@@ -270,6 +270,20 @@ func TestRun_version(t *testing.T) {
 	require.Regexp(t, `^clickid version \S+\n$`, r.stdout)
 }
 
+// brokenWriter is a standard output such as a full disk.
+type brokenWriter struct{}
+
+func (brokenWriter) Write([]byte) (int, error) { return 0, errors.New("no space left on device") }
+
+func TestRun_brokenOutput(t *testing.T) {
+	t.Parallel()
+	for _, args := range []string{"help", "-version", "send -h", "keygen", "outbox"} {
+		var stderr bytes.Buffer
+		require.Equal(t, exitFailed, run(t.Context(), append([]string{"clickid"}, strings.Fields(args)...), brokenWriter{}, &stderr), args)
+		require.Equal(t, "clickid: no space left on device\n", stderr.String(), args)
+	}
+}
+
 func TestKeygen(t *testing.T) {
 	t.Parallel()
 	r := call(t, "keygen", "-n", "2")

@@ -122,8 +122,12 @@ func uploadConfig(cmd *cli.Command) (c upload.Config, err error) {
 	if c.Rejects == "" {
 		c.Rejects = name + ".rejects.csv"
 	}
-	if sameFile(c.Rejects, name) || sameFile(c.Checkpoint, name) || sameFile(c.Rejects, c.Checkpoint) {
+	if sameFile(c.Rejects, name) || sameFile(c.Checkpoint, name) || sameFile(c.Rejects, c.Checkpoint) ||
+		sameFile(upload.Partial(c.Rejects), name) || sameFile(upload.Partial(c.Rejects), c.Checkpoint) {
 		return c, errors.New("the file, -rejects and -checkpoint must be different files")
+	}
+	if !replaceable(c.Rejects) || !replaceable(c.Checkpoint) {
+		return c, errors.New("-rejects and -checkpoint must be regular files or new ones, not devices, folders or links")
 	}
 	switch delimiter := cmd.String("delimiter"); {
 	case delimiter == `\t`:
@@ -148,6 +152,13 @@ func uploadConfig(cmd *cli.Command) (c upload.Config, err error) {
 		cfg.Retry = capi.Retry{Attempts: 20}
 	})
 	return c, err
+}
+
+// replaceable reports whether another file can take the place of a path. In the
+// place of /dev/null it would break other programs.
+func replaceable(path string) bool {
+	info, err := os.Lstat(path)
+	return err != nil || info.Mode().IsRegular()
 }
 
 // sameFile reports whether two paths are those of one file, which need not exist.

@@ -103,6 +103,51 @@ func TestUpload_stdin(t *testing.T) {
 	requireEmpty(t, cmd.Dir)
 }
 
+// TestUpload_repeatedID warns of rows that the platform accepts and counts once, such
+// as with the wrong column for the ID.
+func TestUpload_repeatedID(t *testing.T) {
+	t.Parallel()
+	platform := clickidtest.NewServer(t)
+	r := callSending(t, platform, "", "upload", write(t, []byte(strings.ReplaceAll(sales, "1002", "1001"))))
+	require.Equal(t, 0, r.code, r.stderr)
+	require.Equal(t, "2 rows: 2 accepted, 0 rejected by the platform, 0 invalid, 1 with a warning\n"+
+		"warning: line 3: the row has the type and the ID of an earlier row; the platform counts them once (1 rows)\n", r.stdout)
+}
+
+// TestUpload_otherFiles names files that the command must not replace or remove.
+func TestUpload_otherFiles(t *testing.T) {
+	t.Parallel()
+	platform := clickidtest.NewServer(t)
+	path := write(t, []byte(sales))
+	notes := write(t, []byte("my notes\n"))
+	link := filepath.Join(t.TempDir(), "link")
+	require.NoError(t, os.Symlink(notes, link))
+	part := filepath.Join(t.TempDir(), "list.part")
+	require.NoError(t, os.WriteFile(part, []byte(sales), 0o600))
+	for _, row := range []struct {
+		args []string
+		code int
+		text string
+	}{
+		{[]string{"-rejects", notes, path}, exitFailed, "is not a list of rejected rows; remove it, or name another file with -rejects"},
+		{[]string{"-checkpoint", notes, path}, exitFailed, "is not a checkpoint; remove it"},
+		{[]string{"-rejects", link, path}, exitUsage, "must be regular files or new ones"},
+		{[]string{"-checkpoint", link, "-restart", path}, exitUsage, "must be regular files or new ones"},
+		{[]string{"-rejects", t.TempDir(), path}, exitUsage, "must be regular files or new ones"},
+		{[]string{"-rejects", os.DevNull, path}, exitUsage, "must be regular files or new ones"},
+		{[]string{"-rejects", strings.TrimSuffix(part, ".part"), part}, exitUsage, "must be different files"},
+	} {
+		r := callSending(t, platform, "", append([]string{"upload"}, row.args...)...)
+		require.Equal(t, row.code, r.code, "%v: %s", row.args, r.stderr)
+		require.Contains(t, r.stderr, row.text)
+	}
+	content, err := os.ReadFile(notes)
+	require.NoError(t, err)
+	require.Equal(t, "my notes\n", string(content))
+	require.FileExists(t, part)
+	require.Empty(t, platform.Requests())
+}
+
 func TestUpload_unreadable(t *testing.T) {
 	t.Parallel()
 	head := "id,time,value,currency,clkid\n"

@@ -4,8 +4,10 @@ import (
 	"encoding/csv"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strconv"
 
 	"github.com/clickid/clickid/outbox"
@@ -17,6 +19,29 @@ type rejects struct {
 	path string
 	file *os.File
 	csv  *csv.Writer
+}
+
+// Partial returns the path of a list that is not complete.
+func Partial(path string) string { return path + ".part" }
+
+var rejectsHeader = []string{"line", "id", "field", "reason"}
+
+// checkRejects returns an error if path is a file that no earlier run has written. A
+// run would replace or remove it.
+func checkRejects(path string) error {
+	file, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("the list of rejected rows: %w", err)
+	}
+	defer func() { _ = file.Close() }()
+	header, err := csv.NewReader(io.LimitReader(file, 1<<10)).Read()
+	if errors.Is(err, io.EOF) || err == nil && slices.Equal(header, rejectsHeader) {
+		return nil
+	}
+	return fmt.Errorf("%s is not a list of rejected rows; remove it, or name another file with -rejects", path)
 }
 
 // add adds a row. An event ID that contains an e-mail address is replaced with
@@ -45,7 +70,7 @@ func (r *rejects) open() error {
 	if info, err := file.Stat(); err != nil || info.Size() > 0 {
 		return err
 	}
-	return r.csv.Write([]string{"line", "id", "field", "reason"})
+	return r.csv.Write(rejectsHeader)
 }
 
 // flush makes the rows so far readable.

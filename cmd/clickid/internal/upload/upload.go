@@ -64,7 +64,7 @@ type Totals struct {
 	Invalid  int `json:"invalid"`  // refused here
 	Accepted int `json:"accepted"` // by the platform
 	Rejected int `json:"rejected"` // by the platform
-	Warnings int `json:"warnings"` // rows with a field that was left out
+	Warnings int `json:"warnings"` // rows with a field that was left out, or with a known ID
 
 	// LeftOut are the reasons of Warnings, and Platform the warnings of the
 	// platform about accepted rows, each text once and at most maxTexts.
@@ -72,7 +72,7 @@ type Totals struct {
 	Platform []string  `json:"platform_warnings,omitempty"`
 }
 
-// LeftOut is why a field was left out.
+// LeftOut is why a field was left out, or another warning.
 type LeftOut struct {
 	Line   int    `json:"line"` // of the first row
 	Rows   int    `json:"rows"`
@@ -122,7 +122,10 @@ var ErrDone = errors.New("the file has been sent before; -restart sends it again
 // Run validates the file and sends it. It returns an error unless every row was
 // either accepted by the platform or, with SkipInvalid, refused here.
 func (c Config) Run(ctx context.Context) (Totals, error) {
-	u := &upload{Config: c, rejects: rejects{path: c.Rejects + ".part"}}
+	if err := checkRejects(c.Rejects); err != nil {
+		return Totals{}, err
+	}
+	u := &upload{Config: c, rejects: rejects{path: Partial(c.Rejects)}}
 	_ = os.Remove(u.rejects.path)
 	totals, err := u.run(ctx)
 	err = errors.Join(err, u.rejects.close())
@@ -135,6 +138,7 @@ func (c Config) Run(ctx context.Context) (Totals, error) {
 type upload struct {
 	Config
 	rejects rejects
+	seen    *identities // of the rows that validate has checked; nil while sending
 }
 
 func (u *upload) run(ctx context.Context) (Totals, error) {
@@ -177,6 +181,8 @@ func (u *upload) run(ctx context.Context) (Totals, error) {
 // mapping and destination.
 func (u *upload) validate(ctx context.Context) (t Totals, fingerprint string, err error) {
 	sum := sha256.New()
+	u.seen = newIdentities()
+	defer func() { u.seen = nil }()
 	u.Progress.Start("Checking", 0)
 	defer u.Progress.Finish()
 	fmt.Fprintf(sum, "%q %q %q", u.Platform.Name(), u.Input.Encoding, u.settings())
@@ -209,7 +215,11 @@ func (u *upload) check(line int, e clickid.Event, t *Totals) *fields.Problem {
 	result := u.Platform.Check(e)
 	switch result.Verdict {
 	case clickid.VerdictReady:
-		t.leaveOut(line, result.Warnings)
+		warnings := result.Warnings
+		if u.seen.repeats(e) {
+			warnings = append(slices.Clip(warnings), "the row has the type and the ID of an earlier row; the platform counts them once")
+		}
+		t.leaveOut(line, warnings)
 		return nil
 	case clickid.VerdictSkippedOrganic:
 		return &fields.Problem{Field: "click", Reason: "has neither a click ID nor an identity, so it cannot be attributed"}
