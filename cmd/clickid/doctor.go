@@ -96,6 +96,9 @@ func doctorConfig(cmd *cli.Command) (c doctor.Config, err error) {
 			return c, err
 		}
 	}
+	if err := checkSystem(cmd); err != nil {
+		return c, err
+	}
 	c.Platform = doctorPlatform(cmd)
 	return c, c.Check()
 }
@@ -138,7 +141,7 @@ func doctorPlatform(cmd *cli.Command) *doctor.Platform {
 		EventSourceID: cmd.String("event-source"),
 		TestCode:      cmd.String("test-code"),
 	}
-	if p.API.BaseURL == "" && cmd.Bool("staging") {
+	if cmd.Bool("staging") {
 		p.API.BaseURL = interchange.StagingURL
 	}
 	if cmd.String("dialect") == dialectLogEvent {

@@ -61,9 +61,21 @@ func newClient(cmd *cli.Command, adjust func(*capi.Config)) (*capi.Client, error
 	return capi.New(cfg)
 }
 
+// checkSystem refuses two addresses of the platform: a variable that names one must
+// not turn tests on another into real events.
+func checkSystem(cmd *cli.Command) error {
+	if cmd.Bool("staging") && cmd.String("base-url") != "" {
+		return errors.New("-staging and -base-url exclude each other; unset CLICKID_BASE_URL to use -staging")
+	}
+	return nil
+}
+
 // platformConfig returns the destination that the flags describe.
 func platformConfig(cmd *cli.Command) (capi.Config, error) {
 	cfg := capi.Config{BaseURL: cmd.String("base-url")}
+	if err := checkSystem(cmd); err != nil {
+		return cfg, err
+	}
 	if cmd.Bool("staging") {
 		cfg.Environment = capi.EnvironmentStaging
 	}
@@ -71,6 +83,9 @@ func platformConfig(cmd *cli.Command) (capi.Config, error) {
 		cfg.Dialect = capi.ECAPI{DataSetID: cmd.String("data-set"), IAB: cmd.Bool("iab")}
 		if cmd.String("data-set") == "" {
 			return cfg, errors.New("ecapi needs -data-set or CLICKID_DATA_SET")
+		}
+		if cmd.String("test-code") != "" {
+			return cfg, errors.New("-test-code is for logevent; with ecapi the platform would count the event")
 		}
 		return cfg, nil
 	}

@@ -66,6 +66,14 @@ func TestSend(t *testing.T) {
 		require.NotContains(t, r.stdout+r.stderr, "anna")
 		require.Contains(t, r.stdout, "sha256:")
 	}
+	for _, id := range []string{"null", "N/A", "{{click_id}}"} {
+		r = callSending(t, platform, "", "send", "-id", "8", "-click", id, "-ramp-id", "NULL")
+		require.Equal(t, exitFailed, r.code)
+		require.Contains(t, r.stdout, "purchase 8: skipped: organic\n")
+		r = callSending(t, platform, "\ufeff"+`{"type":"purchase","id":"8","time":"2026-11-20T14:03:00Z","click":{"id":"`+id+`"}}`, "send")
+		require.Equal(t, exitFailed, r.code)
+		require.Contains(t, r.stdout, "purchase 8: skipped: organic\n")
+	}
 	r = callSending(t, platform, "{", "send")
 	require.Equal(t, exitFailed, r.code)
 	require.Equal(t, "clickid: standard input is not an event in JSON\n", r.stderr)
@@ -79,21 +87,25 @@ func TestSending_usage(t *testing.T) {
 	t.Parallel()
 	platform := clickidtest.NewServer(t)
 	for args, want := range map[string]string{
-		"upload":                              "upload needs the name of a file",
-		"upload -map id x.csv":                "-map must have the form FIELD=COLUMN",
-		"upload -map colour=x x.csv":          `unknown field "colour"`,
-		"upload -map id=a -map id=b x.csv":    "the field id has two columns",
-		"upload -timezone Berlin x.csv":       "must be a time zone such as Europe/Berlin",
-		"upload -encoding ebcdic x.csv":       "must be one of",
-		"upload -delimiter ;; x.csv":          "must be one character",
-		"upload -dialect ecapi x.csv":         "ecapi needs -data-set",
-		"upload x.csv y.csv":                  `unexpected argument "y.csv"`,
-		"send":                                "send needs the flags of an event",
-		"send -id 1 -value 1,5 -currency EUR": "-value has a comma",
-		"send -id 1 -value 1.5":               "-currency is missing",
-		"send -id 1 -time today":              "-time is not a time",
-		"send -id 1 -email anna":              "-email must have the form name@domain",
-		"send -id 1 -phone 030123456":         "-phone has no country code",
+		"upload":                                             "upload needs the name of a file",
+		"upload -map id x.csv":                               "-map must have the form FIELD=COLUMN",
+		"upload -map colour=x x.csv":                         `unknown field "colour"`,
+		"upload -map id=a -map id=b x.csv":                   "the field id has two columns",
+		"upload -timezone Berlin x.csv":                      "must be a time zone such as Europe/Berlin",
+		"upload -encoding ebcdic x.csv":                      "must be one of",
+		"upload -delimiter ;; x.csv":                         "must be one character",
+		"upload -dialect ecapi x.csv":                        "ecapi needs -data-set",
+		"upload x.csv y.csv":                                 `unexpected argument "y.csv"`,
+		"send -id 1 -dialect ecapi -data-set a -test-code b": "-test-code is for logevent",
+		"send -id 1 -staging":                                "-staging and -base-url exclude each other",
+		"sources list -staging":                              "-staging and -base-url exclude each other",
+		"doctor -staging https://shop.example":               "-staging and -base-url exclude each other",
+		"send":                                               "send needs the flags of an event",
+		"send -id 1 -value 1,5 -currency EUR":                "-value has a comma",
+		"send -id 1 -value 1.5":                              "-currency is missing",
+		"send -id 1 -time today":                             "-time is not a time",
+		"send -id 1 -email anna":                             "-email must have the form name@domain",
+		"send -id 1 -phone 030123456":                        "-phone has no country code",
 	} {
 		r := callSending(t, platform, "", strings.Fields(args)...)
 		require.Equal(t, exitUsage, r.code, args)

@@ -54,12 +54,15 @@ func sourcesCommand() *cli.Command {
 
 func newManager(cmd *cli.Command) (*interchange.Client, error) {
 	cfg := interchange.Config{APIKey: os.Getenv("CLICKID_API_KEY"), AdvertiserID: cmd.String("advertiser"), BaseURL: cmd.String("base-url")}
+	if err := checkSystem(cmd); err != nil {
+		return nil, wrongUsage(err)
+	}
 	switch {
 	case cfg.APIKey == "":
 		return nil, wrongUsage(errNoKey)
 	case cfg.AdvertiserID == "":
 		return nil, wrongUsage(errors.New("-advertiser or CLICKID_ADVERTISER must have the advertiser's ID"))
-	case cmd.Bool("staging") && cfg.BaseURL == "":
+	case cmd.Bool("staging"):
 		cfg.BaseURL = interchange.StagingURL
 	}
 	client, err := interchange.New(cfg)

@@ -116,7 +116,7 @@ func (p *Params) Find(raw string, accept func(string) bool) (f Found) {
 		if broken {
 			rank++ // a proper pair comes before one inside of another value
 		}
-		if rank >= best || !isULID && isPlaceholder(value, p.lower[i]) || !accept(value) {
+		if rank >= best || !isULID && IsPlaceholder(value, p.lower[i]) || !accept(value) {
 			continue
 		}
 		best, f.Value, f.Param = rank, value, p.names[i]
@@ -268,9 +268,10 @@ func clean(value string) (id string, isULID bool) {
 	return value, false
 }
 
-// isPlaceholder reports whether a value stands for no click: what programs
+// IsPlaceholder reports whether the value of a parameter in lower case stands for no
+// click: what programs
 // write for a missing value, and macros that were not expanded.
-func isPlaceholder(value, param string) bool {
+func IsPlaceholder(value, param string) bool {
 	lower := strings.ToLower(value)
 	switch lower {
 	case "", "null", "undefined", "none", "nil", "nan", "true", "false", "0", "n/a", "na":

@@ -23,6 +23,9 @@ func Decode(data []byte) (clickid.Event, error) {
 	dec.DisallowUnknownFields()
 	err := dec.Decode(new(plain))
 	if err == nil {
+		if isMissing(e.Click.ID) {
+			e.Click = clickid.Click{}
+		}
 		return e, nil
 	}
 	if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {

@@ -4,10 +4,13 @@ package fields
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/internal/query"
 	clickidphone "github.com/clickid/clickid/phone"
 )
 
@@ -160,14 +163,25 @@ type Problem struct {
 // Error returns the field and the reason.
 func (p *Problem) Error() string { return strings.TrimPrefix(p.Field+" "+p.Reason, " ") }
 
+// identifying are the fields by which an event is attributed.
+var identifying = []string{"click", "ramp-id", "id5", "external-id"}
+
+// isMissing reports whether a text stands for no ID. Others are refused or sent as they
+// are.
+func isMissing(text string) bool {
+	notASCII := func(r rune) bool { return r >= utf8.RuneSelf }
+	return !strings.ContainsFunc(text, notASCII) && query.IsPlaceholder(text, "clkid")
+}
+
 // Event returns the event of the texts, which belong to the fields of the same
-// index. An empty text leaves its field unset. The error is a [*Problem]; the event
+// index. An empty text leaves its field unset, and so does NULL or the like as an
+// identity, by which no event would be attributed. The error is a [*Problem]; the event
 // then has the fields before it.
 func (o Options) Event(fields []Field, texts []string) (clickid.Event, error) {
 	d := draft{Options: o, event: clickid.Event{Type: o.Type, Source: o.Source}, currency: o.Currency}
 	for i, f := range fields {
 		text := strings.TrimSpace(texts[i])
-		if text == "" {
+		if text == "" || slices.Contains(identifying, f.Name) && isMissing(text) {
 			continue
 		}
 		if err := f.set(&d, text); err != nil {

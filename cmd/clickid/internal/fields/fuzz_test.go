@@ -9,6 +9,7 @@ import (
 
 	"github.com/clickid/clickid"
 	"github.com/clickid/clickid/cmd/clickid/internal/fields"
+	"github.com/clickid/clickid/internal/query"
 )
 
 // FuzzEvent reads a text as each field. An error names the field and not the
@@ -52,6 +53,12 @@ func checkField(t *testing.T, name, text string, event clickid.Event) {
 	got := map[string]string{
 		"id": event.ID, "order": event.OrderID, "click": event.Click.ID, "external-id": event.User.ExternalID, "page": event.PageURL,
 		"name": event.CustomName, "hashed-email": event.User.HashedEmail, "hashed-phone": event.User.HashedPhone,
+	}
+	if name == "click" && event.Click.ID == "" || name == "external-id" && event.User.ExternalID == "" || len(event.User.IDs) == 0 && (name == "ramp-id" || name == "id5") {
+		if text != "" && !query.IsPlaceholder(text, "clkid") {
+			t.Fatalf("%s lost %q", name, text)
+		}
+		return
 	}
 	if value, ok := got[name]; ok && value != text {
 		t.Fatalf("%s became %q instead of %q", name, value, text)
