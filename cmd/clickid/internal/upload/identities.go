@@ -7,7 +7,7 @@ import (
 )
 
 // maxIdentities limits the memory for identities to some 100 MB.
-const maxIdentities = 5_000_000
+const maxIdentities = 2_000_000
 
 // identities recognises rows that the platform takes for one event. It keeps
 // hashes of the first maxIdentities rows.
