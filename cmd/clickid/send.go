@@ -109,7 +109,7 @@ func readEvent(stdin io.Reader) (e clickid.Event, err error) {
 	case len(content) > maxEvent:
 		return e, errors.New("the event on standard input has more than 1 MiB")
 	}
-	e, err = fields.Decode(bytes.TrimPrefix(content, []byte("\ufeff"))) // shells on Windows add a byte order mark
+	e, err = fields.Decode(bytes.TrimPrefix(content, []byte("\ufeff"))) // PowerShell adds a byte order mark
 	var problem *fields.Problem
 	switch {
 	case err == nil:
