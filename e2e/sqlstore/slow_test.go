@@ -23,6 +23,7 @@ import (
 type slowDatabase struct {
 	testDatabase
 	start           func(testing.TB) *testserver.Server
+	impatience      string // the setting that ends a statement whose client has gone
 	begin           string
 	lockTable, free string
 	waiting         string
@@ -31,14 +32,17 @@ type slowDatabase struct {
 var slowDatabases = []slowDatabase{
 	{
 		testDatabase{database: sqlstore.DatabasePostgreSQL, driver: "pgx"}, testserver.StartPostgres,
+		"client_connection_check_interval=500ms", // a request to cancel that comes before its statement is lost
 		"BEGIN", "LOCK TABLE clickid_clicks IN ACCESS EXCLUSIVE MODE", "ROLLBACK",
 		"SELECT COUNT(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'",
 	},
 	{
 		testDatabase{database: sqlstore.DatabaseMySQL, driver: "mysql"}, testserver.StartMariaDB,
+		"innodb_lock_wait_timeout=2", // MariaDB does not notice it while the statement waits for a row
 		"SELECT 1", "LOCK TABLES clickid_clicks WRITE", "UNLOCK TABLES",
 		"SELECT (SELECT COUNT(*) FROM information_schema.processlist WHERE state LIKE 'Waiting for table%') +" +
-			" (SELECT COUNT(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT')",
+			// innodb_trx is a cache that is not renewed while it is read often.
+			" (SELECT variable_value FROM information_schema.global_status WHERE variable_name = 'INNODB_ROW_LOCK_CURRENT_WAITS')",
 	},
 }
 
@@ -53,13 +57,9 @@ type slowServer struct {
 
 func (d slowDatabase) open(t *testing.T) *slowServer {
 	t.Helper()
-	dsn := d.start(t).DSN()
-	if d.database == sqlstore.DatabaseMySQL {
-		// MariaDB does not notice that the client of a statement has gone while the
-		// statement waits for a row.
-		dsn = d.with(dsn, "innodb_lock_wait_timeout=2")
-	}
+	dsn := d.with(d.start(t).DSN(), d.impatience)
 	s := &slowServer{slowDatabase: d, pool: d.testDatabase.open(t, dsn), admin: d.testDatabase.open(t, dsn)}
+	s.admin.SetMaxIdleConns(-1) // a driver may have a goroutine for each
 	s.store = d.migrated(t, s.pool, sqlstore.DefaultPrefix)
 	session, err := s.admin.Conn(context.Background())
 	require.NoError(t, err)

@@ -26,10 +26,11 @@ type Backend struct {
 	Expire func(t testing.TB)
 	// Unaware means that Send does not find known events.
 	Unaware bool
-	// Wait is the time after which the second operation is taken for one that waits for the
-	// first. Defaults to 200 milliseconds.
-	Wait time.Duration
 }
+
+// lockWait is the time after which the second operation is taken for one that waits
+// for a lock of the first one, which then goes on.
+const lockWait = 50 * time.Millisecond
 
 // patience limits an operation and the settling of a case.
 const patience = time.Minute
@@ -37,9 +38,6 @@ const patience = time.Minute
 // Run runs every pair of operations, and stops the first one before every step.
 func Run(t *testing.T, b Backend) {
 	t.Helper()
-	if b.Wait == 0 {
-		b.Wait = 200 * time.Millisecond
-	}
 	w := &world{TB: t, ctx: context.Background(), backend: b, gate: &Gate{},
 		platform: &platform{accepted: make(map[string][]string), refused: make(map[string]bool)}}
 	w.gated = w.open(w.gate)
@@ -131,7 +129,7 @@ func (c *interleaving) run(n int) (reached bool) {
 		defer close(secondEnded)
 		c.second.run(meanwhile, c)
 	}()
-	timer := time.NewTimer(c.backend.Wait)
+	timer := time.NewTimer(lockWait)
 	defer timer.Stop()
 	select {
 	case <-secondEnded:
