@@ -90,8 +90,8 @@ return existed`)
 
 // replayScript stores the record of a dead letter. It returns 1 when the record is
 // stored, and 0 when the event was discarded, erased, replayed, delivered or stored
-// again meanwhile. The record of the letter itself is still there until its worker
-// has settled it.
+// again since. The record of the letter itself is still there until its worker has
+// settled it.
 //
 // KEYS and ARGV are those of storeScript, the letter's time of queueing, the beginning
 // of the letter's marker, and its marker while it is discarded.

@@ -14,6 +14,7 @@ import (
 	"github.com/clickid/clickid/outbox"
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
 )
 
 // newTrapped returns an outbox on a Redis server of its own.
@@ -349,6 +350,39 @@ func TestOutbox_replacedServer(t *testing.T) {
 	if n := alerts.Load(); n != 1 {
 		t.Fatalf("%d alerts of another server", n)
 	}
+}
+
+// The progress of a delivery does not replace the record of an event that was
+// erased and sent again in between.
+func TestOutbox_storeProgress_sentAgain(t *testing.T) {
+	t.Parallel()
+	ob, _ := newTrapped(t)
+	ctx := t.Context()
+	_, err := ob.Send(ctx, purchase("A"))
+	require.NoError(t, err)
+	identity := takeAsACrashedWorker(ctx, t, ob)
+	old, err := ob.loadRecord(ctx, identity)
+	require.NoError(t, err)
+	require.NoError(t, ob.storeProgress(ctx, old.record, &outbox.Progress{Responses: 1}))
+	l, err := ob.loadRecord(ctx, identity)
+	require.NoError(t, err)
+	require.Equal(t, 1, l.record.Progress.Responses)
+
+	_, err = ob.Erase(ctx, clickid.OrderKey("A"))
+	require.NoError(t, err)
+	require.NoError(t, ob.storeProgress(ctx, old.record, &outbox.Progress{Responses: 2}))
+	l, err = ob.loadRecord(ctx, identity)
+	require.NoError(t, err)
+	require.False(t, l.found, "an erased event came back")
+
+	_, records := ob.delivery.Admit(ctx, purchase("A"))
+	fresh := records[0].Replayed(old.record.QueuedAt.Add(time.Second))
+	_, err = ob.store(ctx, []outbox.Record{fresh})
+	require.NoError(t, err)
+	require.NoError(t, ob.storeProgress(ctx, old.record, &outbox.Progress{Responses: 3}))
+	l, err = ob.loadRecord(ctx, identity)
+	require.NoError(t, err)
+	require.Equal(t, fresh.Progress.Responses, l.record.Progress.Responses, "an old record replaced a new one")
 }
 
 // await waits until a condition is true.

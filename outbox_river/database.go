@@ -293,7 +293,7 @@ func (t jobTable) ids(ctx context.Context, where string, args ...any) ([]int64, 
 const partSize = 5000
 
 // inParts calls act for ranges of job numbers that cover the table, and then for the
-// jobs that have come meanwhile, among them those of replayed dead letters.
+// jobs that have come since, among them those of replayed dead letters.
 func (t jobTable) inParts(ctx context.Context, act func(after, until int64) error) error {
 	var first, last int64
 	err := t.executor.QueryRow(ctx, t.bounds()).Scan(&first, &last)

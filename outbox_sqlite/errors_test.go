@@ -42,7 +42,7 @@ func TestErrors_prefix(t *testing.T) {
 	}
 	check("New", invalid)
 
-	// There are no tables.
+	// The tables are missing.
 	_, err = ob.Send(ctx, order("A"))
 	check("Send", err)
 	tx, err := db.BeginTx(ctx, nil)

@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// fault is what goes wrong at a platform, for two seconds unless its name says
+// fault is a failure of a platform, for two seconds unless its name says
 // otherwise.
 type fault string
 

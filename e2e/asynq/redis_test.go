@@ -37,9 +37,22 @@ func openOutboxOn(t *testing.T, connection *redis.Client, platform *clickidtest.
 	}
 	cfg := asynqoutbox.Config{
 		Delivery: outbox.Config{Destination: client, MinSnooze: 50 * time.Millisecond, MaxSnooze: 2 * time.Second},
-		Redis:    connection, PollInterval: 50 * time.Millisecond, EnqueueTimeout: patience,
+		Redis:    connection,
 	}
 	edit(&cfg)
+	return newOutbox(t, cfg)
+}
+
+// newOutbox returns an outbox with the intervals of the tests, which is stopped at
+// the end of the test.
+func newOutbox(t *testing.T, cfg asynqoutbox.Config) *asynqoutbox.Outbox {
+	t.Helper()
+	if cfg.PollInterval == 0 {
+		cfg.PollInterval = 50 * time.Millisecond
+	}
+	if cfg.EnqueueTimeout == 0 {
+		cfg.EnqueueTimeout = patience
+	}
 	ob, err := asynqoutbox.New(cfg)
 	if err != nil {
 		t.Fatal(err)

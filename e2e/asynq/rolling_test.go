@@ -71,16 +71,5 @@ func openVersion(t *testing.T, server *testserver.Server, cfg outbox.Config) *as
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = connection.Close() })
-	ob, err := asynqoutbox.New(asynqoutbox.Config{
-		Delivery: cfg, Redis: connection, PollInterval: 50 * time.Millisecond, EnqueueTimeout: patience, Workers: 20,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		defer cancel()
-		_, _ = ob.Stop(ctx)
-	})
-	return ob
+	return newOutbox(t, asynqoutbox.Config{Delivery: cfg, Redis: connection, Workers: 20})
 }

@@ -111,8 +111,8 @@ func testHangingQueue(t *testing.T, d database, batch int) {
 	defer cancel()
 	_, err := table.In(db).Send(ctx, newEvents("new", 10)...)
 	require.NoError(t, err)
-	// Another relay moves the other events. On SQLite it moves all, since
-	// there are no row locks.
+	// Another relay moves the other events. On SQLite, without
+	// row locks, it moves all.
 	startRelay(t, outbox.RelayConfig{DB: db, Table: table, Queue: q, Batch: 7})
 	left := min(batch, backlog)
 	if d.kind == outbox.DatabaseSQLite {

@@ -1,5 +1,5 @@
 // Package interleavetest stops an operation of an outbox before each of its
-// statements, runs another operation meanwhile, and checks that no event is lost,
+// statements, runs another operation in between, and checks that no event is lost,
 // stuck, in two states or sent again.
 package interleavetest
 
@@ -117,7 +117,7 @@ func (c *interleaving) run(n int) (reached bool) {
 	arrived := c.gate.arm(n)
 	ctx, cancel := context.WithTimeout(c.ctx, patience)
 	defer cancel()
-	meanwhile, end := context.WithTimeout(c.ctx, patience)
+	secondCtx, end := context.WithTimeout(c.ctx, patience)
 	defer end()
 	ended := make(chan struct{})
 	go func() {
@@ -134,7 +134,7 @@ func (c *interleaving) run(n int) (reached bool) {
 	secondEnded := make(chan struct{})
 	go func() {
 		defer close(secondEnded)
-		c.second.run(meanwhile, c)
+		c.second.run(secondCtx, c)
 	}()
 	timer := time.NewTimer(c.lockWait())
 	defer timer.Stop()

@@ -48,7 +48,7 @@ type first struct {
 	kind  kind
 }
 
-// second is an operation that runs meanwhile.
+// second is an operation that runs before the first one goes on.
 type second struct {
 	name string
 	run  func(ctx context.Context, c *interleaving)

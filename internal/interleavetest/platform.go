@@ -9,7 +9,7 @@ import (
 	"github.com/clickid/clickid/outbox"
 )
 
-// platform is what the destinations of both instances deliver to.
+// platform receives the events of both instances.
 type platform struct {
 	mu       sync.Mutex
 	accepted map[string][]string // the values by event ID
