@@ -18,15 +18,15 @@ const (
 	longestPause = 50 * time.Millisecond
 )
 
-// Repeat calls f until it returns nil or an error that is not transient. After
-// ten calls and five seconds it returns the last error of f, and when ctx ends
-// as well.
+// Repeat calls f until it returns nil or an error that is neither transient nor the
+// end of the session. After ten calls and five seconds it returns the last error of
+// f, and when ctx ends as well.
 func Repeat(ctx context.Context, f func() error) error {
 	pause := time.Millisecond
 	start := time.Now()
 	for tries := 1; ; tries++ {
 		err := f()
-		if err == nil || !IsTransient(err) || tries > repeatTimes && time.Since(start) > repeatFor {
+		if err == nil || !IsTransient(err) && !sessionEnded(err) || tries > repeatTimes && time.Since(start) > repeatFor {
 			return err
 		}
 		// Without jitter, statements that met here would meet again.
@@ -46,6 +46,11 @@ func Repeat(ctx context.Context, f func() error) error {
 func IsTransient(err error) bool {
 	return matches(err, []string{"40001", "40P01"}, []string{"Error 1213 ", "Error 1020 "}, "database is locked")
 }
+
+// sessionEnded reports whether PostgreSQL ended the session instead of the
+// statement, as in a restart. The pool then opens another connection. For MySQL the
+// driver does so itself: it looks at a connection before it uses it.
+func sessionEnded(err error) bool { return matches(err, []string{"57P01", "57P02"}, nil, "") }
 
 // IsMissingTable reports whether the statement failed because a table does not
 // exist.

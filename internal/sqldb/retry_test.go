@@ -20,6 +20,7 @@ func TestRepeat(t *testing.T) {
 	}{
 		{"success", 0, nil, 1},
 		{"a lock that passes", 3, passes, 4},
+		{"a restart of PostgreSQL", 1, postgresError{errors.New("terminating connection"), "57P01"}, 2},
 		{"another error", 3, errors.New("disk full"), 1},
 	} {
 		calls := 0
