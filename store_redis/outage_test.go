@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -202,6 +203,62 @@ func TestStore_failover(t *testing.T) {
 	require.NotZero(t, newClient(t, replica.DSN()).DBSize(ctx).Val())
 }
 
+// TestStore_brokenConnections restarts the server, or has it end its connections,
+// while the pool has connections that were just used. The next pages open others and
+// find their clicks.
+func TestStore_brokenConnections(t *testing.T) {
+	t.Parallel()
+	server := testserver.StartRedis(t)
+	admin := newClient(t, server.DSN())
+	const connections = 16
+	for options, client := range map[string]*redis.Client{
+		"default":    redis.NewClient(&redis.Options{Addr: server.Addr(), ContextTimeoutEnabled: true, PoolSize: connections}),
+		"no retries": redis.NewClient(failingFast(server, connections)),
+	} {
+		closed(t, client)
+		shop := outagetest.NewShop(t, clickid.Config{Store: newStore(t, client, ""), StoreTimeout: time.Minute})
+		landed := shop.Lands(t, "before")
+		for fault, begin := range map[string]func(){
+			"restart":  func() { server.Restart() },
+			"sessions": func() { require.NoError(t, admin.ClientKillByFilter(ctx, "TYPE", "normal", "SKIPME", "yes").Err()) },
+		} {
+			var held []*redis.Conn
+			for range connections {
+				held = append(held, client.Conn())
+				require.NoError(t, held[len(held)-1].Ping(ctx).Err())
+			}
+			for _, conn := range held {
+				require.NoError(t, conn.Close())
+			}
+			require.EqualValues(t, connections, client.PoolStats().IdleConns)
+			begin()
+			var group sync.WaitGroup
+			for range connections {
+				group.Go(func() {
+					if landing := shop.Get(t, "/?clkid=after"); outagetest.ClickOf(shop.Get(t, "/cart", landing.Cookies()...)) != "after" {
+						t.Error(options, fault, "a landing was not stored")
+					}
+				})
+				group.Go(func() {
+					if outagetest.ClickOf(shop.Get(t, "/cart", landed...)) != "before" {
+						t.Error(options, fault, "a page did not find its click")
+					}
+				})
+			}
+			group.Wait()
+			require.Empty(t, shop.Failures(), "%s, %s", options, fault)
+		}
+	}
+}
+
+// failingFast returns the options that the package comment names.
+func failingFast(server *testserver.Server, connections int) *redis.Options {
+	return &redis.Options{
+		Addr: server.Addr(), ContextTimeoutEnabled: true, PoolSize: connections,
+		MaxRetries: -1, DialerRetries: 1, DialerRetryTimeout: time.Millisecond,
+	}
+}
+
 // TestStore_outageAtStart starts a shop whose client has no connection yet.
 func TestStore_outageAtStart(t *testing.T) {
 	onPrivateServers(t, func(t *testing.T, client redis.UniversalClient, servers servers) {
@@ -216,12 +273,10 @@ func TestStore_outageAtStart(t *testing.T) {
 	})
 }
 
-// TestStore_refusedConnections uses the options that the package comment names.
+// TestStore_refusedConnections has a client that fails at once.
 func TestStore_refusedConnections(t *testing.T) {
 	server := testserver.StartRedis(t)
-	client := closed(t, redis.NewClient(&redis.Options{
-		Addr: server.Addr(), ContextTimeoutEnabled: true, MaxRetries: -1, DialerRetries: 1, DialerRetryTimeout: time.Millisecond,
-	}))
+	client := closed(t, redis.NewClient(failingFast(server, 0)))
 	shop := outagetest.NewShop(t, clickid.Config{Store: newStore(t, client, "")})
 	landed := shop.Lands(t, "before-the-outage")
 	server.Stop()

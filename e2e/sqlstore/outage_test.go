@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
+	"net/http"
 	"path/filepath"
 	"testing"
 	"time"
@@ -180,13 +182,7 @@ func TestStore_lockedFile(t *testing.T) {
 	s := outagetest.NewShop(t, clickid.Config{Store: d.migrated(t, d.open(t, path), sqlstore.DefaultPrefix)})
 	before := s.Lands(t, "before-the-lock")
 
-	// The lock needs a pool of its own, or it would wait for itself.
-	other, err := sql.Open("sqlite", path)
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, other.Close()) })
-	other.SetMaxOpenConns(1)
-	_, err = other.Exec("BEGIN IMMEDIATE")
-	require.NoError(t, err)
+	unlock := lockFile(t, path)
 	landing := s.Get(t, "/?clkid=during-the-lock")
 	require.Empty(t, landing.Cookies())
 	failures := s.Failures()
@@ -195,9 +191,49 @@ func TestStore_lockedFile(t *testing.T) {
 	// Readers do not wait for the writer.
 	require.Equal(t, "before-the-lock", outagetest.ClickOf(s.Get(t, "/cart", before...)))
 
-	_, err = other.Exec("ROLLBACK")
-	require.NoError(t, err)
+	unlock()
 	s.Recovers(t, before, "before-the-lock")
+}
+
+// TestStore_slowFile has another process that holds the lock of the file for less
+// than the timeout: pages wait, and their clicks are stored.
+func TestStore_slowFile(t *testing.T) {
+	t.Parallel()
+	d := testDatabase{database: sqlstore.DatabaseSQLite, driver: "sqlite"}
+	path := filepath.Join(t.TempDir(), "clicks.db")
+	store := d.migrated(t, d.open(t, path), sqlstore.DefaultPrefix)
+	s := outagetest.NewShop(t, clickid.Config{Store: store, StoreTimeout: time.Minute})
+	unlock := lockFile(t, path)
+	const visitors = 8
+	landings := make(chan *http.Response, visitors)
+	for i := range visitors {
+		go func() { landings <- s.Get(t, fmt.Sprint("/?clkid=slow-", i)) }()
+	}
+	time.Sleep(2 * time.Second) // the length of the fault
+	require.Empty(t, landings, "a page did not wait for the store")
+	unlock()
+	for range visitors {
+		landing := <-landings
+		require.Equal(t, outagetest.ClickOf(landing), outagetest.ClickOf(s.Get(t, "/cart", landing.Cookies()...)))
+	}
+	require.Empty(t, s.Failures())
+	require.Equal(t, visitors, store.count(t, "clicks"))
+}
+
+// lockFile locks a SQLite file for writers. The lock has a pool of its own, or it
+// would wait for itself.
+func lockFile(t *testing.T, path string) (unlock func()) {
+	t.Helper()
+	other, err := sql.Open("sqlite", path)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, other.Close()) })
+	other.SetMaxOpenConns(1)
+	_, err = other.Exec("BEGIN IMMEDIATE")
+	require.NoError(t, err)
+	return func() {
+		_, err := other.Exec("ROLLBACK")
+		require.NoError(t, err)
+	}
 }
 
 func TestStore_closedPool(t *testing.T) {
