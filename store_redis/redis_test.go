@@ -45,9 +45,7 @@ func newCluster(t testing.TB) (*redis.ClusterClient, []*testserver.Server) {
 		client := newClient(t, server.DSN())
 		require.NoError(t, client.ClusterAddSlotsRange(ctx, n*slots/nodes, (n+1)*slots/nodes-1).Err())
 		for _, earlier := range clients {
-			host, port, err := net.SplitHostPort(server.Addr())
-			require.NoError(t, err)
-			require.NoError(t, earlier.ClusterMeet(ctx, host, port).Err())
+			meet(t, earlier, server)
 		}
 		servers, clients, addrs = append(servers, server), append(clients, client), append(addrs, server.Addr())
 	}
@@ -59,6 +57,14 @@ func newCluster(t testing.TB) (*redis.ClusterClient, []*testserver.Server) {
 		}, time.Minute, 50*time.Millisecond)
 	}
 	return closed(t, redis.NewClusterClient(&redis.ClusterOptions{Addrs: addrs, ContextTimeoutEnabled: true})), servers
+}
+
+// meet makes a node of a cluster and a server know each other.
+func meet(t testing.TB, node *redis.Client, server *testserver.Server) {
+	t.Helper()
+	host, port, err := net.SplitHostPort(server.Addr())
+	require.NoError(t, err)
+	require.NoError(t, node.ClusterMeet(ctx, host, port).Err())
 }
 
 func newStore(t testing.TB, client redis.UniversalClient, prefix string) *redisstore.Store {
