@@ -459,8 +459,9 @@ func (t *Tracker) landing(r *http.Request) (ip, userAgent string) {
 	return ip, userAgent
 }
 
-// tokens returns all well-formed tokens of the visitor: those of the cookies,
-// and that of a click stored in this request.
+// tokens returns the well-formed tokens of the visitor: those of the cookies, up
+// to the number of cookies that are read, and that of a click stored in this
+// request.
 func (v *visit) tokens() []string {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -468,12 +469,12 @@ func (v *visit) tokens() []string {
 	if v.token != "" {
 		tokens = append(tokens, v.token)
 	}
+	checked := 0
 	for value := range v.tracker.jar.values(v.lines) {
-		sent := []string{value}
-		if pending, ok := pendingTokens(value); ok {
-			sent = pending
-		}
-		for _, token := range sent {
+		for token := range sentTokens(value) {
+			if checked++; checked > maxCookies {
+				return tokens
+			}
 			if v.tracker.checkToken(token) == nil && !slices.Contains(tokens, token) {
 				tokens = append(tokens, token)
 			}

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"iter"
 	"net/http"
 	"slices"
 	"strings"
@@ -347,14 +348,12 @@ func pendingErasure(tokens []string) string {
 	return value
 }
 
-// pendingTokens returns the tokens in the value of a cookie that are still to be
-// erased.
-func pendingTokens(value string) ([]string, bool) {
-	rest, ok := strings.CutPrefix(value, markPending)
-	if !ok {
-		return nil, false
+// sentTokens yields the token of a cookie, or those that are still to be erased.
+func sentTokens(value string) iter.Seq[string] {
+	if rest, ok := strings.CutPrefix(value, markPending); ok {
+		return strings.SplitSeq(strings.TrimPrefix(rest, "!"), "!")
 	}
-	return strings.Split(strings.TrimPrefix(rest, "!"), "!"), true
+	return slices.Values([]string{value})
 }
 
 // erasurePending reports whether an erasure of the visitor's clicks has failed.

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -261,6 +262,35 @@ func TestHostile_oversized(t *testing.T) {
 	before := strings.Repeat("__Host-clkid=A"+token[1:]+"; ", 63)
 	require.Equal(t, "abc", cookieHeader(signed, before+"__Host-clkid="+token).id())
 	require.Empty(t, cookieHeader(signed, before+"__Host-clkid=A"+token[1:]+"; __Host-clkid="+token).id())
+}
+
+// TestHostile_pendingErasure sends a cookie of 1 MiB with tokens to erase.
+// Without a limit their number would cost seconds, and store timeouts.
+func TestHostile_pendingErasure(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, clickid.Config{Store: clickid.NewMemoryStore()})
+	token, _ := clickid.Token(s.visitor().get("/?clkid=abc").ctx)
+	value := "__Host-clkid=!denied"
+	var made strings.Builder
+	for i := 0; made.Len() < 1<<20; i++ {
+		fmt.Fprintf(&made, "!%s%05d", token[:len(token)-5], i)
+	}
+	for name, lines := range map[string][]string{
+		"one cookie":   {value + made.String()},
+		"many cookies": {strings.Repeat(value+made.String()[:2000]+"; ", 500)},
+		"many lines":   slices.Repeat([]string{value + made.String()[:10_000]}, 100),
+	} {
+		checks, loads := s.store.checks.Load(), s.store.loads.Load()
+		r := newRequest(http.MethodGet, "/", asPage)
+		r.Header["Cookie"] = lines
+		resp := s.visitor().send(r)
+		require.True(t, resp.served, name)
+		require.LessOrEqual(t, s.store.checks.Load()-checks, int32(64+4), name) // Load checks again
+		require.LessOrEqual(t, s.store.loads.Load()-loads, int32(4), name)
+		require.Zero(t, s.store.deletes.Load(), name)
+		require.Equal(t, []string{"__Host-clkid=; Path=/; Max-Age=0; HttpOnly; Secure; SameSite=Lax"}, resp.setCookies(), name)
+	}
+	require.Equal(t, "abc", cookieHeader(s, "__Host-clkid="+token).id(), "the click is still there")
 }
 
 // TestHostile_constantTime reads the code: signatures are compared in constant
