@@ -375,7 +375,7 @@ func (d *delivery) admit() (done func(), err error) {
 	if _, stopped := d.state(); stopped != nil {
 		err = stopped
 	}
-	if err == nil && d.retry.Attempts > 1 {
+	if err == nil && d.retry.Attempts > 1 && !d.retry.IgnoreHanging {
 		err = d.hanging.allow() // an outbox has its own breaker
 	}
 	if err != nil {

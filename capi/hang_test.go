@@ -79,6 +79,25 @@ func TestConvert_hangingPlatform(t *testing.T) {
 	})
 }
 
+// A job that can wait makes all its attempts.
+func TestClient_ignoreHanging(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &hangingPlatform{}
+		p.hangs.Store(true)
+		client := newClient(t, nil, logEvent, func(cfg *capi.Config) {
+			cfg.HTTPClient = &http.Client{Transport: p}
+			cfg.Timeout, cfg.TotalTimeout = 30*time.Second, time.Hour
+			cfg.Retry = capi.Retry{Attempts: 20, IgnoreHanging: true}
+		})
+		e := purchase("order")
+		e.Time = time.Now()
+		_, err := client.Send(t.Context(), e)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.NotErrorIs(t, err, capi.ErrHanging)
+		require.Equal(t, int32(20), p.requests.Load())
+	})
+}
+
 // A refusal whose body does not end costs a second, not the time of an attempt. The
 // part that has arrived is read.
 func TestConvert_endlessRefusal(t *testing.T) {

@@ -25,6 +25,10 @@ type Retry struct {
 	BaseDelay time.Duration
 	// MaxDelay is the longest wait of the backoff. Defaults to 5 seconds.
 	MaxDelay time.Duration
+	// IgnoreHanging makes all attempts even if the platform does not respond,
+	// instead of ending with [ErrHanging] after three timeouts. Set it for
+	// imports and other jobs that can wait, not for a checkout.
+	IgnoreHanging bool
 }
 
 // defaultAttempts takes at least 3.1 seconds, so that [clickid.Convert] survives

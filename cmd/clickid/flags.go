@@ -81,6 +81,30 @@ func checkFlags(cmd *cli.Command) {
 	}
 }
 
+// checkBools returns an error for a flag such as -yes=, whose value a script has
+// lost. The library takes it for -yes.
+func checkBools(cmd *cli.Command, args []string) error {
+	for i, arg := range args {
+		if sub := cmd.Command(arg); sub != nil {
+			return checkBools(sub, args[i+1:])
+		}
+		if arg == "--" {
+			return nil
+		}
+		name, empty := strings.CutSuffix(strings.TrimSpace(arg), "=")
+		if !empty || !strings.HasPrefix(name, "-") {
+			continue
+		}
+		name = strings.TrimPrefix(name[1:], "-")
+		for _, f := range cmd.Flags {
+			if _, ok := f.(*cli.BoolFlag); ok && slices.Contains(f.Names(), name) {
+				return fmt.Errorf("invalid value \"\" for flag -%s: must be true or false", name)
+			}
+		}
+	}
+	return nil
+}
+
 // flagNames returns the names of the command's flags.
 func flagNames(cmd *cli.Command) []string {
 	names := []string{"help"}

@@ -1,11 +1,15 @@
 package main
 
 import (
+	"bytes"
+	"io"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/clickid/clickid/clickidtest"
 	"github.com/stretchr/testify/require"
+	"github.com/urfave/cli/v3"
 )
 
 // TestFlags_wrongValue gives flags what they cannot take. The error states what
@@ -21,6 +25,9 @@ func TestFlags_wrongValue(t *testing.T) {
 		{"keygen -n 99999999999999999999", "must have fewer digits"},
 		{"demo -refuse x", "must be a whole number"},
 		{"demo -once=maybe", "must be true or false"},
+		{"demo -once=", `"" for flag -once: must be true or false`},
+		{"sources sync --yes= sources.yaml", `"" for flag -yes: must be true or false`},
+		{"upload sales.csv -restart=", `"" for flag -restart: must be true or false`},
 		{"demo -timeout 5", `"5" for flag -timeout: must be a duration with its unit, such as 30s or 36h`},
 		{"doctor -timeout 5x https://shop.example", "must be a duration with its unit"},
 		{"receive -keep many", "must be a whole number"},
@@ -46,6 +53,33 @@ func TestFlags_decimal(t *testing.T) {
 	r := call(t, "keygen", "-n", "010")
 	require.Equal(t, 0, r.code, r.stderr)
 	require.Equal(t, 10, strings.Count(r.stdout, "\n"))
+}
+
+// TestFlags_emptyBool checks all of them: none takes an empty value for true.
+func TestFlags_emptyBool(t *testing.T) {
+	t.Parallel()
+	flags := 0
+	var walk func(cmd *cli.Command, path []string)
+	walk = func(cmd *cli.Command, path []string) {
+		for _, f := range cmd.Flags {
+			if _, ok := f.(*cli.BoolFlag); !ok {
+				continue
+			}
+			flags++
+			for _, name := range f.Names() {
+				var stdout, stderr bytes.Buffer
+				require.Equal(t, exitUsage, run(t.Context(), append(path, "-"+name+"="), &stdout, &stderr), name)
+				require.Contains(t, stderr.String(), `invalid value "" for flag -`+name+`: must be true or false`, path)
+			}
+		}
+		for _, sub := range cmd.Commands {
+			walk(sub, append(slices.Clip(path), sub.Name))
+		}
+	}
+	walk(newCommand(io.Discard, io.Discard), []string{"clickid"})
+	require.Greater(t, flags, 30)
+	r := call(t, "send", "-dry-run", "-event-source", "shop", "--", "-json=")
+	require.Contains(t, r.stderr, `unexpected argument "-json="`, "an argument")
 }
 
 // TestFlags_comma has a column whose name has a comma.

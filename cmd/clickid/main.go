@@ -56,7 +56,11 @@ const (
 // run runs the command and returns its exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	printed := &checkedWriter{w: stdout}
-	err := newCommand(printed, stderr).Run(ctx, args)
+	root := newCommand(printed, stderr)
+	err := checkBools(root, args[1:])
+	if err == nil {
+		err = root.Run(ctx, args)
+	}
 	if err == nil && printed.err != nil {
 		err = &failure{printed.err} // of help, and of lines that are printed in passing
 	}
@@ -108,6 +112,7 @@ func newCommand(stdout, stderr io.Writer) *cli.Command {
 		Name:           "clickid",
 		Version:        version(),
 		Usage:          "connect ad clicks with conversions",
+		Description:    "The exit code is 0 on success, 1 after a failure, and 2 after wrong usage.",
 		Writer:         stdout,
 		ErrWriter:      stderr,
 		Commands:       []*cli.Command{demoCommand(), receiveCommand(), sendCommand(), uploadCommand(), doctorCommand(), outboxCommand(), reconcileCommand(), sourcesCommand(), keygenCommand()},

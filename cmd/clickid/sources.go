@@ -45,7 +45,7 @@ func sourcesCommand() *cli.Command {
 				Action: syncSources,
 			},
 			{
-				Name: "health", Usage: "show when events arrived, and the last error; the exit code is 1 if a source needs attention", Flags: flags(),
+				Name: "health", Usage: "show when events arrived, and the last error; the exit code is 1 if a source needs attention, or none is registered", Flags: flags(),
 				Action: showHealth,
 			},
 		},
@@ -88,7 +88,11 @@ func registeredSources(ctx context.Context, cmd *cli.Command) ([]interchange.Reg
 	if err != nil {
 		return nil, err
 	}
-	return client.EventSources(ctx)
+	list, err := client.EventSources(ctx)
+	if list == nil {
+		list = []interchange.RegisteredSource{} // not null in JSON
+	}
+	return list, err
 }
 
 func syncSources(ctx context.Context, cmd *cli.Command) error {
@@ -190,6 +194,9 @@ func showHealth(ctx context.Context, cmd *cli.Command) error {
 	}
 	if err != nil {
 		return err
+	}
+	if len(list) == 0 {
+		return errors.New("the advertiser has no event source; clickid sources sync registers one")
 	}
 	for _, s := range list {
 		if s.Health.Status == interchange.HealthNeedsAttention {

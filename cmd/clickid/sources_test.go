@@ -83,6 +83,23 @@ func TestSources_health(t *testing.T) {
 	require.True(t, json.Valid([]byte(r.stdout)))
 }
 
+// TestSources_none has an advertiser whose source was forgotten. A script that
+// watches the health must notice.
+func TestSources_none(t *testing.T) {
+	t.Parallel()
+	platform := clickidtest.NewServer(t, func(cfg *clickidtest.Config) {
+		cfg.Accounts = []clickidtest.Account{{APIKey: clickidtest.APIKey, Advertisers: []string{clickidtest.AdvertiserID}}}
+	})
+	for _, args := range []string{"health", "health -json"} {
+		r := callSources(t, platform, args)
+		require.Equal(t, exitFailed, r.code)
+		require.Contains(t, r.stderr, "the advertiser has no event source")
+	}
+	r := callSources(t, platform, "list", "-json")
+	require.Equal(t, 0, r.code, r.stderr)
+	require.Equal(t, "[]\n", r.stdout)
+}
+
 func TestSources_errors(t *testing.T) {
 	t.Parallel()
 	platform := clickidtest.NewServer(t)

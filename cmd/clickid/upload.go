@@ -147,11 +147,16 @@ func uploadConfig(cmd *cli.Command) (c upload.Config, err error) {
 	c.Platform, err = newClient(cmd, func(cfg *capi.Config) {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 		cfg.Hook = retries(cmd.Root().ErrWriter)
-		cfg.Timeout = 30 * time.Second
-		cfg.TotalTimeout = 15 * time.Minute // an upload can wait for the platform
-		cfg.Retry = capi.Retry{Attempts: 20}
+		waitForPlatform(cfg)
 	})
 	return c, err
+}
+
+// waitForPlatform configures a client for an upload, since that can wait.
+func waitForPlatform(cfg *capi.Config) {
+	cfg.Timeout = 30 * time.Second
+	cfg.TotalTimeout = 15 * time.Minute
+	cfg.Retry = capi.Retry{Attempts: 20, IgnoreHanging: true}
 }
 
 // replaceable reports whether another file can take the place of a path. In the

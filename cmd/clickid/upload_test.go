@@ -4,14 +4,18 @@ import (
 	"bytes"
 	"compress/gzip"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/capi"
 	"github.com/clickid/clickid/clickidtest"
 	"github.com/klauspost/compress/zstd"
 	"github.com/stretchr/testify/require"
@@ -362,6 +366,34 @@ func TestUpload_outage(t *testing.T) {
 	r = callSending(t, platform, "", "upload", path)
 	require.Equal(t, 0, r.code, r.stderr)
 	require.Len(t, acceptedIDs(platform), 4)
+}
+
+// hangingPlatform does not respond to requests.
+type hangingPlatform struct{ requests int }
+
+func (p *hangingPlatform) RoundTrip(r *http.Request) (*http.Response, error) {
+	p.requests++
+	<-r.Context().Done()
+	return nil, r.Context().Err()
+}
+
+// TestUpload_slowPlatform checks that timeouts use all attempts of an upload.
+func TestUpload_slowPlatform(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := new(hangingPlatform)
+		cfg := capi.Config{
+			APIKey: clickidtest.APIKey, Dialect: capi.LogEvent{EventSourceID: clickidtest.EventSourceID},
+			HTTPClient: &http.Client{Transport: p}, Logger: slog.New(slog.DiscardHandler),
+		}
+		waitForPlatform(&cfg)
+		client, err := capi.New(cfg)
+		require.NoError(t, err)
+		start := time.Now()
+		_, err = client.Send(t.Context(), conversion("1"))
+		require.Error(t, err)
+		require.Equal(t, cfg.Retry.Attempts, p.requests)
+		require.Less(t, time.Since(start), cfg.TotalTimeout)
+	})
 }
 
 // TestUpload_killed kills an upload and runs it again.
