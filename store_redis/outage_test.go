@@ -3,6 +3,7 @@ package redisstore_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -15,6 +16,7 @@ import (
 	"github.com/clickid/clickid"
 	"github.com/clickid/clickid/internal/outagetest"
 	"github.com/clickid/clickid/internal/testserver"
+	redisstore "github.com/clickid/clickid/store_redis"
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 )
@@ -44,7 +46,7 @@ func onPrivateServers(t *testing.T, test func(t *testing.T, client redis.Univers
 func TestStore_outage(t *testing.T) {
 	onPrivateServers(t, func(t *testing.T, client redis.UniversalClient, servers servers) {
 		shop := outagetest.NewShop(t, clickid.Config{Store: newStore(t, client, "")})
-		landed := shop.Lands(t, "before-the-outage")
+		landed, forgotten := shop.Lands(t, "before-the-outage"), shop.Lands(t, "forgotten")
 		restart := func(s *testserver.Server) { s.Restart() }
 		for _, outage := range []struct{ begin, end func(*testserver.Server) }{
 			{(*testserver.Server).Pause, (*testserver.Server).Resume},
@@ -53,8 +55,11 @@ func TestStore_outage(t *testing.T) {
 		} {
 			servers.each(outage.begin)
 			shop.ServesWithoutStore(t, landed)
+			pending := shop.FailsToForget(t, forgotten)
 			servers.each(outage.end)
 			shop.Recovers(t, landed, "before-the-outage")
+			shop.Forgets(t, forgotten, pending)
+			forgotten = shop.Lands(t, "forgotten")
 		}
 	})
 }
@@ -171,25 +176,7 @@ func TestStore_fullDisk(t *testing.T) {
 // has.
 func TestStore_failover(t *testing.T) {
 	t.Parallel()
-	const name = "clicks"
-	primary := testserver.StartRedis(t)
-	host, port, err := net.SplitHostPort(primary.Addr())
-	require.NoError(t, err)
-	replica := testserver.StartRedis(t, "--replicaof", host, port)
-	sentinel := testserver.StartSentinel(t, name, primary)
-	client := closed(t, redis.NewFailoverClient(&redis.FailoverOptions{
-		MasterName: name, SentinelAddrs: []string{sentinel.Addr()}, ContextTimeoutEnabled: true,
-	}))
-	watcher := redis.NewSentinelClient(&redis.Options{Addr: sentinel.Addr()})
-	t.Cleanup(func() { _ = watcher.Close() })
-	outagetest.Eventually(t, func() error { // Sentinel looks for replicas at intervals
-		replicas, err := watcher.Replicas(ctx, name).Result()
-		if err == nil && (len(replicas) == 0 || replicas[0]["master-link-status"] != "ok") {
-			err = errors.New("Sentinel does not report a replica that follows")
-		}
-		return err
-	})
-
+	client, primary, replica, _ := newFailover(t)
 	shop := outagetest.NewShop(t, clickid.Config{Store: newStore(t, client, "")})
 	landed := shop.Lands(t, "before-the-crash")
 	order := clickid.OrderKey("4711")
@@ -201,6 +188,53 @@ func TestStore_failover(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "before-the-crash", found.ID)
 	require.NotZero(t, newClient(t, replica.DSN()).DBSize(ctx).Val())
+}
+
+// sentinelName is the name of the servers in Sentinel.
+const sentinelName = "clicks"
+
+// newFailover starts a primary and a replica with Sentinel and connects to them.
+func newFailover(t *testing.T) (client *redis.Client, primary, replica *testserver.Server, watcher *redis.SentinelClient) {
+	t.Helper()
+	primary = testserver.StartRedis(t)
+	host, port, err := net.SplitHostPort(primary.Addr())
+	require.NoError(t, err)
+	replica = testserver.StartRedis(t, "--replicaof", host, port)
+	sentinel := testserver.StartSentinel(t, sentinelName, primary)
+	client = closed(t, redis.NewFailoverClient(&redis.FailoverOptions{
+		MasterName: sentinelName, SentinelAddrs: []string{sentinel.Addr()}, ContextTimeoutEnabled: true,
+	}))
+	watcher = redis.NewSentinelClient(&redis.Options{Addr: sentinel.Addr()})
+	t.Cleanup(func() { _ = watcher.Close() })
+	outagetest.Eventually(t, func() error { // Sentinel looks for replicas at intervals
+		replicas, err := watcher.Replicas(ctx, sentinelName).Result()
+		if err == nil && (len(replicas) == 0 || replicas[0]["master-link-status"] != "ok") {
+			err = errors.New("Sentinel does not report a replica that follows")
+		}
+		return err
+	})
+	return client, primary, replica, watcher
+}
+
+// TestStore_fallbackFailover kills the primary server. The cookie has the clicks
+// until the replica takes over.
+func TestStore_fallbackFailover(t *testing.T) {
+	t.Parallel()
+	client, primary, replica, sentinel := newFailover(t)
+	downAfter := func(d time.Duration) {
+		require.NoError(t, sentinel.Set(ctx, sentinelName, "down-after-milliseconds", fmt.Sprint(d.Milliseconds())).Err())
+	}
+	kept := newClient(t, replica.DSN())
+	outagetest.RunFallback(t, outagetest.Primary{
+		Store: newStore(t, client, ""),
+		Begin: func() {
+			require.NoError(t, client.Wait(ctx, 1, time.Minute).Err())
+			downAfter(time.Hour)
+			primary.Kill()
+		},
+		End:   func() { downAfter(time.Second) },
+		Count: func() int { return len(keysBelow(t, kept, redisstore.DefaultPrefix+"click:")) },
+	})
 }
 
 // TestStore_brokenConnections restarts the server, or has it end its connections,

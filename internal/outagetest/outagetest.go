@@ -40,6 +40,7 @@ type Shop struct {
 
 	mu       sync.Mutex
 	failures []error
+	counts   map[clickid.Kind]int
 }
 
 // NewShop returns a shop. It sets Logger and Hook of cfg, and StoreTimeout unless
@@ -47,15 +48,16 @@ type Shop struct {
 // exceed Timeout.
 func NewShop(t testing.TB, cfg clickid.Config) *Shop {
 	t.Helper()
-	s := &Shop{}
+	s := &Shop{counts: map[clickid.Kind]int{}}
 	if cfg.StoreTimeout == 0 {
 		cfg.StoreTimeout = Timeout
 	}
 	cfg.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
 	cfg.Hook = func(_ context.Context, o clickid.Observation) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.counts[o.Kind]++
 		if o.Kind == clickid.KindStoreError {
-			s.mu.Lock()
-			defer s.mu.Unlock()
 			s.failures = append(s.failures, o.Err)
 		}
 	}
@@ -123,6 +125,45 @@ func (s *Shop) Failures() []error {
 	failures := s.failures
 	s.failures = nil
 	return failures
+}
+
+// Count returns how many observations of a kind the tracker has reported.
+func (s *Shop) Count(kind clickid.Kind) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.counts[kind]
+}
+
+// FailsToForget asks for an erasure while the store is unavailable, and checks that
+// it returns an error that names the token. It returns the cookies that make the next
+// page repeat it.
+func (s *Shop) FailsToForget(t testing.TB, landed []*http.Cookie) (pending []*http.Cookie) {
+	t.Helper()
+	w := httptest.NewRecorder()
+	err := s.Tracker.Forget(w, request("/forget", landed))
+	var left *clickid.ErasureError
+	require.ErrorAs(t, err, &left)
+	require.Equal(t, []string{landed[0].Value}, left.Tokens)
+	require.NotContains(t, err.Error(), landed[0].Value)
+	require.Len(t, s.Failures(), 1)
+	pending = w.Result().Cookies()
+	require.Len(t, pending, 1)
+	require.Contains(t, pending[0].Value, landed[0].Value)
+	return pending
+}
+
+// Forgets requests pages with the cookies of an erasure that has failed until it
+// succeeds. landed are the cookies of the click.
+func (s *Shop) Forgets(t testing.TB, landed, pending []*http.Cookie) {
+	t.Helper()
+	Eventually(t, func() error {
+		if s.Get(t, "/cart", pending...); len(s.Failures()) > 0 {
+			return errors.New("the page could not repeat the erasure")
+		}
+		return nil
+	})
+	_, err := s.Tracker.Resolve(context.Background(), landed[0].Value)
+	require.ErrorIs(t, err, clickid.ErrNotFound)
 }
 
 // Lands requests a landing until its click is stored and returns the cookies.
