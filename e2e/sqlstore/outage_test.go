@@ -33,15 +33,17 @@ func TestStore_outage(t *testing.T) {
 			db := d.open(t, server.DSN())
 			store := d.migrated(t, db, sqlstore.DefaultPrefix)
 			s := outagetest.NewShop(t, clickid.Config{Store: store})
-			before := s.Lands(t, "before-the-outage")
+			before, forgotten := s.Lands(t, "before-the-outage"), s.Lands(t, "forgotten")
 
 			server.Pause()
 			s.ServesWithoutStore(t, before)
+			pending := s.FailsToForget(t, forgotten)
 			_, err := s.Tracker.Linked(context.Background(), clickid.OrderKey("42"))
 			require.ErrorIs(t, err, context.DeadlineExceeded)
 			require.Error(t, s.Tracker.Link(s.Visit(before), clickid.OrderKey("42")))
 			server.Resume()
 			s.Recovers(t, before, "before-the-outage")
+			s.Forgets(t, forgotten, pending)
 
 			server.Stop()
 			s.ServesWithoutStore(t, before)
@@ -64,27 +66,53 @@ func TestStore_outage(t *testing.T) {
 // promotes its standby.
 func TestStore_failover(t *testing.T) {
 	t.Parallel()
+	servers := startPostgresPair(t)
+	s := outagetest.NewShop(t, clickid.Config{Store: servers.store})
+	before := s.Lands(t, "before-the-outage")
+	servers.awaitStandby(t)
+
+	servers.primary.Kill()
+	s.ServesWithoutStore(t, before)
+	servers.promote(t)
+	s.Recovers(t, before, "before-the-outage")
+}
+
+// postgresPair is a primary of PostgreSQL with a standby, and a store that connects
+// to the one that writes.
+type postgresPair struct {
+	primary *testserver.Server
+	standby *sql.DB
+	store   *store
+}
+
+func startPostgresPair(t *testing.T) *postgresPair {
+	t.Helper()
 	primary := testserver.StartPostgres(t)
 	standby := testserver.StartPostgresStandby(t, primary)
 	d := testDatabase{database: sqlstore.DatabasePostgreSQL, driver: "pgx"}
 	db := d.open(t, "postgres://postgres@"+primary.Addr()+","+standby.Addr()+"/postgres?sslmode=disable&target_session_attrs=read-write")
-	s := outagetest.NewShop(t, clickid.Config{Store: d.migrated(t, db, sqlstore.DefaultPrefix)})
-	before := s.Lands(t, "before-the-outage")
-	follower := d.open(t, standby.DSN())
+	return &postgresPair{primary, d.open(t, standby.DSN()), d.migrated(t, db, sqlstore.DefaultPrefix)}
+}
+
+// awaitStandby waits until the standby has everything that the primary has committed.
+func (p *postgresPair) awaitStandby(t *testing.T) {
+	t.Helper()
+	var position string
+	require.NoError(t, p.store.db.QueryRow("SELECT pg_current_wal_flush_lsn()").Scan(&position))
 	outagetest.Eventually(t, func() error {
-		var clicks int
-		err := follower.QueryRow("SELECT COUNT(*) FROM " + sqlstore.DefaultPrefix + "clicks").Scan(&clicks)
-		if err == nil && clicks == 0 {
-			err = errors.New("the standby does not have the click")
+		var behind bool
+		err := p.standby.QueryRow("SELECT pg_last_wal_replay_lsn() < $1::pg_lsn", position).Scan(&behind)
+		if err == nil && behind {
+			err = errors.New("the standby is behind the primary")
 		}
 		return err
 	})
+}
 
-	primary.Kill()
-	s.ServesWithoutStore(t, before)
-	_, err := follower.Exec("SELECT pg_promote()")
+func (p *postgresPair) promote(t *testing.T) {
+	t.Helper()
+	_, err := p.standby.Exec("SELECT pg_promote()")
 	require.NoError(t, err)
-	s.Recovers(t, before, "before-the-outage")
 }
 
 // TestStore_failoverMariaDB kills the primary of MariaDB during a visit. The shop
@@ -106,6 +134,50 @@ func TestStore_failoverMariaDB(t *testing.T) {
 	require.Equal(t, "before-the-outage", outagetest.ClickOf(s.Get(t, "/cart", before...)))
 	servers.Promote()
 	s.Recovers(t, before, "before-the-outage")
+}
+
+// TestStore_fallback stops the server, or kills the primary and promotes its replica,
+// while a fallback is configured.
+func TestStore_fallback(t *testing.T) {
+	for _, d := range slowDatabases {
+		t.Run("outage of "+string(d.database), func(t *testing.T) {
+			t.Parallel()
+			server := d.start(t)
+			store := d.migrated(t, d.testDatabase.open(t, server.DSN()), sqlstore.DefaultPrefix)
+			outagetest.RunFallback(t, outagetest.Primary{
+				Store: store, Begin: server.Stop, End: func() { server.Restart() },
+				Count: func() int { return store.count(t, "clicks") },
+			})
+		})
+	}
+	t.Run("failover of postgresql", func(t *testing.T) {
+		t.Parallel()
+		servers := startPostgresPair(t)
+		outagetest.RunFallback(t, outagetest.Primary{
+			Store: servers.store,
+			Begin: func() { servers.awaitStandby(t); servers.primary.Kill() },
+			End:   func() { servers.promote(t) },
+			Count: func() int { return servers.store.count(t, "clicks") },
+		})
+	})
+	t.Run("failover of mysql", func(t *testing.T) {
+		t.Parallel()
+		servers := mariadb.Start(t, false)
+		d := testDatabase{database: sqlstore.DatabaseMySQL, driver: "mysql"}
+		store := d.migrated(t, d.open(t, servers.DSN), sqlstore.DefaultPrefix)
+		outagetest.RunFallback(t, outagetest.Primary{
+			Store: store,
+			Begin: func() {
+				servers.AwaitReplica()
+				servers.Primary.Kill()
+			},
+			End: func() {
+				servers.Switch.To(servers.Replica)
+				servers.Promote()
+			},
+			Count: func() int { return store.count(t, "clicks") },
+		})
+	})
 }
 
 // TestStore_switchover demotes the primary of MariaDB, to which the pool has
