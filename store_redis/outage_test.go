@@ -221,7 +221,7 @@ func newFailover(t *testing.T) (client *redis.Client, primary, replica *testserv
 func TestStore_fallbackFailover(t *testing.T) {
 	t.Parallel()
 	client, primary, replica, sentinel := newFailover(t)
-	downAfter := func(d time.Duration) {
+	detectAfter := func(d time.Duration) {
 		require.NoError(t, sentinel.Set(ctx, sentinelName, "down-after-milliseconds", fmt.Sprint(d.Milliseconds())).Err())
 	}
 	kept := newClient(t, replica.DSN())
@@ -229,10 +229,10 @@ func TestStore_fallbackFailover(t *testing.T) {
 		Store: newStore(t, client, ""),
 		Begin: func() {
 			require.NoError(t, client.Wait(ctx, 1, time.Minute).Err())
-			downAfter(time.Hour)
+			detectAfter(time.Hour)
 			primary.Kill()
 		},
-		End:   func() { downAfter(time.Second) },
+		End:   func() { detectAfter(time.Second) },
 		Count: func() int { return len(keysBelow(t, kept, redisstore.DefaultPrefix+"click:")) },
 	})
 }

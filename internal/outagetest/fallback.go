@@ -15,8 +15,8 @@ import (
 // Primary is the primary of a fallback store, and an outage of it.
 type Primary struct {
 	Store clickid.Store // also a Linker and a TokenChecker
-	// Begin makes it unavailable, and End makes it available again. What was stored
-	// before Begin must still be there.
+	// Begin makes it unavailable, and End makes it available again. It keeps the
+	// clicks that were stored before.
 	Begin, End func()
 	// Count returns the number of stored clicks.
 	Count func() int
