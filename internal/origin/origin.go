@@ -21,17 +21,20 @@ const (
 
 // TransportOf returns the transport of a request. Browsers only send Sec-Fetch
 // headers to trustworthy origins, which include loopback addresses. A proxy
-// that terminates TLS may forward the protocol.
+// that terminates TLS may forward the protocol. If it forwards http for a loopback
+// address, the transport is unknown: nginx sends the address of its upstream as the
+// host by default.
 func TransportOf(r *http.Request) Transport {
 	h := r.Header
 	if r.TLS != nil || First(h, "Sec-Fetch-Site") != "" || First(h, "Sec-Fetch-Mode") != "" ||
-		First(h, "Sec-Fetch-Dest") != "" || Loopback(Hostname(r.Host)) {
+		First(h, "Sec-Fetch-Dest") != "" {
 		return Secure
 	}
-	switch forwardedProtocol(h) {
-	case "https":
+	protocol, loopback := forwardedProtocol(h), Loopback(Hostname(r.Host))
+	switch {
+	case protocol == "https", protocol != "http" && loopback:
 		return Secure
-	case "http":
+	case protocol == "http" && !loopback:
 		return Plain
 	}
 	return Unknown
