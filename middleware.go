@@ -84,7 +84,8 @@ type Config struct {
 	StoreTimeout time.Duration
 	// StripParam redirects a landing (302) to the same URL without the
 	// parameter after its click is stored, so that copied links have no click.
-	// It applies only over proven HTTPS, where browsers store the cookie.
+	// It applies only over proven HTTPS, where browsers store the cookie, and to
+	// targets of up to 1,024 bytes, since proxies limit the headers of responses.
 	// Visitors who refuse cookies lose their click.
 	StripParam bool
 	// Hook is called synchronously and concurrently with every observation. It

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/clickid/clickid"
@@ -81,6 +82,18 @@ func TestStrip_unsafeTargets(t *testing.T) {
 		resp := s.visitor().send(r)
 		require.True(t, resp.served, "%q", target)
 		require.Empty(t, resp.Header().Get("Location"), "%q", target)
+		require.Len(t, resp.setCookies(), 1, "the click is captured all the same")
+	}
+}
+
+// TestStrip_longTarget has landings that are as long as a redirect may be, and longer.
+func TestStrip_longTarget(t *testing.T) {
+	t.Parallel()
+	for length, strips := range map[int]bool{1024: true, 1025: false} {
+		s := newSite(t, clickid.Config{StripParam: true})
+		target := "/?clkid=abc&x="
+		resp := s.visitor().get(target+strings.Repeat("x", length-len(target)), https)
+		require.Equal(t, strips, !resp.served)
 		require.Len(t, resp.setCookies(), 1, "the click is captured all the same")
 	}
 }

@@ -81,15 +81,19 @@ func (t *Tracker) cookieRefusal(r *http.Request) Reason {
 	return ""
 }
 
+// maxStripped limits the target that is redirected: the redirect repeats it beside
+// the cookie, and nginx has 4 KiB for the headers of a response and its cache key.
+const maxStripped = 1024
+
 // strippedTarget returns the request's target without the parameters, in origin
-// form. ok is false if it is not safe in a Location header.
+// form. ok is false if it is too long or not safe in a Location header.
 func strippedTarget(r *http.Request, params *query.Params) (string, bool) {
 	target := r.RequestURI // the target before any change by a router
 	if target == "" {
 		target = r.URL.RequestURI()
 	}
 	path, rawQuery, _ := strings.Cut(target, "?")
-	if !strings.HasPrefix(path, "/") {
+	if !strings.HasPrefix(path, "/") || len(target) > maxStripped {
 		return "", false
 	}
 	// Browsers treat "//host" and "/\host" as another site, and remove tabs and
