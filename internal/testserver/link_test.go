@@ -1,0 +1,86 @@
+package testserver
+
+import (
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestLink has a server that repeats what it gets, and counts it.
+func TestLink(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = listener.Close() })
+	got := make(chan string, 10)
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer func() { _ = conn.Close() }()
+				forward(conn, conn, func(sent []byte) bool { got <- string(sent); return true })
+			}()
+		}
+	}()
+	link := NewLink(t, "user@tcp("+listener.Addr().String()+")/db")
+	address := strings.TrimSuffix(strings.TrimPrefix(link.DSN(), "user@tcp("), ")/db")
+	require.NotEqual(t, listener.Addr().String(), address)
+	say := func(text string) error {
+		return probe(address, func(c net.Conn) error {
+			if err := c.SetDeadline(time.Now().Add(300 * time.Millisecond)); err != nil {
+				return err
+			}
+			return expect(c, text, text)
+		})
+	}
+	require.NoError(t, say("hello"))
+	require.Equal(t, "hello", <-got)
+
+	cut := link.CutBefore("commit")
+	require.NoError(t, say("begin"))
+	require.Equal(t, "begin", <-got)
+	isCut(t, say("COMMIT"))
+	<-cut
+	require.NoError(t, say("commit"))
+	require.Equal(t, "commit", <-got)
+
+	cut = link.CutAfter("commit")
+	isCut(t, say("commit"))
+	<-cut
+	require.Equal(t, "commit", <-got)
+
+	release := link.Hold()
+	require.ErrorContains(t, say("slow"), "timeout")
+	require.Equal(t, "slow", <-got)
+	release()
+	release()
+	require.NoError(t, say("fast"))
+	require.Equal(t, "fast", <-got)
+	held, release := link.HoldAfter("commit")
+	require.NoError(t, say("begin"))
+	require.ErrorContains(t, say("commit"), "timeout")
+	<-held
+	release()
+	require.NoError(t, say("commit"))
+
+	for dsn, server := range map[string]string{
+		"redis://127.0.0.1:6379/0":                    "127.0.0.1:6379",
+		"postgres://u:p@127.0.0.1:5432/x?sslmode=off": "127.0.0.1:5432",
+	} {
+		require.Equal(t, server, NewLink(t, dsn).server)
+	}
+}
+
+func isCut(t *testing.T, err error) {
+	t.Helper()
+	var network *net.OpError
+	require.True(t, errors.Is(err, io.EOF) || errors.As(err, &network) && !network.Timeout(), "%v", err)
+}
