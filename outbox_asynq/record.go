@@ -59,9 +59,11 @@ if mark then redis.call("DEL", KEYS[2]) end
 return ""`
 
 // settleScript removes a record that has its outcome and marks the identity. It
-// returns whether there was a record. With a time of queueing it changes nothing but
-// the record of that time, and returns 0 if another one has taken its place, or if
-// the event was discarded or erased.
+// returns whether there was a record. An event that is marked as delivered without
+// one is not counted again: the response to an earlier call may have been lost.
+//
+// With a time of queueing it changes nothing but the record of that time, and returns
+// 0 if another one has taken its place, or if the event was discarded or erased.
 //
 // KEYS: record, marker, waiting, deliveries by hour, keys… ARGV: identity, marker,
 // lifetime of the marker in seconds or 0, hour or "", first hour that counts, time
@@ -74,11 +76,13 @@ if ARGV[6] ~= "" then
 	if queued and tonumber(queued) ~= tonumber(ARGV[6]) then return 0 end
 	if mark and mark ~= "` + markLost + `" and redis.call("EXISTS", KEYS[1]) == 0 then return 0 end
 end
+local before = redis.call("GET", KEYS[2])
 local existed = redis.call("DEL", KEYS[1])
+local counted = existed == 0 and before and string.sub(before, 1, 1) == "` + markDelivered + `"
 redis.call("ZREM", KEYS[3], ARGV[1])
 for i = 5, #KEYS do redis.call("SREM", KEYS[i], ARGV[1]) end
 if ARGV[3] == "0" then redis.call("SET", KEYS[2], ARGV[2]) else redis.call("SET", KEYS[2], ARGV[2], "EX", ARGV[3]) end
-if ARGV[4] ~= "" then
+if ARGV[4] ~= "" and not counted then
 	if redis.call("HINCRBY", KEYS[4], ARGV[4], 1) == 1 then
 		for _, hour in ipairs(redis.call("HKEYS", KEYS[4])) do
 			if tonumber(hour) < tonumber(ARGV[5]) then redis.call("HDEL", KEYS[4], hour) end
