@@ -9,11 +9,13 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // Link is the network between a test and a server that others may use: a TCP proxy
 // that a test slows down or cuts. It is safe for concurrent use.
 type Link struct {
+	tb     testing.TB
 	dsn    string
 	server string
 
@@ -40,7 +42,7 @@ const (
 )
 
 // NewLink returns a link to the server of a data source name, as the functions and
-// servers of this package return it.
+// servers of this package return it. Its connections are not encrypted.
 func NewLink(tb testing.TB, dsn string) *Link {
 	tb.Helper()
 	server := ""
@@ -48,6 +50,12 @@ func NewLink(tb testing.TB, dsn string) *Link {
 		server, _, _ = strings.Cut(after, ")")
 	} else if u, err := url.Parse(dsn); err == nil {
 		server = u.Host
+		if u.Scheme == "postgres" { // which encrypts if it can
+			query := u.Query()
+			query.Set("sslmode", "disable")
+			u.RawQuery = query.Encode()
+			dsn = u.String()
+		}
 	}
 	if _, _, err := net.SplitHostPort(server); err != nil {
 		tb.Fatalf("the data source name has no address with a port: %v", err)
@@ -56,7 +64,7 @@ func NewLink(tb testing.TB, dsn string) *Link {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	l := &Link{dsn: strings.Replace(dsn, server, listener.Addr().String(), 1), server: server, open: make(map[net.Conn]bool)}
+	l := &Link{tb: tb, dsn: strings.Replace(dsn, server, listener.Addr().String(), 1), server: server, open: make(map[net.Conn]bool)}
 	tb.Cleanup(func() {
 		_ = listener.Close()
 		l.close()
@@ -86,24 +94,32 @@ func (l *Link) Hold() (release func()) {
 }
 
 // HoldAfter is [Link.Hold] from the moment at which a client has sent a text, such
-// as "commit". The case of the text does not matter. The channel is closed then.
-func (l *Link) HoldAfter(text string) (held <-chan struct{}, release func()) {
+// as "commit". The case of the text does not matter. await waits for the moment.
+func (l *Link) HoldAfter(text string) (await, release func()) {
 	return l.begin(text, holdAfter), l.release
 }
 
 // CutBefore cuts the connection on which a client sends a text next, before the
-// server gets it. The channel is closed then.
-func (l *Link) CutBefore(text string) (cut <-chan struct{}) { return l.begin(text, cutBefore) }
+// server gets it. await waits for that.
+func (l *Link) CutBefore(text string) (await func()) { return l.begin(text, cutBefore) }
 
 // CutAfter is [Link.CutBefore] when the server has responded, and before its
 // response arrives.
-func (l *Link) CutAfter(text string) (cut <-chan struct{}) { return l.begin(text, cutAfter) }
+func (l *Link) CutAfter(text string) (await func()) { return l.begin(text, cutAfter) }
 
-func (l *Link) begin(text string, kind linkFaultKind) <-chan struct{} {
+func (l *Link) begin(text string, kind linkFaultKind) (await func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.at = &linkFault{bytes.ToLower([]byte(text)), kind, make(chan struct{})}
-	return l.at.begun
+	f := &linkFault{bytes.ToLower([]byte(text)), kind, make(chan struct{})}
+	l.at = f
+	return func() {
+		l.tb.Helper()
+		select {
+		case <-f.begun:
+		case <-time.After(startTimeout):
+			l.tb.Fatalf("no client has sent %q", text)
+		}
+	}
 }
 
 // take returns the fault that begins with these bytes, or nil.

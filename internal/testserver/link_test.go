@@ -48,13 +48,13 @@ func TestLink(t *testing.T) {
 	require.NoError(t, say("begin"))
 	require.Equal(t, "begin", <-got)
 	isCut(t, say("COMMIT"))
-	<-cut
+	cut()
 	require.NoError(t, say("commit"))
 	require.Equal(t, "commit", <-got)
 
 	cut = link.CutAfter("commit")
 	isCut(t, say("commit"))
-	<-cut
+	cut()
 	require.Equal(t, "commit", <-got)
 
 	release := link.Hold()
@@ -67,13 +67,13 @@ func TestLink(t *testing.T) {
 	held, release := link.HoldAfter("commit")
 	require.NoError(t, say("begin"))
 	require.ErrorContains(t, say("commit"), "timeout")
-	<-held
+	held()
 	release()
 	require.NoError(t, say("commit"))
 
 	for dsn, server := range map[string]string{
-		"redis://127.0.0.1:6379/0":                    "127.0.0.1:6379",
-		"postgres://u:p@127.0.0.1:5432/x?sslmode=off": "127.0.0.1:5432",
+		"redis://127.0.0.1:6379/0":                       "127.0.0.1:6379",
+		"postgres://u:p@127.0.0.1:5432/x?sslmode=prefer": "127.0.0.1:5432",
 	} {
 		require.Equal(t, server, NewLink(t, dsn).server)
 	}
