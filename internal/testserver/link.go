@@ -13,7 +13,7 @@ import (
 )
 
 // Link is the network between a test and a server that others may use: a TCP proxy
-// that a test slows down or cuts. It is safe for concurrent use.
+// that a test delays or cuts. It is safe for concurrent use.
 type Link struct {
 	tb     testing.TB
 	dsn    string
