@@ -92,6 +92,7 @@ func TestNew_cookie(t *testing.T) {
 		"attributes in the domain":                 {clickid.Cookie{Domain: "example.com; Secure"}, "host name"},
 		"a URL":                                    {clickid.Cookie{Domain: "https://example.com"}, "port"},
 		"an IPv4 address":                          {clickid.Cookie{Domain: "192.0.2.1"}, "IP address"},
+		"a short IPv4 address":                     {clickid.Cookie{Domain: "127.1"}, "IP address"},
 		"an IPv6 address":                          {clickid.Cookie{Domain: "2001:db8::1"}, "IP address"},
 		"an IPv6 address in brackets":              {clickid.Cookie{Domain: "[2001:db8::1]"}, "IP address"},
 		"a name with every character of a token":   {clickid.Cookie{Name: "!#$%&'*+-.^_`|~aZ9"}, ""},

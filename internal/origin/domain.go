@@ -8,8 +8,12 @@ import (
 	"golang.org/x/net/publicsuffix"
 )
 
-// IsIP reports whether host is an IP address, with or without brackets.
+// IsIP reports whether host is an IP address, with or without brackets. Browsers
+// take a host whose last label is a number for one, such as 127.1.
 func IsIP(host string) bool {
+	if last := host[strings.LastIndexByte(host, '.')+1:]; last != "" && strings.Trim(last, "0123456789") == "" {
+		return true
+	}
 	_, err := netip.ParseAddr(strings.Trim(host, "[]"))
 	return err == nil
 }
