@@ -18,10 +18,14 @@ const (
 )
 
 // Purge deletes up to limit expired clicks and links, and returns how many it
-// deleted: fewer than limit when no more have expired. Each statement deletes up
-// to 1,000 rows, or 100 in SQLite, and commits. Between two statements Purge pauses as long as the
-// last one took, so that it uses at most half of the database's time for
-// writing. Several instances can purge at the same time.
+// deleted: fewer than limit when no more have expired. In PostgreSQL and MySQL a
+// row must have expired by the clocks of this machine and of the server, so that
+// neither deletes a live click when it is ahead.
+//
+// Each statement deletes up to 1,000 rows, or 100 in SQLite, and commits. Between
+// two statements Purge pauses as long as the last one took, so that it uses at most
+// half of the database's time for writing. Several instances can purge at the same
+// time.
 //
 // When Purge returns an error, it also returns how many rows it deleted before.
 func (s *Store) Purge(ctx context.Context, limit int) (purged int, err error) {

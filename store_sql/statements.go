@@ -26,6 +26,7 @@ func newStatements(d Database, prefix string) statements {
 			"{links}", prefix+"links",
 			"{migrations}", prefix+"migrations",
 			"{time}", d.time(),
+			"{passed}", strings.Replace(d.passed(), "{time}", d.time(), 1),
 			"{seconds}", d.seconds("expires_at"),
 			"{captured seconds}", d.seconds("captured_at"),
 			"{or update}", d.orUpdate("key_hash", "token_hash", "sealed_token", "expires_at"),
@@ -38,7 +39,7 @@ func newStatements(d Database, prefix string) statements {
 	purge := func(table, key string) expired {
 		return expired{
 			first: text("SELECT {seconds} FROM " + table +
-				" WHERE expires_at >= {time} AND expires_at <= {time} ORDER BY expires_at LIMIT 1"),
+				" WHERE expires_at >= {time} AND expires_at <= {passed} ORDER BY expires_at LIMIT 1"),
 			remove: text(d.removeExpired(table, key)),
 		}
 	}
@@ -74,6 +75,19 @@ func (d Database) time() string {
 	return "?"
 }
 
+// passed is the column value of a parameter in Unix seconds, or the current time of
+// the server if that is earlier, so that a machine whose clock is ahead purges
+// nothing too early. A SQLite file is on the machine itself.
+func (d Database) passed() string {
+	switch d {
+	case DatabasePostgreSQL:
+		return "LEAST({time}, now())"
+	case DatabaseMySQL:
+		return "LEAST({time}, UTC_TIMESTAMP())"
+	}
+	return "{time}"
+}
+
 // seconds is a time column in Unix seconds.
 func (d Database) seconds(column string) string {
 	switch d {
@@ -102,7 +116,7 @@ func (d Database) orUpdate(key string, columns ...string) string {
 // removeExpired deletes the rows that expired first between two times, up to a
 // number of rows.
 func (d Database) removeExpired(table, key string) string {
-	const oldest = " WHERE expires_at >= {time} AND expires_at <= {time} ORDER BY expires_at LIMIT ?"
+	const oldest = " WHERE expires_at >= {time} AND expires_at <= {passed} ORDER BY expires_at LIMIT ?"
 	switch d {
 	case DatabasePostgreSQL:
 		// With the array the planner does not join the whole table. Instances

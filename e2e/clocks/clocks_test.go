@@ -31,7 +31,7 @@ const patience = 4 * time.Minute
 // each shop is killed once while orders are placed.
 func TestClocks(t *testing.T) {
 	t.Parallel()
-	program := build(t)
+	program := build(t, "clockshop")
 	for _, outbox := range []string{"river", "asynq", "table"} {
 		t.Run(outbox, func(t *testing.T) {
 			t.Parallel()
@@ -82,8 +82,8 @@ func TestClocks(t *testing.T) {
 	}
 }
 
-// build builds the shop with another time.Now.
-func build(t *testing.T) (program string) {
+// build builds a shop in e2e/internal with another time.Now.
+func build(t *testing.T, name string) (program string) {
 	t.Helper()
 	testserver.Program(t, "go")
 	root, err := exec.Command("go", "env", "GOROOT").Output()
@@ -114,8 +114,8 @@ func build(t *testing.T) (program string) {
 			t.Fatal(err)
 		}
 	}
-	program = filepath.Join(dir, "clockshop")
-	cmd := exec.Command("go", "build", "-overlay", filepath.Join(dir, "overlay.json"), "-o", program, "github.com/clickid/clickid/e2e/internal/clockshop")
+	program = filepath.Join(dir, name)
+	cmd := exec.Command("go", "build", "-overlay", filepath.Join(dir, "overlay.json"), "-o", program, "github.com/clickid/clickid/e2e/internal/"+name)
 	if output, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("building the shop: %v\n%s", err, output)
 	}
