@@ -47,6 +47,11 @@ func doctorCommand() *cli.Command {
 			if err != nil {
 				return wrongUsage(err)
 			}
+			if file := cmd.String("ca"); file != "" {
+				if cfg.Authorities, err = readAuthorities(file); err != nil {
+					return err
+				}
+			}
 			report, err := cfg.Examine(ctx)
 			if err != nil {
 				return err
@@ -90,11 +95,6 @@ func doctorConfig(cmd *cli.Command) (c doctor.Config, err error) {
 			return c, errors.New("-form must have the form NAME=VALUE")
 		}
 		c.Form.Add(name, value)
-	}
-	if file := cmd.String("ca"); file != "" {
-		if c.Authorities, err = readAuthorities(file); err != nil {
-			return c, err
-		}
 	}
 	if err := checkSystem(cmd); err != nil {
 		return c, err

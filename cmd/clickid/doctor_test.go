@@ -65,6 +65,11 @@ func TestDoctor_certificate(t *testing.T) {
 	require.Contains(t, problems[0], "landing: tls: failed to verify certificate")
 
 	authority := write(t, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))
+	for file, want := range map[string]string{authority + ".missing": "-ca: open ", write(t, nil): "has no certificate in PEM form"} {
+		r = call(t, "doctor", "-ca", file, server.URL)
+		require.Equal(t, exitFailed, r.code, "as any file that cannot be read")
+		require.Contains(t, r.stderr, want)
+	}
 	r = call(t, "doctor", "-json", "-ca", authority, server.URL)
 	require.Equal(t, exitFailed, r.code)
 	_, problems = faults(t, r)
@@ -93,7 +98,6 @@ func TestDoctor_platform(t *testing.T) {
 
 func TestDoctor_usage(t *testing.T) {
 	t.Parallel()
-	empty := write(t, []byte("no certificate"))
 	for args, want := range map[string]string{
 		"doctor":                                      "doctor needs the URL of a page that ads link to",
 		"doctor shop.example":                         "doctor needs the URL of a page",
@@ -107,8 +111,7 @@ func TestDoctor_usage(t *testing.T) {
 		"doctor -timeout 0 https://shop.example":      "must be positive, such as 30s",
 		"doctor -send-cookie x https://shop.example":  "a cookie must have the form NAME=VALUE",
 		"doctor -param a=b https://shop.example":      "a parameter must consist of [A-Za-z0-9._~-]",
-		"doctor -ca /nonexistent https://a.example":   "-ca: open /nonexistent",
-		"doctor -ca " + empty + " https://a.example":  "has no certificate in PEM form",
+		"doctor -cookie a;b https://a.example":        "the name of the cookie must consist of visible ASCII characters",
 	} {
 		r := call(t, strings.Fields(args)...)
 		require.Equal(t, exitUsage, r.code, args)

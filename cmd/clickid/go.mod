@@ -38,7 +38,7 @@ require (
 	github.com/clickid/clickid/outbox_river v0.1.0
 	github.com/dustin/go-humanize v1.0.1 // indirect
 	github.com/go-sql-driver/mysql v1.10.1
-	github.com/gofrs/flock v0.13.0 // indirect
+	github.com/gofrs/flock v0.13.0
 	github.com/google/uuid v1.6.0 // indirect
 	github.com/jackc/pgx/v5 v5.11.0
 	github.com/mitchellh/colorstring v0.0.0-20190213212951-d06e56a500db // indirect

@@ -41,9 +41,14 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) { // as nohup does
+		signals = append(signals, syscall.SIGHUP)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), signals...)
 	defer stop()
-	logging.Disable() // an error of Redis is printed once, as that of the command
+	context.AfterFunc(ctx, stop) // a second signal ends the command at once
+	logging.Disable()            // an error of Redis is printed once, as that of the command
 	os.Exit(run(ctx, os.Args, os.Stdout, os.Stderr))
 }
 
@@ -57,6 +62,7 @@ const (
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	printed := &checkedWriter{w: stdout}
 	root := newCommand(printed, stderr)
+	root.Reader = &interruptible{ctx, os.Stdin}
 	err := checkBools(root, args[1:])
 	if err == nil {
 		err = root.Run(ctx, args)
@@ -91,6 +97,30 @@ func (c *checkedWriter) Write(p []byte) (int, error) {
 		c.err = err
 	}
 	return n, err
+}
+
+// interruptible is a standard input whose reading ends with a context.
+type interruptible struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (i *interruptible) Read(p []byte) (int, error) {
+	type read struct {
+		n   int
+		err error
+	}
+	buffer, done := make([]byte, len(p)), make(chan read, 1)
+	go func() {
+		n, err := i.r.Read(buffer)
+		done <- read{n, err}
+	}()
+	select {
+	case r := <-done:
+		return copy(p, buffer[:r.n]), r.err
+	case <-i.ctx.Done():
+		return 0, errors.New("interrupted")
+	}
 }
 
 // failure is an error of the operation. Any other error is one of usage.

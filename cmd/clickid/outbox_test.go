@@ -367,7 +367,10 @@ func TestOutbox_usage(t *testing.T) {
 		"stats":                                 "-outbox or CLICKID_OUTBOX must have the address of the queue",
 		"stats -outbox x.db":                    "logevent needs -event-source",
 		"show -outbox x.db -event-source a b c": `unexpected argument "c"`,
-		"failed -outbox x.db -event-source a -limit 0": "must be at least 1",
+		"failed -outbox x.db -event-source a -limit 0":                                              "must be at least 1",
+		"stats -outbox redis://127.0.0.1:1/0 -event-source a -queue a{b":                            "Queue must be 1 to 64 characters",
+		"stats -outbox postgres://127.0.0.1:1/x -event-source a -schema a-b":                        "Schema must be up to 46 characters",
+		"stats -outbox redis://127.0.0.1:1/0 -table u@tcp(127.0.0.1:1)/x -event-source a -prefix A": "Prefix must be 1 to 32 characters",
 	} {
 		r := call(t, append([]string{"outbox"}, strings.Fields(args)...)...)
 		require.Equal(t, exitUsage, r.code, args)

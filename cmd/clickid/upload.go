@@ -187,7 +187,7 @@ func retries(w io.Writer) func(context.Context, capi.Attempt) {
 		mu.Lock()
 		defer mu.Unlock()
 		text := ""
-		if a.Err != nil {
+		if a.Err != nil && !errors.Is(a.Err, context.Canceled) { // the end of the command has a message of its own
 			text = a.Err.Error()
 		}
 		if text != "" && text != last {

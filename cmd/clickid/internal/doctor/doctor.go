@@ -100,6 +100,9 @@ func (c Config) Examine(ctx context.Context) (Report, error) {
 // nameCharacters are the unreserved characters of RFC 3986.
 const nameCharacters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~-"
 
+// separators cannot be in the name of a cookie.
+const separators = "()<>@,;:\\\"/[]?={}"
+
 // Check returns an error if the configuration cannot be used.
 func (c Config) Check() error {
 	for _, u := range []*url.URL{c.URL, c.Page, c.Checkout} {
@@ -114,6 +117,9 @@ func (c Config) Check() error {
 		if param == "" || strings.Trim(param, nameCharacters) != "" {
 			return errors.New("doctor: a parameter must consist of [A-Za-z0-9._~-]")
 		}
+	}
+	if strings.ContainsFunc(c.Cookie, func(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune(separators, r) }) {
+		return errors.New("doctor: the name of the cookie must consist of visible ASCII characters without separators such as = and ;")
 	}
 	for _, pair := range c.SendCookies {
 		name, _, ok := strings.Cut(pair, "=")

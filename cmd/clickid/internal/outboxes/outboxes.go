@@ -58,12 +58,21 @@ const (
 // path.
 var sourceName = regexp.MustCompile(`(^|@)(tcp|unix)\(`)
 
-// AddressError describes an address that nothing can be opened at. It does not
-// contain the address, which may have a password.
+// AddressError describes an address or another option that no outbox can have. It
+// does not contain the address, which may have a password.
 type AddressError string
 
 // Error returns the description.
 func (e AddressError) Error() string { return string(e) }
+
+// refused returns the error of a constructor as one of the options. Constructors do
+// not connect.
+func refused(err error) error {
+	if err == nil {
+		return nil
+	}
+	return AddressError(err.Error())
+}
 
 // parse returns the kind of an address. Its error is an [AddressError].
 func parse(address string) (kind, error) {
@@ -137,7 +146,8 @@ func (o *Outbox) queue(options Options) (outbox.Queue, error) {
 			return nil, AddressError("the address of PostgreSQL cannot be read; it must have the form postgres://user@host:5432/database")
 		}
 		o.closers = append(o.closers, pool.Close)
-		return riveroutbox.New(riverpgxv5.New(pool), riveroutbox.Config{Delivery: delivery, Schema: options.Schema})
+		ob, err := riveroutbox.New(riverpgxv5.New(pool), riveroutbox.Config{Delivery: delivery, Schema: options.Schema})
+		return ob, refused(err)
 	case kindRedis:
 		connection, err := redis.ParseURL(options.URL)
 		if err != nil {
@@ -147,7 +157,8 @@ func (o *Outbox) queue(options Options) (outbox.Queue, error) {
 		connection.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled} // it logs on servers without them
 		client := redis.NewClient(connection)
 		o.closers = append(o.closers, func() { _ = client.Close() })
-		return asynqoutbox.New(asynqoutbox.Config{Delivery: delivery, Redis: client, Queue: options.Queue, AcceptLoss: true})
+		ob, err := asynqoutbox.New(asynqoutbox.Config{Delivery: delivery, Redis: client, Queue: options.Queue, AcceptLoss: true})
+		return ob, refused(err)
 	case kindMySQL:
 		return nil, AddressError("MySQL and MariaDB have the outbox table, but no queue; name them with -table, and the queue with -outbox")
 	}
@@ -219,7 +230,7 @@ func (o *Outbox) table(options Options, queue outbox.Queue) (outbox.Outbox, erro
 	o.closers = append(o.closers, func() { _ = db.Close() })
 	table, err := outbox.NewTable(outbox.TableConfig{Database: database, Destination: outbox.Administration(options.Destination), Prefix: options.Prefix})
 	if err != nil {
-		return nil, err
+		return nil, refused(err)
 	}
 	return outbox.NewTableOutbox(queue, outbox.RelayConfig{DB: db, Table: table})
 }

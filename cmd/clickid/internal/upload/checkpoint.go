@@ -37,8 +37,8 @@ func loadCheckpoint(path, fingerprint string, restart bool) (*checkpoint, error)
 	if err := json.Unmarshal(content, c); err != nil || c.Fingerprint == "" || c.Rows < 0 {
 		return nil, fmt.Errorf("%s is not a checkpoint; remove it, or name another file with -checkpoint", path)
 	}
-	if c.Fingerprint != fingerprint && c.Rows == 0 && !c.Done {
-		return fresh, nil // the earlier run has sent nothing
+	if c.Rows == 0 {
+		return fresh, nil // the earlier run has sent nothing, or the file had no rows
 	}
 	if c.Fingerprint != fingerprint {
 		return nil, fmt.Errorf("%s belongs to another content, destination or mapping; remove it or pass -restart to send the whole file", path)

@@ -45,15 +45,15 @@ type Input struct {
 // Open opens a file, or keeps a copy of stdin if the name is "-".
 func Open(name string, stdin io.Reader) (*Input, error) {
 	if name != "-" {
-		file, err := os.Open(name)
+		info, err := os.Stat(name)
 		if err != nil {
 			return nil, err
 		}
-		if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
-			_ = file.Close()
+		if !info.Mode().IsRegular() { // opening a pipe waits for its writer
 			return nil, fmt.Errorf("%s is not a regular file; \"-\" reads standard input", name)
 		}
-		return &Input{Name: name, file: file}, nil
+		file, err := os.Open(name)
+		return &Input{Name: name, file: file}, err
 	}
 	file, err := os.CreateTemp("", "clickid-upload-*")
 	if err != nil {
@@ -97,12 +97,32 @@ func decompressed(r *bufio.Reader) (*bufio.Reader, error) {
 	switch {
 	case bytes.HasPrefix(magic, []byte{0x1f, 0x8b}):
 		plain, err := gzip.NewReader(r)
-		return bufio.NewReader(plain), err
+		return bufio.NewReader(compressed{plain}), damaged(err)
 	case bytes.Equal(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}):
 		plain, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(128<<20))
-		return bufio.NewReader(plain), err
+		return bufio.NewReader(compressed{plain}), damaged(err)
+	case bytes.Equal(magic, []byte("PK\x03\x04")), bytes.Equal(magic, []byte{0xd0, 0xcf, 0x11, 0xe0}):
+		return nil, errors.New("it is a spreadsheet or an archive; save it as CSV")
 	}
 	return r, nil
+}
+
+// compressed is a reader of compressed content.
+type compressed struct{ io.Reader }
+
+func (c compressed) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	if errors.Is(err, io.EOF) {
+		return n, io.EOF
+	}
+	return n, damaged(err)
+}
+
+func damaged(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("the compressed file is damaged or incomplete: %w", err)
 }
 
 var byteOrderMark = []byte{0xef, 0xbb, 0xbf}
@@ -120,7 +140,8 @@ func (in *Input) decoded(r *bufio.Reader) (*bufio.Reader, error) {
 	case bytes.HasPrefix(start, []byte{0xff, 0xfe}), bytes.HasPrefix(start, []byte{0xfe, 0xff}):
 		enc = unicode.UTF16(unicode.LittleEndian, unicode.UseBOM)
 	case bytes.IndexByte(start, 0) >= 0:
-		return nil, fmt.Errorf("%s has zero bytes; -encoding utf-16le reads UTF-16 without a byte order mark", in.Name)
+		name := []string{"utf-16be", "utf-16le"}[bytes.IndexByte(start, 0)%2]
+		return nil, fmt.Errorf("%s has zero bytes; -encoding %s reads UTF-16 without a byte order mark", in.Name, name)
 	}
 	if enc != nil {
 		return bufio.NewReader(enc.NewDecoder().Reader(r)), nil

@@ -34,13 +34,21 @@ type rows interface {
 // rows opens the rows of the input.
 func (c Config) rows(text *bufio.Reader) (rows, error) {
 	format := c.Format
+	start, _ := text.Peek(64)
+	start = bytes.TrimSpace(start)
+	if first, ok := bytes.CutPrefix(start, []byte("[")); ok && bytes.HasPrefix(bytes.TrimSpace(first), []byte("{")) {
+		return nil, errors.New("the file is an array in JSON; write each event on a line of its own, without brackets and commas around it")
+	}
 	if format == "" {
 		format = FormatCSV
-		if start, _ := text.Peek(64); bytes.HasPrefix(bytes.TrimSpace(start), []byte("{")) {
+		if bytes.HasPrefix(start, []byte("{")) {
 			format = FormatNDJSON
 		}
 	}
 	if format == FormatNDJSON {
+		if len(c.Map)+len(c.Ignore) > 0 {
+			return nil, errors.New("-map and -ignore are for CSV, and the file is NDJSON")
+		}
 		scanner := bufio.NewScanner(text)
 		scanner.Buffer(make([]byte, 0, 64<<10), maxRow)
 		return &ndjsonRows{scanner: scanner}, nil
@@ -116,6 +124,8 @@ func (c Config) csvRows(text *bufio.Reader) (rows, error) {
 		return nil, errors.New("the file is empty; the first row must have the names of the columns")
 	case err != nil:
 		return nil, csvError(err)
+	case slices.ContainsFunc(header, func(name string) bool { return strings.Contains(name, "\r") }):
+		return nil, errors.New("the lines end with carriage returns only; save the file with line feeds")
 	}
 	if err := c.match(r, slices.Clone(header)); err != nil {
 		return nil, err
@@ -172,6 +182,11 @@ func (c Config) match(r *csvRows, header []string) error {
 	for field, name := range c.Map {
 		if column[field] == "" {
 			return fmt.Errorf("-map: the file has no column %q; its columns are %s", name, strings.Join(header, ", "))
+		}
+	}
+	for _, name := range c.Ignore {
+		if !slices.ContainsFunc(header, func(column string) bool { return strings.EqualFold(strings.TrimSpace(column), name) }) {
+			return fmt.Errorf("-ignore: the file has no column %q; its columns are %s", name, strings.Join(header, ", "))
 		}
 	}
 	for _, required := range []string{"id", "time"} {

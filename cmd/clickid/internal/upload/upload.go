@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"maps"
 	"os"
@@ -122,6 +123,13 @@ var ErrDone = errors.New("the file has been sent before; -restart sends it again
 // Run validates the file and sends it. It returns an error unless every row was
 // either accepted by the platform or, with SkipInvalid, refused here.
 func (c Config) Run(ctx context.Context) (Totals, error) {
+	for _, path := range []string{c.Checkpoint, c.Rejects} {
+		unlock, err := lock(path)
+		if err != nil {
+			return Totals{}, err
+		}
+		defer unlock()
+	}
 	if err := checkRejects(c.Rejects); err != nil {
 		return Totals{}, err
 	}
@@ -180,12 +188,11 @@ func (u *upload) run(ctx context.Context) (Totals, error) {
 // validate checks every row without sending. The fingerprint identifies content,
 // mapping and destination.
 func (u *upload) validate(ctx context.Context) (t Totals, fingerprint string, err error) {
-	sum := sha256.New()
+	sum := u.newSum()
 	u.seen = newIdentities()
 	defer func() { u.seen = nil }()
 	u.Progress.Start("Checking", 0)
 	defer u.Progress.Finish()
-	fmt.Fprintf(sum, "%q %q %q", u.Platform.Name(), u.Input.Encoding, u.settings())
 	err = u.each(ctx, sum, func(line int, e clickid.Event, problem *fields.Problem) error {
 		t.Rows++
 		u.Progress.Advance(1)
@@ -198,8 +205,17 @@ func (u *upload) validate(ctx context.Context) (t Totals, fingerprint string, er
 		t.Invalid++
 		return u.rejects.add(line, e.ID, problem.Field, problem.Reason)
 	})
-	return t, hex.EncodeToString(sum.Sum(nil)), err
+	return t, fingerprintOf(sum), err
 }
+
+// newSum returns the hash for a fingerprint, before the content.
+func (u *upload) newSum() hash.Hash {
+	sum := sha256.New()
+	fmt.Fprintf(sum, "%q %q %q", u.Platform.Name(), u.Input.Encoding, u.settings())
+	return sum
+}
+
+func fingerprintOf(sum hash.Hash) string { return hex.EncodeToString(sum.Sum(nil)) }
 
 // settings describes what else decides about the events of a file.
 func (u *upload) settings() string {
@@ -261,16 +277,21 @@ func (u *upload) each(ctx context.Context, raw io.Writer, f func(line int, e cli
 
 var errInterrupted = errors.New("interrupted; the same command continues")
 
+var errChanged = errors.New("the file changed while it was sent; copy it and send the copy, the platform counts no event twice")
+
 // send sends the rows after the checkpoint.
 func (u *upload) send(ctx context.Context, point *checkpoint) error {
 	u.Progress.Start("Sending", point.Totals.Rows)
 	defer u.Progress.Finish()
 	u.Progress.Advance(point.Rows)
 	b := batch{upload: u, point: point}
-	row := 0
-	err := u.each(ctx, nil, func(line int, e clickid.Event, problem *fields.Problem) error {
-		if row++; row <= point.Rows {
+	row, sum := 0, u.newSum()
+	err := u.each(ctx, sum, func(line int, e clickid.Event, problem *fields.Problem) error {
+		switch row++; {
+		case row <= point.Rows:
 			return nil
+		case row > point.Totals.Rows:
+			return errChanged
 		}
 		if problem == nil && u.check(line, e, new(Totals)) == nil {
 			b.lines, b.events = append(b.lines, line), append(b.events, e)
@@ -280,6 +301,9 @@ func (u *upload) send(ctx context.Context, point *checkpoint) error {
 		}
 		return b.send(ctx)
 	})
+	if err == nil && fingerprintOf(sum) != point.Fingerprint {
+		err = errChanged
+	}
 	if err == nil {
 		err = b.send(ctx)
 	}
