@@ -3,6 +3,7 @@ package proxies
 import (
 	"crypto/x509"
 	"encoding/pem"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -44,6 +45,19 @@ func startTLS(t *testing.T, location string) (*testserver.Server, *x509.CertPool
 		require.NoError(t, os.WriteFile(pair, append(trusted, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})...), 0o644))
 		return "server { listen " + addr + " ssl http2; ssl_certificate " + pair + "; ssl_certificate_key " + pair + "; location / {\n" + location + "} }\n"
 	}), pool
+}
+
+// startHAProxy starts HAProxy in front of servers, with a further line.
+func startHAProxy(t *testing.T, line string, urls ...string) *testserver.Server {
+	t.Helper()
+	return testserver.StartHAProxy(t, func(addr, _ string) string {
+		config := "defaults\nmode http\ntimeout client 1m\ntimeout connect 1m\ntimeout server 1m\n" +
+			"listen balancer\nbind " + addr + "\nbalance roundrobin\n" + line + "\n"
+		for i, url := range urls {
+			config += fmt.Sprintf("server s%d %s\n", i, strings.TrimPrefix(url, "http://"))
+		}
+		return config
+	})
 }
 
 // TestForward has nginx in front of the shop, with TLS and HTTP/2 or with plain

@@ -2,7 +2,6 @@ package proxies
 
 import (
 	"crypto/x509"
-	"fmt"
 	"strings"
 	"testing"
 
@@ -31,7 +30,7 @@ func TestLimits(t *testing.T) {
 		"nginx, a cache":      {plain(nginxCache("")), 2000},
 		"nginx as documented": {plain(documentedNginx("")), 8000},
 		"Varnish":             {plain(varnishCache("")), 8000},
-		"HAProxy":             {plain(func(t *testing.T, url string) *testserver.Server { return startHAProxy(t, url) }), 6000},
+		"HAProxy":             {plain(func(t *testing.T, url string) *testserver.Server { return startHAProxy(t, "", url) }), 6000},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -64,17 +63,4 @@ func nginxProxy(t *testing.T, url string) *testserver.Server { return startNginx
 // plain is a proxy without TLS.
 func plain(start cache) func(*testing.T, string) (*testserver.Server, *x509.CertPool) {
 	return func(t *testing.T, url string) (*testserver.Server, *x509.CertPool) { return start(t, url), nil }
-}
-
-// startHAProxy starts HAProxy in front of servers.
-func startHAProxy(t *testing.T, urls ...string) *testserver.Server {
-	t.Helper()
-	return testserver.StartHAProxy(t, func(addr, _ string) string {
-		config := "defaults\n mode http\n timeout client 10s\n timeout connect 10s\n timeout server 10s\n" +
-			"listen shop\n bind " + addr + "\n balance roundrobin\n option redispatch\n retry-on conn-failure\n"
-		for i, url := range urls {
-			config += fmt.Sprintf(" server s%d %s\n", i, strings.TrimPrefix(url, "http://"))
-		}
-		return config
-	})
 }
