@@ -57,7 +57,9 @@ func (t *Tracker) Forget(w http.ResponseWriter, r *http.Request) error {
 		mark = markForgotten // or the next page takes the click from its Referer
 	}
 	took, err := t.forget(w, r, v, mark)
-	t.observe(r.Context(), Observation{Kind: KindForgotten, Duration: took})
+	if err == nil {
+		t.observe(r.Context(), Observation{Kind: KindForgotten, Duration: took})
+	}
 	return err
 }
 

@@ -52,8 +52,8 @@ const (
 	// KindDenied means that a click was not stored, or was erased, because
 	// consent is denied.
 	KindDenied Kind = "denied"
-	// KindForgotten means that the visitor's click was erased on request. After
-	// a KindStoreError only the cookie was removed.
+	// KindForgotten means that the visitor's click was erased on request. A failed
+	// erasure is a KindStoreError, and the page that repeats it a KindDenied.
 	KindForgotten Kind = "forgotten"
 	// KindInvalidCookie means that a cookie was forged, damaged or signed with
 	// a retired key.
