@@ -339,15 +339,15 @@ func (r *Relay) inTransaction(ctx context.Context, act func(db database) error) 
 	}
 	// Under READ COMMITTED, MySQL only locks rows and not the gaps between
 	// them, into which orders insert.
-	tx, err := r.cfg.DB.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
+	tx, err := r.cfg.Table.database.begin(ctx, r.cfg.DB, sql.LevelReadCommitted)
 	if err != nil {
 		return fmt.Errorf("outbox: relay: beginning a transaction: %w", err)
 	}
-	defer func() { _ = tx.Rollback() }() // no effect after Commit
+	defer tx.rollback(ctx)
 	if err := act(tx); err != nil {
 		return err
 	}
-	if err := tx.Commit(); err != nil {
+	if err := tx.commit(ctx); err != nil {
 		return fmt.Errorf("outbox: relay: committing: %w", err)
 	}
 	return nil

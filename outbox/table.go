@@ -130,15 +130,15 @@ func (t *Table) insertAndCommit(ctx context.Context, db *sql.DB, records []Recor
 	if err := sqldb.CheckFree(ctx, db); err != nil {
 		return fmt.Errorf("outbox: writing to the outbox table: %w", err)
 	}
-	tx, err := db.BeginTx(ctx, nil)
+	tx, err := t.database.begin(ctx, db, sql.LevelDefault)
 	if err != nil {
 		return fmt.Errorf("outbox: writing to the outbox table: %w", err)
 	}
-	defer func() { _ = tx.Rollback() }() // without effect after the commit
+	defer tx.rollback(ctx)
 	if err := t.insert(ctx, tx, records); err != nil {
 		return err
 	}
-	if err := tx.Commit(); err != nil {
+	if err := tx.commit(ctx); err != nil {
 		return fmt.Errorf("outbox: committing to the outbox table: %w", err)
 	}
 	return nil

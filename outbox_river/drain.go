@@ -46,11 +46,13 @@ func (o *Outbox[TTx]) Drain(ctx context.Context) (outbox.Drained, error) {
 	if err := client.Start(working); err != nil {
 		return outbox.Drained{}, fmt.Errorf("riveroutbox: starting River: %w", err)
 	}
-	err = errors.Join(o.awaitDelivered(ctx, client.ID(), begun), stopClient(ctx, client))
-	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), interruption)
-	defer cancel()
-	stats, countErr := o.Stats(late)
-	return outbox.Drained{Settled: settled(), Remaining: stats.Queued}, errors.Join(err, countErr)
+	late, end := endsAfter(ctx, interruption)
+	defer end()
+	stopping, endStopping := endsAfter(ctx, interruption-counting)
+	defer endStopping()
+	err = errors.Join(o.awaitDelivered(ctx, client.ID(), begun), stopClient(ctx, stopping, client))
+	remaining, counting := o.remaining(late)
+	return outbox.Drained{Settled: settled(), Remaining: remaining}, errors.Join(err, counting)
 }
 
 // awaitDelivered waits until the client has delivered what was due when it began.

@@ -182,9 +182,29 @@ func (o *Outbox[TTx]) prepare(ctx context.Context) error {
 	return nil
 }
 
-// interruption is the time after Stop's deadline in which interrupted
-// deliveries are put back.
-const interruption = 5 * time.Second
+const (
+	// interruption is the time after Stop's deadline in which interrupted
+	// deliveries are put back and the remaining events are counted.
+	interruption = 5 * time.Second
+	// counting is the part of it that is left for counting. A slow database can take
+	// longer to put deliveries back.
+	counting = time.Second
+)
+
+// endsAfter returns a context that ends when d has passed since the end of ctx.
+func endsAfter(ctx context.Context, d time.Duration) (late context.Context, cancel context.CancelFunc) {
+	late, end := context.WithCancel(context.WithoutCancel(ctx))
+	unwatch := context.AfterFunc(ctx, func() {
+		timer := time.NewTimer(d)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			end()
+		case <-late.Done():
+		}
+	})
+	return late, func() { unwatch(); end() }
+}
 
 // Stop ends the delivery. See [outbox.Outbox].
 //
@@ -193,16 +213,22 @@ const interruption = 5 * time.Second
 func (o *Outbox[TTx]) Stop(ctx context.Context) (remaining int, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	var problems []error
+	late, end := endsAfter(ctx, interruption)
+	defer end()
 	if o.started {
 		o.unwatch()
-		problems = append(problems, o.stop(ctx))
+		err = o.stop(ctx)
 	}
-	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), interruption)
+	remaining, counting := o.remaining(late)
+	return remaining, errors.Join(err, counting)
+}
+
+// remaining returns the number of events in the queue, in time for Stop.
+func (o *Outbox[TTx]) remaining(late context.Context) (int, error) {
+	late, cancel := context.WithTimeout(late, interruption)
 	defer cancel()
 	stats, err := o.Stats(late)
-	problems = append(problems, err)
-	return stats.Queued, errors.Join(problems...)
+	return stats.Queued, err
 }
 
 // Close ends the delivery at once: unlike Stop, it interrupts the requests in
@@ -226,21 +252,21 @@ func (o *Outbox[TTx]) Close() error {
 func (o *Outbox[TTx]) stop(ctx context.Context) error {
 	// Events that wait during an outage have no request in progress.
 	o.delivery.Interrupt()
-	stopping := stopClient(ctx, o.client)
-	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), interruption)
+	late, end := endsAfter(ctx, interruption-counting)
+	defer end()
+	stopping := stopClient(ctx, late, o.client)
+	late, cancel := context.WithTimeout(late, interruption)
 	defer cancel()
 	return errors.Join(stopping, o.delivery.Close(late))
 }
 
 // stopClient waits for the deliveries in progress until ctx ends, and then
-// interrupts them.
-func stopClient[TTx any](ctx context.Context, client *river.Client[TTx]) error {
+// interrupts them and waits until late ends.
+func stopClient[TTx any](ctx, late context.Context, client *river.Client[TTx]) error {
 	stopping := client.Stop(ctx)
 	if stopping == nil {
 		return nil
 	}
-	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), interruption)
-	defer cancel()
 	stopping = fmt.Errorf("riveroutbox: stopping: deliveries were interrupted: %w", stopping)
 	if err := client.StopAndCancel(late); err != nil {
 		stopping = errors.Join(stopping, fmt.Errorf("riveroutbox: stopping River: %w", err))

@@ -34,6 +34,7 @@ func CheckFree(ctx context.Context, db *sql.DB) error {
 	return conn.Close()
 }
 
-// ErrNoConnection means that no connection of a pool was free in time.
-var ErrNoConnection = errors.New("no connection of the pool was free in time; in the order's transaction use In(tx), " +
+// ErrNoConnection means that no connection of a pool was free in time, or that the
+// database took too long to begin a transaction.
+var ErrNoConnection = errors.New("no connection of the pool was free in time, or the database is slow; in the order's transaction use In(tx), " +
 	"since a pool of one connection would wait for itself")

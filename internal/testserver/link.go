@@ -107,6 +107,15 @@ func (l *Link) CutBefore(text string) (await func()) { return l.begin(text, cutB
 // response arrives.
 func (l *Link) CutAfter(text string) (await func()) { return l.begin(text, cutAfter) }
 
+// Cut cuts all connections.
+func (l *Link) Cut() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for conn := range l.open {
+		_ = conn.Close()
+	}
+}
+
 func (l *Link) begin(text string, kind linkFaultKind) (await func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -244,9 +253,7 @@ func (l *Link) remove(conns ...net.Conn) {
 func (l *Link) close() {
 	l.release()
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.over = true
-	for conn := range l.open {
-		_ = conn.Close()
-	}
+	l.mu.Unlock()
+	l.Cut()
 }
