@@ -89,3 +89,26 @@ func TestTable_cutCommit(t *testing.T) {
 		}
 	})
 }
+
+// TestTable_Send_closedConnections cuts the connections that wait in the pool: the next
+// Send uses a new one.
+func TestTable_Send_closedConnections(t *testing.T) {
+	t.Parallel()
+	onEachLink(t, func(t *testing.T, s linkedShop) {
+		if s.kind == outbox.DatabasePostgreSQL {
+			return // pgx looks at connections that have waited for a second
+		}
+		var idle []*sql.Conn
+		for range 8 {
+			conn, err := s.db.Conn(context.Background())
+			require.NoError(t, err)
+			idle = append(idle, conn)
+		}
+		for _, conn := range idle {
+			require.NoError(t, conn.Close())
+		}
+		require.Equal(t, 8, s.db.Stats().Idle)
+		s.link.Cut()
+		require.NoError(t, s.sends("order"))
+	})
+}
