@@ -74,7 +74,11 @@ func FuzzLetter(f *testing.F) {
 			}
 			return
 		}
-		if same := readLetter(&asynq.TaskInfo{ID: "a.1", Payload: again}); !reflect.DeepEqual(same, read) {
+		same := readLetter(&asynq.TaskInfo{ID: "a.1", Payload: again})
+		if len(read.History) == 0 {
+			same.History, read.History = nil, nil // an empty list is not stored
+		}
+		if !reflect.DeepEqual(same, read) {
 			t.Fatalf("%q became %q: %#v and %#v", payload, again, read, same)
 		}
 	})
