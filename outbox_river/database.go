@@ -254,7 +254,7 @@ func (t jobTable) delivered() string {
 func (t jobTable) skipped() string {
 	skip := "metadata ->> '$." + skipKey + "'"
 	if t.postgres {
-		skip = "metadata -> '" + skipKey + "'"
+		skip = "metadata ->> '" + skipKey + "'"
 	}
 	return "count(CASE WHEN " + isEnded + " AND unique_key IS NULL THEN " + skip + " END)"
 }

@@ -2,6 +2,7 @@ package riveroutbox
 
 import (
 	"context"
+	"encoding/json"
 	"slices"
 	"strconv"
 	"strings"
@@ -52,7 +53,7 @@ type executor struct {
 }
 
 // forgotten is the change of metadata with which River completes the job of a
-// delivered event without warnings; see [worker.forget].
+// delivered event without warnings; see [forget].
 const forgotten = `{"` + recordKey + `":null,"` + stateKey + `":null}`
 
 // JobSetStateIfRunningMany implements [riverdriver.Executor].
@@ -87,11 +88,41 @@ func (e executor) JobSetStateIfRunningMany(ctx context.Context, params *riverdri
 	if len(rest.ID) == 0 {
 		return nil, nil
 	}
-	jobs, err := e.Executor.JobSetStateIfRunningMany(ctx, rest)
+	jobs, err := e.setStates(ctx, rest)
 	if err != nil {
 		return nil, err
 	}
 	return jobs, e.tidy(ctx, jobs)
+}
+
+// setStates sets the states of jobs, and frees the identities of skipped events in the
+// same transaction: another instance may be delivering the event as well, and must
+// neither find its identity free before the skip is stored, nor claim it after that.
+func (e executor) setStates(ctx context.Context, params *riverdriver.JobSetStateIfRunningManyParams) ([]*rivertype.JobRow, error) {
+	var skipped []string
+	for i, id := range params.ID {
+		var updates map[string]json.RawMessage
+		_ = json.Unmarshal(params.MetadataUpdates[i], &updates) // most jobs have none
+		if _, ok := updates[skipKey]; ok {
+			skipped = append(skipped, strconv.FormatInt(id, 10))
+		}
+	}
+	if len(skipped) == 0 {
+		return e.Executor.JobSetStateIfRunningMany(ctx, params)
+	}
+	tx, err := e.Executor.Begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }() // without effect after the commit
+	if err := e.table.release(ctx, tx, skipped...); err != nil {
+		return nil, err
+	}
+	jobs, err := tx.JobSetStateIfRunningMany(ctx, params)
+	if err != nil {
+		return nil, err
+	}
+	return jobs, tx.Commit(ctx)
 }
 
 // tidy removes the jobs of events that were erased during their delivery, and
@@ -106,11 +137,6 @@ func (e executor) tidy(ctx context.Context, jobs []*rivertype.JobRow) error {
 		case !s.ended:
 			erased = append(erased, strconv.FormatInt(job.ID, 10))
 		case slices.Contains(dead(), job.State):
-			if s.skipped {
-				if err := e.table.release(ctx, job.ID); err != nil {
-					return err
-				}
-			}
 			done = append(done, strconv.FormatInt(job.ID, 10))
 		}
 	}

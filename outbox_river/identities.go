@@ -218,7 +218,7 @@ type claim int
 const (
 	claimDone      claim = iota // the job has the identity now
 	claimDuplicate              // another job has it
-	claimPending                // an open transaction may be storing it
+	claimPending                // an open transaction may be storing it, or the event has ended
 )
 
 // claim gives the unique key of an identity to a job that was stored without it.
@@ -238,35 +238,49 @@ func (t jobTable) claim(ctx context.Context, id int64, identity string) (claim, 
 	}
 	key := hex.EncodeToString(uniqueKey(identity))
 	var known bool
-	err = tx.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM "+t.name()+" WHERE unique_key = decode($1::text, 'hex') AND "+t.hasKey()+")", key).Scan(&known)
+	err = tx.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM "+t.name()+" WHERE unique_key = decode($1::text, 'hex') AND "+t.hasKey()+
+		" AND id <> $2::bigint)", key, id).Scan(&known)
 	if err != nil {
 		return 0, err
 	}
 	if known {
 		return claimDuplicate, nil
 	}
-	err = tx.Exec(ctx, "UPDATE "+t.name()+" SET unique_key = decode($1::text, 'hex'), unique_states = B'11111111' WHERE id = $2::bigint", key, id)
-	if err != nil {
+	err = tx.QueryRow(ctx, "UPDATE "+t.name()+" SET unique_key = decode($1::text, 'hex'), unique_states = B'11111111'"+
+		" WHERE id = $2::bigint AND "+t.hasRecord()+" RETURNING id", key, id).Scan(&id)
+	switch {
+	case errors.Is(err, sql.ErrNoRows): // another instance has delivered, skipped or erased it
+		return claimPending, nil
+	case err != nil:
 		return 0, err
 	}
 	return claimDone, tx.Commit(ctx)
 }
 
-// release frees the identity of a skipped event, unless another instance has
-// delivered it.
-func (t jobTable) release(ctx context.Context, id int64) error {
-	return t.executor.Exec(ctx, "UPDATE "+t.name()+" SET unique_key = NULL WHERE id = $1 AND NOT ("+isEnded+")", id)
+// release frees the identities of skipped or erased events, except those that another
+// instance has delivered.
+func (t jobTable) release(ctx context.Context, executor riverdriver.Executor, ids ...string) error {
+	return executor.Exec(ctx, "UPDATE "+t.name()+" SET unique_key = NULL WHERE "+t.listed()+" AND NOT ("+isEnded+")", strings.Join(ids, ","))
+}
+
+// hasRecord is the condition for running jobs whose event was neither delivered,
+// skipped nor erased.
+func (t jobTable) hasRecord() string {
+	if t.postgres {
+		return "state = 'running' AND jsonb_typeof(metadata -> '" + recordKey + "') <> 'null'"
+	}
+	return "state = 'running' AND json_type(metadata, '$." + recordKey + "') <> 'null'"
 }
 
 // eraseRecord removes the record of a running job and frees its identity, and
 // reports whether there was one.
 func (t jobTable) eraseRecord(ctx context.Context, id int64) (found bool, err error) {
-	record, metadata := "json_type(metadata, '$."+recordKey+"')", "jsonb_set(metadata, '$."+recordKey+"', json('null'))"
+	metadata := "jsonb_set(metadata, '$." + recordKey + "', json('null'))"
 	if t.postgres {
-		record, metadata = "jsonb_typeof(metadata -> '"+recordKey+"')", `metadata || '{"`+recordKey+`":null}'`
+		metadata = `metadata || '{"` + recordKey + `":null}'`
 	}
 	err = t.executor.QueryRow(ctx, "UPDATE "+t.name()+" SET metadata = "+metadata+", unique_key = NULL"+
-		" WHERE id = $1 AND state = 'running' AND "+record+" <> 'null' RETURNING id", id).Scan(&id)
+		" WHERE id = $1 AND "+t.hasRecord()+" RETURNING id", id).Scan(&id)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/clickid/clickid/outbox"
@@ -23,7 +24,7 @@ const (
 	recordKey      = "clickid"             // the record, or null when it was delivered, skipped or erased
 	stateKey       = "clickid_state"       // a jobState
 	fingerprintKey = "clickid_fingerprint" // of the record
-	skipKey        = "clickid_skip"        // what is kept of a skipped event
+	skipKey        = "clickid_skip"        // what is kept of a skipped event, or null with ForgetSkips
 	warningsKey    = "clickid_warnings"    // of a delivered event
 )
 
@@ -96,11 +97,10 @@ func newJob(queue string, record outbox.Record, loose bool) (river.InsertManyPar
 
 // stored is what a job's metadata holds.
 type stored struct {
-	record  outbox.Record
-	ok      bool // false when the event was delivered, skipped or erased
-	ended   bool // it was delivered or skipped
-	skipped bool // unless ForgetSkips is set
-	state   jobState
+	record outbox.Record
+	ok     bool // false when the event was delivered, skipped or erased
+	ended  bool // it was delivered or skipped
+	state  jobState
 }
 
 // readJob reads what a job's metadata holds.
@@ -113,7 +113,6 @@ func readJob(job *rivertype.JobRow) (stored, error) {
 	if raw, ok := metadata[stateKey]; ok {
 		s.ended = string(raw) == "null"
 		_ = json.Unmarshal(raw, &s.state) // a damaged state costs no event
-		_, s.skipped = metadata[skipKey]
 		s.state.AttemptsBefore = min(max(s.state.AttemptsBefore, 0), job.Attempt)
 	}
 	raw, ok := metadata[recordKey]
@@ -151,16 +150,11 @@ func (w *worker) work(ctx context.Context, job *river.Job[jobArgs]) error {
 	}
 	switch {
 	case s.ended && !s.ok:
-		// River repeats a job that was completed. This instance may have claimed the
-		// identity of an event that another one has skipped.
-		if s.skipped && w.table.release(ctx, job.ID) != nil {
-			return river.JobSnooze(time.Second)
-		}
-		return nil
+		return nil // another instance has completed the job
 	case !s.ok:
 		// The event was erased. Its identity is free, as that of an event that was
 		// erased before its delivery.
-		if err := w.table.release(ctx, job.ID); err != nil {
+		if err := w.table.release(ctx, w.table.executor, strconv.FormatInt(job.ID, 10)); err != nil {
 			return river.JobSnooze(time.Second)
 		}
 		return nil
@@ -211,12 +205,11 @@ func (w *worker) settle(ctx context.Context, job *river.Job[jobArgs], state jobS
 				return err
 			}
 		}
-		return w.forget(ctx, nil)
+		return forget(ctx)
 	case outbox.ActionSkip:
-		if err := w.table.release(context.WithoutCancel(ctx), job.ID); err != nil {
-			return river.JobSnooze(time.Second)
-		}
-		return w.forget(ctx, outcome.Skip)
+		// With the skip, which is nil if ForgetSkips is set, the executor frees the
+		// identity.
+		return errors.Join(forget(ctx), river.MetadataSet(ctx, skipKey, outcome.Skip))
 	case outbox.ActionSnooze:
 		return river.JobSnooze(outcome.Wait)
 	case outbox.ActionDeadLetter:
@@ -230,12 +223,8 @@ func (w *worker) settle(ctx context.Context, job *river.Job[jobArgs], state jobS
 }
 
 // forget removes the record of an event that is done or skipped.
-func (w *worker) forget(ctx context.Context, skip *outbox.Skip) error {
-	errs := []error{river.MetadataSet(ctx, recordKey, nil), river.MetadataSet(ctx, stateKey, nil)}
-	if skip != nil {
-		errs = append(errs, river.MetadataSet(ctx, skipKey, skip))
-	}
-	return errors.Join(errs...)
+func forget(ctx context.Context) error {
+	return errors.Join(river.MetadataSet(ctx, recordKey, nil), river.MetadataSet(ctx, stateKey, nil))
 }
 
 // NextRetry returns when to try again after an error, and at once after a rescue.

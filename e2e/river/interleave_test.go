@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/clickid/clickid/internal/interleavetest"
-	"github.com/clickid/clickid/internal/testserver"
 	"github.com/clickid/clickid/outbox"
 	riveroutbox "github.com/clickid/clickid/outbox_river"
 	"github.com/jackc/pgx/v5"
@@ -29,17 +28,36 @@ func (gateTracer) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndDat
 
 func TestOutbox_interleaved(t *testing.T) {
 	t.Parallel()
-	database := testserver.Postgres(t)
-	plain := newPool(t, database)
-	interleavetest.Run(t, interleavetest.Backend{
+	interleavetest.Run(t, newInterleaved(t, sharedPool(t)))
+}
+
+// TestOutbox_interleaved_keyless delivers jobs that were stored without a unique key,
+// and forgets skips.
+func TestOutbox_interleaved_keyless(t *testing.T) {
+	t.Parallel()
+	plain := sharedPool(t)
+	backend := newInterleaved(t, plain)
+	open := backend.Open
+	backend.Open = func(t testing.TB, cfg outbox.Config, gate *interleavetest.Gate) outbox.Drainer {
+		cfg.ForgetSkips = true
+		return open(t, cfg, gate)
+	}
+	backend.Deliveries = true
+	backend.Queued = func(t testing.TB) {
+		execute(t, plain, "UPDATE clickid.river_job SET unique_key = NULL, unique_states = NULL WHERE state = 'available'")
+	}
+	interleavetest.Run(t, backend)
+}
+
+// newInterleaved returns outboxes on the database of a pool.
+func newInterleaved(t testing.TB, plain *pgxpool.Pool) interleavetest.Backend {
+	return interleavetest.Backend{
 		Open: func(t testing.TB, cfg outbox.Config, gate *interleavetest.Gate) outbox.Drainer {
 			pool := plain
 			if gate != nil {
-				poolConfig, err := pgxpool.ParseConfig(database)
-				if err != nil {
-					t.Fatal(err)
-				}
+				poolConfig := plain.Config()
 				poolConfig.ConnConfig.Tracer = gateTracer{gate}
+				var err error
 				if pool, err = pgxpool.NewWithConfig(context.Background(), poolConfig); err != nil {
 					t.Fatal(err)
 				}
@@ -56,10 +74,14 @@ func TestOutbox_interleaved(t *testing.T) {
 			return all
 		},
 		Expire: func(t testing.TB) {
-			_, err := plain.Exec(t.Context(), "UPDATE clickid.river_job SET attempted_at = now() - interval '1 hour' WHERE state = 'running'")
-			if err != nil {
-				t.Fatal(err)
-			}
+			execute(t, plain, "UPDATE clickid.river_job SET attempted_at = now() - interval '1 hour' WHERE state = 'running'")
 		},
-	})
+	}
+}
+
+func execute(t testing.TB, pool *pgxpool.Pool, statement string) {
+	t.Helper()
+	if _, err := pool.Exec(t.Context(), statement); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -12,11 +12,14 @@ import (
 
 // Gate stops an operation before one of its steps, which are the statements of its
 // connections and its requests to the platform. Only the first of several equal
-// steps counts, so that polling adds none. A nil Gate lets everything pass.
+// steps counts, so that polling adds none. While the operation stops, its other
+// goroutines wait before their next step, as in a process that pauses. A nil Gate lets
+// everything pass.
 type Gate struct {
 	mu      sync.Mutex
 	seen    map[string]bool
-	stop    int // the number of the step, from 1; 0 before arm and after resume
+	from    string // the step from which they count, or ""
+	stop    int    // the number of the step, from 1; 0 before arm and after resume
 	reached chan string
 	resumed chan struct{}
 }
@@ -28,26 +31,30 @@ func (g *Gate) Pass(step string) {
 		return
 	}
 	g.mu.Lock()
-	if g.stop == 0 || g.seen[step] {
+	if g.stop == 0 {
 		g.mu.Unlock()
 		return
 	}
-	g.seen[step] = true
-	reached, resumed := g.reached, g.resumed
-	stops := len(g.seen) == g.stop
+	counts := !g.seen[step] && (len(g.seen) > 0 || g.from == "" || step == g.from)
+	if counts && len(g.seen) < g.stop {
+		g.seen[step] = true
+		if len(g.seen) == g.stop {
+			g.reached <- step
+		}
+	}
+	stops, resumed := len(g.seen) == g.stop, g.resumed
 	g.mu.Unlock()
 	if stops {
-		reached <- step
 		<-resumed
 	}
 }
 
-// arm makes the next operation stop before its n-th step. The channel then receives
-// the step.
-func (g *Gate) arm(n int) (reached <-chan string) {
+// arm makes the next operation stop before its n-th step, from a certain one on if that
+// is not empty. The channel then receives the step.
+func (g *Gate) arm(n int, from string) (reached <-chan string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.seen, g.stop = make(map[string]bool), n
+	g.seen, g.from, g.stop = make(map[string]bool), from, n
 	g.reached, g.resumed = make(chan string, 1), make(chan struct{})
 	return g.reached
 }

@@ -1,6 +1,7 @@
 // Package interleavetest stops an operation of an outbox before each of its
 // statements, runs another operation in between, and checks that no event is lost,
-// stuck, in two states or sent again.
+// stuck, in two states or sent again. Of two deliveries it also stops the second one,
+// before its request and each later statement, until the first one has ended.
 package interleavetest
 
 import (
@@ -26,15 +27,18 @@ type Backend struct {
 	Expire func(t testing.TB)
 	// Unaware means that Send does not find known events.
 	Unaware bool
+	// Deliveries restricts the test to pairs of deliveries.
+	Deliveries bool
+	// Queued is called when an event has been queued for a delivery. Optional.
+	Queued func(t testing.TB)
 }
 
-// lockWait returns the time after which the second operation is taken for one that
-// waits for a lock of the first one, which then goes on. Two deliveries of one event
-// hardly ever lock each other out, and the second one must be at its end: the
-// invariants do not hold if both note their outcomes at the same moment.
+// lockWait returns the time after which an operation is taken for one that waits for a
+// lock of the other one, which then goes on. The second of two deliveries must have the
+// event before that: the first instance would deliver it twice itself.
 func (c *interleaving) lockWait() time.Duration {
 	if c.first.kind == delivers && c.second.kind == delivers {
-		return 10 * time.Second
+		return 2 * time.Second
 	}
 	return 200 * time.Millisecond
 }
@@ -45,11 +49,17 @@ const patience = time.Minute
 // Run runs every pair of operations, and stops the first one before every step.
 func Run(t *testing.T, b Backend) {
 	t.Helper()
-	w := &world{TB: t, ctx: context.Background(), backend: b, gate: &Gate{},
+	w := &world{TB: t, ctx: context.Background(), backend: b, gate: &Gate{}, secondGate: &Gate{},
 		platform: &platform{accepted: make(map[string][]string), refused: make(map[string]bool)}}
 	w.gated = w.open(w.gate)
 	w.plain = w.open(nil)
+	if b.Expire != nil {
+		w.other = w.open(w.secondGate)
+	}
 	for _, first := range firsts {
+		if b.Deliveries && first.kind != delivers {
+			continue
+		}
 		t.Run(first.name, func(t *testing.T) {
 			w.TB = t
 			for _, second := range seconds {
@@ -67,8 +77,10 @@ type world struct {
 	ctx          context.Context
 	backend      Backend
 	gate         *Gate
+	secondGate   *Gate
 	platform     *platform
 	gated, plain *instance
+	other        *instance // makes the second of two deliveries
 	cases        int
 }
 
@@ -86,18 +98,26 @@ func (w *world) open(gate *Gate) *instance {
 	}, gate), d}
 }
 
-// pair runs two operations, once for each step of the first one.
+// pair runs two operations, once for each step of the first one. Of two deliveries it
+// runs each step of the first one with each of the second one.
 func (w *world) pair(first first, second second) {
 	var cases []*interleaving
-	for n := 1; ; n++ {
+	last := 0 // the number of the second one's step
+	for n := 1; ; {
 		w.cases++
 		c := &interleaving{world: w, id: eventID(w.cases), first: first, second: second}
+		if second.kind == delivers && first.kind == delivers {
+			last++
+		}
 		c.setUp()
-		reached := c.run(n)
+		reached, secondReached := c.run(n, last)
 		c.settle()
 		cases = append(cases, c)
 		if !reached {
 			break
+		}
+		if !secondReached {
+			n, last = n+1, 0
 		}
 	}
 	for _, c := range cases {
@@ -111,10 +131,11 @@ func (w *world) pair(first first, second second) {
 	}
 }
 
-// run runs both operations, and reports whether the first one has an n-th step. The
-// second one begins before this step, or else at the end of the first.
-func (c *interleaving) run(n int) (reached bool) {
-	arrived := c.gate.arm(n)
+// run runs both operations, and reports whether they have an n-th and an m-th step.
+// The second one begins before the n-th step of the first one, or else at its end. It
+// stops before its m-th step, if there is one, until the first one has ended.
+func (c *interleaving) run(n, m int) (reached, secondReached bool) {
+	arrived := c.gate.arm(n, "")
 	ctx, cancel := context.WithTimeout(c.ctx, patience)
 	defer cancel()
 	secondCtx, end := context.WithTimeout(c.ctx, patience)
@@ -131,21 +152,32 @@ func (c *interleaving) run(n int) (reached bool) {
 		c.step = "(the end)"
 	}
 	c.cancel = cancel
+	var secondArrived <-chan string
+	if m > 0 && reached {
+		secondArrived = c.secondGate.arm(m, request)
+	}
 	secondEnded := make(chan struct{})
 	go func() {
 		defer close(secondEnded)
 		c.second.run(secondCtx, c)
 	}()
-	timer := time.NewTimer(c.lockWait())
-	defer timer.Stop()
 	select {
 	case <-secondEnded:
-	case <-timer.C: // it waits for the first one
+	case c.secondStep = <-secondArrived:
+		secondReached = true
+	case <-time.After(c.lockWait()): // it waits for the first one
 	}
 	c.gate.resume()
+	if secondReached {
+		select {
+		case <-ended:
+		case <-time.After(c.lockWait()): // it waits for the second one
+		}
+	}
+	c.secondGate.resume()
 	<-ended
 	<-secondEnded
-	return reached
+	return reached, secondReached
 }
 
 // drain delivers until nothing is queued.

@@ -22,6 +22,8 @@ type interleaving struct {
 	cancel context.CancelFunc
 	letter string // of the dead event at the beginning
 
+	secondStep string // before which the second operation stops, or ""
+
 	mu     sync.Mutex
 	sent   int      // number of Sends
 	fresh  []string // values of Sends that did not know the event
@@ -107,6 +109,9 @@ var seconds = []second{
 
 // applies reports whether a pair can have an effect.
 func (s second) applies(w *world, f first) bool {
+	if w.backend.Deliveries && s.kind != delivers {
+		return false
+	}
 	switch s.kind {
 	case delivers:
 		if f.kind == delivers {
@@ -135,6 +140,9 @@ func (c *interleaving) setUp() {
 	}
 	c.send(c.ctx, c.plain)
 	if c.first.prior == queued {
+		if c.backend.Queued != nil {
+			c.backend.Queued(c)
+		}
 		return
 	}
 	c.plain.destination.respond(refused)
@@ -148,9 +156,15 @@ func (c *interleaving) setUp() {
 
 func (c *interleaving) Errorf(format string, args ...any) {
 	c.Helper()
-	step := strings.Join(strings.Fields(c.step), " ")
-	c.TB.Errorf("%s; %s before the step %.300q: %s", c.first.name, c.second.name, step, fmt.Sprintf(format, args...))
+	step, stopped := oneLine(c.step), ""
+	if c.secondStep != "" {
+		stopped = fmt.Sprintf(", stopped before %.300q", oneLine(c.secondStep))
+	}
+	c.TB.Errorf("%s; %s before the step %.300q%s: %s", c.first.name, c.second.name, step, stopped, fmt.Sprintf(format, args...))
 }
+
+// oneLine returns a statement in one line.
+func oneLine(statement string) string { return strings.Join(strings.Fields(statement), " ") }
 
 // failed reports the error of an operation that was not interrupted.
 func (c *interleaving) failed(what string, err error) {
@@ -200,12 +214,14 @@ func delivery(o outcome) func(context.Context, *interleaving) {
 // anotherDelivery is a delivery by another instance, which takes what the first delivers.
 func anotherDelivery(o outcome) func(context.Context, *interleaving) {
 	return func(ctx context.Context, c *interleaving) {
+		ob := c.plain
 		if c.first.kind == delivers {
 			c.backend.Expire(c)
+			ob = c.other
 		}
-		c.plain.destination.respond(o)
-		_, err := c.plain.Drain(ctx)
-		c.plain.destination.respond(done)
+		ob.destination.respond(o)
+		_, err := ob.Drain(ctx)
+		ob.destination.respond(done)
 		c.failed("Drain", err)
 	}
 }

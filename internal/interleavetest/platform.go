@@ -26,6 +26,9 @@ type destination struct {
 	next outcome // of the next request for the first value; others are accepted
 }
 
+// request is the step of a request.
+const request = "request"
+
 // outcome is the outcome of a delivery.
 type outcome string
 
@@ -54,7 +57,7 @@ func (d *destination) respond(o outcome) {
 
 // Deliver gets one item, since the instances do not linger.
 func (d *destination) Deliver(_ context.Context, items []outbox.Item) (clickid.Report, error) {
-	d.gate.Pass("request")
+	d.gate.Pass(request)
 	e := items[0].Event
 	value := e.Value.Number()
 	next := done
