@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/clickid/clickid"
 	"github.com/clickid/clickid/clickidtest"
@@ -23,7 +25,7 @@ func nginxCache(lines string) cache {
 		return testserver.StartNginx(t, func(addr, folder string) string {
 			return "proxy_cache_path " + folder + "/cache keys_zone=shop:1m;\n" +
 				"server { listen " + addr + "; location / { proxy_pass " + shop + "; proxy_set_header Host $host;\n" +
-				"proxy_cache shop; proxy_cache_valid 200 1m;\n" + lines + "} }\n"
+				"proxy_cache shop;\n" + lines + "proxy_cache_valid 200 1m;\n} }\n"
 		})
 	}
 }
@@ -226,6 +228,41 @@ func TestCache_storesCookies(t *testing.T) {
 			organic.visit("/cart")
 			require.NotEmpty(t, organic.cookie)
 			require.Equal(t, annasClick, organic.order(), "an organic order counts for the click of another visitor")
+		})
+	}
+}
+
+// TestCache_validation has caches that ignore the parameter validate a page with the
+// request of a landing. The 304 with its cookie does not reach another visitor.
+func TestCache_validation(t *testing.T) {
+	t.Parallel()
+	for name, start := range map[string]cache{
+		"nginx":                      nginxCache(nginxKey + "proxy_cache_valid 200 1s; proxy_cache_revalidate on;\n"),
+		"nginx, in the background":   nginxCache(nginxKey + "proxy_cache_valid 200 1s; proxy_cache_revalidate on; proxy_cache_use_stale updating; proxy_cache_background_update on;\n"),
+		"Varnish":                    varnishCache(varnishKey + "sub vcl_backend_response { set beresp.ttl = 50ms; set beresp.grace = 0s; set beresp.keep = 1m; }\n"),
+		"Varnish, in the background": varnishCache(varnishKey + "sub vcl_backend_response { set beresp.ttl = 50ms; set beresp.grace = 1m; set beresp.keep = 1m; }\n"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newShop(t, clickidtest.NewServer(t), clickid.Config{}, func(h http.Header) { h.Set("ETag", `"1"`) })
+			proxy := start(t, serve(t, s))
+			organic := newVisitor(t, s, proxy, nil)
+			organic.visit("/hats")
+			var anna *visitor
+			require.Eventually(t, func() bool {
+				anna = newVisitor(t, s, proxy, nil)
+				anna.visit("/hats?clkid=" + annasClick)
+				s.mu.Lock()
+				defer s.mu.Unlock()
+				return slices.ContainsFunc(s.requests, func(r *http.Request) bool { return r.Header.Get("If-None-Match") != "" })
+			}, patience, 10*time.Millisecond, "the page expires")
+			for range 3 {
+				organic.visit("/hats")
+				require.Empty(t, organic.cookie)
+			}
+			anna.visit("/cart")
+			require.Equal(t, annasClick, anna.order())
+			require.Empty(t, organic.order())
 		})
 	}
 }

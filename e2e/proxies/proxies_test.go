@@ -76,8 +76,9 @@ func newShop(t *testing.T, platform *clickidtest.Server, cfg clickid.Config, mar
 			mark(w.Header())
 		}
 		s.mu.Lock()
-		defer s.mu.Unlock()
 		w.Header().Set("X-Page", fmt.Sprint(len(s.requests)))
+		s.mu.Unlock()
+		http.ServeContent(w, r, "page.html", time.Time{}, strings.NewReader("a page"))
 	}))
 	s.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
