@@ -55,20 +55,7 @@ func TestStore_clusterFailover(t *testing.T) {
 	t.Parallel()
 	client, nodes := newCluster(t)
 	killed := newClient(t, nodes[0].DSN())
-	server := testserver.StartRedisNode(t)
-	replica := newClient(t, server.DSN())
-	meet(t, killed, server)
-	id := nodeID(t, killed)
-	outagetest.Eventually(t, func() error { return replica.ClusterReplicate(ctx, id).Err() })
-	for _, node := range append(nodes, server) {
-		node := newClient(t, node.DSN())
-		require.NoError(t, node.ConfigSet(ctx, "cluster-node-timeout", "3000").Err())
-		require.NoError(t, node.ConfigSet(ctx, "cluster-require-full-coverage", "no").Err())
-		outagetest.Eventually(t, func() error { // the others vote for a replica that they know
-			return contains(node.ClusterNodes(ctx), "slave "+id)
-		})
-	}
-	outagetest.Eventually(t, func() error { return contains(replica.Info(ctx, "replication"), "master_link_status:up") })
+	replica := newReplica(t, nodes)
 
 	shop := outagetest.NewShop(t, clickid.Config{Store: newStore(t, client, "")})
 	before := land(t, shop, "before", 12)
@@ -108,15 +95,64 @@ func TestStore_clusterFailover(t *testing.T) {
 	require.Equal(t, lost, failures)
 	t.Logf("%d clicks found and %d stored during the failover; %d pages without the store", found, len(during), lost)
 
-	outagetest.Eventually(t, func() error { return contains(replica.ClusterInfo(ctx), "cluster_slots_ok:16384") })
-	shop.Recovers(t, before[0].cookies, before[0].id)
-	for _, v := range during {
-		require.Equal(t, v.id, outagetest.ClickOf(shop.Get(t, "/cart", v.cookies...)))
+	for _, node := range nodes[1:] { // they do not notice the failover at the same moment
+		outagetest.Eventually(t, func() error {
+			return contains(newClient(t, node.DSN()).ClusterInfo(ctx), "cluster_slots_ok:16384")
+		})
 	}
+	for _, v := range append(before, during...) {
+		outagetest.Eventually(t, func() error {
+			if outagetest.ClickOf(shop.Get(t, "/cart", v.cookies...)) != v.id {
+				return errors.Join(append(shop.Failures(), errors.New("a click from before the failover is not found"))...)
+			}
+			return nil
+		})
+	}
+	shop.Recovers(t, before[0].cookies, before[0].id)
+	shop.Failures()
 	requireFound(t, shop, before)
 	stored := replica.DBSize(ctx).Val()
 	requireFound(t, shop, land(t, shop, "after", 12))
 	require.Greater(t, replica.DBSize(ctx).Val(), stored)
+}
+
+// newReplica adds a replica of the first primary to a cluster.
+func newReplica(t *testing.T, nodes []*testserver.Server) (replica *redis.Client) {
+	t.Helper()
+	primary := newClient(t, nodes[0].DSN())
+	server := testserver.StartRedisNode(t)
+	replica = newClient(t, server.DSN())
+	meet(t, primary, server)
+	id := nodeID(t, primary)
+	outagetest.Eventually(t, func() error { return replica.ClusterReplicate(ctx, id).Err() })
+	for _, node := range append(nodes, server) {
+		node := newClient(t, node.DSN())
+		require.NoError(t, node.ConfigSet(ctx, "cluster-node-timeout", "3000").Err())
+		require.NoError(t, node.ConfigSet(ctx, "cluster-require-full-coverage", "no").Err())
+		outagetest.Eventually(t, func() error { // the others vote for a replica that they know
+			return contains(node.ClusterNodes(ctx), "slave "+id)
+		})
+	}
+	outagetest.Eventually(t, func() error { return contains(replica.Info(ctx, "replication"), "master_link_status:up") })
+	return replica
+}
+
+// TestStore_clusterSwitchover has a replica of a cluster take over from its primary,
+// as for maintenance, while visitors land.
+func TestStore_clusterSwitchover(t *testing.T) {
+	t.Parallel()
+	client, nodes := newCluster(t)
+	replica := newReplica(t, nodes)
+	shop := outagetest.NewShop(t, clickid.Config{Store: newStore(t, client, ""), StoreTimeout: time.Minute})
+	visits := land(t, shop, "before", 12)
+	require.NoError(t, replica.Do(ctx, "CLUSTER", "FAILOVER").Err())
+	for round := 0; contains(replica.Info(ctx, "replication"), "role:master") != nil || round < 2; round++ {
+		visits = append(visits, land(t, shop, fmt.Sprint("during-", round), 12)...)
+		requireFound(t, shop, visits[len(visits)-12:])
+	}
+	outagetest.Eventually(t, func() error { return contains(newClient(t, nodes[0].DSN()).Info(ctx, "replication"), "role:slave") })
+	visits = append(visits, land(t, shop, "after", 12)...)
+	requireFound(t, shop, visits)
 }
 
 // contains returns an error unless the response of a server contains text.
