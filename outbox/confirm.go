@@ -56,7 +56,7 @@ func (r *Relay) confirmAll(ctx context.Context, queue Volatile) error {
 
 // confirmBatch returns the batch after an id and the number of its forgotten
 // events.
-func (r *Relay) confirmBatch(ctx context.Context, queue Volatile, after int64, before time.Time) (batch []movedRow, forgotten int, err error) {
+func (r *Relay) confirmBatch(ctx context.Context, queue Volatile, after int64, before time.Time) (batch []rowKey, forgotten int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, r.cfg.Timeout)
 	defer cancel()
 	table := r.cfg.Table
@@ -75,12 +75,12 @@ func (r *Relay) confirmBatch(ctx context.Context, queue Volatile, after int64, b
 	if err != nil {
 		return nil, 0, fmt.Errorf("outbox: relay: reading the outcomes of moved events: %w", err)
 	}
-	var ended, unknown []int64
+	var ended, unknown []rowKey
 	for _, moved := range batch {
 		if done, known := outcomes[moved.identity]; !known {
-			unknown = append(unknown, moved.id)
+			unknown = append(unknown, moved)
 		} else if done {
-			ended = append(ended, moved.id)
+			ended = append(ended, moved)
 		}
 	}
 	if len(ended)+len(unknown) == 0 {
@@ -97,11 +97,11 @@ func (r *Relay) confirmBatch(ctx context.Context, queue Volatile, after int64, b
 }
 
 // enqueueAgain enqueues moved events that were not erased meanwhile.
-func (r *Relay) enqueueAgain(ctx context.Context, db database, ids []int64) (int, error) {
-	if len(ids) == 0 {
+func (r *Relay) enqueueAgain(ctx context.Context, db database, keys []rowKey) (int, error) {
+	if len(keys) == 0 {
 		return 0, nil
 	}
-	rows, err := r.cfg.Table.lockMoved(ctx, db, ids)
+	rows, err := r.cfg.Table.lockMoved(ctx, db, keys)
 	if err != nil {
 		return 0, fmt.Errorf("outbox: relay: reading the moved events: %w", err)
 	}

@@ -164,18 +164,49 @@ func (d Database) batch(name string, limit int) string {
 	return query
 }
 
-// remove returns the statements that delete rows by their id.
-func (d Database) remove(name string, ids []int64) []string {
+// rowKey identifies a row that was read in an earlier transaction. After an
+// asynchronous failover in between, its id may be that of another event, since the new
+// primary gives the ids of the rows that it lacks again.
+type rowKey struct {
+	id       int64
+	identity string // "" in the transaction that has read the row
+}
+
+// statement is a statement with its arguments.
+type statement struct {
+	text string
+	args []any
+}
+
+// remove returns the statements that delete rows.
+func (d Database) remove(name string, keys []rowKey) []statement {
 	if d != DatabaseMySQL {
-		return []string{"DELETE FROM " + name + " WHERE id IN (" + listed(ids) + ")"}
+		var s statement
+		ids, identities := make([]int64, len(keys)), make([]string, 0, len(keys))
+		for i, k := range keys {
+			ids[i] = k.id
+			if k.identity != "" {
+				s.args = append(s.args, k.identity)
+				identities = append(identities, d.placeholder(len(s.args)))
+			}
+		}
+		s.text = "DELETE FROM " + name + " WHERE id IN (" + listed(ids) + ")"
+		if len(identities) > 0 {
+			s.text += " AND identity IN (" + strings.Join(identities, ", ") + ")"
+		}
+		return []statement{s}
 	}
 	// For a list of ids, the optimizer may scan a small table in spite of
 	// hints. The statement then waits for rows that other relays have locked,
 	// and can deadlock. A DELETE of one row from a join with a single table
 	// always uses the key ("const" in EXPLAIN).
-	statements := make([]string, len(ids))
-	for i, id := range ids {
-		statements[i] = "DELETE o FROM " + name + " AS o WHERE o.id = " + strconv.FormatInt(id, 10)
+	statements := make([]statement, len(keys))
+	for i, k := range keys {
+		statements[i].text = "DELETE o FROM " + name + " AS o WHERE o.id = " + strconv.FormatInt(k.id, 10)
+		if k.identity != "" {
+			statements[i].text += " AND o.identity = ?"
+			statements[i].args = []any{k.identity}
+		}
 	}
 	return statements
 }

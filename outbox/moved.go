@@ -2,7 +2,9 @@ package outbox
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -42,38 +44,41 @@ func listed(ids []int64) string {
 	return strings.Join(list, ", ")
 }
 
-// movedRow is an event in the table of moved events.
-type movedRow struct {
-	id       int64
-	identity string
-}
-
 // movedBefore reads up to limit moved events after an id.
-func (t *Table) movedBefore(ctx context.Context, q querier, after int64, before time.Time, limit int) ([]movedRow, error) {
+func (t *Table) movedBefore(ctx context.Context, q querier, after int64, before time.Time, limit int) ([]rowKey, error) {
 	d := t.database
 	rows, err := q.QueryContext(ctx, fmt.Sprintf("SELECT id, identity FROM %s WHERE id > %s AND %s AND moved_at <= %s ORDER BY id LIMIT %d",
 		t.moved, d.placeholder(1), d.ofDestination(2), d.placeholder(3), limit), after, t.destinationID(), before.UnixMilli())
 	if err != nil {
 		return nil, err
 	}
+	return readKeys(rows)
+}
+
+// readKeys reads the rows of a query for id and identity.
+func readKeys(rows *sql.Rows) (keys []rowKey, err error) {
 	defer func() { _ = rows.Close() }()
-	var batch []movedRow
 	for rows.Next() {
-		var r movedRow
-		if err := rows.Scan(&r.id, &r.identity); err != nil {
+		var k rowKey
+		if err := rows.Scan(&k.id, &k.identity); err != nil {
 			return nil, err
 		}
-		batch = append(batch, r)
+		keys = append(keys, k)
 	}
-	return batch, rows.Err()
+	return keys, rows.Err()
 }
 
 // lockMoved reads moved events that still exist, the latest first, and locks them where
 // the database can, so that an erasure waits for it.
-func (t *Table) lockMoved(ctx context.Context, q querier, ids []int64) ([]row, error) {
+func (t *Table) lockMoved(ctx context.Context, q querier, keys []rowKey) ([]row, error) {
+	ids, identities := make([]int64, len(keys)), make(map[int64]string, len(keys))
+	for i, k := range keys {
+		ids[i], identities[k.id] = k.id, k.identity
+	}
 	query := "SELECT " + rowColumns + " FROM " + t.moved + " WHERE id IN (" + listed(ids) + ") ORDER BY id DESC"
 	if t.database.locks() {
 		query += " FOR UPDATE"
 	}
-	return t.read(ctx, q, query)
+	rows, err := t.read(ctx, q, query)
+	return slices.DeleteFunc(rows, func(r row) bool { return r.record.Identity != identities[r.id] }), err
 }

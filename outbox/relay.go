@@ -377,9 +377,9 @@ func (r *Relay) transfer(ctx context.Context, db database, c *cursor) (int, erro
 		}
 		return 0, fmt.Errorf("outbox: relay: enqueueing: %w", err)
 	}
-	ids := make([]int64, len(batch))
+	keys := make([]rowKey, len(batch))
 	for i, r := range batch {
-		ids[i] = r.id
+		keys[i].id = r.id
 	}
 	stored := idsOfStored(batch, known)
 	if _, ok := r.cfg.Queue.(Volatile); ok && len(stored) > 0 {
@@ -387,7 +387,7 @@ func (r *Relay) transfer(ctx context.Context, db database, c *cursor) (int, erro
 			return 0, fmt.Errorf("outbox: relay: keeping what was moved (has Migrate run?): %w", err)
 		}
 	}
-	if _, err := table.remove(ctx, db, table.name, ids); err != nil {
+	if _, err := table.remove(ctx, db, table.name, keys); err != nil {
 		return 0, fmt.Errorf("outbox: relay: deleting from the outbox table: %w", err)
 	}
 	c.size = min(2*c.size, r.cfg.Batch)

@@ -230,13 +230,13 @@ func (t *Table) Erase(ctx context.Context, db *sql.DB, k clickid.Key) (int, erro
 // without a lock and deleted by their id, since a DELETE that searches blocks
 // orders on MySQL.
 func (t *Table) erase(ctx context.Context, db *sql.DB, name, hash string) (erased int, err error) {
-	ids, err := t.idsOf(ctx, db, name, hash)
-	for len(ids) > 0 && err == nil {
-		part := ids[:min(len(ids), maxBatch)]
+	keys, err := t.keysOf(ctx, db, name, hash)
+	for len(keys) > 0 && err == nil {
+		part := keys[:min(len(keys), maxBatch)]
 		var n int
 		n, err = t.remove(ctx, db, name, part)
 		erased += n
-		ids = ids[len(part):]
+		keys = keys[len(part):]
 	}
 	return erased, err
 }
@@ -256,22 +256,13 @@ func (t *Table) find(ctx context.Context, db *sql.DB, name string, search Search
 	return entries, nil
 }
 
-// idsOf returns the ids of the rows with the hash of a key.
-func (t *Table) idsOf(ctx context.Context, db *sql.DB, name, hash string) ([]int64, error) {
-	rows, err := db.QueryContext(ctx, "SELECT id FROM "+name+" WHERE erase_keys LIKE "+t.database.placeholder(1), "%"+hash+"%")
+// keysOf returns the rows with the hash of a key.
+func (t *Table) keysOf(ctx context.Context, db *sql.DB, name, hash string) ([]rowKey, error) {
+	rows, err := db.QueryContext(ctx, "SELECT id, identity FROM "+name+" WHERE erase_keys LIKE "+t.database.placeholder(1), "%"+hash+"%")
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = rows.Close() }()
-	var ids []int64
-	for rows.Next() {
-		var id int64
-		if err := rows.Scan(&id); err != nil {
-			return nil, err
-		}
-		ids = append(ids, id)
-	}
-	return ids, rows.Err()
+	return readKeys(rows)
 }
 
 // Stats returns the number of events in the table and the age of the oldest. A
@@ -355,13 +346,13 @@ func (t *Table) read(ctx context.Context, q querier, query string, args ...any) 
 }
 
 // remove deletes rows and returns the number of those that existed.
-func (t *Table) remove(ctx context.Context, tx Execer, name string, ids []int64) (int, error) {
+func (t *Table) remove(ctx context.Context, tx Execer, name string, keys []rowKey) (int, error) {
 	removed := 0
-	if len(ids) == 0 {
+	if len(keys) == 0 {
 		return 0, nil
 	}
-	for _, statement := range t.database.remove(name, ids) {
-		result, err := tx.ExecContext(ctx, statement)
+	for _, s := range t.database.remove(name, keys) {
+		result, err := tx.ExecContext(ctx, s.text, s.args...)
 		if err != nil {
 			return removed, err
 		}
