@@ -30,9 +30,20 @@ func DomainProblem(domain string) string {
 		return "must be a host name in lower case, internationalised names in their xn-- form"
 	case strings.HasPrefix(domain, ".") || strings.HasSuffix(domain, ".") || strings.Contains(domain, ".."):
 		return "must be written without leading, trailing or doubled dots"
+	case !validLabels(domain):
+		return "must be a host name, whose labels have at most 63 characters and no hyphen at their beginning or end"
 	}
 	if _, err := publicsuffix.EffectiveTLDPlusOne(domain); err != nil {
 		return "is a public suffix: browsers refuse a cookie for all its sites"
 	}
 	return ""
+}
+
+func validLabels(domain string) bool {
+	for label := range strings.SplitSeq(domain, ".") {
+		if len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
+			return false
+		}
+	}
+	return true
 }
