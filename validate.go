@@ -18,7 +18,6 @@ const (
 	maxEventIDLength    = 256
 	maxCustomNameLength = 256
 	maxUserIDLength     = 512
-	maxUserIDTypeLength = 64
 	maxOrderIDLength    = 256
 )
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/alexedwards/scs/goredisstore"
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"github.com/clickid/clickid"
 	"github.com/clickid/clickid/internal/testserver"
@@ -22,6 +23,7 @@ func BenchmarkPeerRedis(b *testing.B) {
 	options, err := redis.ParseURL(server.DSN())
 	failOn(b, err)
 	options.ContextTimeoutEnabled = true
+	options.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled} // it logs on servers without them
 	connect := func() *redis.Client {
 		client := redis.NewClient(options)
 		b.Cleanup(func() { _ = client.Close() })

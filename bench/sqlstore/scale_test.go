@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"github.com/clickid/clickid"
 	"github.com/clickid/clickid/bench/internal/ratio"
@@ -128,6 +129,7 @@ func BenchmarkRedis(b *testing.B) {
 		options, err := redis.ParseURL(testserver.StartRedis(b, "--appendonly", "no").DSN())
 		failOn(b, err)
 		options.ContextTimeoutEnabled = true
+		options.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled} // it logs on servers without them
 		client := redis.NewClient(options)
 		defer func() { _ = client.Close() }()
 		store, err := redisstore.New(redisstore.Config{Client: client})
@@ -252,7 +254,8 @@ func explainAll(b *testing.B, d database, say func(string, ...any)) {
 		explained[query] = true
 		plan := d.explain(b, tx, query, args)
 		say("%s\n%s", query, plan)
-		if d.readsAll(plan) {
+		// A planner reads a small table as a whole.
+		if *links >= 10_000 && d.readsAll(plan) {
 			b.Errorf("the statement reads the whole table:\n%s\n%s", query, plan)
 		}
 	}})
