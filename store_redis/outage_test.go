@@ -293,6 +293,30 @@ func failingFast(server *testserver.Server, connections int) *redis.Options {
 	}
 }
 
+// TestStore_failoverWithoutErasure promotes a replica that did not get an erasure: the
+// click is there again, and is erased by its token.
+func TestStore_failoverWithoutErasure(t *testing.T) {
+	t.Parallel()
+	primary := testserver.StartRedis(t)
+	host, port, err := net.SplitHostPort(primary.Addr())
+	require.NoError(t, err)
+	server := testserver.StartRedis(t, "--replicaof", host, port)
+	replica, address := newClient(t, server.DSN()), testserver.NewSwitch(primary)
+	client := closed(t, redis.NewClient(&redis.Options{Dialer: address.Dial, ContextTimeoutEnabled: true}))
+	shop := outagetest.NewShop(t, clickid.Config{Store: newStore(t, client, ""), StoreTimeout: time.Minute})
+	landed := shop.Lands(t, "landed")
+	require.NoError(t, client.Wait(ctx, 1, time.Minute).Err())
+
+	require.NoError(t, replica.SlaveOf(ctx, "NO", "ONE").Err()) // the network is partitioned
+	require.NoError(t, shop.Tracker.ForgetToken(ctx, landed[0].Value))
+	require.True(t, outagetest.IsAbsent(shop.Get(t, "/cart", landed...)))
+	primary.Kill()
+	address.To(server)
+	require.Equal(t, "landed", outagetest.ClickOf(shop.Get(t, "/cart", landed...)))
+	require.NoError(t, shop.Tracker.ForgetToken(ctx, landed[0].Value))
+	require.True(t, outagetest.IsAbsent(shop.Get(t, "/cart", landed...)))
+}
+
 // TestStore_outageAtStart starts a shop whose client has no connection yet.
 func TestStore_outageAtStart(t *testing.T) {
 	onPrivateServers(t, func(t *testing.T, client redis.UniversalClient, servers servers) {

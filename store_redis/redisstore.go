@@ -28,7 +28,9 @@
 // With the maxmemory policy noeviction, a full server refuses new clicks; with
 // volatile-ttl, it evicts the records that expire first; other policies can
 // evict any record. Records that Redis has not written to disk are lost when it
-// restarts.
+// restarts. A replica that takes over may lack the latest commands: clicks and links
+// are then lost, and erased ones are there again. Repeat the erasures of that time
+// with [clickid.Tracker.ForgetToken].
 //
 // # Permissions
 //
