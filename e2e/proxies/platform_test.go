@@ -157,13 +157,13 @@ func TestPlatform_errorPages(t *testing.T) {
 		status int
 	}{
 		"nginx, stopped":   {nginx(""), false, http.StatusBadGateway},
-		"nginx, hangs":     {nginx("proxy_read_timeout 50ms; "), true, http.StatusGatewayTimeout},
+		"nginx, hangs":     {nginx("proxy_read_timeout 300ms; "), true, http.StatusGatewayTimeout},
 		"HAProxy, stopped": {haproxy("timeout connect 50ms"), false, http.StatusServiceUnavailable},
-		"HAProxy, hangs":   {haproxy("timeout server 50ms"), true, http.StatusGatewayTimeout},
+		"HAProxy, hangs":   {haproxy("timeout server 300ms"), true, http.StatusGatewayTimeout},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			const orders = 50
+			const orders = 10
 			platform := clickidtest.NewServer(t)
 			client := newClient(t, tt.start(t, platform.URL).DSN(), func(cfg *capi.Config) { cfg.Retry.Attempts = 1 })
 			ob := startOutbox(t, client, time.Millisecond)
