@@ -188,11 +188,14 @@ type jobTable struct {
 }
 
 // name is the table's name with its schema.
-func (t jobTable) name() string {
+func (t jobTable) name() string { return t.of("river_job") }
+
+// of is the name of a table of River with its schema.
+func (t jobTable) of(table string) string {
 	if t.schema == "" {
-		return "river_job"
+		return table
 	}
-	return `"` + t.schema + `".river_job`
+	return `"` + t.schema + `".` + table
 }
 
 // hasKey is the condition of River's unique index, which both databases must find

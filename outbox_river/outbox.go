@@ -176,6 +176,9 @@ func (o *Outbox[TTx]) prepare(ctx context.Context) error {
 	if !queued {
 		o.warnOfOthers(ctx)
 	}
+	if err := o.noteDestination(ctx); err != nil {
+		return wrap("storing the name of the destination", err)
+	}
 	if !o.table.postgres {
 		return wrap("preparing statements", o.prepareSQLite(ctx))
 	}

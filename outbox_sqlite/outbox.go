@@ -283,6 +283,12 @@ func (o *Outbox) DeliveredByHour(ctx context.Context, from, to time.Time) ([]out
 	return owned(o.river.DeliveredByHour(ctx, from, to))
 }
 
+// Destinations returns the names of the destinations whose events are in the outbox.
+// See [riveroutbox.Outbox.Destinations].
+func (o *Outbox) Destinations(ctx context.Context) ([]string, error) {
+	return owned(o.river.Destinations(ctx))
+}
+
 // DeadLetters lists the dead letters, the latest first. See [outbox.Outbox].
 func (o *Outbox) DeadLetters(ctx context.Context, page outbox.Page) ([]outbox.DeadLetter, error) {
 	return owned(o.river.DeadLetters(ctx, page))

@@ -3,6 +3,7 @@ package sqliteoutbox_test
 import (
 	"context"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -70,5 +71,39 @@ func TestOpenAndStart(t *testing.T) {
 	}
 	if err := ob.Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A destination without a delivery has only the hash in the name of its queue.
+func TestOutbox_Destinations(t *testing.T) {
+	t.Parallel()
+	ctx := patience(t)
+	path := filepath.Join(t.TempDir(), "outbox.db")
+	client := newClient(t, clickidtest.NewServer(t))
+	ob, err := sqliteoutbox.OpenAndStart(ctx, path, sqliteoutbox.Config{Delivery: outbox.Config{Destination: client}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = ob.Close() }()
+	other, err := capi.New(capi.Config{APIKey: clickidtest.APIKey, Dialect: capi.LogEvent{EventSourceID: "other"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	idle, err := openIdle(ctx, path, sqliteoutbox.Config{Delivery: outbox.Config{Destination: other}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = idle.Close() }()
+	if names, err := ob.Destinations(ctx); err != nil || len(names) != 0 {
+		t.Fatalf("of an empty outbox: %q, %v", names, err)
+	}
+	for _, sender := range []clickid.Sender{ob, idle} {
+		if _, err := sender.Send(ctx, order("A-1")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	names, err := idle.Destinations(ctx)
+	if err != nil || len(names) != 2 || !strings.HasPrefix(names[0], "clickid_") || names[1] != client.Name() {
+		t.Fatalf("%q, %v", names, err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -99,13 +100,13 @@ func atLeast(least int) func(int) error {
 }
 
 // withOutbox opens the outbox of the flags for an action.
-func withOutbox(action func(context.Context, *cli.Command, outbox.Outbox) error) cli.ActionFunc {
+func withOutbox(action func(context.Context, *cli.Command, *outboxes.Outbox) error) cli.ActionFunc {
 	return withOutboxOf(platformConfig, action)
 }
 
 // withOutboxOf is withOutbox for another reading of the flags of the
 // destination.
-func withOutboxOf(config func(*cli.Command) (capi.Config, error), action func(context.Context, *cli.Command, outbox.Outbox) error) cli.ActionFunc {
+func withOutboxOf(config func(*cli.Command) (capi.Config, error), action func(context.Context, *cli.Command, *outboxes.Outbox) error) cli.ActionFunc {
 	return func(ctx context.Context, cmd *cli.Command) error {
 		ctx, cancel := context.WithTimeout(ctx, outboxTimeout)
 		defer cancel()
@@ -133,14 +134,17 @@ func withOutboxOf(config func(*cli.Command) (capi.Config, error), action func(co
 			return err
 		}
 		defer ob.Close()
-		return action(ctx, cmd, ob.Outbox)
+		return action(ctx, cmd, ob)
 	}
 }
 
-func showStats(ctx context.Context, cmd *cli.Command, ob outbox.Outbox) error {
+func showStats(ctx context.Context, cmd *cli.Command, ob *outboxes.Outbox) error {
 	stats, err := ob.Stats(ctx)
 	if err != nil {
 		return err
+	}
+	if stats.Queued+stats.Delivered+stats.Skipped+stats.DeadLetters == 0 {
+		printOthers(ctx, cmd, ob)
 	}
 	if cmd.Bool("json") {
 		return printJSON(cmd, struct {
@@ -160,7 +164,20 @@ func showStats(ctx context.Context, cmd *cli.Command, ob outbox.Outbox) error {
 	return err
 }
 
-func listFailed(ctx context.Context, cmd *cli.Command, ob outbox.Outbox) error {
+// printOthers names the destinations or queues that have events, if the ones of the
+// flags have none. They may be mistyped, and a hash does not show that.
+func printOthers(ctx context.Context, cmd *cli.Command, ob *outboxes.Outbox) {
+	others, err := ob.Others(ctx)
+	if err != nil || len(others) == 0 {
+		return // the numbers are correct without the hint
+	}
+	for i, name := range others {
+		others[i] = fmt.Sprintf("%q", name)
+	}
+	fmt.Fprintf(cmd.Root().ErrWriter, "The %s of the flags has no events. Others: %s; -%[1]s chooses one.\n", ob.SharedBy, strings.Join(others, ", "))
+}
+
+func listFailed(ctx context.Context, cmd *cli.Command, ob *outboxes.Outbox) error {
 	letters, err := ob.DeadLetters(ctx, outbox.Page{Limit: cmd.Int("limit"), Offset: cmd.Int("offset")})
 	if err != nil {
 		return err
@@ -184,7 +201,7 @@ func listFailed(ctx context.Context, cmd *cli.Command, ob outbox.Outbox) error {
 	return table.Flush()
 }
 
-func showEvent(ctx context.Context, cmd *cli.Command, ob outbox.Outbox) error {
+func showEvent(ctx context.Context, cmd *cli.Command, ob *outboxes.Outbox) error {
 	id := cmd.StringArg("event-id")
 	if id == "" {
 		return wrongUsage(errors.New("show needs the ID of an event, usually the order number"))
@@ -213,7 +230,7 @@ func showEvent(ctx context.Context, cmd *cli.Command, ob outbox.Outbox) error {
 	return nil
 }
 
-func replay(ctx context.Context, cmd *cli.Command, ob outbox.Outbox) error {
+func replay(ctx context.Context, cmd *cli.Command, ob *outboxes.Outbox) error {
 	ids := cmd.StringArgs("ids")
 	if (len(ids) == 0) != cmd.Bool("all") {
 		return wrongUsage(errors.New("replay needs the IDs of dead letters, or -all"))
@@ -222,7 +239,7 @@ func replay(ctx context.Context, cmd *cli.Command, ob outbox.Outbox) error {
 	return printCount(cmd, "replayed", n, len(ids), err)
 }
 
-func discard(ctx context.Context, cmd *cli.Command, ob outbox.Outbox) error {
+func discard(ctx context.Context, cmd *cli.Command, ob *outboxes.Outbox) error {
 	ids := cmd.StringArgs("ids")
 	if len(ids) == 0 {
 		return wrongUsage(errors.New("discard needs the IDs of dead letters; clickid outbox failed lists them"))
@@ -231,7 +248,7 @@ func discard(ctx context.Context, cmd *cli.Command, ob outbox.Outbox) error {
 	return printCount(cmd, "discarded", n, len(ids), err)
 }
 
-func erase(ctx context.Context, cmd *cli.Command, ob outbox.Outbox) error {
+func erase(ctx context.Context, cmd *cli.Command, ob *outboxes.Outbox) error {
 	var keys []clickid.Key
 	for name, key := range map[string]func(string) clickid.Key{"order": clickid.OrderKey, "customer": clickid.CustomerKey, "session": clickid.SessionKey} {
 		if id := cmd.String(name); id != "" {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -217,6 +218,35 @@ func TestOutbox_show(t *testing.T) {
 		var entries []struct{ State string }
 		require.NoError(t, json.Unmarshal([]byte(r.stdout), &entries))
 		require.Equal(t, "delivered", entries[0].State)
+	})
+}
+
+// TestOutbox_others mistypes the event source, or the queue of asynq.
+func TestOutbox_others(t *testing.T) {
+	t.Parallel()
+	onEachOutbox(t, func(t *testing.T, open func(*testing.T, outbox.Config) shop) {
+		platform := clickidtest.NewServer(t)
+		client := newOutboxClient(t, platform)
+		s := open(t, outbox.Config{Destination: client, Logger: slog.New(slog.DiscardHandler)})
+		require.NoError(t, s.Start(t.Context()))
+		_, err := s.Send(t.Context(), conversion("1"))
+		require.NoError(t, err)
+		await(t, s, "the event is delivered", func(stats outbox.Stats) bool { return stats.Delivered == 1 })
+		_, err = s.Stop(context.WithoutCancel(t.Context()))
+		require.NoError(t, err)
+
+		r := callOutbox(t, s, platform, "stats")
+		require.Equal(t, 0, r.code, r.stderr)
+		require.Empty(t, r.stderr)
+		mistyped, kind, right := []string{"-event-source", "shpo"}, "destination", client.Name()
+		if i := slices.Index(s.flags, "-queue"); i >= 0 {
+			mistyped, kind, right = []string{"-queue", "shpo"}, "queue", s.flags[i+1]
+		}
+		r = callOutbox(t, s, platform, "stats", append(mistyped, "-json")...)
+		require.Equal(t, 0, r.code, r.stderr)
+		require.Regexp(t, `^The `+kind+` of the flags has no events. Others: .*"`+right+`".*; -`+kind+` chooses one.\n$`, r.stderr)
+		require.NotContains(t, r.stderr, "-dead")
+		require.True(t, json.Valid([]byte(r.stdout)))
 	})
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/clickid/clickid/capi"
+	"github.com/clickid/clickid/cmd/clickid/internal/outboxes"
 	"github.com/clickid/clickid/cmd/clickid/internal/reconcile"
 	"github.com/clickid/clickid/interchange"
 	"github.com/clickid/clickid/outbox"
@@ -101,7 +102,7 @@ func period(cmd *cli.Command, now time.Time) (from, to time.Time, err error) {
 	return from, to, err
 }
 
-func runReconcile(ctx context.Context, cmd *cli.Command, ob outbox.Outbox) error {
+func runReconcile(ctx context.Context, cmd *cli.Command, ob *outboxes.Outbox) error {
 	from, to, err := period(cmd, time.Now())
 	if err != nil {
 		return wrongUsage(err)
@@ -110,7 +111,7 @@ func runReconcile(ctx context.Context, cmd *cli.Command, ob outbox.Outbox) error
 	if err != nil {
 		return err
 	}
-	counter, ok := ob.(outbox.HourCounter)
+	counter, ok := ob.Outbox.(outbox.HourCounter)
 	if !ok {
 		return errors.New("the outbox does not count its deliveries by hour")
 	}

@@ -3,6 +3,7 @@
 package outboxes
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -12,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/clickid/clickid/internal/sqldb"
@@ -123,7 +125,23 @@ func Open(ctx context.Context, o Options) (_ *Outbox, err error) {
 // Outbox is an open outbox.
 type Outbox struct {
 	outbox.Outbox
-	closers []func()
+	// Others returns the names of the other destinations with events, and for asynq
+	// those of the other queues. SharedBy is "destination" or "queue".
+	Others   func(context.Context) ([]string, error)
+	SharedBy string
+	closers  []func()
+}
+
+// share sets Others to a list without own.
+func (o *Outbox) share(by, own string, list func(context.Context) ([]string, error)) {
+	o.SharedBy = by
+	o.Others = func(ctx context.Context) ([]string, error) {
+		names, err := list(ctx)
+		slices.Sort(names)
+		return slices.DeleteFunc(names, func(name string) bool {
+			return name == own || by == "queue" && strings.HasSuffix(name, "-dead")
+		}), err
+	}
 }
 
 // Close closes the connections.
@@ -147,6 +165,7 @@ func (o *Outbox) queue(options Options) (outbox.Queue, error) {
 		}
 		o.closers = append(o.closers, pool.Close)
 		ob, err := riveroutbox.New(riverpgxv5.New(pool), riveroutbox.Config{Delivery: delivery, Schema: options.Schema})
+		o.share("destination", options.Destination, ob.Destinations)
 		return ob, refused(err)
 	case kindRedis:
 		connection, err := redis.ParseURL(options.URL)
@@ -158,6 +177,9 @@ func (o *Outbox) queue(options Options) (outbox.Queue, error) {
 		client := redis.NewClient(connection)
 		o.closers = append(o.closers, func() { _ = client.Close() })
 		ob, err := asynqoutbox.New(asynqoutbox.Config{Delivery: delivery, Redis: client, Queue: options.Queue, AcceptLoss: true})
+		o.share("queue", cmp.Or(options.Queue, asynqoutbox.DefaultQueue), func(ctx context.Context) ([]string, error) {
+			return client.SMembers(ctx, "asynq:queues").Result()
+		})
 		return ob, refused(err)
 	case kindMySQL:
 		return nil, AddressError("MySQL and MariaDB have the outbox table, but no queue; name them with -table, and the queue with -outbox")
@@ -167,7 +189,9 @@ func (o *Outbox) queue(options Options) (outbox.Queue, error) {
 		return nil, err
 	}
 	o.closers = append(o.closers, func() { _ = db.Close() })
-	return sqliteoutbox.New(db, sqliteoutbox.Config{Delivery: delivery})
+	ob, err := sqliteoutbox.New(db, sqliteoutbox.Config{Delivery: delivery})
+	o.share("destination", options.Destination, ob.Destinations)
+	return ob, err
 }
 
 // openSQLite opens a file and changes none of its settings. A file that does not
