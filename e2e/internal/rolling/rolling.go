@@ -32,9 +32,10 @@ var Tests = map[string]func(*testing.T, Open){
 // time, so that no version takes all of them.
 type Open func(t *testing.T, cfg outbox.Config) outbox.Outbox
 
-// Configurations has four configurations of one destination on one queue: another
-// dialect, another endpoint, a key that was replaced, and the current ones. Each
-// sends events of its own and events that all of them send.
+// Configurations has five configurations of one destination on one queue: another
+// dialect, with the current key and with one that was replaced, another endpoint, the
+// replaced key, and the current ones. Each sends events of its own and events that all
+// of them send.
 func Configurations(t *testing.T, open Open) {
 	platform := clickidtest.NewServer(t)
 	logEvent := capi.LogEvent{EventSourceID: clickidtest.EventSourceID}
@@ -43,6 +44,7 @@ func Configurations(t *testing.T, open Open) {
 	var versions []outbox.Outbox
 	for prefix, cfg := range map[string]capi.Config{
 		"ecapi":       {APIKey: clickidtest.APIKey, Dialect: capi.ECAPI{DataSetID: clickidtest.DataSetID}},
+		"ecapi-key":   {APIKey: "scope3_replaced", Dialect: capi.ECAPI{DataSetID: clickidtest.DataSetID}},
 		"interchange": {APIKey: clickidtest.APIKey, Dialect: interchange},
 		"key":         {APIKey: "scope3_replaced", Dialect: logEvent},
 		"current":     {APIKey: clickidtest.APIKey, Dialect: logEvent},
