@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	_ "github.com/go-sql-driver/mysql" // for testserver
 	_ "github.com/jackc/pgx/v5/stdlib" // for testserver
 
 	"github.com/clickid/clickid/clickidtest"
@@ -32,7 +33,9 @@ const patience = 4 * time.Minute
 func TestClocks(t *testing.T) {
 	t.Parallel()
 	program := build(t, "clockshop")
-	for _, outbox := range []string{"river", "asynq", "table"} {
+	for outbox, database := range map[string]func(testing.TB) string{
+		"river": testserver.Postgres, "asynq": nil, "postgresql": testserver.Postgres, "mysql": testserver.MySQL,
+	} {
 		t.Run(outbox, func(t *testing.T) {
 			t.Parallel()
 			const orders = 100
@@ -41,8 +44,10 @@ func TestClocks(t *testing.T) {
 			platform := clickidtest.NewServer(t)
 			platform.Always(clickidtest.Fault{Latency: 100 * time.Millisecond})
 			lift := platform.Always(clickidtest.Fault{Status: 503})
-			args := []string{"-outbox", outbox, "-platform", platform.URL,
-				"-database", testserver.Postgres(t), "-redis", testserver.StartRedis(t).DSN()}
+			args := []string{"-outbox", outbox, "-platform", platform.URL, "-redis", testserver.StartRedis(t).DSN()}
+			if database != nil {
+				args = append(args, "-database", database(t))
+			}
 			clocks := []time.Duration{-time.Hour, 0, time.Hour}
 			for round := range 2 {
 				var shops []*shop

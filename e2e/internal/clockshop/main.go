@@ -15,6 +15,7 @@ import (
 	"os"
 	"time"
 
+	_ "github.com/go-sql-driver/mysql"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	_ "github.com/jackc/pgx/v5/stdlib"
@@ -30,8 +31,8 @@ import (
 )
 
 var (
-	kind     = flag.String("outbox", "", "river, asynq or table")
-	database = flag.String("database", "", "the DSN of PostgreSQL")
+	kind     = flag.String("outbox", "", "river, asynq, postgresql or mysql")
+	database = flag.String("database", "", "the DSN of PostgreSQL or MariaDB")
 	address  = flag.String("redis", "", "the URL of Redis")
 	platform = flag.String("platform", "", "the URL of the receiver")
 	prefix   = flag.String("prefix", "", "of the orders' IDs")
@@ -108,16 +109,20 @@ func open(ctx context.Context, cfg outbox.Config) (outbox.Outbox, error) {
 		return ob, ob.Migrate(ctx)
 	case "asynq":
 		return openQueue(cfg)
-	case "table":
+	case string(outbox.DatabasePostgreSQL), string(outbox.DatabaseMySQL): // a table
 		queue, err := openQueue(cfg)
 		if err != nil {
 			return nil, err
 		}
-		db, err := sql.Open("pgx", *database)
+		driver := "pgx"
+		if *kind == string(outbox.DatabaseMySQL) {
+			driver = "mysql"
+		}
+		db, err := sql.Open(driver, *database)
 		if err != nil {
 			return nil, err
 		}
-		table, err := outbox.NewTable(outbox.TableConfig{Database: outbox.DatabasePostgreSQL, Destination: cfg.Destination})
+		table, err := outbox.NewTable(outbox.TableConfig{Database: outbox.Database(*kind), Destination: cfg.Destination})
 		if err != nil {
 			return nil, err
 		}
@@ -127,7 +132,7 @@ func open(ctx context.Context, cfg outbox.Config) (outbox.Outbox, error) {
 		}
 		return ob, ob.Migrate(ctx)
 	}
-	return nil, errors.New("-outbox must be river, asynq or table")
+	return nil, errors.New("-outbox must be river, asynq, postgresql or mysql")
 }
 
 func openQueue(cfg outbox.Config) (*asynqoutbox.Outbox, error) {
