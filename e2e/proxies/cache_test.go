@@ -42,13 +42,18 @@ func varnishCache(vcl string) cache {
 
 func port(url string) string { return url[strings.LastIndexByte(url, ':')+1:] }
 
+func readGuide(t *testing.T) string {
+	t.Helper()
+	guide, err := os.ReadFile("../../docs/browsers-and-cdn.md")
+	require.NoError(t, err)
+	return string(guide)
+}
+
 // documented is a configuration of docs/browsers-and-cdn.md in a language, with the
 // replacements for this machine and further lines before one of them.
 func documented(t *testing.T, language, before, lines string, replacements ...string) string {
 	t.Helper()
-	guide, err := os.ReadFile("../../docs/browsers-and-cdn.md")
-	require.NoError(t, err)
-	_, block, found := strings.Cut(string(guide), "\n```"+language+"\n")
+	_, block, found := strings.Cut(readGuide(t), "\n```"+language+"\n")
 	require.True(t, found, "the guide has no configuration in %s", language)
 	block, _, _ = strings.Cut(block, "```")
 	for i := 0; i < len(replacements); i += 2 {

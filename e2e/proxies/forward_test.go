@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -61,39 +62,38 @@ func startHAProxy(t *testing.T, line string, urls ...string) *testserver.Server 
 }
 
 // TestForward has nginx in front of the shop, with TLS and HTTP/2 or with plain
-// HTTP, and with and without the headers that a proxy should forward.
+// HTTP, and with and without the headers that a proxy should forward. The outcome is
+// that of docs/browsers-and-cdn.md.
 func TestForward(t *testing.T) {
 	t.Parallel()
-	const captured, atRisk = clickid.KindCaptured, clickid.KindClickAtRisk
-	shared := clickid.Config{Cookie: clickid.Cookie{Domain: host}}
-	for name, tt := range map[string]struct {
+	guide := readGuide(t)
+	const everything, inner = forwardHost + forwardProtocol, forwardHost + "proxy_set_header X-Forwarded-Proto http;\n"
+	shared, hosts := clickid.Config{Cookie: clickid.Cookie{Domain: host}}, clickid.Config{Hosts: []string{host}}
+	for row, tt := range map[string]struct {
 		forwarded  string
 		plain      bool // HTTP instead of HTTPS
 		noMetadata bool
 		cfg        clickid.Config
-		kept       bool // the browser has the cookie
-		stripped   bool // with StripParam
-		observed   []clickid.Kind
 	}{
-		"everything":                      {forwarded: forwardHost + forwardProtocol, kept: true, stripped: true, observed: []clickid.Kind{captured}},
-		"everything, old browser":         {forwarded: forwardHost + forwardProtocol, noMetadata: true, kept: true, stripped: true, observed: []clickid.Kind{captured}},
-		"everything, plain HTTP":          {forwarded: forwardHost + forwardProtocol, plain: true, noMetadata: true, observed: []clickid.Kind{atRisk}},
-		"only the host":                   {forwarded: forwardHost, kept: true, stripped: true, observed: []clickid.Kind{captured}},
-		"only the host, old browser":      {forwarded: forwardHost, noMetadata: true, kept: true, observed: []clickid.Kind{captured}},
-		"only the host, plain HTTP":       {forwarded: forwardHost, plain: true, noMetadata: true, observed: []clickid.Kind{captured}},
-		"only the protocol":               {forwarded: forwardProtocol, kept: true, stripped: true, observed: []clickid.Kind{captured}},
-		"only the protocol, plain HTTP":   {forwarded: forwardProtocol, plain: true, noMetadata: true, observed: []clickid.Kind{captured}},
-		"the protocol of the inner proxy": {forwarded: forwardHost + "proxy_set_header X-Forwarded-Proto http;\n", kept: true, stripped: true, observed: []clickid.Kind{captured}},
-		"the same, old browser":           {forwarded: forwardHost + "proxy_set_header X-Forwarded-Proto http;\n", noMetadata: true, observed: []clickid.Kind{atRisk}},
-		"nothing":                         {kept: true, stripped: true, observed: []clickid.Kind{captured}},
-		"nothing, plain HTTP":             {plain: true, noMetadata: true, stripped: true, observed: []clickid.Kind{captured}},
-		"nothing, a common domain":        {cfg: shared, observed: []clickid.Kind{atRisk}},
-		"everything, a common domain":     {forwarded: forwardHost + forwardProtocol, cfg: shared, kept: true, stripped: true, observed: []clickid.Kind{captured}},
-		"nothing, Hosts":                  {cfg: clickid.Config{Hosts: []string{host}}},
-		"everything, Hosts":               {forwarded: forwardHost + forwardProtocol, cfg: clickid.Config{Hosts: []string{host}}, kept: true, stripped: true, observed: []clickid.Kind{captured}},
+		"host and protocol | HTTPS":                                          {forwarded: everything},
+		"host and protocol | HTTPS, without `Sec-Fetch`":                     {forwarded: everything, noMetadata: true},
+		"host and protocol | plain HTTP":                                     {forwarded: everything, plain: true},
+		"host and protocol, with `Cookie.Domain` and `Hosts` | HTTPS":        {forwarded: everything, cfg: clickid.Config{Cookie: shared.Cookie, Hosts: hosts.Hosts}},
+		"only the host | HTTPS":                                              {forwarded: forwardHost},
+		"only the host | HTTPS, without `Sec-Fetch`":                         {forwarded: forwardHost, noMetadata: true},
+		"only the host | plain HTTP":                                         {forwarded: forwardHost, plain: true},
+		"only the protocol | HTTPS":                                          {forwarded: forwardProtocol},
+		"only the protocol | plain HTTP":                                     {forwarded: forwardProtocol, plain: true},
+		"the protocol `http` of an inner proxy | HTTPS":                      {forwarded: inner},
+		"the protocol `http` of an inner proxy | HTTPS, without `Sec-Fetch`": {forwarded: inner, noMetadata: true},
+		"nothing | HTTPS":                                                    {},
+		"nothing | plain HTTP":                                               {plain: true},
+		"nothing, with `Cookie.Domain` | HTTPS":                              {cfg: shared},
+		"nothing, with `Hosts` | HTTPS":                                      {cfg: hosts},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(row, func(t *testing.T) {
 			t.Parallel()
+			outcomes := make(map[bool]string) // by StripParam
 			for _, strip := range []bool{false, true} {
 				tt.cfg.StripParam = strip
 				s := newShop(t, clickidtest.NewServer(t), tt.cfg, nil)
@@ -105,16 +105,25 @@ func TestForward(t *testing.T) {
 					proxy, trusted := startTLS(t, location)
 					v = newVisitor(t, s, proxy, trusted)
 				}
-				v.noMetadata = tt.noMetadata
+				v.noMetadata = tt.noMetadata || tt.plain
 				v.others = "session=1; theme=dark; " // separate fields in HTTP/2
 				resp := v.visit("/shoes?clkid=" + annasClick + "&size=42")
 				require.Equal(t, !tt.plain, resp.ProtoMajor == 2)
-				require.Equal(t, tt.kept, v.cookie != "", "the cookie")
-				require.Equal(t, strip && tt.stripped, v.page == v.scheme+"://"+host+"/shoes?size=42", "the URL in the browser is %s", v.page)
-				require.Equal(t, tt.observed, s.kinds())
-				require.Equal(t, tt.kept, v.order() == annasClick, "the order")
+				switch click := v.order(); {
+				case click == annasClick:
+					outcomes[strip] = "kept"
+				case slices.Equal(s.kinds(), []clickid.Kind{clickid.KindClickAtRisk}):
+					outcomes[strip] = "at risk"
+				default:
+					outcomes[strip] = "lost"
+				}
+				if v.page == v.scheme+"://"+host+"/shoes?size=42" {
+					outcomes[strip] += ", `StripParam` applies"
+				}
 				require.Contains(t, s.last().Header.Get("Cookie"), "session=1; theme=dark", "of one header in HTTP/1")
 			}
+			require.Equal(t, outcomes[false], strings.TrimSuffix(outcomes[true], ", `StripParam` applies"))
+			require.Contains(t, guide, "\n| "+row+" | "+outcomes[true]+" |\n")
 		})
 	}
 }
