@@ -25,13 +25,17 @@ import (
 const maxBytes = 250
 
 // Hash returns the SHA-256 of a phone number in E.164, in lowercase hexadecimal,
-// for clickid.User.HashedPhone. It is [clickid.HashPhone] of [E164].
+// for clickid.User.HashedPhone. It knows the numbering plans, so it also takes the
+// numbers that begin with a zero after the country code, which
+// [clickid.HashPhone] refuses where the zero is usually a trunk zero.
 func Hash(raw, region string) (string, error) {
 	number, err := E164(raw, region)
 	if err != nil {
 		return "", err
 	}
-	return clickid.HashPhone(number)
+	// HashPhone refuses a zero after the country code, which is usually a mistake and
+	// is right in some plans. This is the same hash of the number as it is.
+	return clickid.HashCustomerID(number)
 }
 
 // E164 returns a phone number in E.164, such as "+491711234567". The region is

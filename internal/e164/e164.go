@@ -64,10 +64,10 @@ func countryCode(digits string) string {
 
 // keepsZero reports whether the numbers of a country may begin with a zero that
 // is dialled from abroad, too: those of Italy, the Vatican, San Marino, Ivory
-// Coast, Burkina Faso, Benin, Gabon and Congo.
+// Coast, Burkina Faso, Benin, Gabon, Congo and Tajikistan.
 func keepsZero(country string) bool {
 	switch country {
-	case "39", "379", "378", "225", "226", "229", "241", "242":
+	case "39", "379", "378", "225", "226", "229", "241", "242", "992":
 		return true
 	}
 	return false
