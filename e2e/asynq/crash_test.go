@@ -78,3 +78,9 @@ func TestKill_duringDelivery(t *testing.T) {
 	t.Parallel()
 	setup(outbox.DatabasePostgreSQL).DuringDelivery(t, database(t, outbox.DatabasePostgreSQL), 5000, 500, 2000, 4000)
 }
+
+func TestKill_everything(t *testing.T) {
+	t.Parallel()
+	orders, queue := testserver.StartPostgres(t), testserver.StartRedis(t)
+	setup(outbox.DatabasePostgreSQL).PowerCut(t, orders.DSN()+" "+queue.DSN(), nil, orders, queue)
+}

@@ -39,3 +39,15 @@ func TestKill_duringDelivery(t *testing.T) {
 	d := newDatabase(t, outbox.DatabaseMySQL)
 	setup(d.kind).DuringDelivery(t, d.place(t), 5000, 500, 2000, 4000)
 }
+
+func TestKill_everything(t *testing.T) {
+	t.Parallel()
+	for _, d := range durableServers {
+		t.Run(string(d.kind), func(t *testing.T) {
+			t.Parallel()
+			server := d.start(t)
+			server.Restart(d.durable)
+			setup(d.kind).PowerCut(t, database{d.kind, d.driver, server.DSN()}.place(t), nil, server)
+		})
+	}
+}

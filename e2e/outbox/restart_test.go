@@ -11,19 +11,23 @@ import (
 	"github.com/clickid/clickid/outbox"
 )
 
+// durableServers are servers with the setting that makes committed data survive their
+// processes.
+var durableServers = []struct {
+	kind    outbox.Database
+	driver  string
+	start   func(testing.TB) *testserver.Server
+	durable string
+}{
+	{outbox.DatabasePostgreSQL, "pgx", testserver.StartPostgres, "--synchronous_commit=on"},
+	{outbox.DatabaseMySQL, "mysql", testserver.StartMariaDB, "--innodb-flush-log-at-trx-commit=1"},
+}
+
 // TestRelay_databaseCrash kills the database's server while a relay moves a
 // backlog, and restarts it.
 func TestRelay_databaseCrash(t *testing.T) {
 	t.Parallel()
-	for _, d := range []struct {
-		kind    outbox.Database
-		driver  string
-		start   func(testing.TB) *testserver.Server
-		durable string // makes committed data survive the process
-	}{
-		{outbox.DatabasePostgreSQL, "pgx", testserver.StartPostgres, "--synchronous_commit=on"},
-		{outbox.DatabaseMySQL, "mysql", testserver.StartMariaDB, "--innodb-flush-log-at-trx-commit=1"},
-	} {
+	for _, d := range durableServers {
 		t.Run(string(d.kind), func(t *testing.T) {
 			t.Parallel()
 			const backlog = 1000
