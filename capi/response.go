@@ -2,7 +2,6 @@ package capi
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"math"
 	"net/http"
@@ -132,14 +131,14 @@ func (r *response) read(top map[string]any, status int, confirm bool) *ResponseE
 		}
 		err := parseError(entry, status)
 		err.perEvent, err.json = true, true
-		r.failures = append(r.failures, partialFailure{eventID: textOf(entry["event_id"]), err: err})
+		r.failures = append(r.failures, partialFailure{eventID: apihttp.Text(entry["event_id"]), err: err})
 	}
 	warnings, _ := top["warnings"].([]any)
 	for _, warning := range warnings {
 		if entry, ok := warning.(map[string]any); ok {
 			warning = entry["message"]
 		}
-		if s := textOf(warning); s != "" {
+		if s := apihttp.Text(warning); s != "" {
 			r.warn(redact(s))
 		}
 	}
@@ -168,7 +167,7 @@ func statusRefusal(top map[string]any, status int) *ResponseError {
 	if success, ok := top["success"].(bool); ok && !success {
 		return &ResponseError{status: status}
 	}
-	switch value := strings.ToLower(textOf(top["status"])); value {
+	switch value := strings.ToLower(apihttp.Text(top["status"])); value {
 	case "", "completed", "ok", "success":
 		return nil
 	case "auth-required":
@@ -263,13 +262,13 @@ func parseError(object map[string]any, status int) *ResponseError {
 	e := &ResponseError{
 		json:     true,
 		status:   status,
-		Code:     apihttp.Code(textOf(object["code"])),
-		Recovery: recovery(textOf(object["recovery"])),
+		Code:     apihttp.Code(apihttp.Text(object["code"])),
+		Recovery: recovery(apihttp.Text(object["recovery"])),
 	}
 	if seconds, ok := numberOf(object["retry_after"]); ok {
 		e.retryAfter = apihttp.Seconds(seconds)
 	}
-	fields := []string{path(object["field"])}
+	fields := []string{apihttp.JoinedPath(object["field"])}
 	for _, name := range []string{"issues", "details"} {
 		fields = append(fields, issueFields(object[name])...)
 	}
@@ -299,7 +298,7 @@ func issueFields(v any) []string {
 				fields = append(fields, issueFields(issues)...)
 			}
 			for _, name := range []string{"field", "pointer", "path", "instancePath"} {
-				if field := path(element[name]); field != "" {
+				if field := apihttp.JoinedPath(element[name]); field != "" {
 					fields = append(fields, field)
 					break
 				}
@@ -314,33 +313,9 @@ func issueFields(v any) []string {
 	return fields
 }
 
-// path returns a path that is a string or a list of its parts.
-func path(v any) string {
-	parts, ok := v.([]any)
-	if !ok {
-		return textOf(v)
-	}
-	var b strings.Builder
-	for _, part := range parts {
-		b.WriteString("/" + textOf(part))
-	}
-	return b.String()
-}
-
-// textOf returns a JSON string or number as a string, or "".
-func textOf(v any) string {
-	switch v := v.(type) {
-	case string:
-		return v
-	case json.Number:
-		return v.String()
-	}
-	return ""
-}
-
 // numberOf returns a JSON number, or the number in a string.
 func numberOf(v any) (float64, bool) {
-	s := textOf(v)
+	s := apihttp.Text(v)
 	if s == "" {
 		return 0, false
 	}

@@ -2,7 +2,6 @@ package interchange
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
@@ -60,7 +59,7 @@ func (e *Error) read(top map[string]any) bool {
 			e.addCode(v)
 		case map[string]any:
 			named = true
-			e.addCode(textOf(v["code"]))
+			e.addCode(apihttp.Text(v["code"]))
 			e.addField(v["field"])
 			e.addIssues(v["issues"])
 			if details, ok := v["details"].(map[string]any); ok {
@@ -69,7 +68,7 @@ func (e *Error) read(top map[string]any) bool {
 		}
 	}
 	if e.status >= 300 {
-		e.addCode(textOf(top["code"]))
+		e.addCode(apihttp.Text(top["code"]))
 	}
 	return named
 }
@@ -91,13 +90,7 @@ func (e *Error) addIssues(v any) {
 
 // addField adds a path that is given as text or as a list of its parts.
 func (e *Error) addField(v any) {
-	path := textOf(v)
-	if parts, ok := v.([]any); ok {
-		for _, part := range parts {
-			path += "/" + textOf(part)
-		}
-	}
-	if path = apihttp.Path(path); path != "" && len(e.Fields) < maxFields && !slices.Contains(e.Fields, path) {
+	if path := apihttp.Path(apihttp.JoinedPath(v)); path != "" && len(e.Fields) < maxFields && !slices.Contains(e.Fields, path) {
 		e.Fields = append(e.Fields, path)
 	}
 }
@@ -118,7 +111,7 @@ func (o *object) complete(ok bool) error {
 	return o.response
 }
 
-func (o *object) text(name string) string { return textOf(o.members[name]) }
+func (o *object) text(name string) string { return apihttp.Text(o.members[name]) }
 
 // time returns an RFC 3339 time in UTC, or the zero time.
 func (o *object) time(name string) time.Time {
@@ -139,7 +132,7 @@ func (o *object) texts(name string) []string {
 	list, _ := o.members[name].([]any)
 	var found []string
 	for _, v := range list {
-		if s := textOf(v); s != "" {
+		if s := apihttp.Text(v); s != "" {
 			found = append(found, s)
 		}
 	}
@@ -167,15 +160,4 @@ func (o *object) objects(name string) ([]*object, bool) {
 		found = append(found, &object{members: members, response: o.response})
 	}
 	return found, ok
-}
-
-// textOf returns a JSON string or number as text, or "".
-func textOf(v any) string {
-	switch v := v.(type) {
-	case string:
-		return v
-	case json.Number:
-		return v.String()
-	}
-	return ""
 }
