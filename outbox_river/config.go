@@ -47,7 +47,10 @@ type Config struct {
 	// could send an event at the same time. Defaults to 2 minutes.
 	RescueAfter time.Duration
 	// PollInterval is the interval in which an instance looks for new events
-	// whose notification was lost. Defaults to 1 second.
+	// without a notification. It was lost, or the event was stored up to 10
+	// milliseconds after another one of its process, in a transaction that
+	// committed more than 20 milliseconds after the other one. Defaults to 1
+	// second.
 	PollInterval time.Duration
 	// Hooks are River's hooks, such as for metrics. They run for the jobs of this
 	// outbox. See Middleware for their failures. Optional.

@@ -22,7 +22,8 @@ func adapt[TTx any](d riverdriver.Driver[TTx], table jobTable) riverdriver.Drive
 }
 
 // adaptedDriver completes jobs with fewer statements, listens more often on SQLite,
-// and has the clock of the server; see [executor], [listener] and [serverClock].
+// repeats notifications on PostgreSQL, and has the clock of the server; see [executor],
+// [listener], [repeater] and [serverClock].
 type adaptedDriver[TTx any] struct {
 	riverdriver.Driver[TTx]
 	table jobTable
@@ -38,7 +39,7 @@ func (d adaptedDriver[TTx]) GetExecutor() riverdriver.Executor {
 func (d adaptedDriver[TTx]) GetListener(params *riverdriver.GetListenenerParams) riverdriver.Listener {
 	found := d.Driver.GetListener(params)
 	if d.table.postgres {
-		return found
+		return &repeater{Listener: found}
 	}
 	return listener{found}
 }
@@ -172,6 +173,34 @@ func (t jobTable) complete(ctx context.Context, ids []string) error {
 	return t.executor.Exec(ctx, "UPDATE "+t.name()+" SET metadata = "+metadata+
 		", finalized_at = CASE WHEN "+isOpen+" THEN "+now+" ELSE finalized_at END"+
 		", state = CASE WHEN "+isOpen+" THEN "+state+" ELSE state END WHERE "+t.listed(), strings.Join(ids, ","))
+}
+
+// repeater repeats the last notification of an insertion on PostgreSQL, since the
+// insertions of the next milliseconds have none; see [Outbox.notice].
+type repeater struct {
+	riverdriver.Listener
+	last *riverdriver.Notification // nil after its repetition
+	due  time.Time
+}
+
+// repeatAfter is the time after which a notification is repeated.
+const repeatAfter = 2 * fetchCooldown
+
+// WaitForNotification implements [riverdriver.Listener].
+func (r *repeater) WaitForNotification(ctx context.Context) (*riverdriver.Notification, error) {
+	wait, cancel := ctx, func() {}
+	if r.last != nil {
+		wait, cancel = context.WithDeadline(ctx, r.due)
+	}
+	defer cancel()
+	found, err := r.Listener.WaitForNotification(wait)
+	switch {
+	case err == nil && found.Topic == insertTopic:
+		r.last, r.due = found, time.Now().Add(repeatAfter)
+	case err != nil && r.last != nil && wait.Err() != nil && ctx.Err() == nil:
+		found, err, r.last = r.last, nil, nil
+	}
+	return found, err
 }
 
 // listener waits for notifications on SQLite, which are rows of a table. River

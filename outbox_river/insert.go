@@ -76,8 +76,9 @@ const insertTopic = "river_insert"
 
 // notice returns the notification with which an insertion wakes the instances that
 // deliver, or "". As in River, the insertions of the next few milliseconds have
-// none: PostgreSQL commits transactions that notify one at a time. restore makes
-// the next insertion notify, if this one has not.
+// none: PostgreSQL commits transactions that notify one at a time. The [repeater]
+// finds those that commit soon, and the next poll the others. restore makes the next
+// insertion notify, if this one has not.
 func (o *Outbox[TTx]) notice() (payload string, restore func()) {
 	last, now := o.notified.Load(), time.Now().UnixNano()
 	if now-last < int64(fetchCooldown) || !o.notified.CompareAndSwap(last, now) {

@@ -2,6 +2,7 @@ package river_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -75,4 +76,20 @@ func TestOutbox_Send_notifies(t *testing.T) {
 	notification, err := listener.Conn().WaitForNotification(ctx)
 	require.NoError(t, err)
 	require.Contains(t, notification.Payload, `{"queue": "clickid_`)
+}
+
+// TestOutbox_Send_soonAfter stores events so soon after others that they have no
+// notification. They do not wait for the next poll.
+func TestOutbox_Send_soonAfter(t *testing.T) {
+	t.Parallel()
+	platform := clickidtest.NewServer(t)
+	ob := newOutbox(t, sharedPool(t), riveroutbox.Config{Delivery: outbox.Config{Destination: newClient(t, platform)}, PollInterval: time.Minute})
+	start(t, ob)
+	for n := range 20 {
+		send(t, ob, fmt.Sprint("notifies-", n), 1)
+		send(t, ob, fmt.Sprint("does-not-", n), 1)
+		if _, err := platform.Wait(within(t, 30*time.Second), 2*n+2); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
