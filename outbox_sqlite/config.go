@@ -1,6 +1,7 @@
 package sqliteoutbox
 
 import (
+	"log/slog"
 	"time"
 
 	"github.com/clickid/clickid/outbox"
@@ -36,8 +37,13 @@ const (
 
 // river returns the configuration for package riveroutbox.
 func (cfg *Config) river() riveroutbox.Config {
+	delivery := cfg.Delivery
+	if delivery.Logger == nil {
+		delivery.Logger = slog.Default()
+	}
+	delivery.Logger = slog.New(logHandler{delivery.Logger.Handler()})
 	return riveroutbox.Config{
-		Delivery:            cfg.Delivery,
+		Delivery:            delivery,
 		Workers:             cfg.Workers,
 		DeduplicationWindow: cfg.DeduplicationWindow,
 		KeepDeadLetters:     cfg.KeepDeadLetters,

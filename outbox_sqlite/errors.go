@@ -2,6 +2,7 @@ package sqliteoutbox
 
 import (
 	"context"
+	"log/slog"
 	"strings"
 
 	"github.com/clickid/clickid"
@@ -12,8 +13,11 @@ import (
 type failure struct{ err error }
 
 func (f *failure) Error() string {
-	return strings.ReplaceAll(f.err.Error(), "riveroutbox: ", "sqliteoutbox: ")
+	return rename(f.err.Error())
 }
+
+// rename gives the name of this package to a text of package riveroutbox.
+func rename(text string) string { return strings.ReplaceAll(text, "riveroutbox: ", "sqliteoutbox: ") }
 
 func (f *failure) Unwrap() error { return f.err }
 
@@ -27,6 +31,25 @@ func own(err error) error {
 
 // owned is own for the results of a method.
 func owned[T any](v T, err error) (T, error) { return v, own(err) }
+
+// logHandler logs the messages of package riveroutbox under the name of this package.
+type logHandler struct{ slog.Handler }
+
+// Handle implements [slog.Handler].
+func (h logHandler) Handle(ctx context.Context, r slog.Record) error {
+	r.Message = rename(r.Message)
+	return h.Handler.Handle(ctx, r)
+}
+
+// WithAttrs implements [slog.Handler].
+func (h logHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return logHandler{h.Handler.WithAttrs(attrs)}
+}
+
+// WithGroup implements [slog.Handler].
+func (h logHandler) WithGroup(name string) slog.Handler {
+	return logHandler{h.Handler.WithGroup(name)}
+}
 
 // sender stores events in a transaction of the application.
 type sender struct {

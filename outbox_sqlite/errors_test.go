@@ -1,14 +1,17 @@
 package sqliteoutbox_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/clickid/clickid"
+	"github.com/clickid/clickid/capi"
 	"github.com/clickid/clickid/clickidtest"
 	"github.com/clickid/clickid/outbox"
 	riveroutbox "github.com/clickid/clickid/outbox_river"
@@ -90,5 +93,37 @@ func TestErrors_prefix(t *testing.T) {
 	check("Start", err)
 	if !errors.Is(err, riveroutbox.ErrForeignJobs) {
 		t.Errorf("Start: %v", err)
+	}
+}
+
+// TestLogger_prefix makes the outbox warn of events of another destination.
+func TestLogger_prefix(t *testing.T) {
+	t.Parallel()
+	ctx := patience(t)
+	path := filepath.Join(t.TempDir(), "outbox.db")
+	platform := clickidtest.NewServer(t)
+	var logged bytes.Buffer
+	for _, shop := range []string{"one", "another"} {
+		client, err := capi.New(capi.Config{APIKey: clickidtest.APIKey, BaseURL: platform.URL, Dialect: capi.LogEvent{EventSourceID: shop}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ob, err := openIdle(ctx, path, sqliteoutbox.Config{Delivery: outbox.Config{
+			Destination: client, Logger: slog.New(slog.NewTextHandler(&logged, nil).WithGroup("shop")).With("name", shop),
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if shop == "one" {
+			_, err = ob.Send(ctx, order("A"))
+		} else {
+			_, err = ob.Drain(ctx)
+		}
+		if err = errors.Join(err, ob.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if text := logged.String(); !strings.Contains(text, `msg="sqliteoutbox: events wait for another destination`) || strings.Contains(text, "riveroutbox") {
+		t.Errorf("the log is\n%s", text)
 	}
 }
