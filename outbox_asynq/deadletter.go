@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -38,6 +39,21 @@ func (o *Outbox) keepDead(ctx context.Context, r outbox.Record, f outbox.Failure
 	}
 	if err != nil && !isAbsent(err) {
 		return &postponement{wait: time.Second, reason: "Redis could not take the dead letter"}
+	}
+	return nil
+}
+
+// deleteLeft deletes what keepDead has stored before a crash of an event that was
+// erased in between, or skipped by another worker.
+func (o *Outbox) deleteLeft(ctx context.Context, identity string) error {
+	ids, err := o.cfg.Redis.LRange(ctx, o.dead.pending(), 0, -1).Result()
+	for _, id := range ids {
+		if err == nil && strings.HasPrefix(id, identity+".") {
+			err = o.deleteLetter(ctx, id, newest)
+		}
+	}
+	if err != nil && !isAbsent(err) {
+		return &postponement{wait: time.Second, reason: "Redis could not delete the dead letter of an erased event"}
 	}
 	return nil
 }
@@ -122,10 +138,41 @@ func (o *Outbox) deadTasks(ctx context.Context) ([]*asynq.TaskInfo, error) {
 			return nil, fmt.Errorf("asynqoutbox: listing dead letters: %w", err)
 		}
 		all = append(all, tasks...)
-		if len(tasks) < listPage {
+		switch {
+		case len(tasks) == listPage:
+		case page == 1:
 			return all, nil
+		default:
+			return o.withMissed(ctx, all)
 		}
 	}
+}
+
+// withMissed returns the dead letters that are in the list now, the oldest first, of
+// which tasks has most. Each that is deleted between the reading of two pages moves
+// another one to a page that has been read.
+func (o *Outbox) withMissed(ctx context.Context, tasks []*asynq.TaskInfo) ([]*asynq.TaskInfo, error) {
+	ids, err := o.cfg.Redis.LRange(ctx, o.dead.pending(), 0, -1).Result()
+	if err != nil {
+		return nil, fmt.Errorf("asynqoutbox: listing dead letters: %w", err)
+	}
+	read := make(map[string]*asynq.TaskInfo, len(tasks))
+	for _, task := range tasks {
+		read[task.ID] = task
+	}
+	var all []*asynq.TaskInfo
+	for _, id := range slices.Backward(ids) {
+		if task, ok := read[id]; ok {
+			all = append(all, task)
+			continue
+		}
+		missed, err := o.chosen(ctx, []string{id})
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, missed...)
+	}
+	return all, nil
 }
 
 // Replay implements [outbox.Outbox]. A damaged or lost dead letter stays one, and

@@ -2,12 +2,14 @@ package asynqoutbox
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 
+	"github.com/clickid/clickid"
 	"github.com/clickid/clickid/outbox"
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
@@ -93,4 +95,92 @@ func TestDeadLetters_comparisons(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, n/2, stats.Queued)
 	require.Zero(t, stats.DeadLetters)
+}
+
+// between is a hook that calls act once, before a command, or between the commands of
+// a pipeline with it unless that is a transaction.
+type between struct {
+	is   func(cmd redis.Cmder) bool
+	act  func()
+	once sync.Once
+}
+
+func (b *between) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (b *between) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		if b.is(cmd) {
+			b.once.Do(b.act)
+		}
+		return next(ctx, cmd)
+	}
+}
+
+func (b *between) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		if cmds[0].Name() == "multi" || !slices.ContainsFunc(cmds, b.is) {
+			return next(ctx, cmds)
+		}
+		err := next(ctx, cmds[:1])
+		b.once.Do(b.act)
+		return errors.Join(err, next(ctx, cmds[1:]))
+	}
+}
+
+// TestDeadLetters_deletedMeanwhile discards dead letters between the reading of the
+// first page and that of the second.
+func TestDeadLetters_deletedMeanwhile(t *testing.T) {
+	t.Parallel()
+	ob, _ := newTrapped(t)
+	ctx := t.Context()
+	const n = listPage + 5
+	var ids []string
+	for i := range n {
+		_, records := ob.delivery.Admit(ctx, purchase(fmt.Sprint("dead-", i)))
+		require.NoError(t, ob.keepDead(ctx, records[0], outbox.Failure{Reason: "refused", Status: 400}, 1))
+		ids = append(ids, letterID(records[0]))
+	}
+	ob.cfg.Redis.AddHook(&between{
+		is: func(cmd redis.Cmder) bool {
+			return strings.HasPrefix(cmd.Name(), "eval") && slices.Contains(cmd.Args(), any(int64(-listPage-1))) // the end of the second page
+		},
+		act: func() {
+			discarded, err := ob.Discard(ctx, ids[:3]...)
+			require.NoError(t, err)
+			require.Equal(t, 3, discarded)
+		},
+	})
+	letters, err := ob.DeadLetters(ctx, outbox.Page{Limit: n})
+	require.NoError(t, err)
+	slices.Reverse(letters)
+	var listed []string
+	for _, letter := range letters {
+		listed = append(listed, letter.ID)
+	}
+	require.Equal(t, ids[3:], listed)
+}
+
+// TestErase_crash kills a worker after it has stored the dead letter of an event that
+// was erased during its delivery.
+func TestErase_crash(t *testing.T) {
+	t.Parallel()
+	ob, _ := newTrapped(t)
+	ctx := t.Context()
+	e := purchase("erased")
+	e.Keys = []clickid.Key{clickid.CustomerKey("7")}
+	_, records := ob.delivery.Admit(ctx, e)
+	_, err := ob.Enqueue(ctx, records)
+	require.NoError(t, err)
+	erased, err := ob.Erase(ctx, clickid.CustomerKey("7"))
+	require.NoError(t, err)
+	require.Equal(t, 1, erased)
+	require.NoError(t, ob.storeLetter(ctx, letterID(records[0]), letter{Record: records[0], Reason: "refused"}))
+	require.NoError(t, ob.enqueue(ctx, records[0].Identity, true)) // the worker's task
+	drained, err := ob.Drain(ctx)
+	require.NoError(t, err)
+	require.Zero(t, drained.Remaining)
+	await(t, func() bool {
+		letters, err := ob.DeadLetters(ctx, outbox.Page{})
+		return err == nil && len(letters) == 0
+	})
 }

@@ -13,7 +13,9 @@ var _ outbox.Volatile = (*Outbox)(nil)
 
 // Outcomes implements [outbox.Volatile].
 func (o *Outbox) Outcomes(ctx context.Context, identities []string) (map[string]bool, error) {
-	pipe := o.cfg.Redis.Pipeline()
+	// In a transaction: a dead letter that is replayed between the two would seem to be
+	// forgotten.
+	pipe := o.cfg.Redis.TxPipeline()
 	records := make([]*redis.IntCmd, len(identities))
 	markers := make([]*redis.StringCmd, len(identities))
 	for i, identity := range identities {

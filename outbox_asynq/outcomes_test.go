@@ -8,6 +8,7 @@ import (
 	"github.com/clickid/clickid"
 	"github.com/clickid/clickid/clickidtest"
 	"github.com/clickid/clickid/outbox"
+	"github.com/redis/go-redis/v9"
 )
 
 // TestOutbox_Outcomes checks that the outcome of an event is remembered, and
@@ -74,6 +75,30 @@ func TestOutbox_Outcomes(t *testing.T) {
 	}
 	if !maps.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
+	}
+}
+
+// TestOutbox_Outcomes_replay replays a dead letter while its outcome is read.
+func TestOutbox_Outcomes_replay(t *testing.T) {
+	t.Parallel()
+	ob, _ := newTrapped(t)
+	ctx := t.Context()
+	_, records := ob.delivery.Admit(ctx, purchase("dead"))
+	if err := ob.keepDead(ctx, records[0], outbox.Failure{Reason: "refused"}, 1); err != nil {
+		t.Fatal(err)
+	}
+	identity := records[0].Identity
+	ob.cfg.Redis.AddHook(&between{
+		is: func(cmd redis.Cmder) bool { return cmd.Name() == "exists" },
+		act: func() {
+			if n, err := ob.Replay(ctx); n != 1 || err != nil {
+				t.Errorf("Replay returns %d, %v", n, err)
+			}
+		},
+	})
+	got, err := ob.Outcomes(ctx, []string{identity})
+	if _, known := got[identity]; !known || err != nil {
+		t.Errorf("the replayed event counts as forgotten: %v, %v", got, err)
 	}
 }
 

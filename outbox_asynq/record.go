@@ -255,8 +255,8 @@ func (o *Outbox) firstHour() int64 {
 // loaded is what is stored of a task's event.
 type loaded struct {
 	record outbox.Record
-	found  bool // the record is there
-	marked bool // the event has had its outcome
+	found  bool   // the record is there
+	mark   string // of an event that has had its outcome, or ""
 }
 
 // loadRecord reads what is stored of an identity.
@@ -266,8 +266,8 @@ func (o *Outbox) loadRecord(ctx context.Context, identity string) (loaded, error
 		return loaded{}, fmt.Errorf("asynqoutbox: Redis could not read the event: %w", err)
 	}
 	text, found := values[0].(string)
-	_, marked := values[1].(string)
-	l := loaded{found: found, marked: marked}
+	mark, _ := values[1].(string)
+	l := loaded{found: found, mark: mark}
 	if found {
 		if l.record, err = decodeRecord([]byte(text)); err != nil {
 			// The delivery reports the damage.

@@ -190,10 +190,13 @@ func (o *Outbox) deliver(ctx context.Context) error {
 	}
 	last := context.WithoutCancel(ctx) // for what must be stored in any case
 	if !l.found {
-		if l.marked {
-			return nil // delivered, dead, skipped or erased before a crash
+		switch l.mark {
+		case "":
+			return o.keepLost(last, identity)
+		case markFree:
+			return o.deleteLeft(last, identity)
 		}
-		return o.keepLost(last, identity)
+		return nil // delivered or dead before a crash
 	}
 	failed, _ := asynq.GetRetryCount(ctx)
 	outcome := o.delivery.Deliver(ctx, l.record, failed+1)
