@@ -49,7 +49,7 @@ func NewOutbox(t *testing.T, n *Network, name string, timeout time.Duration, ope
 	client := n.Client(t, timeout, func(cfg *capi.Config) { cfg.Logger = slog.New(slog.DiscardHandler) })
 	o.Outbox = open(t, outbox.Config{
 		Destination: named{client, name},
-		Logger:      slog.New(slog.DiscardHandler), MinSnooze: 100 * time.Millisecond, MaxSnooze: 200 * time.Millisecond, Linger: time.Millisecond,
+		Logger:      slog.New(slog.DiscardHandler), MinSnooze: 300 * time.Millisecond, MaxSnooze: time.Second, Linger: time.Millisecond,
 		Hook: func(_ context.Context, seen outbox.Observation) {
 			o.mu.Lock()
 			defer o.mu.Unlock()

@@ -15,14 +15,14 @@ import (
 // It checks that every committed order and no other is delivered. restarted is called
 // before the last start of the shop, and may be nil.
 func (s Setup) PowerCut(t *testing.T, database string, restarted func(), servers ...*testserver.Server) {
-	const cuts = 2
+	const cuts, most = 2, 300 // orders between two cuts
 	platform := clickidtest.NewServer(t)
 	platform.Always(clickidtest.Fault{Latency: 20 * time.Millisecond})
 	s.prepare(t, database, platform)
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	for cut := range cuts {
-		shop := s.Start(t, database, platform, fmt.Sprint("P", cut), endless)
+		shop := s.Start(t, database, platform, fmt.Sprint("P", cut), most)
 		if _, err := platform.Wait(ctx, platform.Count()+50); err != nil {
 			t.Fatal(err)
 		}
