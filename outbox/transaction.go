@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
-	"errors"
 )
 
 // transaction is a transaction whose statements all end with a context, also COMMIT.
@@ -40,26 +39,21 @@ type mysqlTransaction struct {
 }
 
 func beginMySQL(ctx context.Context, db *sql.DB, level sql.IsolationLevel) (transaction, error) {
-	// As in BeginTx, a connection that the server has closed is replaced.
-	for stale := db.Stats().Idle; ; stale-- {
-		conn, err := db.Conn(ctx)
-		if err != nil {
-			return nil, err
-		}
-		if level == sql.LevelReadCommitted {
-			_, err = conn.ExecContext(ctx, "SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
-		}
-		if err == nil {
-			_, err = conn.ExecContext(ctx, "START TRANSACTION")
-		}
-		if err == nil {
-			return &mysqlTransaction{Conn: conn}, nil
-		}
-		_ = conn.Close()
-		if !errors.Is(err, driver.ErrBadConn) || stale <= 0 {
-			return nil, err
-		}
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return nil, err
 	}
+	if level == sql.LevelReadCommitted {
+		_, err = conn.ExecContext(ctx, "SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+	}
+	if err == nil {
+		_, err = conn.ExecContext(ctx, "START TRANSACTION")
+	}
+	if err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	return &mysqlTransaction{Conn: conn}, nil
 }
 
 func (t *mysqlTransaction) commit(ctx context.Context) error {
