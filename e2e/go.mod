@@ -10,6 +10,7 @@ require (
 	github.com/clickid/clickid/outbox_asynq v0.1.0
 	github.com/clickid/clickid/outbox_river v0.1.0
 	github.com/clickid/clickid/outbox_sqlite v0.1.0
+	github.com/clickid/clickid/store_redis v0.1.0
 	github.com/clickid/clickid/store_sql v0.1.0
 	github.com/go-sql-driver/mysql v1.10.1
 	github.com/jackc/pgx/v5 v5.11.0
@@ -22,6 +23,7 @@ require (
 	go.opentelemetry.io/otel v1.43.0
 	go.opentelemetry.io/otel/sdk v1.43.0
 	go.opentelemetry.io/otel/sdk/metric v1.43.0
+	go.opentelemetry.io/otel/trace v1.43.0
 	golang.org/x/net v0.57.0
 	modernc.org/sqlite v1.59.0
 )
@@ -56,7 +58,6 @@ require (
 	github.com/tidwall/sjson v1.2.5 // indirect
 	go.opentelemetry.io/auto/sdk v1.2.1 // indirect
 	go.opentelemetry.io/otel/metric v1.43.0 // indirect
-	go.opentelemetry.io/otel/trace v1.43.0 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
 	golang.org/x/sync v0.24.0 // indirect
 	golang.org/x/sys v0.47.0 // indirect
@@ -75,5 +76,6 @@ replace (
 	github.com/clickid/clickid/outbox_river => ../outbox_river
 	github.com/clickid/clickid/outbox_sqlite => ../outbox_sqlite
 	github.com/clickid/clickid/phone => ../phone // for the command, whose go.mod has no replace lines
+	github.com/clickid/clickid/store_redis => ../store_redis
 	github.com/clickid/clickid/store_sql => ../store_sql
 )
