@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/clickid/clickid/outbox"
@@ -136,10 +137,19 @@ type worker struct {
 	river.WorkerDefaults[jobArgs]
 	delivery *outbox.Delivery
 	table    jobTable
+	working  sync.Map // the numbers of the jobs in progress
 }
 
 // Work delivers the event once and returns the outcome to River.
+//
+// A process that paused for longer than the lease can get its own job again. It waits
+// for its first delivery: River keeps one outcome of a job at a time, so that of the
+// second one could replace an acceptance.
 func (w *worker) Work(ctx context.Context, job *river.Job[jobArgs]) error {
+	if _, twice := w.working.LoadOrStore(job.ID, true); twice {
+		return settleWork(ctx, river.JobSnooze(time.Second))
+	}
+	defer w.working.Delete(job.ID)
 	return settleWork(ctx, w.work(ctx, job))
 }
 

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -87,9 +88,14 @@ func TestClocks(t *testing.T) {
 	}
 }
 
+// building lets the second build find the packages of the first one in the cache.
+var building sync.Mutex
+
 // build builds a shop in e2e/internal with another time.Now.
 func build(t *testing.T, name string) (program string) {
 	t.Helper()
+	building.Lock()
+	defer building.Unlock()
 	testserver.Program(t, "go")
 	root, err := exec.Command("go", "env", "GOROOT").Output()
 	if err != nil {
