@@ -70,7 +70,7 @@ func (s *flappingStore) UnlinkToken(ctx context.Context, token string) error {
 	return s.through(func() error { return s.MemoryStore.UnlinkToken(ctx, token) })
 }
 
-// flappingVisit is what a visitor has seen of a flapping store.
+// flappingVisit is a visit to a shop with a flapping store.
 type flappingVisit struct {
 	cookies        []*http.Cookie
 	id             string // of the click that the cookies lead to

@@ -25,7 +25,7 @@ const (
 	recordKey      = "clickid"             // the record, or null when it was delivered, skipped or erased
 	stateKey       = "clickid_state"       // a jobState
 	fingerprintKey = "clickid_fingerprint" // of the record
-	skipKey        = "clickid_skip"        // what is kept of a skipped event, or null with ForgetSkips
+	skipKey        = "clickid_skip"        // the outbox.Skip of a skipped event, or null with ForgetSkips
 	warningsKey    = "clickid_warnings"    // of a delivered event
 )
 

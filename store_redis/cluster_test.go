@@ -50,7 +50,7 @@ func requireFound(t *testing.T, shop *outagetest.Shop, visits []visit) {
 }
 
 // TestStore_clusterFailover kills a primary of a cluster, and its replica takes over.
-// Clicks of the other primaries are found meanwhile.
+// Clicks of the other primaries are found during the failover.
 func TestStore_clusterFailover(t *testing.T) {
 	t.Parallel()
 	client, nodes := newCluster(t)

@@ -17,8 +17,7 @@ import (
 	"time"
 )
 
-// fault is a failure of a platform, for two seconds unless its name says
-// otherwise.
+// fault is a failure of a platform. It lasts two seconds, and the poison event always.
 type fault string
 
 const (

@@ -128,7 +128,7 @@ func (s *shop) last() *http.Request {
 	return s.requests[len(s.requests)-1]
 }
 
-// kinds returns what the tracker has observed.
+// kinds returns the kinds of the observations.
 func (s *shop) kinds() []clickid.Kind {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -148,7 +148,7 @@ type visitor struct {
 	noMetadata bool   // the browser sends no Sec-Fetch headers: it is old, or uses plain HTTP
 }
 
-// response is what a visitor receives.
+// response is a response as the visitor receives it.
 type response struct {
 	*http.Response
 	body string

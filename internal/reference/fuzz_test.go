@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// FuzzToken reads what a visitor sends as a token.
+// FuzzToken reads any text of a visitor as a token.
 func FuzzToken(f *testing.F) {
 	token, err := New(time.Unix(1_800_000_000, 0))
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestLink has a server that repeats what it gets, and counts it.
+// TestLink puts the link before an echo server, which reports each text.
 func TestLink(t *testing.T) {
 	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -33,7 +33,7 @@ func TestLink(t *testing.T) {
 	link := NewLink(t, "user@tcp("+listener.Addr().String()+")/db")
 	address := strings.TrimSuffix(strings.TrimPrefix(link.DSN(), "user@tcp("), ")/db")
 	require.NotEqual(t, listener.Addr().String(), address)
-	say := func(text string) error {
+	send := func(text string) error {
 		return probe(address, func(c net.Conn) error {
 			if err := c.SetDeadline(time.Now().Add(300 * time.Millisecond)); err != nil {
 				return err
@@ -41,35 +41,35 @@ func TestLink(t *testing.T) {
 			return expect(c, text, text)
 		})
 	}
-	require.NoError(t, say("hello"))
+	require.NoError(t, send("hello"))
 	require.Equal(t, "hello", <-got)
 
 	cut := link.CutBefore("commit")
-	require.NoError(t, say("begin"))
+	require.NoError(t, send("begin"))
 	require.Equal(t, "begin", <-got)
-	isCut(t, say("COMMIT"))
+	isCut(t, send("COMMIT"))
 	cut()
-	require.NoError(t, say("commit"))
+	require.NoError(t, send("commit"))
 	require.Equal(t, "commit", <-got)
 
 	cut = link.CutAfter("commit")
-	isCut(t, say("commit"))
+	isCut(t, send("commit"))
 	cut()
 	require.Equal(t, "commit", <-got)
 
 	release := link.Hold()
-	require.ErrorContains(t, say("slow"), "timeout")
+	require.ErrorContains(t, send("slow"), "timeout")
 	require.Equal(t, "slow", <-got)
 	release()
 	release()
-	require.NoError(t, say("fast"))
+	require.NoError(t, send("fast"))
 	require.Equal(t, "fast", <-got)
 	held, release := link.HoldAfter("commit")
-	require.NoError(t, say("begin"))
-	require.ErrorContains(t, say("commit"), "timeout")
+	require.NoError(t, send("begin"))
+	require.ErrorContains(t, send("commit"), "timeout")
 	held()
 	release()
-	require.NoError(t, say("commit"))
+	require.NoError(t, send("commit"))
 
 	for dsn, server := range map[string]string{
 		"redis://127.0.0.1:6379/0":                       "127.0.0.1:6379",

@@ -45,7 +45,7 @@ const (
 	limit = 10 * time.Second
 )
 
-// Test holds an outbox to what it promises on a slow database.
+// Test checks the promises of an outbox on a slow database.
 func Test(t *testing.T, s Shop) {
 	goroutines := runtime.NumGoroutine()
 	ob := s.Open()
